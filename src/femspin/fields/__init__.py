@@ -1,0 +1,1 @@
+"""Microscopic parameters to the coefficients of the transport equation, in SI."""

@@ -1,0 +1,57 @@
+"""The tensors that turn spin density into spin loss and gauge precession."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .soc import LEVI_CIVITA
+
+__all__ = ["gauge_kernel", "loss_kernel", "thin_loss_kernel", "thin_response"]
+
+Array = NDArray[np.float64]
+
+
+def loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
+    """Return K^{ac} [unit of a^2], shape (3, 3).
+
+    K^{ac} = -eps^{abm} a^{ib} Theta^{im}_{jn} eps^{ndc} a^{jd}; the paper's Omega^{ac} is
+    D ell^c K^{ac}.
+
+    References:
+        PRB 108, 125309 (2023), Eq. (36); errata E10, E14.
+    """
+    a, theta = np.asarray(a, float), np.asarray(theta, float)
+    spin = theta.reshape(3, 4, 3, 4)[:, 1:, :, 1:]
+    return -np.einsum("abm,ib,imjn,ndc,jd->ac", LEVI_CIVITA, a, spin, LEVI_CIVITA, a)
+
+
+def gauge_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
+    """Return C^{a nu}_j [unit of a], shape (3, 3, 4) = (a, j, nu).
+
+    C^{a nu}_j = eps^{abm} a^{ib} Theta^{im}_{j nu}; the paper's Gamma^{ac} is -D C^{ac}_z.
+
+    References:
+        PRB 108, 125309 (2023), Eq. (37).
+    """
+    a, theta = np.asarray(a, float), np.asarray(theta, float)
+    rows = theta.reshape(3, 4, 3, 4)[:, 1:]
+    return np.einsum("abm,ib,imjn->ajn", LEVI_CIVITA, a, rows)
+
+
+def thin_response(theta: ArrayLike) -> Array:
+    """Return the in-plane 8 x 8 response of a film with J^z = 0 (Schur complement of Theta)."""
+    theta = np.asarray(theta, float)
+    p, z = slice(0, 8), slice(8, 12)
+    return theta[p, p] - theta[p, z] @ np.linalg.solve(theta[z, z], theta[z, p])
+
+
+def thin_loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
+    """Return K of a film much thinner than its decay lengths: in-plane a and response only.
+
+    References:
+        Errata E20.
+    """
+    a = np.asarray(a, float)[:2]
+    spin = thin_response(theta).reshape(2, 4, 2, 4)[:, 1:, :, 1:]
+    return -np.einsum("abm,ib,imjn,ndc,jd->ac", LEVI_CIVITA, a, spin, LEVI_CIVITA, a)

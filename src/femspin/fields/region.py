@@ -1,0 +1,65 @@
+"""The coefficients of the transport equation in one region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..units import E_CHARGE
+from .kondo import MomentState
+
+__all__ = ["RegionFields"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RegionFields:
+    """Everything W1 needs to know about one conducting region, constant there, in SI.
+
+    Args:
+        name: Region name.
+        dos: Density of states per spin nu [1/(J m^3)].
+        diffusion: Diffusion constant D [m^2/s].
+        gauge: a^{ib} [1/m], shape (3, 3) = (space, spin).
+        omega: Precession e Phi / hbar [rad/s], shape (3,).
+        relaxation: Gamma_ab [1/s], shape (3, 3).
+        theta: Response J = Theta f, shape (12, 12), index 4 i + eta.
+        drift: Drift force s^{j eta} [1/(m^2 s)], shape (3, 4).
+        rotation: R between carriers and moments, shape (3, 3).
+        moments: Thermal state of the moments, if the region carries any.
+        m: Direction of the moments as the carriers see them, shape (3,), if any.
+    """
+
+    name: str
+    dos: float
+    diffusion: float
+    gauge: Array = field(default_factory=lambda: np.zeros((3, 3)))
+    omega: Array = field(default_factory=lambda: np.zeros(3))
+    relaxation: Array = field(default_factory=lambda: np.zeros((3, 3)))
+    theta: Array = field(default_factory=lambda: np.eye(12))
+    drift: Array = field(default_factory=lambda: np.zeros((3, 4)))
+    rotation: Array = field(default_factory=lambda: np.eye(3))
+    moments: MomentState | None = None
+    m: Array | None = None
+
+    @property
+    def conductivity(self) -> float:
+        """Charge conductivity 2 e^2 nu D [S/m] (errata E25)."""
+        return 2 * E_CHARGE**2 * self.dos * self.diffusion
+
+    def with_drift(self, electric_field: Array, polarisation: Array) -> RegionFields:
+        """Return a copy driven by a uniform field [V/m]: s^{j0} = sigma_c E^j / q, s^{ja} = P^a s^{j0}.
+
+        Args:
+            electric_field: E [V/m], shape (3,).
+            polarisation: P^a, shape (3,).
+
+        References:
+            Errata E24, E28.
+        """
+        charge = -self.conductivity / E_CHARGE * np.asarray(electric_field, float)
+        drift = np.concatenate([charge[:, None], np.outer(charge, polarisation)], axis=1)
+        return replace(self, drift=drift)

@@ -1,0 +1,53 @@
+"""Physical constants and the only place where units are converted.
+
+Case files, materials and microscopic formulas use SI.  Meshes and the finite-element
+system use nanometres, picoseconds and millielectronvolts, in which the coefficients of
+the transport equation are numbers of order one and mesh tolerances are safe:
+
+==================  ==================  ==============================
+quantity            internal unit       in SI
+==================  ==================  ==============================
+length              nm                  1e-9 m
+time                ps                  1e-12 s
+energy, mu          meV                 1.602e-22 J
+particle flux J     1/(nm^2 ps)         1e30 1/(m^2 s)
+DOS nu              1/(meV nm^3)        6.242e48 1/(J m^3)
+==================  ==================  ==============================
+"""
+
+from __future__ import annotations
+
+from scipy import constants as _si
+
+__all__ = [
+    "DENSITY", "DIFFUSION", "DOS", "ENERGY", "E_CHARGE", "FLUX", "HBAR", "K_B", "LENGTH",
+    "MU_0", "MU_B", "M_E", "RATE", "SPIN_CURRENT", "TIME",
+]  # fmt: skip
+
+HBAR: float = _si.hbar
+"""Reduced Planck constant [J s]."""
+E_CHARGE: float = _si.e
+"""Elementary charge, positive [C]; electrons carry minus this."""
+K_B: float = _si.k
+"""Boltzmann constant [J/K]."""
+MU_B: float = _si.physical_constants["Bohr magneton"][0]
+"""Bohr magneton [J/T]."""
+M_E: float = _si.m_e
+"""Electron mass [kg]."""
+MU_0: float = _si.mu_0
+"""Vacuum permeability [T m/A]."""
+
+# Size of one internal unit in SI.
+LENGTH: float = 1e-9
+TIME: float = 1e-12
+ENERGY: float = 1e-3 * E_CHARGE
+RATE: float = 1.0 / TIME
+DENSITY: float = LENGTH**-3
+DOS: float = 1.0 / (ENERGY * LENGTH**3)
+DIFFUSION: float = LENGTH**2 / TIME
+FLUX: float = 1.0 / (LENGTH**2 * TIME)
+SPIN_CURRENT: float = E_CHARGE * FLUX
+"""One internal particle flux as a current density e J [A/m^2].
+
+A spin current reported as ``x A/m^2`` carries the angular momentum (hbar/2e) x.
+"""

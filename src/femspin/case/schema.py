@@ -1,0 +1,425 @@
+"""The case file: every table and key, with its unit, range and default.
+
+All physical values are SI floats once validated; the text forms are described by the types in
+`quantity`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from ..errors import closest
+from . import quantity as q
+
+__all__ = [
+    "Case", "Drive", "Dynamics", "Electrode", "Interface", "Kondo", "Layer", "Magnet",
+    "Magnetization", "MeshFile", "Output", "Override", "Region", "Solver", "SpinOrbit", "Stack",
+]  # fmt: skip
+
+Vector = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+def _vector(item: Any) -> Any:
+    return Annotated[list[item], Field(min_length=3, max_length=3)]
+
+
+def _matrix(item: Any) -> Any:
+    return Annotated[list[_vector(item)], Field(min_length=3, max_length=3)]
+
+
+def refuse(key: str, message: str, **context: Any) -> PydanticCustomError:
+    """Return a validation error that points at `key` of the table being validated."""
+    return PydanticCustomError("case", message, {"key": key, **context})  # type: ignore[arg-type]
+
+
+class Table(BaseModel):
+    """A table of the case file: frozen, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise refuse(
+                        str(key), "unknown key{hint}; allowed: {allowed}",
+                        hint=closest(str(key), cls.model_fields).rstrip("?"),
+                        allowed=", ".join(cls.model_fields),
+                    )  # fmt: skip
+        return data
+
+
+class Layer(Table):
+    """One layer of a built-in stack, listed from bottom to top."""
+
+    region: str
+    thickness: q.Length
+    cells: Annotated[int, Field(ge=1, le=10000)] | None = Field(
+        None, description="cells across the layer; default: graded by decay length"
+    )
+
+
+class Stack(Table):
+    """A laterally rectangular stack, z upwards; FI below F below HM by convention."""
+
+    dimension: Literal[1, 2, 3] = 1
+    cell: Literal["line", "quad", "tri", "hex", "tet"] | None = None
+    layers: Annotated[list[Layer], Field(min_length=1)]
+    width: q.Length | None = Field(None, description="extent along x (2D, 3D)")
+    depth: q.Length | None = Field(None, description="extent along y (3D)")
+    cells_x: Annotated[int, Field(ge=1, le=2000)] = 1
+    cells_y: Annotated[int, Field(ge=1, le=2000)] = 1
+    lateral: Literal["periodic", "insulating"] = "periodic"
+    cells_per_decay_length: Annotated[float, Field(ge=1, le=200)] = 8.0
+    growth: Annotated[float, Field(ge=1.0, le=2.0)] = 1.25
+
+    @model_validator(mode="after")
+    def _extent_fits_dimension(self) -> Stack:
+        allowed = {1: ("line",), 2: ("quad", "tri"), 3: ("hex", "tet")}[self.dimension]
+        if self.cell is not None and self.cell not in allowed:
+            raise refuse(
+                "cell", "a stack of dimension {d} has cells {a}",
+                d=self.dimension, a=" or ".join(allowed),
+            )  # fmt: skip
+        if self.dimension >= 2 and self.width is None:
+            raise refuse("width", "needed for dimension {d}, like \"100 nm\"", d=self.dimension)
+        if self.dimension == 3 and self.depth is None:
+            raise refuse("depth", "needed for dimension 3, like \"100 nm\"")
+        if self.dimension < 2 and self.width is not None:
+            raise refuse("width", "only for dimension 2 and 3; this stack has dimension 1")
+        if self.dimension < 3 and self.depth is not None:
+            raise refuse("depth", "only for dimension 3; this stack has dimension {d}",
+                         d=self.dimension)  # fmt: skip
+        return self
+
+
+class MeshFile(Table):
+    """A gmsh mesh (.msh 4.1); physical names are region, interface and electrode names."""
+
+    file: str
+    length_unit: Literal["nm", "um", "angstrom", "m"] = "nm"
+
+
+class SpinOrbit(Table):
+    """Interfacial spin-orbit coupling (Eqs. 9-11)."""
+
+    rashba: q.SpinVelocity | None = None
+    dresselhaus: q.SpinVelocity | None = None
+    strain_coupling: q.SpinVelocity | None = None
+    strain: _matrix(float) | None = None  # type: ignore[valid-type]
+    curvature: bool = Field(True, description="spin Hall angles from the curvature of the field")
+
+    @model_validator(mode="after")
+    def _strain_is_symmetric(self) -> SpinOrbit:
+        if self.strain is not None:
+            for i, j in ((0, 1), (1, 2), (2, 0)):
+                if self.strain[i][j] != self.strain[j][i]:
+                    raise refuse("strain", "must be a symmetric 3 x 3 tensor")
+        return self
+
+
+class Kondo(Table):
+    """Local moments exchange-coupled to the conduction electrons (Eqs. 2-5)."""
+
+    spin: Annotated[float, Field(gt=0, le=10)] | None = None
+    moment_density: q.MomentDensity | None = None
+    coupling: q.ExchangeCoupling | None = Field(None, description="K_s")
+    exchange_energy: q.Energy | None = Field(None, description="n_m K_s, instead of coupling")
+    curie_temperature: q.Temperature | None = None
+    exchange: q.Energy | None = Field(None, description="J_0, instead of curie_temperature")
+    g_factor: float = 2.0
+    rotation: Vector = Field([0.0, 0.0, 0.0], description="phi of noncollinear exchange [rad]")
+
+    @model_validator(mode="after")
+    def _one_of_each_pair(self) -> Kondo:
+        for a, b in (("coupling", "exchange_energy"), ("curie_temperature", "exchange")):
+            if getattr(self, a) is not None and getattr(self, b) is not None:
+                raise refuse(b, "give either {a} or {b}, not both", a=a, b=b)
+        if self.spin is not None and (2 * self.spin) % 1 != 0:
+            raise refuse("spin", "must be a multiple of 1/2")
+        return self
+
+
+class Override(Table):
+    """Raw coefficients that replace the microscopic ones."""
+
+    gauge: _matrix(q.WaveNumber) | None = Field(  # type: ignore[valid-type]
+        None, description="a^{ib}, rows space, columns spin"
+    )
+    omega: _vector(q.Rate) | None = Field(None, description="e Phi/hbar")  # type: ignore[valid-type]
+    relaxation: _matrix(q.Rate) | None = Field(  # type: ignore[valid-type]
+        None, description="whole tensor Gamma_ab"
+    )
+    tau_parallel: q.Duration | None = None
+    tau_perpendicular: q.Duration | None = None
+    hall_angles: Vector | None = Field(None, description="theta^0_k")
+    larmor_angles: Vector | None = Field(None, description="theta_L^a")
+    spin_hall_angles: _matrix(float) | None = Field(  # type: ignore[valid-type]
+        None, description="theta_C^{ka}, rows space, columns spin"
+    )
+
+    @model_validator(mode="after")
+    def _relaxation_given_once(self) -> Override:
+        if (self.tau_parallel is None) != (self.tau_perpendicular is None):
+            missing = "tau_parallel" if self.tau_parallel is None else "tau_perpendicular"
+            raise refuse(missing, "tau_parallel and tau_perpendicular come together")
+        if self.relaxation is not None and self.tau_parallel is not None:
+            raise refuse("relaxation", "give either the tensor or tau_parallel/tau_perpendicular")
+        return self
+
+
+class Magnet(Table):
+    """A ferromagnetic insulator whose magnetization moves."""
+
+    saturation_magnetization: q.Magnetization | None = None
+    damping: Annotated[float, Field(ge=0, le=10)] | None = None
+    g_factor: Annotated[float, Field(gt=0)] = 2.0
+    anisotropy: q.Capacity | None = Field(None, description="uniaxial K_u, energy -K_u (m.k)^2")
+    axis: Vector = [0.0, 0.0, 1.0]
+    demagnetization: Literal["none", "thin_film"] | Vector = Field(
+        "none", description="none, thin_film, or the three factors N_x, N_y, N_z"
+    )
+    thickness: q.Length | None = Field(
+        None, description="driven thickness; default: thickness of the layer"
+    )
+
+    @model_validator(mode="after")
+    def _directions(self) -> Magnet:
+        if not any(self.axis):
+            raise refuse("axis", "must not be the zero vector")
+        n = self.demagnetization
+        if isinstance(n, list) and (min(n) < 0 or abs(sum(n) - 1) > 1e-6):
+            raise refuse("demagnetization", "factors must be >= 0 and add up to 1")
+        return self
+
+
+class Region(Table):
+    """One region: a heavy or normal metal (HM), a thin magnetic metal (F) or an insulator (FI)."""
+
+    kind: Literal["HM", "F", "FI"]
+    material: str | list[str] | None = Field(
+        None, description="database or case materials; values given here win, then later names"
+    )
+    conductivity: q.Conductivity | None = None
+    dos: q.Dos | None = Field(None, description="per spin")
+    diffusion_constant: q.Diffusion | None = None
+    mass: q.Mass | None = None
+    scattering_time: q.Duration | None = None
+    spin_diffusion_length: q.Length | None = None
+    spin_relaxation_time: q.Duration | None = None
+    spin_hall_angle: float | None = None
+    polarisation: float | Vector | None = Field(
+        None, description="conductivity polarisation: a number along m, or a vector"
+    )
+    g_factor: float = Field(2.0, description="of the conduction electrons")
+    theta_mode: Literal["exact", "first", "eq38", "hall"] = "exact"
+    soc: SpinOrbit | None = None
+    kondo: Kondo | None = None
+    override: Override | None = None
+    magnet: Magnet | None = None
+
+    @model_validator(mode="after")
+    def _keys_fit_kind(self) -> Region:
+        if self.kind == "FI":
+            for key in self.model_fields_set - {"kind", "material", "magnet"}:
+                if getattr(self, key) is not None:
+                    raise refuse(key, "an FI region carries no transport; allowed: material, magnet")
+        elif self.magnet is not None:
+            raise refuse("magnet", "only an FI region carries a magnet; this one is {k}", k=self.kind)
+        if self.spin_diffusion_length is not None and self.spin_relaxation_time is not None:
+            raise refuse("spin_relaxation_time",
+                         "give either spin_diffusion_length or spin_relaxation_time")  # fmt: skip
+        p = self.polarisation
+        if p is not None and (sum(x * x for x in p) if isinstance(p, list) else p * p) >= 1:
+            raise refuse("polarisation", "must satisfy |P| < 1")
+        return self
+
+
+class Interface(Table):
+    """Condition on an interface (``"Pt|YIG"``), or on an outer face (``top``, a mesh name)."""
+
+    type: Literal["insulating", "conductance", "spin_potential", "spin_flux"] | None = None
+    conductance: _matrix(q.Conductance) | None = None  # type: ignore[valid-type]
+    G_s: q.Conductance | None = None
+    G_r: q.Conductance | None = None
+    G_i: q.Conductance | None = None
+    drift_flux: _vector(q.SpinFlux) | None = None  # type: ignore[valid-type]
+    spin_potential: _vector(q.Energy) | None = None  # type: ignore[valid-type]
+    spin_flux: _vector(q.SpinFlux) | None = Field(  # type: ignore[valid-type]
+        None, description="particle flux into the metal"
+    )
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Interface:
+        scalars = [k for k in ("G_s", "G_r", "G_i") if getattr(self, k) is not None]
+        given = {
+            "conductance": self.conductance is not None or bool(scalars),
+            "spin_potential": self.spin_potential is not None,
+            "spin_flux": self.spin_flux is not None,
+        }
+        kinds = [k for k, present in given.items() if present]
+        if self.conductance is not None and scalars:
+            raise refuse(scalars[0], "give either the tensor conductance or G_s, G_r, G_i")
+        if len(kinds) > 1:
+            raise refuse(kinds[1], "an interface has one condition; {a} is given too", a=kinds[0])
+        if self.type is not None and self.type != "insulating" and kinds != [self.type]:
+            raise refuse("type", "type {t} needs the key {t}", t=self.type)
+        if self.type == "insulating" and kinds:
+            raise refuse(kinds[0], "an insulating interface takes no {k}", k=kinds[0])
+        if self.drift_flux is not None and kinds != ["conductance"]:
+            raise refuse("drift_flux", "comes with a conductance")
+        return self
+
+    @property
+    def condition(self) -> str:
+        """The kind of condition: insulating, conductance, spin_potential or spin_flux."""
+        if self.conductance is not None or {self.G_s, self.G_r, self.G_i} != {None}:
+            return "conductance"
+        if self.spin_potential is not None:
+            return "spin_potential"
+        return "spin_flux" if self.spin_flux is not None else "insulating"
+
+
+class Electrode(Table):
+    """An ideal contact on an outer face: a voltage, a total current, or floating (a probe)."""
+
+    voltage: q.Voltage | None = None
+    current: q.Current | None = Field(None, description="conventional current into the device")
+    floating: bool = False
+    spin: Literal["blocked", "sink"] = Field(
+        "blocked", description="blocked: no spin current passes; sink: spin potential zero"
+    )
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Electrode:
+        given = [k for k in ("voltage", "current") if getattr(self, k) is not None]
+        if self.floating:
+            given.append("floating")
+        if len(given) != 1:
+            raise refuse(given[1] if given else "voltage",
+                         "an electrode has one of voltage, current, floating = true")  # fmt: skip
+        return self
+
+
+class Drive(Table):
+    """What drives the device."""
+
+    electric_field: _vector(q.ElectricField) | None = None  # type: ignore[valid-type]
+    electrodes: dict[str, Electrode] = {}
+    magnetic_field: _vector(q.MagneticField) | None = None  # type: ignore[valid-type]
+    temperature: q.Temperature = 300.0
+
+    @model_validator(mode="after")
+    def _field_or_electrodes(self) -> Drive:
+        if self.electrodes and self.electric_field is not None:
+            raise refuse("electric_field", "give either a prescribed electric field or electrodes")
+        if self.electrodes and all(e.voltage is None for e in self.electrodes.values()):
+            raise refuse("electrodes", "one electrode needs a voltage as the reference")
+        return self
+
+
+class Magnetization(Table):
+    """Direction of the moments (of FI and F), along the field they feel."""
+
+    direction: Vector = [0.0, 0.0, 1.0]
+
+    @model_validator(mode="after")
+    def _not_zero(self) -> Magnetization:
+        if not any(self.direction):
+            raise refuse("direction", "must not be the zero vector")
+        return self
+
+
+class Dynamics(Table):
+    """Motion of a macrospin FI under field, anisotropy, damping and the interface torque."""
+
+    mode: Literal["run", "relax"] = "run"
+    region: str | None = Field(None, description="the FI region that moves; default: the only one")
+    duration: q.Duration = 1e-9
+    output_interval: q.Duration | None = None
+    tolerance: Annotated[float, Field(gt=0, le=1e-2)] = 1e-7
+    relax_torque: Annotated[float, Field(gt=0)] = Field(
+        1e-6, description="relaxed when |dm/dt| falls below this fraction of the field precession"
+    )
+    transport_tolerance: Annotated[float, Field(ge=0, le=0.1)] = Field(
+        0.0, description="re-solve transport once m has moved by more than this [rad]"
+    )
+
+
+class Solver(Table):
+    """Discretisation and linear solver."""
+
+    order: Literal[1, 2] = 2
+    method: Literal["auto", "direct", "iterative"] = "auto"
+    tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
+    max_iterations: Annotated[int, Field(ge=1)] = 500
+    polarisation_form: Literal["auto", "paper", "onsager"] = Field(
+        "auto", description="onsager with electrodes, paper with a prescribed field"
+    )
+
+
+class Output(Table):
+    """What is written."""
+
+    directory: str | None = Field(None, description="default: <case name>.out beside the case")
+    fields: bool = True
+    plots: bool = True
+
+
+class Case(Table):
+    """A whole case file."""
+
+    title: str = ""
+    expected: dict[str, Any] = Field({}, description="numbers this case must give; see README")
+    materials: dict[str, dict[str, Any]] = {}
+    structure: Stack | None = None
+    mesh: MeshFile | None = None
+    regions: Annotated[dict[str, Region], Field(min_length=1)]
+    interfaces: dict[str, Interface] = {}
+    drive: Drive = Drive()
+    magnetization: Magnetization = Magnetization()
+    dynamics: Dynamics | None = None
+    solver: Solver = Solver()
+    output: Output = Output()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Case:
+        if (self.structure is None) == (self.mesh is None):
+            raise refuse("structure", "a case has either [structure] or [mesh]")
+        for name in self.regions:
+            if not name or any(c in name for c in "|:."):
+                raise refuse("regions", "region name {n} must not contain '|', ':' or '.'",
+                             n=repr(name))  # fmt: skip
+        if self.structure is not None:
+            for k, layer in enumerate(self.structure.layers):
+                if layer.region not in self.regions:
+                    raise refuse(
+                        f"structure.layers.{k}.region", "no region {n}{hint}; [regions] has {all}",
+                        n=repr(layer.region), hint=closest(layer.region, self.regions).rstrip("?"),
+                        all=", ".join(self.regions),
+                    )  # fmt: skip
+            used = {layer.region for layer in self.structure.layers}
+            for name in self.regions:
+                if name not in used:
+                    raise refuse(f"regions.{name}", "no layer of [structure] uses this region")
+        if all(r.kind == "FI" for r in self.regions.values()):
+            raise refuse("regions", "at least one HM or F region must conduct")
+        self._dynamics_has_a_magnet()
+        return self
+
+    def _dynamics_has_a_magnet(self) -> None:
+        if self.dynamics is None:
+            return
+        magnets = [n for n, r in self.regions.items() if r.kind == "FI"]
+        name = self.dynamics.region
+        if name is None and len(magnets) != 1:
+            raise refuse("dynamics.region", "name the FI region that moves; FI regions: {m}",
+                         m=", ".join(magnets) or "none")  # fmt: skip
+        if name is not None and name not in magnets:
+            raise refuse("dynamics.region", "no FI region {n}; FI regions: {m}",
+                         n=repr(name), m=", ".join(magnets) or "none")  # fmt: skip

@@ -1,0 +1,207 @@
+"""From the parameters of a region and the outer conditions to its transport coefficients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..case.schema import Kondo
+from ..materials.parameters import RegionParameters
+from ..units import HBAR, MU_B
+from .hall import hall_angle, isotropic_spin_hall, response, response_polarised
+from .kondo import (
+    MomentState,
+    curie_temperature,
+    exchange_from_curie,
+    kondo,
+    relaxation_tensor,
+    rotation,
+)
+from .region import RegionFields
+from .soc import curvature_spin_hall, gauge_field, velocity_matrix
+
+__all__ = ["Conditions", "moment_direction", "region_fields"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Outer conditions, in SI.
+
+    Args:
+        temperature: T [K].
+        magnetic_field: B [T], shape (3,).
+        electric_field: Prescribed uniform E [V/m], shape (3,); zero if electrodes drive.
+        onsager: Use the Onsager-symmetric form of a conductivity polarisation.
+    """
+
+    temperature: float = 300.0
+    magnetic_field: Array = field(default_factory=lambda: np.zeros(3))
+    electric_field: Array = field(default_factory=lambda: np.zeros(3))
+    onsager: bool = False
+
+
+def _moments(parameters: RegionParameters, along: float, temperature: float) -> MomentState | None:
+    """Return the thermal state of a region's moments with the field component `along` them [T]."""
+    k = parameters.region.kondo
+    if k is None:
+        return None
+    assert k.spin is not None
+    assert k.moment_density is not None
+    return kondo(
+        temperature, k.spin, k.moment_density, parameters.dos, _coupling(k),
+        _exchange(k), along, k.g_factor,
+    )  # fmt: skip
+
+
+def _coupling(k: Kondo) -> float:
+    if k.coupling is not None:
+        return k.coupling
+    assert k.exchange_energy is not None
+    assert k.moment_density is not None
+    return k.exchange_energy / k.moment_density
+
+
+def _exchange(k: Kondo) -> float:
+    if k.exchange is not None:
+        return k.exchange
+    assert k.spin is not None
+    return exchange_from_curie(k.curie_temperature, k.spin) if k.curie_temperature else 0.0
+
+
+def moment_direction(parameters: RegionParameters, conditions: Conditions, m: Array) -> Array:
+    """Return the direction of a region's moments, shape (3,), before the rotation R.
+
+    Ordered moments follow the magnetization `m`; moments above their ordering temperature
+    follow the magnetic field, whatever the magnetization of the neighbour does.
+    """
+    k = parameters.region.kondo
+    b = np.asarray(conditions.magnetic_field, float)
+    size = float(np.linalg.norm(b))
+    if k is None or k.spin is None or size == 0:
+        return m
+    ordered = curie_temperature(_exchange(k), k.spin) > conditions.temperature
+    return m if ordered else b / size
+
+
+def region_fields(
+    parameters: RegionParameters, conditions: Conditions, m: Array | None = None
+) -> RegionFields:
+    """Return the coefficients of one conducting region for the magnetization direction `m`.
+
+    Args:
+        parameters: Completed region.
+        conditions: Temperature, magnetic and electric field.
+        m: Unit vector along the moments (along the field they feel), shape (3,); default z.
+
+    References:
+        PRB 108, 125309 (2023), Eqs. (4)-(15), (26)-(31); errata E4, E9, E25, E28.
+    """
+    region, b = parameters.region, np.asarray(conditions.magnetic_field, float)
+    m = np.array([0.0, 0.0, 1.0]) if m is None else np.asarray(m, float) / np.linalg.norm(m)
+    axis = moment_direction(parameters, conditions, m)
+    turn = rotation(region.kondo.rotation if region.kondo else (0.0, 0.0, 0.0))
+    seen = turn.T @ axis
+    moments = _moments(parameters, float(b @ axis), conditions.temperature)
+    gauge = _gauge(parameters)
+    omega = _omega(parameters, moments, seen, b)
+    hall, larmor, spin_hall = _angles(parameters, gauge, omega, b)
+    polarisation = _polarisation(parameters, seen)
+    if conditions.onsager and polarisation.any():
+        theta = response_polarised(polarisation, hall, larmor, spin_hall, region.theta_mode)
+        drift_polarisation = np.zeros(3)  # Theta itself spin-polarises the drift current
+    else:
+        theta = response(hall, larmor, spin_hall, region.theta_mode)
+        drift_polarisation = polarisation
+    fields = RegionFields(
+        name=parameters.name,
+        dos=parameters.dos,
+        diffusion=parameters.diffusion,
+        gauge=gauge,
+        omega=omega,
+        relaxation=_relaxation(parameters, moments, seen),
+        theta=theta,
+        rotation=turn,
+        moments=moments,
+        m=seen if _has_axis(parameters) else None,
+    )
+    return fields.with_drift(np.asarray(conditions.electric_field, float), drift_polarisation)
+
+
+def _has_axis(parameters: RegionParameters) -> bool:
+    region = parameters.region
+    override = region.override
+    return region.kondo is not None or (override is not None and override.tau_parallel is not None)
+
+
+def _gauge(parameters: RegionParameters) -> Array:
+    region = parameters.region
+    if region.override is not None and region.override.gauge is not None:
+        return np.array(region.override.gauge)
+    if region.soc is None:
+        return np.zeros((3, 3))
+    assert region.mass is not None
+    soc = region.soc
+    velocity = velocity_matrix(
+        soc.rashba or 0.0, soc.dresselhaus or 0.0, soc.strain_coupling or 0.0, soc.strain
+    )
+    return gauge_field(velocity, region.mass)
+
+
+def _omega(
+    parameters: RegionParameters, moments: MomentState | None, m: Array, b: Array
+) -> Array:
+    region = parameters.region
+    if region.override is not None and region.override.omega is not None:
+        return np.array(region.override.omega)
+    omega = region.g_factor * MU_B / HBAR * b
+    return omega if moments is None else omega + moments.precession * m
+
+
+def _relaxation(parameters: RegionParameters, moments: MomentState | None, m: Array) -> Array:
+    override = parameters.region.override
+    if override is not None and override.relaxation is not None:
+        return np.array(override.relaxation)
+    background = parameters.background_rate * np.eye(3)
+    if override is not None and override.tau_parallel and override.tau_perpendicular:
+        return background + relaxation_tensor(
+            1 / override.tau_parallel, 1 / override.tau_perpendicular, m
+        )
+    if moments is None:
+        return background
+    return background + relaxation_tensor(moments.rate_parallel, moments.rate_perpendicular, m)
+
+
+def _angles(
+    parameters: RegionParameters, gauge: Array, omega: Array, b: Array
+) -> tuple[Array, Array, Array]:
+    """Return Hall angles (3,), Larmor angles (3,) and spin Hall angles (3, 3)."""
+    region, override = parameters.region, parameters.region.override
+    tau, mass = region.scattering_time, region.mass
+    hall, larmor = np.zeros(3), np.zeros(3)
+    if tau is not None:
+        larmor = omega * tau
+        if mass is not None:
+            hall = hall_angle(b, tau, mass)
+    spin_hall = isotropic_spin_hall(region.spin_hall_angle or 0.0)
+    curved = region.soc is None or region.soc.curvature
+    if gauge.any() and curved and tau is not None and mass is not None:
+        spin_hall = spin_hall + curvature_spin_hall(gauge, tau, mass)
+    if override is not None:
+        if override.hall_angles is not None:
+            hall = np.array(override.hall_angles)
+        if override.larmor_angles is not None:
+            larmor = np.array(override.larmor_angles)
+        if override.spin_hall_angles is not None:
+            spin_hall = np.array(override.spin_hall_angles)
+    return hall, larmor, spin_hall
+
+
+def _polarisation(parameters: RegionParameters, m: Array) -> Array:
+    p = parameters.region.polarisation
+    if p is None:
+        return np.zeros(3)
+    return np.array(p) if isinstance(p, list) else p * m

@@ -1,0 +1,170 @@
+"""Meshes from gmsh (.msh 4.1) whose physical names are region, interface and electrode names."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skfem import MeshHex, MeshQuad, MeshTet, MeshTri
+
+from ..errors import MeshError, closest
+from .interfaces import find_interfaces, mesh_quality, outer_facets
+from .model import Structure
+
+__all__ = ["load_mesh"]
+
+Indices = NDArray[np.int64]
+
+_UNIT = {"nm": 1.0, "um": 1e3, "angstrom": 0.1, "m": 1e9}
+_CELLS = {"tetra": MeshTet, "hexahedron": MeshHex, "triangle": MeshTri, "quad": MeshQuad}
+_FACETS = {"tetra": "triangle", "hexahedron": "quad", "triangle": "line", "quad": "line"}
+# gmsh lists a hexahedron around its bottom and top; scikit-fem by distance from vertex 0.
+_HEX_ORDER = [0, 4, 3, 1, 7, 5, 2, 6]
+
+
+def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structure:
+    """Return the structure of a gmsh file.
+
+    Args:
+        path: The .msh file.
+        length_unit: Unit of its coordinates: nm, um, angstrom or m.
+        kinds: HM, F or FI of every region of the case.
+
+    Raises:
+        MeshError: If the file cannot be read, mixes cell types, has cells without a region,
+            regions that the case does not know, or sizes that cannot be a device.
+    """
+    data = _read(path)
+    cell_type = _cell_type(data, path)
+    points, axes = _coordinates(data, cell_type, _UNIT[length_unit])
+    cells, tags = _block(data, cell_type)
+    if cell_type == "hexahedron":
+        cells = cells[:, _HEX_ORDER]
+    _check_size(points, length_unit)
+    used, compact = np.unique(cells, return_inverse=True)
+    points, cells = points[:, used], compact.reshape(cells.shape)
+    mesh = _CELLS[cell_type](points, np.ascontiguousarray(cells.T))
+    names = {int(tag): name for name, (tag, dim) in data.field_data.items() if dim == len(axes)}
+    regions, region_of_cell = _regions(names, tags, kinds)
+    conducting = np.flatnonzero(
+        np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] != "FI"])
+    )
+    faces = _named_facets(data, mesh, _FACETS[cell_type], used, len(axes) - 1)
+    outer = outer_facets(mesh, conducting)
+    return Structure(
+        mesh=mesh,
+        axes=axes,
+        regions=regions,
+        region_of_cell=region_of_cell,
+        interfaces=find_interfaces(mesh, regions, region_of_cell, kinds),
+        faces={name: facets[np.isin(facets, outer)] for name, facets in faces.items()},
+        periods=(),
+        quality=mesh_quality(mesh),
+    )
+
+
+def _read(path: Path) -> Any:
+    import meshio
+
+    if not path.is_file():
+        raise MeshError("mesh.file", f"no such mesh file (got {str(path)!r})")
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # meshio prints its warnings
+            data = meshio.read(path, file_format="gmsh")
+    except BaseException as error:  # meshio ends the program on some damaged files
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MeshError("mesh.file", f"{str(path)!r} is not a readable gmsh 4.1 mesh: {reason}") from None
+    if "gmsh:physical" not in data.cell_data:
+        raise MeshError("mesh.file", f"{str(path)!r} has no physical groups; name the regions in gmsh")
+    return data
+
+
+def _cell_type(data: Any, path: Path) -> str:
+    present = {block.type for block in data.cells}
+    for family in (("tetra", "hexahedron"), ("triangle", "quad")):
+        here = [t for t in family if t in present]
+        if len(here) > 1:
+            raise MeshError("mesh.file", f"{str(path)!r} mixes {' and '.join(here)} cells; use one type")
+        if here:
+            other = sorted(t for t in present if t in ("wedge", "pyramid") or t[-1].isdigit())
+            if other:
+                raise MeshError("mesh.file", f"{str(path)!r} has {', '.join(other)} cells; allowed:"
+                                f" first-order {', '.join(_CELLS)}")  # fmt: skip
+            return here[0]
+    raise MeshError("mesh.file", f"{str(path)!r} has no cells of type {', '.join(_CELLS)}"
+                    f" (got {', '.join(sorted(present)) or 'none'})")  # fmt: skip
+
+
+def _coordinates(data: Any, cell_type: str, unit: float) -> tuple[NDArray[np.float64], tuple[int, ...]]:
+    points = np.asarray(data.points, float).T * unit
+    if cell_type in ("tetra", "hexahedron"):
+        return points, (0, 1, 2)
+    flat = [k for k in range(points.shape[0]) if np.ptp(points[k]) == 0]
+    if points.shape[0] == 2 or 2 in flat:
+        return points[:2], (0, 2)  # a plane mesh drawn in x, y: its y is the growth direction z
+    if 1 in flat:
+        return points[[0, 2]], (0, 2)
+    raise MeshError("mesh.file", "a 2D mesh must lie in the plane z = 0 or y = 0")
+
+
+def _block(data: Any, cell_type: str) -> tuple[Indices, Indices]:
+    """Return the cells (n, n_vertices) and physical tags (n,) of one type."""
+    cells, tags = [], []
+    for block, physical in zip(data.cells, data.cell_data["gmsh:physical"], strict=True):
+        if block.type == cell_type:
+            cells.append(block.data)
+            tags.append(physical)
+    if not cells:
+        return np.zeros((0, 2), int), np.zeros(0, int)
+    return np.concatenate(cells).astype(np.int64), np.concatenate(tags).astype(np.int64)
+
+
+def _check_size(points: NDArray[np.float64], length_unit: str) -> None:
+    largest = float(np.ptp(points, axis=1).max())
+    if not 0.1 <= largest <= 1e7:
+        raise MeshError(
+            "mesh.length_unit",
+            f"the device would be {largest:.3g} nm across; allowed 0.1 nm to 1 cm (got {length_unit!r})",
+        )
+
+
+def _regions(
+    names: Mapping[int, str], tags: Indices, kinds: Mapping[str, str]
+) -> tuple[tuple[str, ...], Indices]:
+    missing = int(np.sum([t not in names for t in tags]))
+    if missing:
+        raise MeshError("mesh.file", f"{missing} of {len(tags)} cells belong to no named region")
+    present = [names[t] for t in np.unique(tags)]
+    for name in present:
+        if name not in kinds:
+            raise MeshError(f"regions.{name}", f"the mesh has this region, the case has not"
+                            f"{closest(name, kinds)} regions of the case: {', '.join(kinds)}")  # fmt: skip
+    for name in kinds:
+        if name not in present:
+            raise MeshError(f"regions.{name}", f"not in the mesh{closest(name, present)}"
+                            f" regions of the mesh: {', '.join(present)}")  # fmt: skip
+    regions = tuple(kinds)
+    index = {tag: regions.index(name) for tag, name in names.items() if name in kinds}
+    return regions, np.array([index[int(t)] for t in tags])
+
+
+def _named_facets(
+    data: Any, mesh: Any, facet_type: str, used: Indices, dimension: int
+) -> dict[str, Indices]:
+    """Return facet numbers of every named group of surfaces (3D) or lines (2D)."""
+    names = {int(tag): name for name, (tag, dim) in data.field_data.items() if dim == dimension}
+    facets, tags = _block(data, facet_type)
+    if not len(facets):
+        return {}
+    known = np.isin(facets, used).all(axis=1)
+    facets, tags = np.searchsorted(used, facets[known]), tags[known]
+    lookup = {tuple(f): k for k, f in enumerate(np.sort(mesh.facets.T, axis=1).tolist())}
+    number = np.array([lookup.get(tuple(f), -1) for f in np.sort(facets, axis=1).tolist()], int)
+    return {name: np.unique(number[(tags == tag) & (number >= 0)]) for tag, name in names.items()}

@@ -1,0 +1,122 @@
+"""Finding interfaces, naming and orienting them, and checking a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MeshError, closest
+from .model import Interface, MeshQuality, facet_measures
+
+__all__ = ["find_interface", "find_interfaces", "mesh_quality", "outer_facets"]
+
+Indices = NDArray[np.int64]
+
+
+def find_interfaces(
+    mesh: Any, regions: Sequence[str], region_of_cell: Indices, kinds: Mapping[str, str]
+) -> dict[str, Interface]:
+    """Return every interface between two regions, by its name ``first|second``.
+
+    The first region is the one that comes earlier in HM, F, FI, and among equals earlier in
+    `regions`.
+    """
+    rank = {"HM": 0, "F": 1, "FI": 2}
+    order = {name: (rank[kinds[name]], k) for k, name in enumerate(regions)}
+    inner = np.flatnonzero(mesh.f2t[1] >= 0)
+    left, right = mesh.f2t[0, inner], mesh.f2t[1, inner]
+    differs = region_of_cell[left] != region_of_cell[right]
+    inner, left, right = inner[differs], left[differs], right[differs]
+    found: dict[str, Interface] = {}
+    pairs = {
+        tuple(sorted((regions[a], regions[b]), key=lambda n: order[n]))
+        for a, b in set(zip(region_of_cell[left].tolist(), region_of_cell[right].tolist(), strict=True))
+    }  # fmt: skip
+    for first, second in sorted(pairs, key=lambda p: (order[p[0]], order[p[1]])):
+        a, b = regions.index(first), regions.index(second)
+        swap = (region_of_cell[left] == b) & (region_of_cell[right] == a)
+        here = swap | ((region_of_cell[left] == a) & (region_of_cell[right] == b))
+        facets = inner[here]
+        name = f"{first}|{second}"
+        found[name] = Interface(
+            name, first, second, facets,
+            cells_first=np.where(swap, right, left)[here],
+            cells_second=np.where(swap, left, right)[here],
+            measures=facet_measures(mesh, facets),
+        )  # fmt: skip
+    return found
+
+
+def find_interface(name: str, interfaces: Mapping[str, Interface], path: str) -> Interface:
+    """Return the interface called `name`, in either order of its two regions.
+
+    Raises:
+        MeshError: If the two regions do not touch; names the closest interface.
+    """
+    flipped = "|".join(reversed(name.split("|")))
+    for candidate in (name, flipped):
+        if candidate in interfaces:
+            return interfaces[candidate]
+    known = ", ".join(interfaces) or "none"
+    raise MeshError(path, f"no interface {name!r}{closest(name, interfaces)} interfaces: {known}")
+
+
+def outer_facets(mesh: Any, cells: Indices) -> Indices:
+    """Return the facets with exactly one neighbour among `cells`."""
+    inside = np.zeros(mesh.nelements + 1, bool)
+    inside[cells] = True
+    inside[-1] = False  # f2t holds -1 where there is no cell
+    count = inside[mesh.f2t[0]].astype(int) + inside[mesh.f2t[1]]
+    return np.flatnonzero(count == 1)
+
+
+def mesh_quality(mesh: Any) -> MeshQuality:
+    """Return the quality of a mesh.
+
+    Raises:
+        MeshError: If a cell has no volume.
+    """
+    edges = _edges(mesh)
+    lengths = np.linalg.norm(mesh.p[:, mesh.t[edges[:, 0]]] - mesh.p[:, mesh.t[edges[:, 1]]], axis=0)
+    longest, shortest = lengths.max(axis=0), lengths.min(axis=0)
+    extent = np.ptp(mesh.p[:, mesh.t], axis=1)
+    volume = np.abs(_volumes(mesh))
+    simplex = mesh.t.shape[0] == mesh.dim() + 1
+    full = np.prod(extent, axis=0) / (float(np.prod(range(1, mesh.dim() + 1))) if simplex else 1.0)
+    if not np.all(shortest > 0) or np.any(volume < 1e-12 * longest ** mesh.dim() * 1e-3):
+        raise MeshError("mesh", f"{int(np.sum(volume <= 1e-15 * longest ** mesh.dim()))} cells have"
+                        " no volume")  # fmt: skip
+    return MeshQuality(
+        cells=mesh.nelements,
+        vertices=mesh.nvertices,
+        smallest=float(shortest.min()),
+        largest=float(longest.max()),
+        aspect=float((longest / shortest).max()),
+        shape=float((volume / full).min()),
+    )
+
+
+def _edges(mesh: Any) -> NDArray[np.int64]:
+    """Return local vertex pairs of the edges of a cell, shape (n_edges, 2)."""
+    vertices = mesh.t.shape[0]
+    if mesh.dim() == 3 and vertices == 8:
+        return np.asarray(mesh.refdom.edges, int)
+    if mesh.dim() == 2 and vertices == 4:
+        return np.array([[0, 1], [1, 2], [2, 3], [3, 0]])
+    return np.array([(i, j) for i in range(vertices) for j in range(i + 1, vertices)])
+
+
+def _volumes(mesh: Any) -> NDArray[np.float64]:
+    """Return signed cell volumes, exact for simplices and parallelepipeds."""
+    p = mesh.p[:, mesh.t]
+    n = mesh.t.shape[0]
+    if mesh.dim() == 1:
+        return p[0, 1] - p[0, 0]
+    if mesh.dim() == 2:
+        u, v = p[:, 1] - p[:, 0], p[:, n - 1] - p[:, 0]
+        return (u[0] * v[1] - u[1] * v[0]) / (2.0 if n == 3 else 1.0)
+    a, b, c = (p[:, k] - p[:, 0] for k in (1, 2, 3))  # scikit-fem: hex vertices 1, 2, 3 adjoin 0
+    return np.einsum("ie,ie->e", a, np.cross(b, c, axis=0)) / (6.0 if n == 4 else 1.0)

@@ -1,0 +1,123 @@
+"""The meshed device: cells by region, interfaces between regions, named outer faces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Interface", "MeshQuality", "Structure"]
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The facets shared by two regions; currents count positive from `second` into `first`.
+
+    With ``HM|F`` and ``F|FI`` this is the direction FI -> F -> HM.
+
+    Args:
+        facets: Facet numbers, shape (n,).
+        cells_first: The cell of `first` at each facet, shape (n,).
+        cells_second: The cell of `second` at each facet, shape (n,).
+        measures: Facet areas [nm^2] (3D), lengths [nm] (2D) or 1 (1D), shape (n,).
+    """
+
+    name: str
+    first: str
+    second: str
+    facets: Indices
+    cells_first: Indices
+    cells_second: Indices
+    measures: Array
+
+    @property
+    def area(self) -> float:
+        """Total measure of the interface, in the unit of `measures`."""
+        return float(self.measures.sum())
+
+
+@dataclass(frozen=True)
+class MeshQuality:
+    """Numbers that tell whether a mesh can be trusted.
+
+    Args:
+        cells: Number of cells.
+        vertices: Number of vertices.
+        smallest: Shortest edge [nm].
+        largest: Longest edge [nm].
+        aspect: Largest ratio of longest to shortest edge within one cell.
+        shape: Smallest volume over that of the box (or, for simplices, the right simplex) with
+            the cell's own extents; 1 is perfect, near 0 a sliver.
+    """
+
+    cells: int
+    vertices: int
+    smallest: float
+    largest: float
+    aspect: float
+    shape: float
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A mesh in nanometres with everything the solver asks of it.
+
+    Args:
+        mesh: The scikit-fem mesh; its rows are the physical directions `axes`.
+        axes: Physical direction of each mesh coordinate: (2,), (0, 2) or (0, 1, 2).
+        regions: Region names; `region_of_cell` indexes them.
+        region_of_cell: Shape (n_cells,).
+        interfaces: By name ``first|second``.
+        faces: Outer facets by name (top, bottom, left, right, front, back, or mesh names).
+        periods: Mesh coordinates that are periodic, with their periods [nm].
+        quality: Summary of the mesh.
+    """
+
+    mesh: Any
+    axes: tuple[int, ...]
+    regions: tuple[str, ...]
+    region_of_cell: Indices
+    interfaces: Mapping[str, Interface]
+    faces: Mapping[str, Indices]
+    periods: tuple[tuple[int, float], ...]
+    quality: MeshQuality
+
+    @property
+    def dimension(self) -> int:
+        """Number of mesh coordinates."""
+        return len(self.axes)
+
+    def cells(self, *names: str) -> Indices:
+        """Return the cells of the named regions, ascending."""
+        index = [self.regions.index(name) for name in names]
+        return np.flatnonzero(np.isin(self.region_of_cell, index))
+
+    def facet_measures(self, facets: Indices) -> Array:
+        """Return the measure of each facet, in the unit of `Interface.measures`."""
+        return facet_measures(self.mesh, facets)
+
+
+def facet_measures(mesh: Any, facets: Indices) -> Array:
+    """Return areas (3D) [nm^2], lengths (2D) [nm] or ones (1D) of facets, shape (n,)."""
+    corners = mesh.p[:, mesh.facets[:, facets]]
+    if mesh.dim() == 1:
+        return np.ones(len(facets))
+    if mesh.dim() == 2:
+        return np.linalg.norm(corners[:, 1] - corners[:, 0], axis=0)
+    if corners.shape[1] == 3:
+        return 0.5 * _cross_norm(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    # A plane quadrilateral has area |d1 x d2| / 2; of the three ways to pair its corners the
+    # diagonals give the largest value, so the order in which they are listed does not matter.
+    c = [corners[:, k] for k in range(4)]
+    pairings = [(c[1] - c[0], c[3] - c[2]), (c[2] - c[0], c[3] - c[1]), (c[3] - c[0], c[2] - c[1])]
+    return 0.5 * np.max([_cross_norm(u, v) for u, v in pairings], axis=0)
+
+
+def _cross_norm(u: Array, v: Array) -> Array:
+    return np.linalg.norm(np.cross(u, v, axis=0), axis=0)

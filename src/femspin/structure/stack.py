@@ -1,0 +1,124 @@
+"""Built-in layered stacks, graded towards interfaces and against the shortest decay length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from skfem import MeshHex, MeshLine, MeshQuad, MeshTet, MeshTri
+
+from ..case.schema import Layer, Stack
+from ..units import LENGTH
+from .interfaces import find_interfaces, mesh_quality, outer_facets
+from .model import Structure
+
+__all__ = ["build_stack", "graded_cells", "layer_edges"]
+
+Array = NDArray[np.float64]
+
+_MESHES = {"line": MeshLine, "quad": MeshQuad, "tri": MeshTri, "hex": MeshHex, "tet": MeshTet}
+_DEFAULT_CELL = {1: "line", 2: "quad", 3: "hex"}
+_AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
+_FACES = {0: ("left", "right"), 1: ("front", "back"), 2: ("bottom", "top")}
+_FEWEST = 6
+_INSULATOR_CELLS = 4
+
+
+def graded_cells(thickness: float, decay: float, per_decay: float, growth: float) -> Array:
+    """Return cell sizes across a layer, finest at both ends, that add up to `thickness`.
+
+    Args:
+        thickness: Layer thickness [nm].
+        decay: Shortest decay length [nm].
+        per_decay: Cells per decay length at the ends.
+        growth: Ratio of neighbouring cells towards the middle.
+    """
+    first = min(decay / per_decay, thickness / _FEWEST)
+    half = [first]
+    while sum(half) < thickness / 2:
+        half.append(half[-1] * growth)
+    sizes = np.array(half + half[::-1])
+    return sizes * (thickness / sizes.sum())
+
+
+def layer_edges(stack: Stack, kinds: Mapping[str, str]) -> Array:
+    """Return the heights [nm] of the layer boundaries, shape (n_layers + 1,).
+
+    z = 0 is the upper side of the topmost F layer, else of the topmost FI layer, else the
+    bottom: F fills -ell_F < z < 0 under a heavy metal.
+    """
+    thickness = np.array([layer.thickness / LENGTH for layer in stack.layers])
+    edges = np.concatenate([[0.0], np.cumsum(thickness)])
+    for kind in ("F", "FI"):
+        tops = [k for k, layer in enumerate(stack.layers) if kinds[layer.region] == kind]
+        if tops:
+            return edges - edges[tops[-1] + 1]
+    return edges
+
+
+def build_stack(
+    stack: Stack, kinds: Mapping[str, str], decay_lengths: Mapping[str, float]
+) -> Structure:
+    """Return the meshed stack.
+
+    Args:
+        stack: The [structure] table.
+        kinds: HM, F or FI of every region.
+        decay_lengths: Shortest decay length of every conducting region [m].
+    """
+    edges = layer_edges(stack, kinds)
+    cuts = [_layer_cuts(stack, layer, lo, hi, decay_lengths.get(layer.region))
+            for layer, lo, hi in zip(stack.layers, edges[:-1], edges[1:], strict=True)]  # fmt: skip
+    z = np.concatenate([cuts[0], *(c[1:] for c in cuts[1:])])
+    axes = _AXES[stack.dimension]
+    lateral = [
+        np.linspace(0.0, (extent or 0.0) / LENGTH, cells + 1)
+        for extent, cells in ((stack.width, stack.cells_x), (stack.depth, stack.cells_y))
+    ][: stack.dimension - 1]
+    mesh_type = _MESHES[stack.cell or _DEFAULT_CELL[stack.dimension]]
+    mesh = mesh_type(z) if stack.dimension == 1 else mesh_type.init_tensor(*lateral, z)
+    height = mesh.p[-1, mesh.t].mean(axis=0)
+    layer_of_cell = np.searchsorted(edges, height) - 1
+    # Upper layers first, so that among equals an interface is named upper|lower.
+    regions = tuple(dict.fromkeys(layer.region for layer in reversed(stack.layers)))
+    index = np.array([regions.index(layer.region) for layer in stack.layers])
+    region_of_cell = index[layer_of_cell]
+    conducting = np.flatnonzero(
+        np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] != "FI"])
+    )
+    periodic = stack.lateral == "periodic"
+    return Structure(
+        mesh=mesh,
+        axes=axes,
+        regions=regions,
+        region_of_cell=region_of_cell,
+        interfaces=find_interfaces(mesh, regions, region_of_cell, kinds),
+        faces=_box_faces(mesh, axes, conducting),
+        periods=tuple((k, float(np.ptp(c))) for k, c in enumerate(lateral)) if periodic else (),
+        quality=mesh_quality(mesh),
+    )
+
+
+def _layer_cuts(stack: Stack, layer: Layer, low: float, high: float, decay: float | None) -> Array:
+    if layer.cells is not None:
+        return np.linspace(low, high, layer.cells + 1)
+    if decay is None:
+        return np.linspace(low, high, _INSULATOR_CELLS + 1)
+    sizes = graded_cells(high - low, decay / LENGTH, stack.cells_per_decay_length, stack.growth)
+    cuts = low + np.concatenate([[0.0], np.cumsum(sizes)])
+    cuts[-1] = high  # neighbours must share this coordinate exactly
+    return cuts
+
+
+def _box_faces(mesh: MeshLine, axes: tuple[int, ...], conducting: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:  # fmt: skip
+    """Return the outer facets of the conductors that lie in the planes of a box, by name."""
+    outer = outer_facets(mesh, conducting)
+    middle = mesh.p[:, mesh.facets[:, outer]].mean(axis=1)
+    inside = mesh.p[:, np.unique(mesh.t[:, conducting])]
+    faces = {}
+    for row, axis in enumerate(axes):
+        span = np.ptp(inside[row])
+        for name, plane in zip(_FACES[axis], (inside[row].min(), inside[row].max()), strict=True):
+            faces[name] = outer[np.abs(middle[row] - plane) < 1e-9 * span]
+    return faces

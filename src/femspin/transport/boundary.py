@@ -1,0 +1,175 @@
+"""Conditions on interfaces, outer faces and electrodes, in solver units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from ..fields.soc import cross_matrix
+from ..units import ENERGY, E_CHARGE, FLUX
+from .space import Space
+
+__all__ = [
+    "Boundary", "Constraint", "ElectrodeFace", "FluxFace", "FluxLaw", "PotentialFace",
+    "build_constraint", "face_terms", "flux_law", "mixing_conductance",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FluxLaw:
+    """Spin flux into the conductor through a face: J = G mu + J_E.
+
+    Args:
+        conductance: G / e^2 [1/(meV nm^2 ps)], shape (3, 3).
+        drift: J_E [1/(nm^2 ps)], shape (3,).
+    """
+
+    conductance: Array
+    drift: Array
+
+
+@dataclass(frozen=True)
+class FluxFace:
+    """A face with a prescribed flux law (Robin), and its scalar mass and load."""
+
+    name: str
+    mass: sp.csr_array
+    load: Array
+    area: float
+
+
+@dataclass(frozen=True)
+class PotentialFace:
+    """A face where the spin potential is prescribed [meV], shape (3,)."""
+
+    name: str
+    dofs: Indices
+    value: Array
+
+
+@dataclass(frozen=True)
+class ElectrodeFace:
+    """A contact: a fixed mu^0, or one unknown mu^0 with a given particle inflow.
+
+    Args:
+        dofs: Scalar dofs on the contact.
+        potential: mu^0 = 2 q V [meV], or None if the contact floats.
+        inflow: Particle current into the device if it floats, per unit of face measure
+            times nm^2 ps; zero for a voltage probe.
+        sink: Whether the spin potential is held at zero too.
+    """
+
+    name: str
+    dofs: Indices
+    potential: float | None
+    inflow: float
+    sink: bool
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """All conditions of a device."""
+
+    flux: tuple[FluxFace, ...] = ()
+    potential: tuple[PotentialFace, ...] = ()
+    electrodes: tuple[ElectrodeFace, ...] = ()
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """The unknowns x behind the dofs: mu = x[unknown] + fixed.
+
+    Args:
+        unknown: Unknown behind each dof, -1 where it is prescribed, shape (4 n_dofs,).
+        fixed: Prescribed values [meV], shape (4 n_dofs,).
+        inflow: Extra load of the free unknowns (currents fed into floating contacts).
+        charge: Which free unknowns are charge, shape (n_free,).
+    """
+
+    unknown: Indices
+    fixed: Array
+    inflow: Array
+    charge: NDArray[np.bool_] = field(repr=False)
+
+    def expand(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the dof values of the unknowns, in the precision of `x`, shape (4 n_dofs,)."""
+        return np.where(self.unknown >= 0, x[self.unknown], 0) + self.fixed
+
+    def gather(self, residual: Array) -> Array:
+        """Return the sum of a dof vector over the dofs of each unknown, shape (n_free,)."""
+        free = self.unknown >= 0
+        return np.bincount(self.unknown[free], residual[free], minlength=len(self.charge))
+
+    def reduce(self, matrix: sp.csr_array) -> sp.csr_array:
+        """Return the matrix of the unknowns, shape (n_free, n_free)."""
+        rows = np.flatnonzero(self.unknown >= 0)
+        shape = (len(self.unknown), len(self.charge))
+        embed = sp.csr_array((np.ones(len(rows)), (rows, self.unknown[rows])), shape=shape)
+        return sp.csr_array(embed.T @ matrix @ embed)
+
+
+def mixing_conductance(G_s: float, G_r: float, G_i: float, m: ArrayLike) -> Array:
+    """Return G = G_s + G_r m x m x + G_i m x, shape (3, 3) [unit of the arguments].
+
+    References:
+        PRB 108, 125309 (2023), Eq. (40).
+    """
+    turn = cross_matrix(m)
+    return G_s * np.eye(3) + G_r * (turn @ turn) + G_i * turn
+
+
+def flux_law(conductance: ArrayLike, drift: ArrayLike = (0.0, 0.0, 0.0)) -> FluxLaw:
+    """Return the law in solver units from G [S/m^2] and J_E [1/(m^2 s)]."""
+    return FluxLaw(
+        np.asarray(conductance, float) / E_CHARGE**2 * ENERGY / FLUX,
+        np.asarray(drift, float) / FLUX,
+    )
+
+
+def face_terms(space: Space, face: FluxFace, law: FluxLaw) -> tuple[sp.csr_array, Array]:
+    """Return what a flux law adds to W1: matrix -int v^a G_ab mu^b, load +int v^a J_E^a."""
+    tensor = np.zeros((4, 4))
+    tensor[1:, 1:] = -law.conductance
+    load = np.zeros((space.n_dofs, 4))
+    load[:, 1:] = np.outer(face.load, law.drift)
+    return sp.csr_array(sp.kron(face.mass, tensor, format="csr")), load.ravel()
+
+
+def build_constraint(space: Space, boundary: Boundary) -> Constraint:
+    """Return the constraint of prescribed and floating potentials.
+
+    Without an electrode mu^0 is defined up to a constant; it is zero at the top of the device.
+    """
+    target = np.arange(space.size)
+    fixed = np.zeros(space.size)
+    held = np.zeros(space.size, bool)
+    for face in boundary.potential:
+        for a in range(3):
+            held[4 * face.dofs + 1 + a] = True
+            fixed[4 * face.dofs + 1 + a] = face.value[a]
+    inflow_at: dict[int, float] = {}
+    for contact in boundary.electrodes:
+        if contact.potential is not None:
+            held[4 * contact.dofs] = True
+            fixed[4 * contact.dofs] = contact.potential
+        else:
+            target[4 * contact.dofs] = 4 * contact.dofs[0]
+            inflow_at[int(4 * contact.dofs[0])] = contact.inflow
+        if contact.sink:
+            for a in range(3):
+                held[4 * contact.dofs + 1 + a] = True
+    if not any(c.potential is not None for c in boundary.electrodes):
+        held[4 * int(np.argmax(space.locations[-1]))] = True
+    masters, column = np.unique(target[~held], return_inverse=True)
+    unknown = np.full(space.size, -1)
+    unknown[~held] = column
+    inflow = np.zeros(len(masters))
+    for dof, value in inflow_at.items():
+        inflow[np.searchsorted(masters, dof)] = value
+    return Constraint(unknown, fixed, inflow, masters % 4 == 0)

@@ -1,0 +1,103 @@
+"""Coefficients in solver units (nm, ps, meV), and the small tensors of the block kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fields.region import RegionFields
+from ..fields.soc import covariant_rotation, cross_matrix
+from ..units import DIFFUSION, DOS, FLUX, LENGTH, RATE
+
+__all__ = ["BlockTensors", "Coefficients", "block_tensors", "coefficients"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Coefficients of W1 in one region, constant there.
+
+    Args:
+        dos: nu [1/(meV nm^3)].
+        diffusion: D [nm^2/ps].
+        theta: Theta, shape (12, 12).
+        rotation: T_j [1/nm], shape (3, 4, 4).
+        gauge: a^{ib} [1/nm], shape (3, 3).
+        relaxation: Gamma [1/ps], shape (3, 3).
+        omega: Precession [1/ps], shape (3,).
+        drift: s^{j eta} [1/(nm^2 ps)], shape (3, 4).
+    """
+
+    dos: float
+    diffusion: float
+    theta: Array
+    rotation: Array
+    gauge: Array
+    relaxation: Array
+    omega: Array
+    drift: Array
+
+    @property
+    def reaction(self) -> Array:
+        """Gamma - omega x on the spin components [1/ps], shape (4, 4); charge is conserved."""
+        matrix = np.zeros((4, 4))
+        matrix[1:, 1:] = self.relaxation - cross_matrix(self.omega)
+        return matrix
+
+
+@dataclass(frozen=True)
+class BlockTensors:
+    """The 4 x 4 tensors that multiply the element moments, and those of the load.
+
+    Args:
+        matrix: In the order of `Moments.matrix`, shape (dim^2 + 2 dim + 1, 16).
+        vector: In the order of `Moments.vector`, shape (dim + 1, 4).
+    """
+
+    matrix: Array
+    vector: Array
+
+
+def coefficients(fields: RegionFields) -> Coefficients:
+    """Return the fields of a region in solver units; the only conversion on the way in."""
+    gauge = fields.gauge * LENGTH
+    return Coefficients(
+        dos=fields.dos / DOS,
+        diffusion=fields.diffusion / DIFFUSION,
+        theta=fields.theta,
+        rotation=covariant_rotation(gauge),
+        gauge=gauge,
+        relaxation=fields.relaxation / RATE,
+        omega=fields.omega / RATE,
+        drift=fields.drift / FLUX,
+    )
+
+
+def block_tensors(c: Coefficients, axes: tuple[int, ...]) -> BlockTensors:
+    """Return the tensors of W1: expand (D_j v) Theta (D_k mu) with D_j = d_j + T_j.
+
+    Args:
+        c: Coefficients of a region.
+        axes: Physical direction of each mesh coordinate; T acts in all three directions.
+    """
+    theta = c.theta.reshape(3, 4, 3, 4)
+    stiffness = c.dos * c.diffusion * theta
+    right = np.einsum("jekz,kzb->jeb", stiffness, c.rotation)
+    left = np.einsum("jea,jekb->akb", c.rotation, stiffness)
+    both = np.einsum("jea,jeb->ab", c.rotation, right)
+    rows = np.array(axes)
+    d = len(rows)
+    matrix = np.concatenate(
+        [
+            stiffness[rows][:, :, rows].transpose(0, 2, 1, 3).reshape(d * d, 16),
+            right[rows].reshape(d, 16),
+            left[:, rows].transpose(1, 0, 2).reshape(d, 16),
+            (both + c.dos * c.reaction).reshape(1, 16),
+        ]
+    )
+    forced = np.einsum("jekz,kz->je", theta, c.drift)
+    vector = np.concatenate([forced[rows], np.einsum("jea,je->a", c.rotation, forced)[None]])
+    return BlockTensors(matrix, vector)

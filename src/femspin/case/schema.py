@@ -226,8 +226,8 @@ class Region(Table):
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Region:
         if self.kind == "FI":
-            for key in self.model_fields_set - {"kind", "material", "magnet"}:
-                if getattr(self, key) is not None:
+            for key in sorted(self.model_fields_set - {"kind", "material", "magnet"}):
+                if getattr(self, key) != type(self).model_fields[key].default:
                     raise refuse(key, "an FI region carries no transport; allowed: material, magnet")
         elif self.magnet is not None:
             raise refuse("magnet", "only an FI region carries a magnet; this one is {k}", k=self.kind)

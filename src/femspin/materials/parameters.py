@@ -120,8 +120,10 @@ def _fill(
     for key in _TABLES[""]:
         take(key, table, path)
     if region.kind == "F":
-        for inner in ("soc", "kondo"):
-            _fill_table(inner, table, path, take)
+        _fill_table("soc", table, path, take)
+        # A Curie temperature alone (a metal's) does not make a region of local moments.
+        if "kondo" in table or "spin" in values:
+            _fill_table("kondo", table, path, take)
     return used
 
 
@@ -162,8 +164,8 @@ def region_parameters(name: str, region: Region) -> RegionParameters:
         if abs(implied / sigma - 1) > 1e-3:
             raise CaseError(
                 f"{path}.conductivity",
-                f"conductivity, dos and diffusion_constant disagree: 2 e^2 nu D = {implied:.6g} S/m "
-                f"(got {sigma:.6g} S/m); give two of the three",
+                "conductivity, dos and diffusion_constant disagree: 2 e^2 nu D ="
+                f" {implied:.6g} S/m (got {sigma:.6g} S/m); give two of the three",
             )
     rate = 0.0
     if region.spin_diffusion_length is not None:

@@ -1,0 +1,295 @@
+"""The stages in order: a case becomes a meshed problem, the problem a solution."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .case.schema import Case, Electrode
+from .case.schema import Interface as InterfaceTable
+from .errors import CaseError, MeshError, closest
+from .fields.build import Conditions, region_fields
+from .fields.lengths import mesh_scale
+from .fields.region import RegionFields
+from .interface.report import InterfaceCurrents, Share, interface_currents, outer_cells, shares
+from .materials.parameters import RegionParameters, UsedValue, complete_case, region_parameters
+from .structure import Structure, build_stack, load_mesh
+from .structure.interfaces import find_interface
+from .transport.boundary import (
+    Boundary,
+    ElectrodeFace,
+    FluxFace,
+    FluxLaw,
+    PotentialFace,
+    flux_law,
+    mixing_conductance,
+)
+from .transport.space import Space, build_space
+from .transport.system import SolverOptions, TransportProblem, TransportState
+from .units import ENERGY, E_CHARGE, TIME
+
+__all__ = ["Device", "Transport", "build_device", "solve_transport"]
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+log = logging.getLogger("femspin")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A case turned into a problem: everything that does not change with the magnetization.
+
+    Args:
+        case: The completed case.
+        used: Database values that entered it.
+        parameters: Conducting regions by name.
+        conditions: Temperature and fields.
+        direction: Unit vector of the case's magnetization, shape (3,).
+        structure: The mesh.
+        space: Scalar finite-element space.
+        problem: The transport problem.
+        share: How inflow is divided among the faces of every region.
+        flux_tables: Case tables of the faces with a flux law.
+    """
+
+    case: Case
+    used: tuple[UsedValue, ...]
+    parameters: Mapping[str, RegionParameters]
+    conditions: Conditions
+    direction: Array
+    structure: Structure
+    space: Space
+    problem: TransportProblem
+    share: Mapping[str, Share]
+    flux_tables: Mapping[str, InterfaceTable]
+
+    @property
+    def conductors(self) -> tuple[str, ...]:
+        """Names of the conducting regions."""
+        return tuple(self.parameters)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """HM, F or FI of every region."""
+        return {name: region.kind for name, region in self.case.regions.items()}
+
+    def fields(self, m: Array) -> dict[str, RegionFields]:
+        """Return the coefficients of every conducting region for the magnetization `m`."""
+        return {n: region_fields(p, self.conditions, m) for n, p in self.parameters.items()}
+
+    def laws(self, m: Array) -> dict[str, FluxLaw]:
+        """Return the flux law of every face that has one, for the magnetization `m`."""
+        return {name: _law(table, m) for name, table in self.flux_tables.items()}
+
+
+@dataclass(frozen=True)
+class Transport:
+    """One solved transport problem.
+
+    Args:
+        m: Magnetization it was solved for, shape (3,).
+        fields: Coefficients of every conducting region (SI).
+        state: Potentials and blocks.
+        interfaces: Currents by interface name.
+    """
+
+    m: Array
+    fields: Mapping[str, RegionFields]
+    state: TransportState
+    interfaces: Mapping[str, InterfaceCurrents]
+
+    @property
+    def balance(self) -> float:
+        """Largest relative defect of the sum of parts over all interfaces."""
+        return max((i.balance for i in self.interfaces.values()), default=0.0)
+
+
+def build_device(case: Case, folder: Path | None = None) -> Device:
+    """Return the meshed problem of a case.
+
+    Args:
+        case: A validated case.
+        folder: Where relative mesh paths start; default the working directory.
+
+    Raises:
+        CaseError: If parameters are missing or inconsistent, or names do not match the mesh.
+    """
+    case, used = complete_case(case)
+    parameters = {
+        name: region_parameters(name, region)
+        for name, region in case.regions.items()
+        if region.kind != "FI"
+    }
+    conditions = _conditions(case)
+    direction = np.array(case.magnetization.direction, float)
+    direction /= np.linalg.norm(direction)
+    kinds = {name: region.kind for name, region in case.regions.items()}
+    try:
+        fields = {n: region_fields(p, conditions, direction) for n, p in parameters.items()}
+    except ValueError as error:
+        raise CaseError("regions", str(error)) from None
+    if case.structure is not None:
+        decay = {name: mesh_scale(f) for name, f in fields.items()}
+        structure = build_stack(case.structure, kinds, decay)
+    else:
+        assert case.mesh is not None
+        path = Path(case.mesh.file)
+        path = path if path.is_absolute() or folder is None else folder / path
+        structure = load_mesh(path, case.mesh.length_unit, kinds)
+    log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
+    space = build_space(structure, tuple(parameters), case.solver.order)
+    boundary, flux_tables, outer = _boundary(case, space, tuple(parameters))
+    options = SolverOptions(
+        case.solver.method, case.solver.tolerance, case.solver.max_iterations
+    )
+    return Device(
+        case, used, parameters, conditions, direction, structure, space,
+        TransportProblem(space, boundary, options), shares(space, tuple(parameters), outer),
+        flux_tables,
+    )  # fmt: skip
+
+
+def solve_transport(device: Device, m: Array, guess: Transport | None = None) -> Transport:
+    """Return potentials and interface currents for the magnetization direction `m`.
+
+    Args:
+        device: The problem.
+        m: Unit vector, shape (3,).
+        guess: An earlier solution to start an iterative solver from.
+
+    Raises:
+        SolverError: If the linear solver does not reach its tolerance.
+    """
+    fields = device.fields(m)
+    if guess is not None:  # regions that do not depend on m keep their assembled blocks
+        fields = {n: _keep(guess.fields[n], f) for n, f in fields.items()}
+    state = device.problem.solve(
+        fields, device.laws(m), None if guess is None else guess.state.mu
+    )
+    interfaces = {
+        name: interface_currents(device.space, state, device.share, face, device.conductors)
+        for name, face in device.structure.interfaces.items()
+        if face.first in device.conductors
+    }
+    return Transport(m, fields, state, interfaces)
+
+
+def _keep(old: RegionFields, new: RegionFields) -> RegionFields:
+    same = all(
+        np.array_equal(getattr(old, key), getattr(new, key))
+        for key in ("gauge", "omega", "relaxation", "theta", "drift")
+    )
+    return old if same else new
+
+
+def _conditions(case: Case) -> Conditions:
+    drive = case.drive
+    form = case.solver.polarisation_form
+    onsager = form == "onsager" or (form == "auto" and bool(drive.electrodes))
+    return Conditions(
+        temperature=drive.temperature,
+        magnetic_field=np.array(drive.magnetic_field or [0.0, 0.0, 0.0]),
+        electric_field=np.array(drive.electric_field or [0.0, 0.0, 0.0]),
+        onsager=onsager,
+    )
+
+
+def _law(table: InterfaceTable, m: Array) -> FluxLaw:
+    if table.condition == "spin_flux":
+        return flux_law(np.zeros((3, 3)), table.spin_flux or [0.0, 0.0, 0.0])
+    if table.conductance is not None:
+        tensor = np.array(table.conductance)
+    else:
+        tensor = mixing_conductance(table.G_s or 0.0, table.G_r or 0.0, table.G_i or 0.0, m)
+    return flux_law(tensor, table.drift_flux or [0.0, 0.0, 0.0])
+
+
+def _boundary(
+    case: Case, space: Space, conductors: tuple[str, ...]
+) -> tuple[Boundary, dict[str, InterfaceTable], dict[str, tuple[Indices, Indices]]]:
+    """Return the conditions, the tables of flux faces, and all faces that spin may cross."""
+    flux: list[FluxFace] = []
+    potential: list[PotentialFace] = []
+    tables: dict[str, InterfaceTable] = {}
+    outer: dict[str, tuple[Indices, Indices]] = {}
+    for key, table in case.interfaces.items():
+        name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, table.condition)
+        if table.condition == "insulating":
+            continue
+        outer[name] = (facets, cells)
+        if table.condition == "spin_potential":
+            value = np.array(table.spin_potential) / ENERGY
+            potential.append(PotentialFace(name, space.facet_dofs(facets), value))
+            continue
+        mass, load = space.facet_mass(facets, cells)
+        area = float(space.structure.facet_measures(facets).sum())
+        flux.append(FluxFace(name, mass, load, area))
+        tables[name] = table
+    contacts = []
+    for key, electrode in case.drive.electrodes.items():
+        path = f"drive.electrodes.{key}"
+        name, facets, cells = _face(space, key, path, conductors, "electrode")
+        contacts.append(_electrode(space, name, space.facet_dofs(facets), electrode, path))
+        if electrode.spin == "sink":
+            outer[name] = (facets, cells)
+    _electrodes_apart(contacts)
+    return Boundary(tuple(flux), tuple(potential), tuple(contacts)), tables, outer
+
+
+def _face(
+    space: Space, key: str, path: str, conductors: tuple[str, ...], condition: str
+) -> tuple[str, Indices, Indices]:
+    """Return name, facets and conducting cells of an interface or outer face."""
+    structure = space.structure
+    if "|" in key and key not in structure.faces:
+        face = find_interface(key, structure.interfaces, path)
+        if face.first not in conductors:
+            raise CaseError(path, "neither side of this interface conducts")
+        if face.second in conductors:
+            if condition != "insulating":
+                raise CaseError(
+                    path, f"{face.name} joins two conductors: potentials and fluxes are"
+                    " continuous there, a condition is only possible towards an FI region",
+                )  # fmt: skip
+            return face.name, face.facets, face.cells_second
+        return face.name, face.facets, face.cells_first
+    periodic = {
+        n for row, _ in structure.periods
+        for n in (("left", "right"), ("front", "back"))[row]
+    }  # fmt: skip
+    if key in periodic:
+        raise CaseError(path, "this side is periodic; set structure.lateral = \"insulating\"")
+    if key not in structure.faces or not len(structure.faces[key]):
+        known = [n for n, f in structure.faces.items() if len(f) and n not in periodic]
+        known += [n for n in structure.interfaces if "|" not in key or n]
+        raise MeshError(path, f"no face or interface {key!r}{closest(key, known)}"
+                        f" known: {', '.join(known) or 'none'}")  # fmt: skip
+    facets = structure.faces[key]
+    return key, facets, outer_cells(space, facets)
+
+
+def _electrode(
+    space: Space, name: str, dofs: Indices, table: Electrode, path: str
+) -> ElectrodeFace:
+    potential, inflow = None, 0.0
+    if table.voltage is not None:
+        # mu^0 = 2 q V with q = -e
+        potential = -2 * E_CHARGE * table.voltage / ENERGY
+    elif table.current is not None:
+        if space.dimension != 3:
+            raise CaseError(f"{path}.current", "a total current needs a 3D mesh")
+        inflow = -table.current / E_CHARGE * TIME
+    return ElectrodeFace(name, dofs, potential, inflow, table.spin == "sink")
+
+
+def _electrodes_apart(contacts: list[ElectrodeFace]) -> None:
+    for i, a in enumerate(contacts):
+        for b in contacts[:i]:
+            if np.intersect1d(a.dofs, b.dofs).size:
+                raise CaseError(f"drive.electrodes.{a.name}", f"touches electrode {b.name}")

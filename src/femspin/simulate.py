@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .case.schema import Case, Electrode
+from .case.schema import Case, Dynamics, Electrode
 from .case.schema import Interface as InterfaceTable
+from .dynamics.run import QuasiStaticTorque, macrospin, magnet_name, run_dynamics
+from .dynamics.torque import magnet_flux
 from .errors import CaseError, MeshError, closest
 from .fields.build import Conditions, region_fields
 from .fields.lengths import mesh_scale
 from .fields.region import RegionFields
 from .interface.report import InterfaceCurrents, Share, interface_currents, outer_cells, shares
 from .materials.parameters import RegionParameters, UsedValue, complete_case, region_parameters
+from .results.solution import Solution
 from .structure import Structure, build_stack, load_mesh
 from .structure.interfaces import find_interface
 from .transport.boundary import (
@@ -33,10 +36,11 @@ from .transport.space import Space, build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
 from .units import ENERGY, E_CHARGE, TIME
 
-__all__ = ["Device", "Transport", "build_device", "solve_transport"]
+__all__ = ["Device", "Transport", "build_device", "simulate", "solve", "solve_transport"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Progress = Callable[[float], None]
 
 log = logging.getLogger("femspin")
 
@@ -56,6 +60,7 @@ class Device:
         problem: The transport problem.
         share: How inflow is divided among the faces of every region.
         flux_tables: Case tables of the faces with a flux law.
+        folder: Where relative mesh paths start.
     """
 
     case: Case
@@ -68,6 +73,7 @@ class Device:
     problem: TransportProblem
     share: Mapping[str, Share]
     flux_tables: Mapping[str, InterfaceTable]
+    folder: Path | None = None
 
     @property
     def conductors(self) -> tuple[str, ...]:
@@ -151,8 +157,53 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
     return Device(
         case, used, parameters, conditions, direction, structure, space,
         TransportProblem(space, boundary, options), shares(space, tuple(parameters), outer),
-        flux_tables,
+        flux_tables, folder,
     )  # fmt: skip
+
+
+def simulate(case: Case, folder: Path | None = None, progress: Progress | None = None) -> Solution:
+    """Return the solution of a case: transport, and the motion of the magnetization if asked.
+
+    Args:
+        case: A validated case.
+        folder: Where relative mesh paths start.
+        progress: Called with the fraction of the motion that is done.
+
+    Raises:
+        FemspinError: If the case is wrong or a solver fails.
+    """
+    device = build_device(case, folder)
+    return solve(device, progress)
+
+
+def solve(device: Device, progress: Progress | None = None) -> Solution:
+    """Return the solution of a meshed problem; see `simulate`."""
+    if device.case.dynamics is None:
+        return Solution(device, solve_transport(device, device.direction))
+    return _moving(device, device.case.dynamics, progress)
+
+
+def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Solution:
+    magnet = magnet_name(device.case)
+    heights = device.structure.mesh.p[-1, device.structure.mesh.t[:, device.structure.cells(magnet)]]
+    spin = macrospin(device.case, float(np.ptp(heights)))
+    latest: list[Transport] = []
+
+    def flux(m: Array) -> Array:
+        latest[:] = [solve_transport(device, m, latest[0] if latest else None)]
+        return magnet_flux(
+            device.structure, device.space, latest[0].state, latest[0].fields,
+            device.share, magnet,
+        )  # fmt: skip
+
+    torque = QuasiStaticTorque(spin, flux, options.transport_tolerance)
+    report = None if progress is None else lambda t: progress(t / options.duration)
+    trajectory = run_dynamics(options, spin, torque, device.direction, report)
+    chosen = np.unique(np.linspace(0, len(trajectory.time) - 1, options.frames).round().astype(int))
+    frames = tuple(
+        (float(trajectory.time[k]), solve_transport(device, trajectory.m[k])) for k in chosen
+    )
+    return Solution(device, frames[-1][1], trajectory, frames, torque.solutions)
 
 
 def solve_transport(device: Device, m: Array, guess: Transport | None = None) -> Transport:

@@ -346,6 +346,9 @@ class Dynamics(Table):
     relax_torque: Annotated[float, Field(gt=0)] = Field(
         1e-6, description="relaxed when |dm/dt| falls below this fraction of the field precession"
     )
+    frames: Annotated[int, Field(ge=2, le=1000)] = Field(
+        6, description="field files along the motion"
+    )
     transport_tolerance: Annotated[float, Field(ge=0, le=0.1)] = Field(
         0.0, description="re-solve transport once m has moved by more than this [rad]"
     )

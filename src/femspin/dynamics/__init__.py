@@ -1,1 +1,1 @@
-"""."""
+"""Motion of the magnetization under field, damping and the interface torque."""

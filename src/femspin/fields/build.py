@@ -107,7 +107,8 @@ def region_fields(
     seen = turn.T @ axis
     moments = _moments(parameters, float(b @ axis), conditions.temperature)
     gauge = _gauge(parameters)
-    omega = _omega(parameters, moments, seen, b)
+    omega, moment_omega = _omega(parameters, moments, seen, b)
+    relaxation, moment_relaxation = _relaxation(parameters, moments, seen)
     hall, larmor, spin_hall = _angles(parameters, gauge, omega, b)
     polarisation = _polarisation(parameters, seen)
     if conditions.onsager and polarisation.any():
@@ -122,9 +123,11 @@ def region_fields(
         diffusion=parameters.diffusion,
         gauge=gauge,
         omega=omega,
-        relaxation=_relaxation(parameters, moments, seen),
+        relaxation=relaxation,
         theta=theta,
         rotation=turn,
+        moment_relaxation=moment_relaxation,
+        moment_omega=moment_omega,
         moments=moments,
         m=seen if _has_axis(parameters) else None,
     )
@@ -153,26 +156,34 @@ def _gauge(parameters: RegionParameters) -> Array:
 
 def _omega(
     parameters: RegionParameters, moments: MomentState | None, m: Array, b: Array
-) -> Array:
+) -> tuple[Array, Array]:
+    """Return the whole precession and its exchange part [rad/s], shape (3,) each."""
     region = parameters.region
     if region.override is not None and region.override.omega is not None:
-        return np.array(region.override.omega)
-    omega = region.g_factor * MU_B / HBAR * b
-    return omega if moments is None else omega + moments.precession * m
+        omega = np.array(region.override.omega)
+        return omega, omega
+    zeeman = region.g_factor * MU_B / HBAR * b
+    exchange = np.zeros(3) if moments is None else moments.precession * m
+    return zeeman + exchange, exchange
 
 
-def _relaxation(parameters: RegionParameters, moments: MomentState | None, m: Array) -> Array:
+def _relaxation(
+    parameters: RegionParameters, moments: MomentState | None, m: Array
+) -> tuple[Array, Array]:
+    """Return the whole relaxation tensor and the part due to the moments [1/s], (3, 3) each."""
     override = parameters.region.override
     if override is not None and override.relaxation is not None:
-        return np.array(override.relaxation)
-    background = parameters.background_rate * np.eye(3)
+        whole = np.array(override.relaxation)
+        return whole, whole
     if override is not None and override.tau_parallel and override.tau_perpendicular:
-        return background + relaxation_tensor(
+        by_moments = relaxation_tensor(
             1 / override.tau_parallel, 1 / override.tau_perpendicular, m
         )
-    if moments is None:
-        return background
-    return background + relaxation_tensor(moments.rate_parallel, moments.rate_perpendicular, m)
+    elif moments is not None:
+        by_moments = relaxation_tensor(moments.rate_parallel, moments.rate_perpendicular, m)
+    else:
+        by_moments = np.zeros((3, 3))
+    return parameters.background_rate * np.eye(3) + by_moments, by_moments
 
 
 def _angles(

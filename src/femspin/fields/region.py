@@ -29,6 +29,8 @@ class RegionFields:
         theta: Response J = Theta f, shape (12, 12), index 4 i + eta.
         drift: Drift force s^{j eta} [1/(m^2 s)], shape (3, 4).
         rotation: R between carriers and moments, shape (3, 3).
+        moment_relaxation: The part of Gamma that hands spin to the moments [1/s], (3, 3).
+        moment_omega: The part of omega that is exchange with the moments [rad/s], (3,).
         moments: Thermal state of the moments, if the region carries any.
         m: Direction of the moments as the carriers see them, shape (3,), if any.
     """
@@ -42,6 +44,8 @@ class RegionFields:
     theta: Array = field(default_factory=lambda: np.eye(12))
     drift: Array = field(default_factory=lambda: np.zeros((3, 4)))
     rotation: Array = field(default_factory=lambda: np.eye(3))
+    moment_relaxation: Array = field(default_factory=lambda: np.zeros((3, 3)))
+    moment_omega: Array = field(default_factory=lambda: np.zeros(3))
     moments: MomentState | None = None
     m: Array | None = None
 

@@ -30,7 +30,8 @@ class InterfaceCurrents:
         flux: Charge and spin flux, shape (4,).
         source: The region whose volume the parts are integrals over, or None where the
             interface has no conducting second region.
-        parts: M_relax, M_prec, M, L_diag, L_anti, L, S, A, E, T, B; shape (3,) each.
+        parts: M_relax, M_prec, M, L_diag, L_anti, L, S, A, E, T, B; shape (3,) each;
+            and moments, the share of M that is torque on the local moments.
         balance: |sum of parts - spin flux| over the largest part (0 without parts).
     """
 
@@ -104,7 +105,7 @@ def interface_currents(
     if side == interface.first:
         return InterfaceCurrents(interface.name, area, flux, None, {}, 0.0)
     cells = region_parts(space, state, side)
-    parts = {key: cells[key].sum(axis=0) / area for key in SUBPARTS}
+    parts = {key: cells[key].sum(axis=0) / area for key in (*SUBPARTS, "moments")}
     others = sum((v for name, v in inflow.items() if name != interface.name), zero)
     full = {
         "M_relax": parts["M_relax"],
@@ -118,6 +119,7 @@ def interface_currents(
         "E": parts["E"],
         "T": np.zeros(3),
         "B": others[1:] / area,
+        "moments": parts["moments"],
     }
     result = InterfaceCurrents(interface.name, area, flux, side, full, 0.0)
     largest = max(float(np.abs(v).max()) for v in (*full.values(), flux[1:]))

@@ -76,6 +76,9 @@ def cell_parts(
 ) -> Mapping[str, Array]:
     """Return the integral of every sub-part over each cell [1/ps per unit], shape (n, 3).
 
+    ``moments`` is the share of M that acts on the local moments: all of M unless the region
+    also relaxes spin to the lattice or precesses in an external field.
+
     References:
         PRB 108, 125309 (2023), Eqs. (33)-(39) as corrected by errata E7, E19, E28.
     """
@@ -88,6 +91,7 @@ def cell_parts(
     )  # D C^{a nu}_j d_j N^nu, still resolved by nu
     drift = np.einsum("ajn,jn->a", C, c.drift)
     return {
+        "moments": density @ (cross_matrix(c.moment_omega) - c.moment_relaxation).T,
         "M_relax": -density @ c.relaxation.T,
         "M_prec": density @ cross_matrix(c.omega).T,
         "L_diag": -c.diffusion * density @ diagonal.T,

@@ -1,1 +1,1 @@
-"""."""
+"""What a run leaves behind: numbers, tables, fields and pictures."""

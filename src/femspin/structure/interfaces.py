@@ -90,8 +90,8 @@ def mesh_quality(mesh: Any) -> MeshQuality:
         raise MeshError("mesh", f"{int(np.sum(volume <= 1e-15 * longest ** mesh.dim()))} cells have"
                         " no volume")  # fmt: skip
     return MeshQuality(
-        cells=mesh.nelements,
-        vertices=mesh.nvertices,
+        cells=int(mesh.nelements),
+        vertices=int(mesh.nvertices),
         smallest=float(shortest.min()),
         largest=float(longest.max()),
         aspect=float((longest / shortest).max()),

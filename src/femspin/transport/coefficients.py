@@ -29,6 +29,8 @@ class Coefficients:
         relaxation: Gamma [1/ps], shape (3, 3).
         omega: Precession [1/ps], shape (3,).
         drift: s^{j eta} [1/(nm^2 ps)], shape (3, 4).
+        moment_relaxation: Part of Gamma that hands spin to the moments [1/ps], (3, 3).
+        moment_omega: Exchange part of omega [1/ps], shape (3,).
     """
 
     dos: float
@@ -39,6 +41,8 @@ class Coefficients:
     relaxation: Array
     omega: Array
     drift: Array
+    moment_relaxation: Array
+    moment_omega: Array
 
     @property
     def reaction(self) -> Array:
@@ -73,6 +77,8 @@ def coefficients(fields: RegionFields) -> Coefficients:
         relaxation=fields.relaxation / RATE,
         omega=fields.omega / RATE,
         drift=fields.drift / FLUX,
+        moment_relaxation=fields.moment_relaxation / RATE,
+        moment_omega=fields.moment_omega / RATE,
     )
 
 

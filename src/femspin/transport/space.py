@@ -163,22 +163,29 @@ class Space:
             facets: Mesh facets.
             cells: The conducting mesh cell at each facet, from which the trace is taken.
         """
+        phi, dx, dofs = self._facet_basis(facets, cells)
+        local = np.einsum("iep,mep,ep->ime", phi, phi, dx)
+        rows = np.broadcast_to(dofs[:, None], local.shape)
+        columns = np.broadcast_to(dofs[None], local.shape)
+        shape = (self.n_dofs, self.n_dofs)
+        mass = sp.coo_array((local.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
+        load = np.einsum("iep,ep->ie", phi, dx)
+        return mass, np.bincount(dofs.ravel(), load.ravel(), minlength=self.n_dofs)
+
+    def facet_means(self, facets: Indices, cells: Indices, values: Array) -> Array:
+        """Return the mean over each facet of dof values (n_dofs, k), shape (n_facets, k)."""
+        phi, dx, dofs = self._facet_basis(facets, cells)
+        return np.einsum("iep,ep,iek->ek", phi, dx, values[dofs]) / dx.sum(axis=1)[:, None]
+
+    def _facet_basis(self, facets: Indices, cells: Indices) -> tuple[Array, Array, Indices]:
+        """Return basis values (local, facet, point), weights (facet, point) and dofs."""
         side = (self.structure.mesh.f2t[1, facets] == cells).astype(np.int32)
         oriented = skfem.generic_utils.OrientedBoundary(facets, side)
         basis = skfem.FacetBasis(
             self.structure.mesh, self.basis.elem, facets=oriented, intorder=2 * self.order + 1
         )
         phi = np.stack([np.broadcast_to(f[0].value, basis.dx.shape) for f in basis.basis])
-        dofs = self.number[basis.element_dofs]
-        local = np.einsum("iep,mep,ep->ime", phi, phi, basis.dx)
-        rows = np.broadcast_to(dofs[:, None], local.shape)
-        columns = np.broadcast_to(dofs[None], local.shape)
-        shape = (self.n_dofs, self.n_dofs)
-        mass = sp.coo_array((local.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
-        load = np.bincount(
-            dofs.ravel(), np.einsum("iep,ep->ie", phi, basis.dx).ravel(), minlength=self.n_dofs
-        )
-        return mass, load
+        return phi, basis.dx, self.number[basis.element_dofs]
 
 
 def build_space(structure: Structure, conductors: tuple[str, ...], order: int) -> Space:

@@ -1,0 +1,200 @@
+r"""Landau-Lifshitz-Gilbert equation of one macrospin.
+
+.. math:: \dot m = -\gamma m\times B_{eff} + \alpha m\times\dot m + \tau, \qquad
+    B_{eff} = B + \frac{2K_u}{M_s}(m\cdot k)k - \mu_0 M_s N m .
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import DOP853
+
+from ..errors import SolverError
+from ..units import HBAR, MU_0, MU_B
+
+__all__ = ["Macrospin", "Trajectory", "integrate", "relax"]
+
+Array = NDArray[np.float64]
+Torque = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Macrospin:
+    """A uniformly magnetized ferromagnet, in SI.
+
+    Args:
+        saturation: M_s [A/m].
+        damping: Gilbert alpha.
+        thickness: Driven thickness d [m].
+        field: External B [T], shape (3,).
+        anisotropy: Uniaxial K_u [J/m^3].
+        axis: Unit easy axis, shape (3,).
+        demagnetization: Factors N_x, N_y, N_z, shape (3,).
+        g_factor: g > 0.
+    """
+
+    saturation: float
+    damping: float
+    thickness: float
+    field: Array
+    anisotropy: float
+    axis: Array
+    demagnetization: Array
+    g_factor: float = 2.0
+
+    @property
+    def gamma(self) -> float:
+        """Gyromagnetic ratio g mu_B / hbar [rad/(s T)]."""
+        return self.g_factor * MU_B / HBAR
+
+    def effective_field(self, m: Array) -> Array:
+        """Return B_eff [T], shape (3,)."""
+        easy = 2 * self.anisotropy / self.saturation * float(m @ self.axis) * self.axis
+        return self.field + easy - MU_0 * self.saturation * self.demagnetization * m
+
+    def energy(self, m: Array) -> float:
+        """Return the energy density [J/m^3]."""
+        zeeman = -self.saturation * float(self.field @ m)
+        easy = -self.anisotropy * float(m @ self.axis) ** 2
+        shape = 0.5 * MU_0 * self.saturation**2 * float(m @ (self.demagnetization * m))
+        return zeeman + easy + shape
+
+    def interface_torque(self, m: Array, flux: Array) -> Array:
+        """Return dm/dt of a flux R J^M [1/(m^2 s)] spread over the thickness [1/s], shape (3,)."""
+        transverse = flux - m * float(m @ flux)
+        return self.gamma * HBAR / (2 * self.saturation * self.thickness) * transverse
+
+    def rate(self, m: Array, torque: Array) -> Array:
+        """Return dm/dt [1/s], explicit in the damping, for an extra torque [1/s]."""
+        drive = -self.gamma * np.cross(m, self.effective_field(m)) + torque
+        return (drive + self.damping * np.cross(m, drive)) / (1 + self.damping**2)
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Magnetization in time.
+
+    Args:
+        time: [s], shape (n,).
+        m: Unit vectors, shape (n, 3).
+        torque: Interface torque at these times [1/s], shape (n, 3).
+        energy: Energy density [J/m^3], shape (n,).
+        steps: Steps of the integrator.
+        converged: Whether a relaxation reached equilibrium (True for a run).
+    """
+
+    time: Array
+    m: Array
+    torque: Array
+    energy: Array
+    steps: int
+    converged: bool
+
+
+def _unit(m: Array) -> Array:
+    return m / np.linalg.norm(m)
+
+
+def integrate(
+    spin: Macrospin,
+    torque: Torque,
+    start: Array,
+    times: Array,
+    tolerance: float,
+    progress: Callable[[float], None] | None = None,
+) -> Trajectory:
+    """Return the motion at the given times by an adaptive Runge-Kutta method of order 8.
+
+    Args:
+        spin: The magnet.
+        torque: Interface torque of a direction [1/s].
+        start: m at times[0], shape (3,).
+        times: Output times [s], ascending, shape (n,).
+        tolerance: Error allowed per step in m.
+        progress: Called with the time reached.
+
+    Raises:
+        SolverError: If the step size falls below round-off.
+    """
+
+    def rate(_: float, m: Array) -> Array:
+        unit = _unit(m)
+        return spin.rate(unit, torque(unit))
+
+    m = [_unit(np.asarray(start, float))]
+    solver = DOP853(rate, times[0], m[0], times[-1], rtol=tolerance, atol=tolerance)
+    steps = 0
+    while solver.status == "running":
+        message = solver.step()
+        if solver.status == "failed":
+            raise SolverError(f"the magnetization cannot be integrated past t = {solver.t:.3e} s: {message}")
+        steps += 1
+        dense = solver.dense_output()
+        while len(m) < len(times) and times[len(m)] <= solver.t:
+            m.append(_unit(dense(times[len(m)])))
+        solver.y = _unit(solver.y)
+        if progress is not None:
+            progress(solver.t)
+    path = np.array(m)
+    return _trajectory(spin, torque, times, path, steps, True)
+
+
+def relax(
+    spin: Macrospin, torque: Torque, start: Array, tolerance: float, limit: int = 20_000
+) -> Trajectory:
+    """Return the path to equilibrium, where field and interface torque cancel.
+
+    The path is that of strong damping; its time has no meaning beyond its order.
+
+    Args:
+        spin: The magnet.
+        torque: Interface torque of a direction [1/s].
+        start: First direction, shape (3,).
+        tolerance: |dm/dt| over the largest precession rate at which the state is at rest.
+        limit: Most steps.
+
+    Raises:
+        SolverError: If no equilibrium is reached (the torque may sustain an oscillation).
+    """
+    strong = Macrospin(
+        spin.saturation, max(spin.damping, 1.0), spin.thickness, spin.field,
+        spin.anisotropy, spin.axis, spin.demagnetization, spin.g_factor,
+    )  # fmt: skip
+
+    def rate(_: float, m: Array) -> Array:
+        unit = _unit(m)
+        return strong.rate(unit, torque(unit))
+
+    m = _unit(np.asarray(start, float))
+    times, path = [0.0], [m]
+    scale = spin.gamma * np.linalg.norm(spin.field) + spin.gamma * (
+        2 * abs(spin.anisotropy) / spin.saturation + MU_0 * spin.saturation * np.ptp(spin.demagnetization)
+    )
+    scale = max(float(scale), float(np.linalg.norm(torque(m))))
+    if scale == 0.0:
+        return _trajectory(spin, torque, np.array(times), np.array(path), 0, True)
+    solver = DOP853(rate, 0.0, m, np.inf, rtol=min(1e-6, tolerance), atol=min(1e-8, tolerance),
+                    first_step=1e-3 / scale, max_step=10 / scale)  # fmt: skip
+    for step in range(1, limit + 1):
+        solver.step()
+        solver.y = _unit(solver.y)
+        times.append(solver.t)
+        path.append(solver.y.copy())
+        if np.linalg.norm(rate(0.0, solver.y)) < tolerance * scale:
+            return _trajectory(spin, torque, np.array(times), np.array(path), step, True)
+    raise SolverError(
+        f"no equilibrium after {limit} steps: the interface torque may sustain an oscillation;"
+        ' use dynamics.mode = "run"'
+    )
+
+
+def _trajectory(
+    spin: Macrospin, torque: Torque, time: Array, m: Array, steps: int, converged: bool
+) -> Trajectory:
+    torques = np.array([torque(v) for v in m])
+    energy = np.array([spin.energy(v) for v in m])
+    return Trajectory(time, m, torques, energy, steps, converged)

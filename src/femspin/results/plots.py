@@ -1,0 +1,165 @@
+"""Pictures of a solution; every function returns (figure, axes)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dynamics.llg import Trajectory
+from ..interface.split import PARTS, cell_integrals, flux_density
+from ..units import SPIN_CURRENT
+
+if TYPE_CHECKING:
+    from ..simulate import Device, Transport
+
+__all__ = ["plot_parts", "plot_profiles", "plot_trajectory"]
+
+Array = NDArray[np.float64]
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73")
+_PART_COLOURS = {"M": "#0072b2", "L": "#d55e00", "S": "#e69f00", "A": "#009e73", "E": "#cc79a7",
+                 "B": "#999999"}  # fmt: skip
+_REGION_SHADES = {"HM": "#f2f2f2", "F": "#fde9d4", "FI": "#e4eef7"}
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
+    """Plot the spin potential and the vertical spin current along z, laterally averaged."""
+    plt = _pyplot()
+    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(7, 6), layout="constrained")
+    height, mu, flux = _profile(device, transport)
+    for a, name in enumerate("xyz"):
+        upper.plot(height["mu"], 1e3 * mu[:, a], color=_COLOURS[a], label=f"$\\mu^{name}$")
+        lower.plot(height["J"], flux[:, a] / 1e9, color=_COLOURS[a], label=f"$J_z^{name}$")
+    upper.set_ylabel("spin potential (µeV)")
+    lower.set_ylabel("spin current along z\n($10^9$ A/m$^2$, $\\hbar/2e$)")
+    lower.set_xlabel("z (nm)")
+    for axes in (upper, lower):
+        axes.axhline(0, color="0.6", linewidth=0.6)
+        axes.legend(loc="best", frameon=False, ncols=3)
+        _shade_regions(device, axes)
+    _label_regions(device, upper)
+    return figure, (upper, lower)
+
+
+def _profile(device: Device, transport: Transport) -> tuple[dict[str, Array], Array, Array]:
+    """Return heights and lateral means of mu (vertices) and of J_z (cells, as steps)."""
+    space = device.space
+    z = np.round(space.locations[-1], 9)
+    levels, index = np.unique(z, return_inverse=True)
+    many = len(levels) > 400  # unstructured: bin
+    if many:
+        edges = np.linspace(z.min(), z.max(), 81)
+        index = np.clip(np.digitize(z, edges) - 1, 0, 79)
+        levels = 0.5 * (edges[1:] + edges[:-1])
+    count = np.bincount(index, minlength=len(levels))
+    sums = np.stack(
+        [np.bincount(index, transport.state.mu[:, a], minlength=len(levels)) for a in (1, 2, 3)], 1
+    )
+    good = count > 0
+    mu = sums[good] / count[good, None]
+    flux, height = _vertical_flux(device, transport)
+    return {"mu": levels[good], "J": height}, mu, flux
+
+
+def _vertical_flux(device: Device, transport: Transport) -> tuple[Array, Array]:
+    """Return the laterally averaged J_z per layer of cells, as a step curve."""
+    space, mesh = device.space, device.structure.mesh
+    heights, values, weights, extents = [], [], [], []
+    for name in device.conductors:
+        cells = space.in_region(name)
+        integrals = cell_integrals(space, transport.state.mu, cells)
+        c = transport.state.coefficients[name]
+        flux = flux_density(c, integrals, space.structure.axes)
+        corner = mesh.p[-1, mesh.t[:, space.cells[cells]]]
+        heights.append(corner.mean(axis=0))
+        extents.append(np.ptp(corner, axis=0))
+        values.append(flux[:, 2, 1:] * SPIN_CURRENT)
+        weights.append(integrals.measure)
+    z, v, w, h = (np.concatenate(x) for x in (heights, values, weights, extents))
+    levels, index = np.unique(np.round(z, 6), return_inverse=True)
+    if len(levels) > 400:
+        edges = np.linspace(z.min(), z.max(), 81)
+        index = np.clip(np.digitize(z, edges) - 1, 0, 79)
+        levels, h = 0.5 * (edges[1:] + edges[:-1]), np.full(len(z), edges[1] - edges[0])
+    total = np.bincount(index, w, minlength=len(levels))
+    good = total > 0
+    mean = np.stack([np.bincount(index, w * v[:, a], minlength=len(levels)) for a in range(3)], 1)
+    return mean[good] / total[good, None], levels[good]
+
+
+def _shade_regions(device: Device, axes: Any) -> None:
+    for name, low, high in _extents(device):
+        if device.kinds[name] != "FI":
+            axes.axvspan(low, high, color=_REGION_SHADES[device.kinds[name]], zorder=-5, linewidth=0)
+    axes.margins(x=0)
+
+
+def _label_regions(device: Device, axes: Any) -> None:
+    for name, low, high in _extents(device):
+        if device.kinds[name] != "FI":
+            axes.text((low + high) / 2, 1.02, name, transform=axes.get_xaxis_transform(),
+                      ha="center", va="bottom")  # fmt: skip
+
+
+def _extents(device: Device) -> list[tuple[str, float, float]]:
+    mesh = device.structure.mesh
+    result = []
+    for name in device.structure.regions:
+        z = mesh.p[-1, mesh.t[:, device.structure.cells(name)]]
+        result.append((name, float(z.min()), float(z.max())))
+    return result
+
+
+def plot_parts(device: Device, transport: Transport, name: str) -> tuple[Any, Any]:
+    """Plot the parts of one interface current as stacked bars per spin component."""
+    plt = _pyplot()
+    currents = transport.interfaces[name]
+    figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
+    keys = [*PARTS, "B"] if np.any(currents.parts["B"]) else list(PARTS)
+    values = np.stack([currents.parts[k] * SPIN_CURRENT for k in keys])
+    unit, prefix = _scale(np.abs(values).max())
+    up, down = np.zeros(3), np.zeros(3)
+    for key, row in zip(keys, values / unit, strict=True):
+        bottom = np.where(row >= 0, up, down)
+        axes.bar(range(3), row, bottom=bottom, width=0.55, label=key, color=_PART_COLOURS[key])
+        up, down = up + np.maximum(row, 0), down + np.minimum(row, 0)
+    total = currents.flux[1:] * SPIN_CURRENT / unit
+    axes.plot(range(3), total, "k_", markersize=42, markeredgewidth=2, label="total")
+    axes.axhline(0, color="0.4", linewidth=0.8)
+    axes.set_xticks(range(3), ["x", "y", "z"])
+    axes.set_xlabel("spin component")
+    axes.set_ylabel(f"spin current at {name} ({prefix}A/m$^2$, $\\hbar/2e$)")
+    axes.legend(frameon=False, ncols=2)
+    return figure, axes
+
+
+def _scale(largest: float) -> tuple[float, str]:
+    if largest == 0:
+        return 1.0, ""
+    power = int(np.floor(np.log10(largest) / 3) * 3)
+    return 10.0**power, f"$10^{{{power}}}$ " if power else ""
+
+
+def plot_trajectory(trajectory: Trajectory) -> tuple[Any, Any]:
+    """Plot the magnetization components against time."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for a, name in enumerate("xyz"):
+        axes.plot(trajectory.time * 1e9, trajectory.m[:, a], color=_COLOURS[a], label=f"$m_{name}$")
+    axes.set_xlabel("time (ns)")
+    axes.set_ylabel("magnetization direction")
+    axes.set_ylim(-1.05, 1.05)
+    axes.margins(x=0)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return figure, axes

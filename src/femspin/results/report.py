@@ -1,0 +1,215 @@
+"""The numbers of a solution as plain tables, in SI, ready for `result.json`."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..dynamics.torque import Efficiency, efficiency, magnet_flux, moment_fluxes
+from ..fields.lengths import lengths
+from ..interface.report import InterfaceCurrents
+from ..interface.split import cell_integrals, flux_density
+from ..units import ENERGY, E_CHARGE, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
+
+if TYPE_CHECKING:
+    from ..simulate import Device, Transport
+
+__all__ = [
+    "CONVENTIONS", "charge_current", "electrode_table", "interface_table", "region_table",
+    "torque_table", "versions", "warnings_of",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+
+CONVENTIONS = {
+    "spin_current": "e J^a in A/m^2: x A/m^2 carries the angular momentum (hbar/2e) x per area"
+    " and time; positive from the second into the first region of an interface name (FI -> F ->"
+    " HM)",
+    "charge_current": "conventional current density in A/m^2, same direction",
+    "spin_potential": "mu^a = mu_up - mu_dn along axis a, in meV",
+    "charge_potential": "mu^0 = mu_up + mu_dn = twice the electrochemical potential, in meV",
+    "parts": "M exchange torque, L and S spin loss, A gauge precession, E drift, T storage,"
+    " B flux through the other faces; their sum is the spin current",
+    "torque": "angular momentum per area and time given to the local moments, J/m^2",
+}
+
+_PARTS = ("M_relax", "M_prec", "M", "L_diag", "L_anti", "L", "S", "A", "E", "T", "B")
+
+
+def interface_table(currents: InterfaceCurrents) -> dict[str, Any]:
+    """Return one interface: currents in A/m^2, parts, balance."""
+    table: dict[str, Any] = {
+        "area": currents.area,
+        "charge_current": -currents.flux[0] * SPIN_CURRENT,
+        "spin_current": currents.flux[1:] * SPIN_CURRENT,
+    }
+    if currents.source is not None:
+        table["split_over"] = currents.source
+        table["parts"] = {k: currents.parts[k] * SPIN_CURRENT for k in _PARTS}
+        table["sum_of_parts"] = currents.total * SPIN_CURRENT
+        table["balance_residual"] = currents.balance
+    return table
+
+
+def charge_current(device: Device, transport: Transport, region: str) -> Array:
+    """Return the mean conventional current density of a region [A/m^2], shape (3,)."""
+    space = device.space
+    c = transport.state.coefficients[region]
+    integrals = cell_integrals(space, transport.state.mu, space.in_region(region))
+    density = flux_density(c, integrals, space.structure.axes)[:, :, 0]
+    mean = integrals.measure @ density / integrals.measure.sum()
+    return -mean * SPIN_CURRENT
+
+
+def torque_table(device: Device, transport: Transport) -> dict[str, Any]:
+    """Return torques on the moments of every F region and on every driven FI region."""
+    table: dict[str, Any] = {}
+    fluxes = moment_fluxes(device.space, transport.state, transport.fields)
+    for name, flux in fluxes.items():
+        faces = [
+            f for f in device.structure.interfaces.values()
+            if f.second == name and f.first in device.conductors
+        ]  # fmt: skip
+        area = faces[0].area if faces else 1.0
+        metal = faces[0].first if faces else name
+        table[name] = _torque(device, transport, flux / area * FLUX, metal)
+    for name, kind in device.kinds.items():
+        if kind != "FI":
+            continue
+        touching = [f.first for f in device.structure.interfaces.values() if f.second == name]
+        flux = magnet_flux(
+            device.structure, device.space, transport.state, transport.fields, device.share, name
+        )
+        if touching and np.any(flux):
+            table[name] = _torque(device, transport, flux, _metal(device, touching))
+    return table
+
+
+def _metal(device: Device, touching: list[str]) -> str:
+    """Return the heavy metal that carries the driving current next to a magnet."""
+    for name in touching:
+        if device.kinds[name] == "HM":
+            return name
+    for face in device.structure.interfaces.values():
+        if face.second in touching and device.kinds[face.first] == "HM":
+            return face.first
+    return touching[0]
+
+
+def _torque(device: Device, transport: Transport, flux: Array, metal: str) -> dict[str, Any]:
+    m, current = transport.m, charge_current(device, transport, metal)
+    xi: Efficiency = efficiency(flux, m, current, E_CHARGE)
+    transverse = flux - m * float(m @ flux)
+    return {
+        "torque": -HBAR / 2 * flux,
+        "transverse_spin_current": E_CHARGE * transverse,
+        "longitudinal_spin_current": E_CHARGE * float(m @ flux),
+        "efficiency_damping_like": xi.damping_like,
+        "efficiency_field_like": xi.field_like,
+        "current_density": current,
+        "current_density_of": metal,
+    }
+
+
+def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
+    """Return voltage and current of every electrode.
+
+    Currents are conventional, into the device: A in 3D, A/m in 2D, A/m^2 in 1D.
+    """
+    from ..interface.flux import region_residual
+
+    contacts = device.problem.boundary.electrodes
+    if not contacts:
+        return {}
+    total = sum(region_residual(device.space, transport.state, n) for n in device.conductors)
+    assert not isinstance(total, int)
+    unit = E_CHARGE / TIME / LENGTH ** (3 - device.space.dimension)
+    table = {}
+    for contact in contacts:
+        table[contact.name] = {
+            "voltage": -float(transport.state.mu[contact.dofs[0], 0]) * ENERGY / (2 * E_CHARGE),
+            "current": -float(total[contact.dofs, 0].sum()) * unit,
+        }
+    return table
+
+
+def region_table(device: Device, transport: Transport) -> dict[str, Any]:
+    """Return what each conducting region was computed with, and its lengths."""
+    table: dict[str, Any] = {}
+    for name, f in transport.fields.items():
+        scale = lengths(f)
+        entry: dict[str, Any] = {
+            "kind": device.kinds[name],
+            "dos": f.dos,
+            "diffusion_constant": f.diffusion,
+            "conductivity": f.conductivity,
+            "gauge_field": f.gauge,
+            "precession": f.omega,
+            "relaxation": f.relaxation,
+            "lengths": {
+                k: getattr(scale, k)
+                for k in ("relaxation", "precession", "spin_orbit", "gauge", "shortest")
+            },
+        }
+        if f.moments is not None:
+            entry["moments"] = {
+                "direction_seen_by_carriers": f.m,
+                "spin": f.moments.spin,
+                "splitting": f.moments.splitting,
+                "tau_parallel": 1 / f.moments.rate_parallel if f.moments.rate_parallel else None,
+                "tau_perpendicular": 1 / f.moments.rate_perpendicular
+                if f.moments.rate_perpendicular
+                else None,
+                "curie_temperature": f.moments.curie,
+                "exchange_energy": f.moments.exchange_energy,
+            }
+        table[name] = entry
+    return table
+
+
+def warnings_of(device: Device, transport: Transport) -> list[str]:
+    """Return where the theory's own conditions fail, as sentences."""
+    found = []
+    for name, f in transport.fields.items():
+        if f.moments is not None and not f.moments.perturbative:
+            found.append(
+                f"{name}: n_m K_s = {f.moments.exchange_energy / ENERGY:.3g} meV exceeds eps_L ="
+                f" {f.moments.splitting / ENERGY:.3g} meV; the golden rule behind the relaxation"
+                " rates is not justified (it needs n_m K_s << eps_L)"
+            )
+        parameters = device.parameters[name]
+        tau = parameters.region.scattering_time
+        if device.kinds[name] == "F" and tau is not None:
+            free = float(np.sqrt(3 * f.diffusion * tau))
+            thickness = _thickness(device, name)
+            if thickness is not None and free > thickness:
+                found.append(
+                    f"{name}: mean free path sqrt(3 D tau) = {free / LENGTH:.3g} nm exceeds the"
+                    f" thickness {thickness / LENGTH:.3g} nm; drift-diffusion is not justified"
+                )
+    return found
+
+
+def _thickness(device: Device, region: str) -> float | None:
+    if device.case.structure is None:
+        z = device.structure.mesh.p[-1, device.structure.mesh.t[:, device.structure.cells(region)]]
+        return float(np.ptp(z)) * LENGTH
+    return sum(x.thickness for x in device.case.structure.layers if x.region == region) or None
+
+
+def versions() -> Mapping[str, str]:
+    """Return the versions a result depends on."""
+    packages = ("numpy", "scipy", "scikit-fem", "meshio", "pyamg")
+    return {
+        "femspin": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(terse=True),
+        **{name: version(name) for name in packages},
+    }

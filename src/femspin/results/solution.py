@@ -1,0 +1,215 @@
+"""The solution of a case: numbers, fields, pictures, and the folder that holds them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..case.load import dump_case, to_toml
+from ..dynamics.llg import Trajectory
+from ..interface.report import InterfaceCurrents
+from . import report
+from .write import result_folder, to_json
+
+if TYPE_CHECKING:
+    from ..simulate import Device, Transport
+
+__all__ = ["Solution"]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Everything a run found.
+
+    Args:
+        device: The meshed problem.
+        transport: Currents and potentials, for the final magnetization.
+        trajectory: Motion of the magnetization, if the case has [dynamics].
+        frames: Transport along the motion, for the time series of fields.
+        solutions: How many transport problems were solved.
+    """
+
+    device: Device
+    transport: Transport
+    trajectory: Trajectory | None = None
+    frames: tuple[tuple[float, Transport], ...] = ()
+    solutions: int = 1
+
+    def interface(self, name: str) -> InterfaceCurrents:
+        """Return the currents of one interface, by ``first|second`` in either order.
+
+        Raises:
+            CaseError: If there is no such interface.
+        """
+        from ..structure.interfaces import find_interface
+
+        found = find_interface(name, self.device.structure.interfaces, "interface")
+        return self.transport.interfaces[found.name]
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """Everything `result.json` holds, as nested dictionaries in SI."""
+        device, transport = self.device, self.transport
+        quality, linear = device.structure.quality, transport.state.report
+        result: dict[str, Any] = {
+            "title": device.case.title,
+            "conventions": report.CONVENTIONS,
+            "magnetization": transport.m,
+            "interfaces": {n: report.interface_table(i) for n, i in transport.interfaces.items()},
+            "torques": report.torque_table(device, transport),
+            "electrodes": report.electrode_table(device, transport),
+            "charge_current_density": {
+                n: report.charge_current(device, transport, n) for n in device.conductors
+            },
+            "regions": report.region_table(device, transport),
+            "balance_residual": transport.balance,
+            "mesh": {
+                "dimension": device.space.dimension,
+                "order": device.space.order,
+                "cells": quality.cells,
+                "vertices": quality.vertices,
+                "shortest_edge_nm": quality.smallest,
+                "longest_edge_nm": quality.largest,
+                "aspect_ratio": quality.aspect,
+                "shape": quality.shape,
+            },
+            "solver": {
+                "method": linear.method,
+                "unknowns": linear.unknowns,
+                "iterations": linear.iterations,
+                "residual": linear.residual,
+                "transport_solutions": self.solutions,
+            },
+            "estimates": [
+                {"path": u.path, "value": u.value.value, "material": u.material,
+                 "source": u.value.source}
+                for u in device.used if u.value.status == "estimate"
+            ],
+            "warnings": report.warnings_of(device, transport),
+            "inputs": dump_case(device.case),
+            "versions": report.versions(),
+        }  # fmt: skip
+        if self.trajectory is not None:
+            result["dynamics"] = _dynamics_table(self.trajectory)
+        return result
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Single numbers by dotted name, e.g. ``interfaces.Pt|F.parts.M.y``."""
+        return dict(_flatten(self.table))
+
+    def write(self, folder: Path | str, overwrite: bool = False) -> Path:
+        """Write the result folder in one piece and return it.
+
+        Raises:
+            CaseError: If the folder exists and is no earlier result, or `overwrite` is False.
+        """
+        target = Path(folder)
+        with result_folder(target, overwrite) as part:
+            (part / "result.json").write_text(to_json(self.table), encoding="utf-8")
+            (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
+            self._write_csv(part)
+            if self.device.case.output.fields:
+                self._write_fields(part)
+            if self.device.case.output.plots:
+                self._write_plots(part)
+        return target
+
+    def _resolved(self) -> str:
+        lines = ["Resolved case: every default and material value filled in.  It reruns as it is."]
+        lines += [f"{k} {v}" for k, v in report.versions().items()]
+        for u in self.device.used:
+            lines.append(f"{u.path} from {u.material}: {u.value.source} [{u.value.status}]")
+        table = dump_case(self.device.case)
+        mesh = self.device.case.mesh
+        if mesh is not None and self.device.folder is not None:
+            table["mesh"]["file"] = str((self.device.folder / mesh.file).resolve())
+        return to_toml(table, "\n".join(lines))
+
+    def _write_csv(self, part: Path) -> None:
+        with (part / "currents.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["interface", "part", *(f"J^{a} [A/m^2 (hbar/2e)]" for a in "xyz")])
+            for name, i in self.transport.interfaces.items():
+                table = report.interface_table(i)
+                writer.writerow([name, "total", *map(repr, table["spin_current"].tolist())])
+                for key, value in table.get("parts", {}).items():
+                    writer.writerow([name, key, *map(repr, value.tolist())])
+        t = self.trajectory
+        if t is None:
+            return
+        with (part / "history.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            header = ["time [s]", "m_x", "m_y", "m_z", "torque_x [1/s]", "torque_y [1/s]",
+                      "torque_z [1/s]", "energy [J/m^3]"]  # fmt: skip
+            writer.writerow(header)
+            rows = np.column_stack([t.time, t.m, t.torque, t.energy])
+            writer.writerows([repr(v) for v in row] for row in rows.tolist())
+
+    def _write_fields(self, part: Path) -> None:
+        from .vtk import interface_mesh, volume_mesh, write_series
+
+        frames = self.frames or ((0.0, self.transport),)
+        files = [f"fields_{k:04d}.vtu" for k in range(len(frames))]
+        for file, (_, transport) in zip(files, frames, strict=True):
+            volume_mesh(self.device, transport).write(part / file)
+        write_series(part / "fields.pvd", [t for t, _ in frames], files)
+        for name in self.transport.interfaces:
+            surface = interface_mesh(self.device, self.transport, name)
+            if surface is not None:
+                surface.write(part / f"interface_{name.replace('|', '_')}.vtu")
+
+    def _write_plots(self, part: Path) -> None:
+        from . import plots
+
+        with _closed(plots.plot_profiles(self.device, self.transport)) as figure:
+            figure.savefig(part / "profiles.png", dpi=150)
+        for name, currents in self.transport.interfaces.items():
+            if currents.source is not None:
+                with _closed(plots.plot_parts(self.device, self.transport, name)) as figure:
+                    figure.savefig(part / f"parts_{name.replace('|', '_')}.png", dpi=150)
+        if self.trajectory is not None:
+            with _closed(plots.plot_trajectory(self.trajectory)) as figure:
+                figure.savefig(part / "magnetization.png", dpi=150)
+
+
+@contextmanager
+def _closed(drawn: tuple[Any, Any]) -> Iterator[Any]:
+    import matplotlib.pyplot as plt
+
+    try:
+        yield drawn[0]
+    finally:
+        plt.close(drawn[0])
+
+
+def _dynamics_table(t: Trajectory) -> dict[str, Any]:
+    return {
+        "final": t.m[-1],
+        "final_torque": t.torque[-1],
+        "final_energy": float(t.energy[-1]),
+        "duration": float(t.time[-1]),
+        "steps": t.steps,
+        "converged": t.converged,
+    }
+
+
+def _flatten(table: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    if isinstance(table, dict):
+        for key, value in table.items():
+            yield from _flatten(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(table, np.ndarray) and table.shape == (3,):
+        for axis, value in zip("xyz", table.tolist(), strict=True):
+            yield f"{path}.{axis}", float(value)
+    elif isinstance(table, int | float) and not isinstance(table, bool):
+        yield path, float(table)
+    elif isinstance(table, np.floating):
+        yield path, float(table)
+
+

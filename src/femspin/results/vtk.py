@@ -1,0 +1,214 @@
+"""Fields for ParaView: the volume, the interfaces, and a series in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import meshio
+import numpy as np
+from numpy.typing import NDArray
+
+from ..interface.split import PARTS, cell_integrals, cell_parts, flux_density
+from ..units import DENSITY, LENGTH, SPIN_CURRENT
+
+if TYPE_CHECKING:
+    from ..simulate import Device, Transport
+
+__all__ = ["interface_mesh", "volume_mesh", "write_series"]
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+_VTK_CELL = {
+    "MeshLine1": "line", "MeshTri1": "triangle", "MeshQuad1": "quad",
+    "MeshTet1": "tetra", "MeshHex1": "hexahedron",
+}  # fmt: skip
+_VTK_FACET = {"MeshTri1": "line", "MeshQuad1": "line", "MeshTet1": "triangle", "MeshHex1": "quad"}
+# scikit-fem numbers the corners of a hexahedron by distance from corner 0, VTK around its faces.
+_HEX_ORDER = [0, 3, 6, 2, 1, 5, 7, 4]
+
+
+def _points(coordinates: Array, axes: Sequence[int]) -> Array:
+    """Return mesh coordinates as points in space, shape (n, 3), in nm."""
+    points = np.zeros((coordinates.shape[1], 3))
+    points[:, list(axes)] = coordinates.T
+    return points
+
+
+def volume_mesh(device: Device, transport: Transport) -> meshio.Mesh:
+    """Return the device with potentials, densities, currents and part densities.
+
+    Every region has its own copy of the vertices on its boundary, because densities jump where
+    the density of states does.  Point data: mu_0 and mu [meV], N [1/m^3], m.  Cell data: region
+    (index in the order of `result.json`), J_0 and J_x, J_y, J_z by spin component and direction of
+    flow [A/m^2], densities of M, L, S, A, E [A/m^3].
+    """
+    structure, mesh = device.structure, device.structure.mesh
+    points, cells, point_data, cell_data = [], [], [], []
+    offset = 0
+    for index, name in enumerate(structure.regions):
+        here = structure.cells(name)
+        used, local = np.unique(mesh.t[:, here], return_inverse=True)
+        corners = local.reshape(mesh.t[:, here].shape).T + offset
+        cells.append(corners[:, _HEX_ORDER] if corners.shape[1] == 8 else corners)
+        points.append(_points(mesh.p[:, used], structure.axes))
+        offset += len(used)
+        conducts = name in device.conductors
+        point_data.append(_point_fields(device, transport, name if conducts else None, used))
+        cell_data.append(_cell_fields(device, transport, name if conducts else None, len(here)))
+        cell_data[-1]["region"] = np.full(len(here), index)
+    kind = _VTK_CELL[type(mesh).__name__]
+    return meshio.Mesh(
+        np.concatenate(points),
+        [(kind, np.concatenate(cells))],
+        point_data={k: np.concatenate([d[k] for d in point_data]) for k in point_data[0]},
+        cell_data={k: [np.concatenate([d[k] for d in cell_data])] for k in cell_data[0]},
+    )
+
+
+def _point_fields(
+    device: Device, transport: Transport, region: str | None, vertices: Indices
+) -> dict[str, Array]:
+    n = len(vertices)
+    if region is None:
+        m = np.tile(transport.m, (n, 1))
+        return {"mu_0": np.zeros(n), "mu": np.zeros((n, 3)), "N": np.zeros((n, 3)), "m": m}
+    dofs = device.space.number[device.space.basis.nodal_dofs[0, vertices]]
+    mu = transport.state.mu[dofs]
+    fields = transport.fields[region]
+    dos = transport.state.coefficients[region].dos
+    m = np.zeros(3) if fields.m is None else fields.rotation @ fields.m
+    return {
+        "mu_0": mu[:, 0],
+        "mu": mu[:, 1:],
+        "N": dos * mu[:, 1:] * DENSITY,
+        "m": np.tile(m, (n, 1)),
+    }
+
+
+def _cell_fields(
+    device: Device, transport: Transport, region: str | None, n: int
+) -> dict[str, Array]:
+    names = ("J_0", "J_x", "J_y", "J_z", *PARTS)
+    if region is None:
+        return {name: np.zeros((n, 3)) for name in names}
+    space, c = device.space, transport.state.coefficients[region]
+    integrals = cell_integrals(space, transport.state.mu, space.in_region(region))
+    flux = flux_density(c, integrals, space.structure.axes) * SPIN_CURRENT
+    flux[:, :, 0] *= -1  # charge current is conventional
+    data = {name: flux[:, :, k] for k, name in enumerate(names[:4])}
+    parts = cell_parts(c, integrals, space.structure.axes)
+    density = SPIN_CURRENT / LENGTH / integrals.measure[:, None]
+    data["M"] = (parts["M_relax"] + parts["M_prec"]) * density
+    data["L"] = (parts["L_diag"] + parts["L_anti"]) * density
+    for name in ("S", "A", "E"):
+        data[name] = parts[name] * density
+    return data
+
+
+def interface_mesh(device: Device, transport: Transport, name: str) -> meshio.Mesh | None:
+    """Return an interface as a surface with the currents through it [A/m^2], or None in 1D.
+
+    ``J`` is the consistent flux recovered on the facets; its integral is the reported current.
+    ``M`` to ``E`` are the part densities of the source region collected onto the nearest facet:
+    their integrals are the reported parts, while locally ``J`` also contains what flows sideways.
+    """
+    from ..interface.report import outer_cells
+
+    structure, mesh = device.structure, device.structure.mesh
+    if mesh.dim() == 1:
+        return None
+    face = structure.interfaces[name]
+    corners = mesh.facets[:, face.facets]
+    used, local = np.unique(corners, return_inverse=True)
+    cells = local.reshape(corners.shape).T
+    if cells.shape[1] == 4:
+        cells = _around(mesh.p[:, used], cells)
+    flux = _recovered_flux(device, transport, name, outer_cells(device.space, face.facets))
+    data = {"J_0": [-flux[:, 0] * SPIN_CURRENT], "J": [flux[:, 1:] * SPIN_CURRENT]}
+    for part, values in _collected_parts(device, transport, name).items():
+        data[part] = [values / face.measures[:, None] * SPIN_CURRENT]
+    kind = _VTK_FACET[type(mesh).__name__]
+    return meshio.Mesh(_points(mesh.p[:, used], structure.axes), [(kind, cells)], cell_data=data)
+
+
+def _around(points: Array, cells: Indices) -> Indices:
+    """Order the corners of plane quadrilaterals around them, as VTK wants."""
+    corner = points[:, cells].transpose(1, 2, 0)
+    middle = corner.mean(axis=1, keepdims=True)
+    u = corner[:, 0] - middle[:, 0]
+    normal = np.cross(u, corner[:, 1] - middle[:, 0])
+    other = np.cross(u, corner[:, 2] - middle[:, 0])
+    flat = np.linalg.norm(normal, axis=1) < np.linalg.norm(other, axis=1)
+    normal = np.where(flat[:, None], other, normal)
+    v = np.cross(normal, u)
+    rest = corner - middle
+    angle = np.arctan2(np.einsum("nkd,nd->nk", rest, v) * np.linalg.norm(u, axis=1)[:, None]
+                       / np.linalg.norm(v, axis=1)[:, None],
+                       np.einsum("nkd,nd->nk", rest, u))  # fmt: skip
+    return np.take_along_axis(cells, np.argsort(angle, axis=1), axis=1)
+
+
+def _recovered_flux(
+    device: Device, transport: Transport, name: str, cells: Indices
+) -> Array:
+    """Return the mean flux of every facet, shape (n, 4), from the residual by a mass solve."""
+    import scipy.sparse as sp
+    import scipy.sparse.linalg as spl
+
+    from ..interface.flux import region_residual
+
+    face = device.structure.interfaces[name]
+    side = face.second if face.second in device.conductors else face.first
+    sign = -1.0 if side == face.second else 1.0
+    weights = device.share[side].weights
+    if name not in weights:
+        return np.zeros((len(face.facets), 4))
+    load = sign * weights[name][:, None] * region_residual(device.space, transport.state, side)
+    mass, _ = device.space.facet_mass(face.facets, cells)
+    dofs = device.space.interface_dofs(face)
+    density = np.zeros((device.space.n_dofs, 4))
+    solved = spl.spsolve(sp.csc_matrix(mass[dofs][:, dofs]), load[dofs])
+    density[dofs] = solved.reshape(len(dofs), 4)
+    return device.space.facet_means(face.facets, cells, density)
+
+
+def _collected_parts(device: Device, transport: Transport, name: str) -> dict[str, Array]:
+    """Return the part integrals of the source region by nearest facet, shape (n, 3) each."""
+    from scipy.spatial import cKDTree
+
+    currents = transport.interfaces.get(name)
+    if currents is None or currents.source is None:
+        return {}
+    structure, mesh = device.structure, device.structure.mesh
+    face = structure.interfaces[name]
+    middle = mesh.p[:, mesh.facets[:, face.facets]].mean(axis=1)
+    cells = structure.cells(currents.source)
+    centre = mesh.p[:, mesh.t[:, cells]].mean(axis=1)
+    _, nearest = cKDTree(middle.T).query(centre.T)
+    space, c = device.space, transport.state.coefficients[currents.source]
+    integrals = cell_integrals(space, transport.state.mu, space.in_region(currents.source))
+    parts = dict(cell_parts(c, integrals, space.structure.axes))
+    parts["M"], parts["L"] = parts["M_relax"] + parts["M_prec"], parts["L_diag"] + parts["L_anti"]
+    return {
+        key: np.stack(
+            [np.bincount(nearest, parts[key][:, a], minlength=len(face.facets)) for a in range(3)],
+            axis=1,
+        )
+        for key in PARTS
+    }
+
+
+def write_series(path: Path, times: Sequence[float], files: Sequence[str]) -> None:
+    """Write a ParaView series (.pvd) of files at the given times [s]."""
+    root = ElementTree.Element("VTKFile", type="Collection", version="0.1")
+    collection = ElementTree.SubElement(root, "Collection")
+    for time, file in zip(times, files, strict=True):
+        ElementTree.SubElement(
+            collection, "DataSet", timestep=repr(float(time)), group="", part="0", file=file
+        )
+    ElementTree.indent(root)
+    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)

@@ -22,9 +22,7 @@ __all__ = [
 def _registry() -> Any:
     import pint  # imported on first use: it takes longer than the rest of the package
 
-    registry = pint.UnitRegistry()
-    registry.define("m_e = electron_mass")
-    return registry
+    return pint.UnitRegistry()
 
 
 def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool = False) -> float:

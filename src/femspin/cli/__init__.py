@@ -1,1 +1,1 @@
-"""."""
+"""The command line; it does nothing the Python interface cannot."""

@@ -92,8 +92,18 @@ def interface_currents(
     share: Mapping[str, Share],
     interface: Interface,
     conductors: Sequence[str],
+    split: bool = True,
 ) -> InterfaceCurrents:
-    """Return the currents through one interface and their exact decomposition."""
+    """Return the currents through one interface and their exact decomposition.
+
+    Args:
+        space: The scalar space.
+        state: Solved transport.
+        share: From `shares`.
+        interface: The interface.
+        conductors: Names of the conducting regions.
+        split: Decompose the flux over the volume of the second region.
+    """
     area = interface.area
     side = interface.second if interface.second in conductors else interface.first
     sign = -1.0 if side == interface.second else 1.0
@@ -102,7 +112,7 @@ def interface_currents(
     zero = np.zeros(4)
     inflow = {name: boundary_inflow(residual, w) for name, w in weights.items()}
     flux = sign * inflow.get(interface.name, zero) / area
-    if side == interface.first:
+    if side == interface.first or not split:
         return InterfaceCurrents(interface.name, area, flux, None, {}, 0.0)
     cells = region_parts(space, state, side)
     parts = {key: cells[key].sum(axis=0) / area for key in (*SUBPARTS, "moments")}

@@ -12,7 +12,7 @@ from ..interface.split import PARTS, cell_integrals, flux_density
 from ..units import SPIN_CURRENT
 
 if TYPE_CHECKING:
-    from ..simulate import Device, Transport
+    from ..pipeline import Device, Transport
 
 __all__ = ["plot_parts", "plot_profiles", "plot_trajectory"]
 

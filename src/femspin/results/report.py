@@ -19,7 +19,7 @@ from ..interface.split import cell_integrals, flux_density
 from ..units import ENERGY, E_CHARGE, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
 
 if TYPE_CHECKING:
-    from ..simulate import Device, Transport
+    from ..pipeline import Device, Transport
 
 __all__ = [
     "CONVENTIONS", "charge_current", "electrode_table", "interface_table", "region_table",

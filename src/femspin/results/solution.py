@@ -18,7 +18,7 @@ from . import report
 from .write import result_folder, to_json
 
 if TYPE_CHECKING:
-    from ..simulate import Device, Transport
+    from ..pipeline import Device, Transport
 
 __all__ = ["Solution"]
 

@@ -15,7 +15,7 @@ from ..interface.split import PARTS, cell_integrals, cell_parts, flux_density
 from ..units import DENSITY, LENGTH, SPIN_CURRENT
 
 if TYPE_CHECKING:
-    from ..simulate import Device, Transport
+    from ..pipeline import Device, Transport
 
 __all__ = ["interface_mesh", "volume_mesh", "write_series"]
 

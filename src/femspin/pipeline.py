@@ -224,10 +224,13 @@ def solve_transport(device: Device, m: Array, guess: Transport | None = None) ->
         fields, device.laws(m), None if guess is None else guess.state.mu
     )
     interfaces = {
-        name: interface_currents(device.space, state, device.share, face, device.conductors)
+        name: interface_currents(
+            device.space, state, device.share, face, device.conductors,
+            split=device.kinds[face.second] == "F",
+        )
         for name, face in device.structure.interfaces.items()
         if face.first in device.conductors
-    }
+    }  # fmt: skip
     return Transport(m, fields, state, interfaces)
 
 

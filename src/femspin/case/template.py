@@ -1,0 +1,123 @@
+"""The commented case that ``femspin template`` prints."""
+
+from __future__ import annotations
+
+__all__ = ["template"]
+
+_TEMPLATE = '''\
+# A femspin case file (TOML).  Every dimensional value is text with a unit; any multiple of the
+# unit works ("1.5 nm", "0.3 eV*angstrom", "2e4 m/s").  Lines that start with "#" show what else
+# can be set.  `femspin check this.toml` validates; `femspin run this.toml` computes.
+title = "Pt on a magnetic insulator with Rashba coupling at the interface"
+
+# ---------------------------------------------------------------- structure: a stack, or a mesh
+[structure]
+dimension = 1                    # 1 (line), 2 or 3
+# cell = "hex"                   # 2D: quad (default), tri; 3D: hex (default), tet
+# width = "100 nm"               # 2D, 3D: extent along x
+# depth = "100 nm"               # 3D: extent along y
+# cells_x = 10
+# cells_y = 10
+# lateral = "insulating"         # side faces; default "periodic"
+# cells_per_decay_length = 8
+# Layers from bottom to top.  z = 0 is the top of the uppermost F layer.
+layers = [
+    { region = "YIG", thickness = "10 nm" },
+    { region = "F", thickness = "1 nm" },          # cells = 12 fixes the number of cells
+    { region = "Pt", thickness = "5 nm" },
+]
+
+# [mesh]                         # instead of [structure]: gmsh 4.1, physical names = region names
+# file = "device.msh"
+# length_unit = "nm"
+
+# ---------------------------------------------------------------- regions
+[regions.YIG]
+kind = "FI"                      # insulator: no transport
+
+[regions.YIG.magnet]             # needed by [dynamics]
+saturation_magnetization = "1.4e5 A/m"
+damping = 1e-3
+# anisotropy = "1e4 J/m^3"       # uniaxial, energy -K (m.axis)^2
+# axis = [0, 0, 1]
+demagnetization = "thin_film"    # "none", "thin_film" or [Nx, Ny, Nz]
+
+[regions.F]
+kind = "F"                       # thin metal with moments and/or spin-orbit coupling
+dos = "5e46 1/(J*m^3)"           # per spin; two of dos, diffusion_constant, conductivity
+diffusion_constant = "2e-4 m^2/s"
+mass = "1 m_e"
+scattering_time = "4 fs"
+# spin_diffusion_length = "5 nm" # relaxation to the lattice; or spin_relaxation_time
+# spin_hall_angle = 0.05
+# polarisation = 0.3             # of the conductivity, along m; or a vector
+# theta_mode = "exact"           # exact, first, eq38, hall
+
+[regions.F.soc]
+rashba = "0.1 eV*angstrom"       # alpha_R, or alpha_R/hbar in m/s
+# dresselhaus = "1e4 m/s"
+# strain_coupling = "2e4 m/s"
+# strain = [[0, 0.3, 0.4], [0.3, 0, 0.4], [0.4, 0.4, 0]]
+# curvature = true               # spin Hall angle from the curvature of the gauge field
+
+[regions.F.kondo]
+spin = 2.5
+moment_density = "1e28 1/m^3"
+exchange_energy = "1 meV"        # n_m K_s; or coupling = "1e-50 J*m^3" (K_s)
+curie_temperature = "559 K"      # or exchange = "10 meV" (J_0); leave out for a paramagnet
+# rotation = [0, 0, 0]           # phi of noncollinear exchange
+
+# [regions.F.override]           # raw coefficients in place of the microscopic ones
+# gauge = [["0 1/nm", "0.35 1/nm", "0 1/nm"], ["-0.35 1/nm", "0 1/nm", "0 1/nm"],
+#          ["0 1/nm", "0 1/nm", "0 1/nm"]]
+# omega = ["0 1/ps", "0 1/ps", "1 1/ps"]
+# relaxation = [...]             # 3 x 3 tensor in 1/ps; or tau_parallel and tau_perpendicular
+# hall_angles = [0, 0, 0.01]
+# larmor_angles = [0, 0, 0.1]
+# spin_hall_angles = [[0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1]]
+
+[regions.Pt]
+kind = "HM"                      # heavy or normal metal
+material = "Pt"                  # `femspin materials` lists them; keys given here win
+
+# [materials."my Pt"]            # a material of your own
+# conductivity = { value = "5e6 S/m", source = "our films, four-point" }
+
+# ---------------------------------------------------------------- interfaces and drive
+# [interfaces."F|YIG"]           # default: insulating for spin
+# G_s = "-1e12 S/m^2"            # flux into the metal (G_s + G_r m x m x + G_i m x) mu
+# G_r = "1e13 S/m^2"             # or conductance = 3 x 3 tensor; drift_flux
+# [interfaces.top]               # outer faces: top, bottom, left, right, front, back
+# spin_potential = ["0 meV", "1 meV", "0 meV"]   # or spin_flux
+
+[drive]
+electric_field = ["1e5 V/m", "0 V/m", "0 V/m"]
+magnetic_field = ["0 T", "0 T", "0.1 T"]
+temperature = "300 K"
+# [drive.electrodes.left]        # instead of electric_field
+# voltage = "1 mV"               # or current = "10 uA", or floating = true
+
+[magnetization]
+direction = [0, 0, 1]            # along the field the moments feel
+
+# [dynamics]
+# mode = "run"                   # or "relax"
+# duration = "2 ns"
+# output_interval = "10 ps"
+# transport_tolerance = 1e-3     # rad; 0 solves transport at every step
+
+[solver]
+order = 2                        # 1 or 2
+method = "auto"                  # direct, iterative
+tolerance = 1e-11
+
+[output]
+# directory = "my_result"        # default: <case>.out beside the case
+fields = true
+plots = true
+'''
+
+
+def template() -> str:
+    """Return a commented case file that runs as it is."""
+    return _TEMPLATE

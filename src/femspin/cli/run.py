@@ -1,0 +1,111 @@
+"""``femspin run``: a case file in, a result folder out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..case import Case, load_case
+from ..errors import CaseError
+from ..pipeline import simulate
+
+__all__ = ["output_folder", "run"]
+
+
+def output_folder(case: Case, file: Path, given: str | None) -> Path:
+    """Return the result folder: the option, else the case's, else ``<case>.out`` beside it."""
+    if given is not None:
+        return Path(given)
+    if case.output.directory is not None:
+        return file.parent / case.output.directory
+    return file.with_suffix(".out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run a case file; return the exit code."""
+    file = Path(args.case)
+    case = load_case(file, args.set)
+    folder = output_folder(case, file, args.output)
+    _refuse_overwriting(folder, args.force)
+    start = time.perf_counter()
+    try:
+        with _progress(case.dynamics is not None and not args.quiet) as progress:
+            solution = simulate(case, file.parent, progress)
+    except CaseError as error:
+        raise _with_file(error, file) from None
+    solution.write(folder, overwrite=True)
+    table = solution.table
+    if args.json:
+        from ..results.write import to_json
+
+        sys.stdout.write(to_json(table))
+    elif not args.quiet:
+        _summary(table, folder, time.perf_counter() - start)
+    return 0
+
+
+def _refuse_overwriting(folder: Path, force: bool) -> None:
+    """Refuse early, before the work, what writing would refuse after it."""
+    if folder.is_file():
+        raise CaseError("output.directory", f"{str(folder)!r} is a file")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / "result.json").is_file():
+            raise CaseError("output.directory", f"{str(folder)!r} exists and is not a result")
+        if not force:
+            raise CaseError(
+                "output.directory", f"{str(folder)!r} holds a result; use --force to replace it"
+            )
+
+
+def _with_file(error: CaseError, file: Path) -> CaseError:
+    return type(error)(error.path, error.problem, error.file or str(file))
+
+
+@contextmanager
+def _progress(wanted: bool) -> Iterator[Callable[[float], None] | None]:
+    """Yield a callback that moves a bar on a terminal, or None where there is none."""
+    if not wanted or not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}", delay=1.0) as bar:
+        yield lambda fraction: bar.update(max(0.0, min(fraction, 1.0) - bar.n))
+
+
+def _summary(table: dict[str, Any], folder: Path, seconds: float) -> None:
+    """Print the currents of every interface, torques, warnings, and one line of facts."""
+    if table["title"]:
+        print(table["title"])
+    for name, entry in table["interfaces"].items():
+        print(f"\n{name}: spin current [A/m^2, hbar/2e]" + " " * 8 + "x            y            z")
+        rows = [("total", entry["spin_current"])]
+        rows += [(k, v) for k, v in entry.get("parts", {}).items() if k in "MLSAETB" and np.any(v)]
+        for key, value in rows:
+            print(f"  {key:<6}{'':26}" + "".join(f"{x:13.4e}" for x in value))
+    for name, entry in table["torques"].items():
+        dl, fl = entry["efficiency_damping_like"], entry["efficiency_field_like"]
+        if dl is not None:
+            print(f"\n{name}: torque efficiency damping-like {dl:.4e}, field-like {fl:.4e}")
+    for name, entry in table["electrodes"].items():
+        print(f"electrode {name}: {entry['voltage']:.6e} V, {entry['current']:.6e} A")
+    if "dynamics" in table:
+        m = ", ".join(f"{x:.6f}" for x in table["dynamics"]["final"])
+        print(f"\nmagnetization at the end: ({m})")
+    for entry in table["estimates"]:
+        print(f"estimate: {entry['path']} = {entry['value']} ({entry['material']};"
+              f" {entry['source']})", file=sys.stderr)  # fmt: skip
+    for warning in table["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    solver = table["solver"]
+    print(
+        f"\n{solver['unknowns']} unknowns, {solver['method']}, residual {solver['residual']:.1e},"
+        f" balance {table['balance_residual']:.1e}, {seconds:.1f} s -> {folder}"
+    )

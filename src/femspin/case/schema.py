@@ -75,8 +75,8 @@ class Stack(Table):
     cells_x: Annotated[int, Field(ge=1, le=2000)] = 1
     cells_y: Annotated[int, Field(ge=1, le=2000)] = 1
     lateral: Literal["periodic", "insulating"] = "periodic"
-    cells_per_decay_length: Annotated[float, Field(ge=1, le=200)] = 8.0
-    growth: Annotated[float, Field(ge=1.0, le=2.0)] = 1.25
+    cells_per_decay_length: Annotated[float, Field(ge=1, le=200)] = 16.0
+    growth: Annotated[float, Field(ge=1.0, le=2.0)] = 1.1
 
     @model_validator(mode="after")
     def _extent_fits_dimension(self) -> Stack:
@@ -161,6 +161,10 @@ class Override(Table):
     larmor_angles: Vector | None = Field(None, description="theta_L^a")
     spin_hall_angles: _matrix(float) | None = Field(  # type: ignore[valid-type]
         None, description="theta_C^{ka}, rows space, columns spin"
+    )
+
+    electric_field: _vector(q.ElectricField) | None = Field(  # type: ignore[valid-type]
+        None, description="instead of drive.electric_field in this region"
     )
 
     @model_validator(mode="after")

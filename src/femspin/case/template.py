@@ -19,7 +19,7 @@ dimension = 1                    # 1 (line), 2 or 3
 # cells_x = 10
 # cells_y = 10
 # lateral = "insulating"         # side faces; default "periodic"
-# cells_per_decay_length = 8
+# cells_per_decay_length = 16
 # Layers from bottom to top.  z = 0 is the top of the uppermost F layer.
 layers = [
     { region = "YIG", thickness = "10 nm" },
@@ -75,6 +75,7 @@ curie_temperature = "559 K"      # or exchange = "10 meV" (J_0); leave out for a
 # hall_angles = [0, 0, 0.01]
 # larmor_angles = [0, 0, 0.1]
 # spin_hall_angles = [[0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1]]
+# electric_field = ["0 V/m", "0 V/m", "0 V/m"]   # in this region only
 
 [regions.Pt]
 kind = "HM"                      # heavy or normal metal

@@ -131,7 +131,10 @@ def region_fields(
         moments=moments,
         m=seen if _has_axis(parameters) else None,
     )
-    return fields.with_drift(np.asarray(conditions.electric_field, float), drift_polarisation)
+    override = region.override
+    own = override.electric_field if override is not None else None
+    field_ = conditions.electric_field if own is None else np.array(own)
+    return fields.with_drift(field_, drift_polarisation)
 
 
 def _has_axis(parameters: RegionParameters) -> bool:

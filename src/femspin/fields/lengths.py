@@ -23,8 +23,8 @@ class Lengths:
         precession: sqrt(D / |omega|).
         spin_orbit: 1 / sqrt(largest eigenvalue of K), decay by spin-orbit coupling.
         gauge: 1 / |a^z|, rotation along z.
-        shortest: Scale a mesh must resolve: 1 / largest |kappa|, kappa^2 the eigenvalues of
-            K + (Gamma - omega x) / D, and the gauge length.
+        shortest: Scale a mesh must resolve: 1 / (|kappa| + |a^z|) for the largest of
+            kappa^2, the eigenvalues of K + (Gamma - omega x) / D.
         conductance: 2 e^2 nu D / shortest, the spin conductance of a thick region [S/m^2].
     """
 
@@ -45,7 +45,7 @@ def lengths(fields: RegionFields) -> Lengths:
         K + (fields.relaxation - cross_matrix(fields.omega)) / fields.diffusion
     )
     gauge = float(np.linalg.norm(fields.gauge[2]))
-    largest = max(float(np.sqrt(np.abs(squares).max())), gauge)
+    largest = float(np.sqrt(np.abs(squares).max())) + gauge
     inverse = np.array(
         [
             np.sqrt(max(float(rates.max()), 0.0) / fields.diffusion),

@@ -21,7 +21,7 @@ _MESHES = {"line": MeshLine, "quad": MeshQuad, "tri": MeshTri, "hex": MeshHex, "
 _DEFAULT_CELL = {1: "line", 2: "quad", 3: "hex"}
 _AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
 _FACES = {0: ("left", "right"), 1: ("front", "back"), 2: ("bottom", "top")}
-_FEWEST = 6
+_FEWEST = 8
 _INSULATOR_CELLS = 4
 
 

@@ -75,7 +75,7 @@ class Stack(Table):
     cells_x: Annotated[int, Field(ge=1, le=2000)] = 1
     cells_y: Annotated[int, Field(ge=1, le=2000)] = 1
     lateral: Literal["periodic", "insulating"] = "periodic"
-    cells_per_decay_length: Annotated[float, Field(ge=1, le=200)] = 16.0
+    cells_per_decay_length: Annotated[float, Field(ge=1, le=200)] = 18.0
     growth: Annotated[float, Field(ge=1.0, le=2.0)] = 1.1
 
     @model_validator(mode="after")

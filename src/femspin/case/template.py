@@ -19,7 +19,7 @@ dimension = 1                    # 1 (line), 2 or 3
 # cells_x = 10
 # cells_y = 10
 # lateral = "insulating"         # side faces; default "periodic"
-# cells_per_decay_length = 16
+# cells_per_decay_length = 18
 # Layers from bottom to top.  z = 0 is the top of the uppermost F layer.
 layers = [
     { region = "YIG", thickness = "10 nm" },

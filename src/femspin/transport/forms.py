@@ -21,37 +21,50 @@ from skfem import BilinearForm, LinearForm
 
 from .coefficients import Coefficients
 
-__all__ = ["drift", "transport"]
+__all__ = ["drift", "four_components", "transport"]
 
 Array = NDArray[np.float64]
 
 
-def _covariant(field: Any, rotation: Array, axes: tuple[int, ...]) -> Array:
+def _covariant(field: Array, gradient: Array, rotation: Array, axes: tuple[int, ...]) -> Array:
     """Return (D_j v)^eta, shape (3, 4, ...): derivatives along the mesh axes plus rotation."""
-    derivative = np.zeros((3, *field.value.shape))
-    for row, axis in enumerate(axes):
-        derivative[axis] = field.grad[:, row]
-    return derivative + np.einsum("jez,z...->je...", rotation, field.value)
+    derivative = np.zeros((3, *field.shape))
+    derivative[list(axes)] = gradient.transpose(1, 0, *range(2, gradient.ndim))
+    return derivative + np.einsum("jez,z...->je...", rotation, field)
+
+
+def _four(components: Any) -> tuple[Array, Array]:
+    """Return values (4, ...) and gradients (4, dim, ...) of the four components."""
+    return np.stack([np.asarray(u) for u in components]), np.stack([u.grad for u in components])
+
+
+def four_components(element: Any) -> Any:
+    """Return the element of (mu^0, mu^x, mu^y, mu^z) on which the forms act."""
+    return element * element * element * element
 
 
 def transport(c: Coefficients, axes: tuple[int, ...]) -> BilinearForm:
-    """Return the bilinear form of W1 in a region with coefficients `c`, for ElementVector(., 4)."""
+    """Return the bilinear form of W1 in a region with coefficients `c`."""
     theta = c.theta.reshape(3, 4, 3, 4)
 
-    def form(u: Any, v: Any, w: Any) -> Any:
-        du, dv = _covariant(u, c.rotation, axes), _covariant(v, c.rotation, axes)
+    def form(*arguments: Any) -> Any:
+        u, du = _four(arguments[:4])
+        v, dv = _four(arguments[4:8])
+        du, dv = _covariant(u, du, c.rotation, axes), _covariant(v, dv, c.rotation, axes)
         diffusion = c.dos * c.diffusion * np.einsum("je...,jekz,kz...->...", dv, theta, du)
-        reaction = c.dos * np.einsum("e...,ez,z...->...", v.value, c.reaction, u.value)
+        reaction = c.dos * np.einsum("e...,ez,z...->...", v, c.reaction, u)
         return diffusion + reaction
 
     return BilinearForm(form)
 
 
 def drift(c: Coefficients, axes: tuple[int, ...]) -> LinearForm:
-    """Return the linear form of W1 in a region with coefficients `c`, for ElementVector(., 4)."""
+    """Return the linear form of W1 in a region with coefficients `c`."""
     theta = c.theta.reshape(3, 4, 3, 4)
 
-    def form(v: Any, w: Any) -> Any:
-        return np.einsum("je...,jekz,kz->...", _covariant(v, c.rotation, axes), theta, c.drift)
+    def form(*arguments: Any) -> Any:
+        v, dv = _four(arguments[:4])
+        covariant = _covariant(v, dv, c.rotation, axes)
+        return np.einsum("je...,jekz,kz->...", covariant, theta, c.drift)
 
     return LinearForm(form)

@@ -24,6 +24,11 @@ __all__ = ["DirectSolver", "KrylovSolver", "LinearReport", "LinearSolver", "line
 Array = NDArray[np.float64]
 Method = Literal["auto", "direct", "iterative"]
 
+_SINGULAR = (
+    "the transport system is singular: a spin component or a potential is not fixed by any"
+    " relaxation, contact or reference"
+)
+_PIVOT_CHECK = 100_000
 _DIRECT_LIMIT = {1: 10**9, 2: 150_000, 3: 30_000}
 
 
@@ -101,16 +106,17 @@ class DirectSolver:
                 options={} if line else {"SymmetricMode": True},
             )
         except RuntimeError as error:
-            raise SolverError(
-                f"the transport system is singular ({error}): a spin component or a potential is"
-                " not fixed by any relaxation, contact or reference"
-            ) from None
+            raise SolverError(_SINGULAR) from error
+        if matrix.shape[0] <= _PIVOT_CHECK:
+            pivots = np.abs(self._factor.U.diagonal())
+            if pivots.min() < 1e-14 * pivots.max():
+                raise SolverError(_SINGULAR)
 
     def solve(self, load: Array) -> Array:
         """Return the solution to working precision."""
         x: Array = self._factor.solve(load)
         if not np.all(np.isfinite(x)):
-            raise SolverError("the transport system is singular to working precision")
+            raise SolverError(_SINGULAR)
         return x
 
 

@@ -135,7 +135,7 @@ class Space:
     def moments(self, cells: Indices) -> Moments:
         """Return the element moments of `cells`, by quadrature exact for affine cells."""
         d = self.dimension
-        phi = np.stack([np.broadcast_to(f[0].value, self.basis.dx.shape)[cells] for f in self.basis.basis])
+        phi = np.stack([np.broadcast_to(np.asarray(f[0]), self.basis.dx.shape)[cells] for f in self.basis.basis])
         grad = np.stack([f[0].grad[:, cells] for f in self.basis.basis])
         # Row 0..d-1: derivatives, row d: value; shape (local, d + 1, cell, point).
         jet = np.concatenate([grad, phi[:, None]], axis=1)
@@ -184,7 +184,7 @@ class Space:
         basis = skfem.FacetBasis(
             self.structure.mesh, self.basis.elem, facets=oriented, intorder=2 * self.order + 1
         )
-        phi = np.stack([np.broadcast_to(f[0].value, basis.dx.shape) for f in basis.basis])
+        phi = np.stack([np.broadcast_to(np.asarray(f[0]), basis.dx.shape) for f in basis.basis])
         return phi, basis.dx, self.number[basis.element_dofs]
 
 

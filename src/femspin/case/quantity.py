@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from functools import cache, lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from ..errors import closest
 from ..units import HBAR
 
 __all__ = [
-    "Capacity", "Conductance", "Conductivity", "Current", "Diffusion", "Dos", "Duration", "ElectricField",
-    "Energy", "ExchangeCoupling", "Length", "Magnetization", "MagneticField", "Mass",
-    "MomentDensity", "Rate", "SpinFlux", "SpinVelocity", "Temperature", "Voltage",
+    "Capacity", "Conductance", "Conductivity", "Current", "Diffusion", "Dos", "Duration",
+    "ElectricField", "Energy", "ExchangeCoupling", "Length", "MagneticField", "Magnetization",
+    "Mass", "MomentDensity", "Rate", "SpinFlux", "SpinVelocity", "Temperature", "Voltage",
     "WaveNumber", "parse_quantity",
 ]  # fmt: skip
+
+# A case file is data: only this form ever reaches the units library, so that no text can call
+# anything or cost more than its length.
+_LONGEST = 100
+_LARGEST_EXPONENT = 9
+_NUMBER = r"[+-]?(?:(?:nan|inf(?:inity)?)(?![a-z])|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
+_NAME = r"[A-Za-zµμΩΩÅÅ°_][A-Za-z0-9µμΩΩÅÅ_]*+"  # no backtracking: (a+)+ is exponential
+_POWER = r"(?:\^|\*\*)\s*(?:[+-]?[0-9]|\(\s*[+-]?[0-9]\s*\))(?![\w.])"
+_QUANTITY = re.compile(rf"({_NUMBER})\s*(.*)", re.ASCII | re.DOTALL | re.IGNORECASE)
+_UNIT = re.compile(rf"(?:{_NAME}(?:\s*{_POWER})?|\)\s*{_POWER}|1(?![\w.])|[*/() ](?!\*))++")
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻·−", "0123456789-*-")
+_COMMON_UNITS = (
+    "m", "cm", "um", "nm", "pm", "angstrom", "s", "ms", "us", "ns", "ps", "fs", "Hz", "GHz", "THz",
+    "eV", "meV", "ueV", "J", "K", "mK", "V", "mV", "uV", "A", "mA", "uA", "nA", "S", "ohm",
+    "T", "mT", "kg", "m_e", "kA", "MA", "MS", "hbar",
+)  # fmt: skip
 
 
 @cache
@@ -29,7 +47,7 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
     """Return a quantity in `unit` (SI).
 
     Args:
-        text: ``"<number> <unit>"``.
+        text: ``"<number> <unit>"``; the unit is made of names, powers, products and quotients.
         unit: SI unit to convert to.
         example: Shown in the message, e.g. ``"1.5 nm"``.
         velocity_of_energy: Also accept energy x length, divided by hbar (Rashba constants are
@@ -38,64 +56,80 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
     Raises:
         PydanticCustomError: For a bare number, an unknown unit or a wrong dimension.
     """
-    if isinstance(text, bool) or not isinstance(text, str):
-        kind = "a bare number" if isinstance(text, int | float) else f"a {type(text).__name__}"
+    needed = {"unit": unit, "example": example}
+    if not isinstance(text, str):
         raise PydanticCustomError(
             "needs_unit",
-            "a quantity in {unit} is needed, as text with its unit like \"{example}\", not {kind}",
-            {"unit": unit, "example": example, "kind": kind},
+            'must be text with a number and a unit of {unit}, like "{example}"',
+            needed,
+        )
+    match = _QUANTITY.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+    if match is None:
+        raise _no_quantity(example)
+    number, rest = float(match[1]), match[2].strip()
+    if number != number or abs(number) == float("inf"):
+        raise PydanticCustomError("not_finite", 'must be finite, like "{example}"', needed)
+    if not rest:
+        raise PydanticCustomError(
+            "needs_unit", 'lacks its unit: {unit} or a multiple, like "{example}"', needed
         )
     # Text that is already in the SI unit must come back bit for bit (a resolved case reruns to
     # the same numbers), so it does not pass through a unit conversion.
-    number, _, rest = text.strip().partition(" ")
-    if rest.strip() == unit:
-        try:
-            return _finite(float(number), unit, example)
-        except ValueError:
-            pass
-    return _finite(_convert(text, unit, example, velocity_of_energy), unit, example)
+    value = number if rest == unit else _convert(number, rest, needed, velocity_of_energy)
+    if abs(value) == float("inf"):
+        raise PydanticCustomError("not_finite", 'must be finite, like "{example}"', needed)
+    return value
 
 
-def _convert(text: str, unit: str, example: str, velocity_of_energy: bool) -> float:
+def _no_quantity(example: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "not_a_quantity", 'must be a number followed by a unit, like "{example}"',
+        {"example": example},
+    )  # fmt: skip
+
+
+def _convert(number: float, text: str, needed: dict[str, Any], velocity_of_energy: bool) -> float:
+    """Return `number` of the unit `text` in the unit that is needed."""
     import pint
 
-    registry = _registry()
+    found = _unit(text, needed["example"])
+    quantity = _registry().Quantity(number, found)
     try:
-        quantity = registry.Quantity(text)
-        if quantity.dimensionless and quantity.units == registry.dimensionless and unit != "1":
-            raise PydanticCustomError(
-                "needs_unit",
-                "a quantity in {unit} is needed, with its unit, like \"{example}\"",
-                {"unit": unit, "example": example},
-            )
         if velocity_of_energy and quantity.check("[energy] * [length]"):
             return float(quantity.to("J*m").magnitude) / HBAR
-        if unit in ("K", "kelvin"):
-            return float(quantity.to("kelvin").magnitude)
-        return float(quantity.to(unit).magnitude)
-    except pint.DimensionalityError as error:
+        return float(quantity.to(needed["unit"]).magnitude)
+    except pint.DimensionalityError:
         raise PydanticCustomError(
             "wrong_dimension",
-            "{found} is not a unit of this quantity; use {unit} or a multiple, like \"{example}\"",
-            {"found": str(error.units1), "unit": unit, "example": example},
+            'has a unit of another quantity; use {unit} or a multiple, like "{example}"',
+            needed,
         ) from None
-    except PydanticCustomError:
-        raise
-    except Exception:  # pint raises many kinds, down to tokenizer errors, on text that is no quantity
-        raise PydanticCustomError(
-            "not_a_quantity",
-            "not a number with a known unit; write it like \"{example}\"",
-            {"example": example},
-        ) from None
+    except (ArithmeticError, ValueError, pint.PintError):  # out of range, logarithmic units
+        raise _no_quantity(needed["example"]) from None
 
 
-def _finite(value: float, unit: str, example: str) -> float:
-    if value != value or value in (float("inf"), float("-inf")):
+@lru_cache(maxsize=500)
+def _unit(text: str, example: str) -> Any:
+    """Return the units library's unit for a unit expression that has the allowed form."""
+    import pint
+
+    text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", r"^\g<0>", text).translate(_SUPERSCRIPTS)
+    if _UNIT.fullmatch(text) is None:
+        raise _no_quantity(example)
+    try:
+        unit = _registry().parse_units("1" + text if text.startswith("/") else text)
+    except pint.UndefinedUnitError as error:
+        name = error.unit_names if isinstance(error.unit_names, str) else error.unit_names[0]
         raise PydanticCustomError(
-            "not_finite", "must be a finite quantity in {unit}, like \"{example}\"",
-            {"unit": unit, "example": example},
-        )  # fmt: skip
-    return value
+            "unknown_unit", 'has an unknown unit {name}{hint}; write it like "{example}"',
+            {"name": repr(name), "hint": closest(name, _COMMON_UNITS).rstrip("?"),
+             "example": example},
+        ) from None  # fmt: skip
+    except Exception:  # pint raises many kinds, down to tokenizer errors
+        raise _no_quantity(example) from None
+    if any(abs(power) > _LARGEST_EXPONENT for power in dict(unit._units).values()):
+        raise _no_quantity(example)
+    return unit
 
 
 def _quantity(unit: str, example: str, *, sign: str = "any", spin_orbit: bool = False) -> Any:
@@ -103,10 +137,8 @@ def _quantity(unit: str, example: str, *, sign: str = "any", spin_orbit: bool = 
 
     def read(text: Any) -> float:
         value = parse_quantity(text, unit, example, spin_orbit)
-        if (sign == "positive" and not value > 0) or (sign == "nonnegative" and not value >= 0):
-            raise PydanticCustomError(
-                "out_of_range", "must be {bound} 0", {"bound": ">" if sign == "positive" else ">="}
-            )
+        if sign == "positive" and not value > 0:
+            raise PydanticCustomError("out_of_range", "must be > 0")
         return value
 
     description = f"quantity in {unit}" + (", > 0" if sign == "positive" else "")
@@ -121,7 +153,7 @@ def _quantity(unit: str, example: str, *, sign: str = "any", spin_orbit: bool = 
 Length = _quantity("m", "1.5 nm", sign="positive")
 Duration = _quantity("s", "10 fs", sign="positive")
 Temperature = _quantity("K", "10 K", sign="positive")
-Mass = _quantity("kg", "1.0 m_e", sign="positive")
+Mass = _quantity("kg", "1 m_e", sign="positive")
 Conductivity = _quantity("S/m", "7e6 S/m", sign="positive")
 Dos = _quantity("1/(J*m**3)", "5e46 1/(J*m^3)", sign="positive")
 Diffusion = _quantity("m**2/s", "8e-4 m^2/s", sign="positive")

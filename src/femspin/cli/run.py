@@ -89,7 +89,7 @@ def _summary(table: dict[str, Any], folder: Path, seconds: float) -> None:
         rows = [("total", entry["spin_current"])]
         rows += [(k, v) for k, v in entry.get("parts", {}).items() if k in "MLSAETB" and np.any(v)]
         for key, value in rows:
-            print(f"  {key:<6}{'':26}" + "".join(f"{x:13.4e}" for x in value))
+            print(f"  {key:<6}{'':26}" + "".join(f"{x + 0.0:13.4e}" for x in value))
     for name, entry in table["torques"].items():
         dl, fl = entry["efficiency_damping_like"], entry["efficiency_field_like"]
         if dl is not None:

@@ -135,7 +135,8 @@ def plot_parts(device: Device, transport: Transport, name: str) -> tuple[Any, An
         axes.bar(range(3), row, bottom=bottom, width=0.55, label=key, color=_PART_COLOURS[key])
         up, down = up + np.maximum(row, 0), down + np.minimum(row, 0)
     total = currents.flux[1:] * SPIN_CURRENT / unit
-    axes.plot(range(3), total, "k_", markersize=42, markeredgewidth=2, label="total")
+    axes.hlines(total, np.arange(3) - 0.33, np.arange(3) + 0.33, color="k", linewidth=2,
+                label="total")  # fmt: skip
     axes.axhline(0, color="0.4", linewidth=0.8)
     axes.set_xticks(range(3), ["x", "y", "z"])
     axes.set_xlabel("spin component")

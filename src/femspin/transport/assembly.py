@@ -38,9 +38,9 @@ def assemble_region(space: Space, name: str, c: Coefficients) -> RegionBlocks:
     load = np.zeros((space.n_dofs, 4))
     for piece in space.chunks(cells):
         local = (piece.matrix @ tensors.matrix).reshape(-1, 16)
-        values += _scatter(pattern.slots[piece.cells].ravel(), len(values)) @ local
+        values += _scatter(pattern.slots[piece.cells].ravel(), local, len(values))
         forced = (piece.vector @ tensors.vector).reshape(-1, 4)
-        load += _scatter(space.dofs[piece.cells].ravel(), space.n_dofs) @ forced
+        load += _scatter(space.dofs[piece.cells].ravel(), forced, space.n_dofs)
     return RegionBlocks(values.reshape(-1, 4, 4), load)
 
 
@@ -79,14 +79,15 @@ def apply_region(
             blocks = piece.matrix[:, :, which] @ tensors.matrix[which]
             blocks = blocks.reshape(-1, n, n, 4, 4).transpose(0, 1, 3, 2, 4)
             out += (blocks.reshape(-1, 4 * n, 4 * n) @ field.reshape(-1, 4 * n, 1)).reshape(-1, n, 4)
-        residual += _scatter(dofs.ravel(), space.n_dofs) @ out.reshape(-1, 4)
+        residual += _scatter(dofs.ravel(), out.reshape(-1, 4), space.n_dofs)
     return residual
 
 
-def _scatter(target: NDArray[np.int64], size: int) -> sp.csr_array:
-    """Return the matrix that adds entry k of a vector into position target[k]."""
-    n = len(target)
-    return sp.csc_array((np.ones(n), target, np.arange(n + 1)), shape=(size, n)).tocsr()
+def _scatter(target: NDArray[np.int64], values: Array, size: int) -> Array:
+    """Return the sums of rows of `values` (n, k) that share a target, shape (size, k)."""
+    k = values.shape[1]
+    where = (k * target[:, None] + np.arange(k)).ravel()
+    return np.bincount(where, values.ravel(), minlength=k * size).reshape(size, k)
 
 
 def block_matrix(space: Space, blocks: Mapping[str, RegionBlocks]) -> sp.bsr_array:

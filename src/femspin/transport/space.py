@@ -31,6 +31,7 @@ _ELEMENTS: dict[tuple[str, int], Any] = {
     ("MeshHex1", 1): skfem.ElementHex1, ("MeshHex1", 2): skfem.ElementHex2,
 }  # fmt: skip
 _CHUNK_BYTES = 2.0e8
+_KEPT_BYTES = 2.0e7
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,12 @@ class Space:
 
     def in_region(self, name: str) -> Indices:
         """Return the positions of a region's cells among the conducting cells."""
-        return np.flatnonzero(self.region_of_cell == self.structure.regions.index(name))
+        return self._cells_of[name]
+
+    @cached_property
+    def _cells_of(self) -> dict[str, Indices]:
+        names = self.structure.regions
+        return {n: np.flatnonzero(self.region_of_cell == k) for k, n in enumerate(names)}
 
     def facet_dofs(self, facets: Indices) -> Indices:
         """Return the scalar dofs on the given mesh facets, ascending."""
@@ -126,11 +132,26 @@ class Space:
         return self.facet_dofs(interface.facets)
 
     def chunks(self, cells: Indices) -> Iterator[Moments]:
-        """Yield the element moments of `cells` in pieces of bounded size."""
+        """Yield the element moments of `cells` in pieces of bounded size.
+
+        A region that fits into one small piece is kept: it is asked for again and again while
+        the magnetization moves.
+        """
         n, d = self.dofs.shape[1], self.dimension
-        step = max(1, int(_CHUNK_BYTES / (8 * n * n * (d + 1) ** 2)))
+        size = 8 * n * n * (d + 1) ** 2
+        if len(cells) * size < _KEPT_BYTES and len(cells):
+            key = (int(cells[0]), int(cells[-1]), len(cells))
+            if key not in self._kept:
+                self._kept[key] = self.moments(cells)
+            yield self._kept[key]
+            return
+        step = max(1, int(_CHUNK_BYTES / size))
         for start in range(0, len(cells), step):
             yield self.moments(cells[start : start + step])
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, int, int], Moments]:
+        return {}
 
     def moments(self, cells: Indices) -> Moments:
         """Return the element moments of `cells`, by quadrature exact for affine cells."""

@@ -17,9 +17,9 @@ insulator to the heavy metal, and z = 0 is the interface of Pt and F::
         +------------------- x           +------------------- x
 
 A plane triangulation, finer around the crossing, is extruded layer by layer and every prism cut
-into three tetrahedra.  Half of it is the mirror image of the other half, numbered alike, so that
-both probes see the same mesh: without a Hall effect there is no voltage between them.  (An
-unsymmetric mesh of this size shows one that exceeds the Hall voltage.)
+into three tetrahedra.  The mesh of one quarter is mirrored in x = 0 and y = 0, so that both probes
+see the same mesh: without a Hall effect there is no voltage between them, where an unsymmetric
+mesh of this size shows one as large as the Hall voltage of the case.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ ENDS = {  # axis and place of the electrodes
 TRIANGLE, TETRAHEDRON = 2, 4  # gmsh's numbers of the element types
 
 
-def half_plane() -> tuple[np.ndarray, np.ndarray]:
-    """Return points (n, 2) and triangles (m, 3) of the half y > 0: half a bar and one arm."""
+def quarter() -> tuple[np.ndarray, np.ndarray]:
+    """Return points (n, 2) and triangles (m, 3) of the quarter x > 0, y > 0."""
     x, y = LENGTH / 2, WIDTH / 2
     pad, arm, end = PAD / 2, ARM_WIDTH / 2, WIDTH / 2 + ARM_LENGTH
     corners = {
-        "a": (-x, 0, COARSE), "b": (-pad, 0, FINE), "c": (pad, 0, FINE), "d": (x, 0, COARSE),
-        "e": (x, y, COARSE), "f": (pad, y, FINE), "g": (arm, y, FINE), "h": (arm, end, COARSE),
-        "i": (-arm, end, COARSE), "j": (-arm, y, FINE), "k": (-pad, y, FINE), "l": (-x, y, COARSE),
+        "a": (0, 0, FINE), "b": (pad, 0, FINE), "c": (x, 0, COARSE), "d": (x, y, COARSE),
+        "e": (pad, y, FINE), "f": (arm, y, FINE), "g": (arm, end, COARSE), "h": (0, end, COARSE),
+        "i": (0, y, FINE),
     }  # fmt: skip
     geo = gmsh.model.geo
     point = {name: geo.addPoint(u, v, 0, size) for name, (u, v, size) in corners.items()}
     line: dict[str, int] = {}
-    for loop in ("abkl", "bcfgjk", "cdef", "jghi"):
-        for p, q in zip(loop, loop[1:] + loop[0], strict=True):
+    for loop in ("abefi", "bcde", "ifgh"):
+        sides = [p + q for p, q in zip(loop, loop[1:] + loop[0], strict=True)]
+        for p, q in sides:
             if p + q not in line:
                 line[p + q] = geo.addLine(point[p], point[q])
                 line[q + p] = -line[p + q]
-        sides = [line[p + q] for p, q in zip(loop, loop[1:] + loop[0], strict=True)]
-        geo.addPlaneSurface([geo.addCurveLoop(sides)])
+        geo.addPlaneSurface([geo.addCurveLoop([line[side] for side in sides])])
     geo.synchronize()
     gmsh.model.mesh.generate(2)
     tags, coordinates, _ = gmsh.model.mesh.getNodes()
@@ -78,18 +78,26 @@ def half_plane() -> tuple[np.ndarray, np.ndarray]:
 
 
 def mirrored(
-    points: np.ndarray, triangles: np.ndarray
+    points: np.ndarray, triangles: np.ndarray, rank: np.ndarray, axis: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return points and triangles of the whole, and a rank that mirror images share."""
+    """Return points, triangles and ranks with their mirror images across the plane axis = 0."""
     n = len(points)
-    off_axis = np.flatnonzero(np.abs(points[:, 1]) > 1e-9)
+    off_plane = np.flatnonzero(np.abs(points[:, axis]) > 1e-9)
     image = np.arange(n)
-    image[off_axis] = n + np.arange(len(off_axis))
+    image[off_plane] = n + np.arange(len(off_plane))
+    flip = np.where(np.arange(2) == axis, -1.0, 1.0)
     return (
-        np.vstack([points, points[off_axis] * (1, -1)]),
+        np.vstack([points, points[off_plane] * flip]),
         np.vstack([triangles, image[triangles]]),
-        np.concatenate([np.arange(n), off_axis]),
+        np.concatenate([rank, rank[off_plane]]),
     )
+
+
+def whole() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points, triangles and ranks of the whole plane mesh."""
+    points, triangles = quarter()
+    half = mirrored(points, triangles, np.arange(len(points)), axis=0)
+    return mirrored(*half, axis=1)
 
 
 def tetrahedra(triangles: np.ndarray, rank: np.ndarray, n: int, levels: np.ndarray) -> np.ndarray:
@@ -129,7 +137,7 @@ def positive(points: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 def build() -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return points (n, 3), the cells of every region and the triangles of every surface."""
-    plane, triangles, rank = mirrored(*half_plane())
+    plane, triangles, rank = whole()
     under = triangles[(np.abs(plane[triangles].mean(axis=1)) < PAD / 2).all(axis=1)]
     heights = np.unique(np.concatenate(list(CUTS.values())))
     n = len(plane)

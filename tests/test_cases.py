@@ -41,7 +41,7 @@ def test_parts_of_every_interface_add_up(solved):
 
 
 def test_result_folder_is_complete_and_its_fields_read_back(solved, tmp_path):
-    """meshio reads every field file; the volume holds mu, N, m, currents and part densities."""
+    """Meshio reads every field file; the volume holds mu, N, m, currents and part densities."""
     _, solution = solved
     folder = solution.write(tmp_path / "out")
     names = {p.name for p in folder.iterdir()}

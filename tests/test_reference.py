@@ -110,8 +110,9 @@ def test_line_quad_and_hex_stacks_give_the_same_currents(structure, order):
     np.testing.assert_allclose(other, line, rtol=0, atol=1e-9 * np.abs(line).max())
 
 
-@pytest.mark.parametrize(("cell", "order", "expected"), [("tri", 1, 2), ("tri", 2, 4),
-                                                         ("tet", 1, 2), ("tet", 2, 4)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cell", "order", "expected"), [("tri", 1, 2), ("tri", 2, 4), ("tet", 1, 2), ("tet", 2, 4)]
+)
 def test_currents_on_simplices_converge_at_twice_the_order(cell, order, expected):
     """P1 currents converge as h^2, P2 as h^4, against the reference."""
     case = CASES["C06"]
@@ -119,7 +120,12 @@ def test_currents_on_simplices_converge_at_twice_the_order(cell, order, expected
     errors = []
     for refine in (1, 2):
         table = case_table(case) | {"solver": {"order": order}}
-        table["structure"] |= {"dimension": 2, "cell": cell, "width": "2 nm", "cells_x": 2 * refine}
+        table["structure"] |= {
+            "dimension": 2,
+            "cell": cell,
+            "width": "2 nm",
+            "cells_x": 2 * refine,
+        }
         if cell == "tet":
             table["structure"] |= {"dimension": 3, "depth": "2 nm", "cells_y": 2 * refine}
         for layer, cells in zip(table["structure"]["layers"], (3, 9), strict=True):
@@ -139,7 +145,9 @@ def test_uniform_edelstein_density_without_a_gradient():
 
 
 def test_conserved_helix_component_carries_no_current():
-    """alpha = beta conserves (1, -1, 0): the prescribed potential extends uniformly."""
+    """Alpha = beta conserves (1, -1, 0): the prescribed potential extends uniformly."""
     solution = run(case_table(CASES["C13"]))
     mu = solution.transport.state.mu
-    np.testing.assert_allclose(mu, np.broadcast_to(mu[-1], mu.shape), atol=1e-12 * np.abs(mu).max())
+    np.testing.assert_allclose(
+        mu, np.broadcast_to(mu[-1], mu.shape), atol=1e-12 * np.abs(mu).max()
+    )

@@ -34,7 +34,7 @@ from .transport.boundary import (
 )
 from .transport.space import Space, build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
-from .units import ENERGY, E_CHARGE, TIME
+from .units import E_CHARGE, ENERGY, TIME
 
 __all__ = ["Device", "Transport", "build_device", "simulate", "solve", "solve_transport"]
 
@@ -151,9 +151,7 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
     log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
     space = build_space(structure, tuple(parameters), case.solver.order)
     boundary, flux_tables, outer = _boundary(case, space, tuple(parameters))
-    options = SolverOptions(
-        case.solver.method, case.solver.tolerance, case.solver.max_iterations
-    )
+    options = SolverOptions(case.solver.method, case.solver.tolerance, case.solver.max_iterations)
     return Device(
         case, used, parameters, conditions, direction, structure, space,
         TransportProblem(space, boundary, options), shares(space, tuple(parameters), outer),
@@ -185,7 +183,9 @@ def solve(device: Device, progress: Progress | None = None) -> Solution:
 
 def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Solution:
     magnet = magnet_name(device.case)
-    heights = device.structure.mesh.p[-1, device.structure.mesh.t[:, device.structure.cells(magnet)]]
+    heights = device.structure.mesh.p[
+        -1, device.structure.mesh.t[:, device.structure.cells(magnet)]
+    ]
     spin = macrospin(device.case, float(np.ptp(heights)))
     latest: list[Transport] = []
 
@@ -199,7 +199,9 @@ def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Sol
     torque = QuasiStaticTorque(spin, flux, options.transport_tolerance)
     report = None if progress is None else lambda t: progress(t / options.duration)
     trajectory = run_dynamics(options, spin, torque, device.direction, report)
-    chosen = np.unique(np.linspace(0, len(trajectory.time) - 1, options.frames).round().astype(int))
+    chosen = np.unique(
+        np.linspace(0, len(trajectory.time) - 1, options.frames).round().astype(int)
+    )
     frames = tuple(
         (float(trajectory.time[k]), solve_transport(device, trajectory.m[k])) for k in chosen
     )
@@ -220,9 +222,7 @@ def solve_transport(device: Device, m: Array, guess: Transport | None = None) ->
     fields = device.fields(m)
     if guess is not None:  # regions that do not depend on m keep their assembled blocks
         fields = {n: _keep(guess.fields[n], f) for n, f in fields.items()}
-    state = device.problem.solve(
-        fields, device.laws(m), None if guess is None else guess.state.mu
-    )
+    state = device.problem.solve(fields, device.laws(m), None if guess is None else guess.state.mu)
     interfaces = {
         name: interface_currents(
             device.space, state, device.share, face, device.conductors,
@@ -318,7 +318,7 @@ def _face(
         for n in (("left", "right"), ("front", "back"))[row]
     }  # fmt: skip
     if key in periodic:
-        raise CaseError(path, "this side is periodic; set structure.lateral = \"insulating\"")
+        raise CaseError(path, 'this side is periodic; set structure.lateral = "insulating"')
     if key not in structure.faces or not len(structure.faces[key]):
         known = [n for n, f in structure.faces.items() if len(f) and n not in periodic]
         known += [n for n in structure.interfaces if "|" not in key or n]

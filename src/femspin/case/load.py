@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -11,28 +12,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import CaseError
-from .schema import Case
+from ..materials.records import material_from_table
+from .messages import dotted, first_problem, one_line
+from .schema import Case, Kondo, Magnet, Region, SpinOrbit
 
 __all__ = ["case_from_table", "dump_case", "load_case", "read_table", "to_toml"]
 
-_PLAIN_MESSAGES = {
-    "missing": "this key is needed",
-    "list_type": "must be a list",
-    "dict_type": "must be a table",
-    "model_type": "must be a table",
-    "model_attributes_type": "must be a table",
-    "float_parsing": "must be a number",
-    "float_type": "must be a number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_type": "must be a whole number",
-    "string_type": "must be text",
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "finite_number": "must be a finite number",
-    "too_short": "has too few entries",
-    "too_long": "has too many entries",
-}
+_LARGEST_FILE = 10_000_000
+_DEEPEST = 20
 
 
 def read_table(path: str | Path) -> dict[str, Any]:
@@ -44,15 +31,31 @@ def read_table(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         with path.open("rb") as stream:
-            return tomllib.load(stream)
+            data = stream.read(_LARGEST_FILE + 1)
+        if len(data) > _LARGEST_FILE:
+            raise CaseError("", "too large for a case file (more than 10 MB)", str(path))
+        table = tomllib.loads(data.decode("utf-8-sig"))
     except FileNotFoundError:
         raise CaseError("", "no such case file", str(path)) from None
     except IsADirectoryError:
         raise CaseError("", "this is a folder, not a case file", str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaseError("", f"cannot be read: {error}", str(path)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise CaseError("", f"not valid TOML: {error}", str(path)) from None
+    except OSError as error:
+        raise CaseError("", f"cannot be read: {error.strerror}", str(path)) from None
+    except UnicodeDecodeError:
+        raise CaseError("", "not a case file: it is not UTF-8 text", str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise CaseError("", f"not valid TOML: {_reason(error)}", str(path)) from None
+    if not table:
+        problem = "the case is empty; `femspin template` prints one to start from"
+        raise CaseError("", problem, str(path))
+    return table
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return one_line(str(error))
+    # What is left are Python's own limits on text that is TOML.
+    return "nested too deeply" if isinstance(error, RecursionError) else "a value out of range"
 
 
 def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
@@ -74,111 +77,107 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
 
 def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
     """Return the validated case of nested dictionaries; see `load_case`."""
+    plain = _plain(table, (), file)
     try:
-        return Case.model_validate(dict(table))
+        case = Case.model_validate(plain)
     except ValidationError as error:
-        raise _first_problem(error, file) from None
+        path, message = first_problem(error, plain)
+        raise CaseError(path, message, file) from None
+    _check_materials(case, file)
+    return case
 
 
-def _first_problem(error: ValidationError, file: str | None) -> CaseError:
-    # The tables are checked from the outside in, so the first problem is the most telling.
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    context = first.get("ctx", {})
-    value = first.get("input")
-    branch = next((k for k, part in enumerate(first["loc"]) if _is_branch(part)), None)
-    loc = first["loc"] if branch is None else first["loc"][:branch]
-    where = [str(part) for part in loc]
-    if "key" in context:
-        where += str(context["key"]).split(".")
-        last = where[-1]
-        value = value.get(last) if isinstance(value, Mapping) else getattr(value, last, None)
-    message = _PLAIN_MESSAGES.get(first["type"], _lower(first["msg"]))
-    if first["type"] in ("too_short", "too_long"):
-        message = f"must have {context.get('min_length') or context.get('max_length')} entries"
-    if branch is not None:  # none of the alternatives of a union fits
-        message = "must be " + " or ".join(
-            dict.fromkeys(
-                _BRANCHES.get(str(p["loc"][branch]).split("[")[0], str(p["loc"][branch]))
-                for p in problems
-                if p["loc"][:branch] == loc
-            )
-        )
-        value = next((p["input"] for p in problems if len(p["loc"]) == len(loc) + 1), None)
-    if first["type"] != "missing" and value is not None:
-        message += f" (got {_shorten(value)})"
-    more = len({p["loc"] for p in problems}) - 1
-    if more > 0 and branch is None:
-        message += f" [and {more} more problem{'s' if more > 1 else ''}]"
-    return CaseError(".".join(where), message, file)
+def _plain(value: Any, path: tuple[str, ...], file: str | None) -> Any:
+    """Return a value with plain dictionaries, lists and numbers in place of their relatives."""
+    if len(path) > _DEEPEST:
+        raise CaseError(dotted(path[:3]), f"nested more than {_DEEPEST} levels deep", file)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v, (*path, str(k)), file) for k, v in value.items()}
+    if hasattr(value, "tolist"):  # NumPy
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(v, (*path, str(k)), file) for k, v in enumerate(value)]
+    if isinstance(value, datetime.date | datetime.time):
+        raise CaseError(dotted(path), f"no key takes a date or a time (got {value})", file)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise CaseError(dotted(path), "this whole number does not fit into 64 bits", file)
+    return value
 
 
-_BRANCHES = {
-    "float": "a number",
-    "str": "text",
-    "list": "a list of the right length",
-    "constrained-list": "a list of the right length",
-    "literal": "one of the allowed words",
-}
+def _check_materials(case: Case, file: str | None) -> None:
+    """Check the case's own materials where they stand, whether or not a region uses them."""
+    for name, table in case.materials.items():
+        path = dotted(("materials", name))
+        try:
+            values = material_from_table(name, table, path).values
+        except CaseError as error:
+            raise CaseError(error.path, one_line(error.problem), file) from None
+        for key, value in values.items():
+            problem = _material_problem(key, value.value)
+            if problem is not None:
+                raise CaseError(f"{path}.{key}", problem, file)
 
 
-def _is_branch(part: Any) -> bool:
-    return str(part).split("[")[0] in _BRANCHES
-
-
-def _lower(message: str) -> str:
-    message = message.replace("Input should be", "must be")
-    return message[:1].lower() + message[1:] if not message[:2].isupper() else message
-
-
-def _shorten(value: Any) -> str:
-    if hasattr(value, "model_dump"):
-        return type(value).__name__
-    try:
-        text = json.dumps(value, default=str, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _material_problem(key: str, value: str | float) -> str | None:
+    """Return what the table that a material value would enter says against it."""
+    for model in (Region, SpinOrbit, Kondo, Magnet):
+        if key in model.model_fields:
+            probe = {key: value, "kind": "F"} if model is Region else {key: value}
+            try:
+                model.model_validate(probe)
+            except ValidationError as error:
+                return first_problem(error, probe)[1]
+    return None
 
 
 def _set(table: dict[str, Any], override: str) -> None:
+    """Replace or add one key of raw tables."""
     key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise CaseError("--set", f"expected key.path=value (got {override!r})")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    try:
-        parts = _key_parts(key.strip())
-    except tomllib.TOMLDecodeError:
-        raise CaseError("--set", f"{key.strip()!r} is not a dotted key") from None
+    key = key.strip()
+    if not equals or not key:
+        raise CaseError("--set", f"must be key.path=value (got {override!r})")
     node: Any = table
-    for depth, part in enumerate(parts):
-        last = depth == len(parts) - 1
-        if isinstance(node, list):
-            if not part.isdigit() or int(part) >= len(node):
-                raise CaseError("--set", f"{key}: '{part}' is not an index below {len(node)}")
-            index: Any = int(part)
-        elif isinstance(node, dict):
-            index = part
-            if not last:
-                node.setdefault(index, {})
+    *parents, last = _key_parts(key)
+    for k, part in enumerate(parents):
+        if isinstance(node, dict):
+            node = node.setdefault(part, {})
         else:
-            raise CaseError("--set", f"{key}: '{parts[depth - 1]}' is not a table")
-        if last:
-            node[index] = value
-        else:
-            node = node[index]
+            node = node[_index(node, part, key)]
+        if not isinstance(node, dict | list):
+            raise CaseError("--set", f"{key}: {dotted(parents[: k + 1])} is not a table")
+    node[last if isinstance(node, dict) else _index(node, last, key)] = _value(text)
+
+
+def _index(entries: list[Any], part: str, key: str) -> int:
+    if not (part.isascii() and part.isdecimal()) or int(part[:9]) >= len(entries):
+        raise CaseError("--set", f"{key}: {part!r} is not an index; the list has {len(entries)}"
+                        " entries, counted from 0")  # fmt: skip
+    return int(part)
+
+
+def _value(text: str) -> Any:
+    """Return a TOML value, or the text itself where it is none."""
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text.strip()
+    return table["value"] if len(table) == 1 else text.strip()
 
 
 def _key_parts(key: str) -> list[str]:
     """Split a dotted key by TOML's own rules (names may be quoted)."""
-    node: Any = tomllib.loads(f"{key} = 0")
+    try:
+        node: Any = tomllib.loads(f"{key} = 0")
+    except (ValueError, RecursionError):
+        node = None
     parts = []
-    while isinstance(node, dict):
-        (part, node), *_ = node.items()
+    while isinstance(node, dict) and len(node) == 1:
+        ((part, node),) = node.items()
         parts.append(part)
+    if node != 0 or not parts:
+        raise CaseError("--set", f"{key!r} is not a dotted key; names with other characters than"
+                        " letters, digits, _ and - stand in quotes, as in"
+                        " interfaces.\"Pt|YIG\".G_r")  # fmt: skip
     return parts
 
 
@@ -189,7 +188,7 @@ def dump_case(case: Case) -> dict[str, Any]:
 
 def to_toml(table: Mapping[str, Any], comment: str = "") -> str:
     """Return nested tables as TOML text (strings, numbers, booleans, lists, tables)."""
-    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    lines = [f"# {one_line(line)}".rstrip() for line in comment.splitlines()]
     if lines:
         lines.append("")
     _write_table(table, (), lines)
@@ -208,16 +207,24 @@ def _write_table(table: Mapping[str, Any], path: tuple[str, ...], lines: list[st
 
 def _toml_key(key: str) -> str:
     bare = key and all(c.isascii() and (c.isalnum() or c in "_-") for c in key)
-    return key if bare else json.dumps(key, ensure_ascii=False)
+    return key if bare else _toml_text(key)
+
+
+def _toml_text(text: str) -> str:
+    # JSON text is TOML text but for the one control character that JSON lets stand.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return _toml_text(value)
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items()) + " }"
+        pairs = (f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items())
+        return "{ " + ", ".join(pairs) + " }"
     return "[" + ", ".join(_toml_value(v) for v in value) + "]"

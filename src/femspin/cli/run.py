@@ -15,6 +15,7 @@ import numpy as np
 from ..case import Case, load_case
 from ..errors import CaseError
 from ..pipeline import simulate
+from ..results.expected import Expectation, compare_expected
 
 __all__ = ["output_folder", "run"]
 
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with _progress(case.dynamics is not None and not args.quiet) as progress:
             solution = simulate(case, file.parent, progress)
+        expected = compare_expected(case.expected, solution.values)
     except CaseError as error:
         raise _with_file(error, file) from None
     solution.write(folder, overwrite=True)
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
         sys.stdout.write(to_json(table))
     elif not args.quiet:
-        _summary(table, folder, time.perf_counter() - start)
+        _summary(table, expected, folder, time.perf_counter() - start)
     return 0
 
 
@@ -80,7 +82,19 @@ def _progress(wanted: bool) -> Iterator[Callable[[float], None] | None]:
         yield lambda fraction: bar.update(max(0.0, min(fraction, 1.0) - bar.n))
 
 
-def _summary(table: dict[str, Any], folder: Path, seconds: float) -> None:
+def _expected_lines(expected: tuple[Expectation, ...]) -> list[str]:
+    """Return what the case promised and did not give, or that it gave all."""
+    if not expected:
+        return []
+    wrong = [e for e in expected if not e.holds]
+    if not wrong:
+        return [f"\nall {len(expected)} expected numbers are reproduced"]
+    return [f"expected {e.name} = {e.expected:.8g}, found {e.found:.8g}" for e in wrong]
+
+
+def _summary(
+    table: dict[str, Any], expected: tuple[Expectation, ...], folder: Path, seconds: float
+) -> None:
     """Print the currents of every interface, torques, warnings, and one line of facts."""
     if table["title"]:
         print(table["title"])
@@ -104,6 +118,8 @@ def _summary(table: dict[str, Any], folder: Path, seconds: float) -> None:
               f" {entry['source']})", file=sys.stderr)  # fmt: skip
     for warning in table["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
+    for line in _expected_lines(expected):
+        print(line)
     solver = table["solver"]
     print(
         f"\n{solver['unknowns']} unknowns, {solver['method']}, residual {solver['residual']:.1e},"

@@ -131,7 +131,9 @@ def integrate(
     while solver.status == "running":
         message = solver.step()
         if solver.status == "failed":
-            raise SolverError(f"the magnetization cannot be integrated past t = {solver.t:.3e} s: {message}")
+            raise SolverError(
+                f"the magnetization cannot be integrated past t = {solver.t:.3e} s: {message}"
+            )
         steps += 1
         dense = solver.dense_output()
         while len(m) < len(times) and times[len(m)] <= solver.t:
@@ -171,10 +173,12 @@ def relax(
 
     m = _unit(np.asarray(start, float))
     times, path = [0.0], [m]
-    scale = spin.gamma * np.linalg.norm(spin.field) + spin.gamma * (
-        2 * abs(spin.anisotropy) / spin.saturation + MU_0 * spin.saturation * np.ptp(spin.demagnetization)
+    field = (
+        float(np.linalg.norm(spin.field))
+        + 2 * abs(spin.anisotropy) / spin.saturation
+        + MU_0 * spin.saturation * float(np.ptp(spin.demagnetization))
     )
-    scale = max(float(scale), float(np.linalg.norm(torque(m))))
+    scale = max(spin.gamma * field, float(np.linalg.norm(torque(m))))
     if scale == 0.0:
         return _trajectory(spin, torque, np.array(times), np.array(path), 0, True)
     solver = DOP853(rate, 0.0, m, np.inf, rtol=min(1e-6, tolerance), atol=min(1e-8, tolerance),

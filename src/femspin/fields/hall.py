@@ -89,13 +89,13 @@ def response(
         PRB 108, 125309 (2023), Eqs. (31), (38); errata E8.
     """
     if mode == "exact":
-        return np.linalg.inv(response_matrix(hall, larmor, spin_hall))
+        return np.asarray(np.linalg.inv(response_matrix(hall, larmor, spin_hall)), float)
     if mode == "first":
         return 2 * np.eye(12) - response_matrix(hall, larmor, spin_hall)
     if mode == "eq38":
         return 2 * np.eye(12) - response_matrix(hall)
     if mode == "hall":
-        return np.linalg.inv(response_matrix(hall))
+        return np.asarray(np.linalg.inv(response_matrix(hall)), float)
     raise ValueError(f"Theta mode must be one of {', '.join(THETA_MODES)}, got {mode!r}")
 
 
@@ -127,4 +127,4 @@ def response_polarised(
     if mode == "hall":
         larmor, spin_hall = (0.0, 0.0, 0.0), None
     matrix = response_matrix(hall, larmor, spin_hall) - np.eye(12)
-    return np.linalg.inv(np.kron(np.eye(3), np.linalg.inv(pi)) + matrix)
+    return np.asarray(np.linalg.inv(np.kron(np.eye(3), np.linalg.inv(pi)) + matrix), float)

@@ -8,6 +8,7 @@ The moments feel :math:`\varepsilon_L = g\mu_B B + J_0 s` with :math:`s = -\lang
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,7 +79,9 @@ def exchange_from_curie(curie: float, S: float) -> float:
     return 3 * K_B * curie / (S * (S + 1))
 
 
-def mean_spin(temperature: float, S: float, exchange: float, field: float, g: float = 2.0) -> float:
+def mean_spin(
+    temperature: float, S: float, exchange: float, field: float, g: float = 2.0
+) -> float:
     """Return s >= 0, the largest solution of s = S B_S((g mu_B B + J0 s) / k_B T).
 
     For a field against the moment (``field < 0``) this is the metastable branch; where that
@@ -102,7 +105,7 @@ def mean_spin(temperature: float, S: float, exchange: float, field: float, g: fl
     # saturation the first sign change is the stable root.
     grid = S * (1 - np.linspace(0, 1, 65) ** 2)
     low = None
-    for upper, lower in zip(grid[:-1], grid[1:], strict=True):
+    for upper, lower in pairwise(grid):
         if excess(lower) > 0:
             low = (lower, upper)
             break
@@ -164,7 +167,9 @@ def _thermal_weights(x: float, s: float, S: float) -> tuple[float, float]:
     full = S * (S + 1)
     if x < 1e-4:
         q = 2 * S * S + 2 * S + 1
-        return full / 3 * (1 - x * x * (1 / 12 + q / 30)), full / 3 * (1 - x * x * (1 / 6 - q / 15))
+        return full / 3 * (1 - x * x * (1 / 12 + q / 30)), full / 3 * (
+            1 - x * x * (1 / 6 - q / 15)
+        )
     if x > 600:  # sinh overflows; the moments are frozen
         return 0.0, full - s
     return float(x * s / (4 * np.sinh(x / 2) ** 2)), float(full - s / np.tanh(x / 2))

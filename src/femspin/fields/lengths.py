@@ -58,7 +58,8 @@ def lengths(fields: RegionFields) -> Lengths:
     with np.errstate(divide="ignore"):
         values = np.where(inverse > 0, 1 / inverse, np.inf)
     conductance = 2 * E_CHARGE**2 * fields.dos * fields.diffusion * largest
-    return Lengths(*(float(v) for v in values), conductance=float(conductance))
+    relaxation, precession, spin_orbit, rotation, shortest = (float(v) for v in values)
+    return Lengths(relaxation, precession, spin_orbit, rotation, shortest, float(conductance))
 
 
 def mesh_scale(fields: RegionFields) -> float:

@@ -55,7 +55,7 @@ class RegionFields:
         return 2 * E_CHARGE**2 * self.dos * self.diffusion
 
     def with_drift(self, electric_field: Array, polarisation: Array) -> RegionFields:
-        """Return a copy driven by a uniform field [V/m]: s^{j0} = sigma_c E^j / q, s^{ja} = P^a s^{j0}.
+        """Return a copy driven by a uniform field: s^{j0} = sigma_c E^j / q, s^{ja} = P^a s^{j0}.
 
         Args:
             electric_field: E [V/m], shape (3,).

@@ -30,9 +30,10 @@ def layer_conductance(fields: RegionFields, thickness: float) -> Array:
     """
     gauge = fields.gauge.copy()
     gauge[2] = 0.0
-    square = loss_kernel(gauge, np.eye(12)) + (
-        fields.relaxation - cross_matrix(fields.omega)
-    ) / fields.diffusion
+    square = (
+        loss_kernel(gauge, np.eye(12))
+        + (fields.relaxation - cross_matrix(fields.omega)) / fields.diffusion
+    )
     values, vectors = np.linalg.eig(square.astype(complex))
     root = np.sqrt(values)
     function = vectors @ np.diag(root * np.tanh(root * thickness)) @ np.linalg.inv(vectors)

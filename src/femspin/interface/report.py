@@ -145,5 +145,3 @@ def outer_cells(space: Space, facets: Indices) -> Indices:
     inside[space.cells] = True
     inside[-1] = False
     return np.where(inside[mesh.f2t[0, facets]], mesh.f2t[0, facets], mesh.f2t[1, facets])
-
-

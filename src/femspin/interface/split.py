@@ -86,8 +86,8 @@ def cell_parts(
     K, C = loss_kernel(c.gauge, c.theta), gauge_kernel(c.gauge, c.theta)
     symmetric, antisymmetric = 0.5 * (K + K.T), 0.5 * (K - K.T)
     diagonal = np.diag(np.diag(symmetric))
-    slope = c.dos * c.diffusion * np.einsum(
-        "ajn,ejn->ean", C[:, list(axes)], integrals.gradient
+    slope = (
+        c.dos * c.diffusion * np.einsum("ajn,ejn->ean", C[:, list(axes)], integrals.gradient)
     )  # D C^{a nu}_j d_j N^nu, still resolved by nu
     drift = np.einsum("ajn,jn->a", C, c.drift)
     return {
@@ -102,9 +102,7 @@ def cell_parts(
     }
 
 
-def flux_density(
-    c: Coefficients, integrals: CellIntegrals, axes: tuple[int, ...]
-) -> Array:
+def flux_density(c: Coefficients, integrals: CellIntegrals, axes: tuple[int, ...]) -> Array:
     """Return the mean flux J = Theta f of each cell [1/(nm^2 ps)], shape (n, 3, 4)."""
     mean = integrals.mu / integrals.measure[:, None]
     derivative = np.einsum("jec,nc->nje", c.rotation, mean)

@@ -75,7 +75,7 @@ def _profile(device: Device, transport: Transport) -> tuple[dict[str, Array], Ar
 def _vertical_flux(device: Device, transport: Transport) -> tuple[Array, Array]:
     """Return the laterally averaged J_z per layer of cells, as a step curve."""
     space, mesh = device.space, device.structure.mesh
-    heights, values, weights, extents = [], [], [], []
+    heights, values, weights = [], [], []
     for name in device.conductors:
         cells = space.in_region(name)
         integrals = cell_integrals(space, transport.state.mu, cells)
@@ -83,15 +83,14 @@ def _vertical_flux(device: Device, transport: Transport) -> tuple[Array, Array]:
         flux = flux_density(c, integrals, space.structure.axes)
         corner = mesh.p[-1, mesh.t[:, space.cells[cells]]]
         heights.append(corner.mean(axis=0))
-        extents.append(np.ptp(corner, axis=0))
         values.append(flux[:, 2, 1:] * SPIN_CURRENT)
         weights.append(integrals.measure)
-    z, v, w, h = (np.concatenate(x) for x in (heights, values, weights, extents))
+    z, v, w = (np.concatenate(x) for x in (heights, values, weights))
     levels, index = np.unique(np.round(z, 6), return_inverse=True)
     if len(levels) > 400:
         edges = np.linspace(z.min(), z.max(), 81)
         index = np.clip(np.digitize(z, edges) - 1, 0, 79)
-        levels, h = 0.5 * (edges[1:] + edges[:-1]), np.full(len(z), edges[1] - edges[0])
+        levels = 0.5 * (edges[1:] + edges[:-1])
     total = np.bincount(index, w, minlength=len(levels))
     good = total > 0
     mean = np.stack([np.bincount(index, w * v[:, a], minlength=len(levels)) for a in range(3)], 1)
@@ -101,7 +100,9 @@ def _vertical_flux(device: Device, transport: Transport) -> tuple[Array, Array]:
 def _shade_regions(device: Device, axes: Any) -> None:
     for name, low, high in _extents(device):
         if device.kinds[name] != "FI":
-            axes.axvspan(low, high, color=_REGION_SHADES[device.kinds[name]], zorder=-5, linewidth=0)
+            axes.axvspan(
+                low, high, color=_REGION_SHADES[device.kinds[name]], zorder=-5, linewidth=0
+            )
     axes.margins(x=0)
 
 
@@ -157,7 +158,9 @@ def plot_trajectory(trajectory: Trajectory) -> tuple[Any, Any]:
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for a, name in enumerate("xyz"):
-        axes.plot(trajectory.time * 1e9, trajectory.m[:, a], color=_COLOURS[a], label=f"$m_{name}$")
+        axes.plot(
+            trajectory.time * 1e9, trajectory.m[:, a], color=_COLOURS[a], label=f"$m_{name}$"
+        )
     axes.set_xlabel("time (ns)")
     axes.set_ylabel("magnetization direction")
     axes.set_ylim(-1.05, 1.05)

@@ -16,7 +16,7 @@ from ..dynamics.torque import Efficiency, efficiency, magnet_flux, moment_fluxes
 from ..fields.lengths import lengths
 from ..interface.report import InterfaceCurrents
 from ..interface.split import cell_integrals, flux_density
-from ..units import ENERGY, E_CHARGE, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
+from ..units import E_CHARGE, ENERGY, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
 
 if TYPE_CHECKING:
     from ..pipeline import Device, Transport

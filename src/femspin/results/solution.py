@@ -207,9 +207,7 @@ def _flatten(table: Any, path: str = "") -> Iterator[tuple[str, float]]:
     elif isinstance(table, np.ndarray) and table.shape == (3,):
         for axis, value in zip("xyz", table.tolist(), strict=True):
             yield f"{path}.{axis}", float(value)
-    elif isinstance(table, int | float) and not isinstance(table, bool):
+    elif (isinstance(table, int | float) and not isinstance(table, bool)) or isinstance(
+        table, np.floating
+    ):
         yield path, float(table)
-    elif isinstance(table, np.floating):
-        yield path, float(table)
-
-

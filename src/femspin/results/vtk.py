@@ -152,9 +152,7 @@ def _around(points: Array, cells: Indices) -> Indices:
     return np.take_along_axis(cells, np.argsort(angle, axis=1), axis=1)
 
 
-def _recovered_flux(
-    device: Device, transport: Transport, name: str, cells: Indices
-) -> Array:
+def _recovered_flux(device: Device, transport: Transport, name: str, cells: Indices) -> Array:
     """Return the mean flux of every facet, shape (n, 4), from the residual by a mass solve."""
     import scipy.sparse as sp
     import scipy.sparse.linalg as spl

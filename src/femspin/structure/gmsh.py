@@ -47,7 +47,7 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
         cells = cells[:, _HEX_ORDER]
     _check_size(points, length_unit)
     used, compact = np.unique(cells, return_inverse=True)
-    points, cells = points[:, used], compact.reshape(cells.shape)
+    points, cells = np.ascontiguousarray(points[:, used]), compact.reshape(cells.shape)
     mesh = _CELLS[cell_type](points, np.ascontiguousarray(cells.T))
     names = {int(tag): name for name, (tag, dim) in data.field_data.items() if dim == len(axes)}
     regions, region_of_cell = _regions(names, tags, kinds)

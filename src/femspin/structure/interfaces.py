@@ -31,10 +31,10 @@ def find_interfaces(
     differs = region_of_cell[left] != region_of_cell[right]
     inner, left, right = inner[differs], left[differs], right[differs]
     found: dict[str, Interface] = {}
+    touching = set(zip(region_of_cell[left].tolist(), region_of_cell[right].tolist(), strict=True))
     pairs = {
-        tuple(sorted((regions[a], regions[b]), key=lambda n: order[n]))
-        for a, b in set(zip(region_of_cell[left].tolist(), region_of_cell[right].tolist(), strict=True))
-    }  # fmt: skip
+        tuple(sorted((regions[a], regions[b]), key=lambda n: order[n])) for a, b in touching
+    }
     for first, second in sorted(pairs, key=lambda p: (order[p[0]], order[p[1]])):
         a, b = regions.index(first), regions.index(second)
         swap = (region_of_cell[left] == b) & (region_of_cell[right] == a)
@@ -80,15 +80,17 @@ def mesh_quality(mesh: Any) -> MeshQuality:
         MeshError: If a cell has no volume.
     """
     edges = _edges(mesh)
-    lengths = np.linalg.norm(mesh.p[:, mesh.t[edges[:, 0]]] - mesh.p[:, mesh.t[edges[:, 1]]], axis=0)
+    lengths = np.linalg.norm(
+        mesh.p[:, mesh.t[edges[:, 0]]] - mesh.p[:, mesh.t[edges[:, 1]]], axis=0
+    )
     longest, shortest = lengths.max(axis=0), lengths.min(axis=0)
     extent = np.ptp(mesh.p[:, mesh.t], axis=1)
     volume = np.abs(_volumes(mesh))
     simplex = mesh.t.shape[0] == mesh.dim() + 1
     full = np.prod(extent, axis=0) / (float(np.prod(range(1, mesh.dim() + 1))) if simplex else 1.0)
-    if not np.all(shortest > 0) or np.any(volume < 1e-12 * longest ** mesh.dim() * 1e-3):
-        raise MeshError("mesh", f"{int(np.sum(volume <= 1e-15 * longest ** mesh.dim()))} cells have"
-                        " no volume")  # fmt: skip
+    flat = (shortest == 0) | (volume < 1e-15 * longest ** mesh.dim())
+    if flat.any():
+        raise MeshError("mesh", f"{int(flat.sum())} of {mesh.nelements} cells have no volume")
     return MeshQuality(
         cells=int(mesh.nelements),
         vertices=int(mesh.nvertices),

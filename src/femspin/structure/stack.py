@@ -68,8 +68,10 @@ def build_stack(
         decay_lengths: Shortest decay length of every conducting region [m].
     """
     edges = layer_edges(stack, kinds)
-    cuts = [_layer_cuts(stack, layer, lo, hi, decay_lengths.get(layer.region))
-            for layer, lo, hi in zip(stack.layers, edges[:-1], edges[1:], strict=True)]  # fmt: skip
+    cuts = [
+        _layer_cuts(stack, layer, low, high, decay_lengths.get(layer.region))
+        for layer, low, high in zip(stack.layers, edges[:-1], edges[1:], strict=True)
+    ]
     z = np.concatenate([cuts[0], *(c[1:] for c in cuts[1:])])
     axes = _AXES[stack.dimension]
     lateral = [
@@ -111,7 +113,9 @@ def _layer_cuts(stack: Stack, layer: Layer, low: float, high: float, decay: floa
     return cuts
 
 
-def _box_faces(mesh: MeshLine, axes: tuple[int, ...], conducting: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:  # fmt: skip
+def _box_faces(
+    mesh: MeshLine, axes: tuple[int, ...], conducting: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
     """Return the outer facets of the conductors that lie in the planes of a box, by name."""
     outer = outer_facets(mesh, conducting)
     middle = mesh.p[:, mesh.facets[:, outer]].mean(axis=1)

@@ -63,7 +63,11 @@ def apply_region(
         mu: Potentials [meV], shape (n_dofs, 4).
         mu_low: Rest of an extended-precision mu.
     """
-    cells, tensors, d = space.in_region(name), block_tensors(c, space.structure.axes), space.dimension
+    cells, tensors, d = (
+        space.in_region(name),
+        block_tensors(c, space.structure.axes),
+        space.dimension,
+    )
     # Moments with a derivative of the trial function: the first d^2, and the second d of the 2d.
     kills_constants = np.r_[0 : d * d, d * d + d : d * d + 2 * d]
     keeps = np.r_[d * d : d * d + d, d * d + 2 * d]
@@ -78,7 +82,9 @@ def apply_region(
         for which, field in ((kills_constants, deviation), (keeps, local + rest)):
             blocks = piece.matrix[:, :, which] @ tensors.matrix[which]
             blocks = blocks.reshape(-1, n, n, 4, 4).transpose(0, 1, 3, 2, 4)
-            out += (blocks.reshape(-1, 4 * n, 4 * n) @ field.reshape(-1, 4 * n, 1)).reshape(-1, n, 4)
+            out += (blocks.reshape(-1, 4 * n, 4 * n) @ field.reshape(-1, 4 * n, 1)).reshape(
+                -1, n, 4
+            )
         residual += _scatter(dofs.ravel(), out.reshape(-1, 4), space.n_dofs)
     return residual
 
@@ -87,7 +93,9 @@ def _scatter(target: NDArray[np.int64], values: Array, size: int) -> Array:
     """Return the sums of rows of `values` (n, k) that share a target, shape (size, k)."""
     k = values.shape[1]
     where = (k * target[:, None] + np.arange(k)).ravel()
-    return np.bincount(where, values.ravel(), minlength=k * size).reshape(size, k)
+    return np.asarray(np.bincount(where, values.ravel(), minlength=k * size), float).reshape(
+        size, k
+    )
 
 
 def block_matrix(space: Space, blocks: Mapping[str, RegionBlocks]) -> sp.bsr_array:

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from ..fields.soc import cross_matrix
-from ..units import ENERGY, E_CHARGE, FLUX
+from ..units import E_CHARGE, ENERGY, FLUX
 from .space import Space
 
 __all__ = [
@@ -104,7 +104,8 @@ class Constraint:
     def gather(self, residual: Array) -> Array:
         """Return the sum of a dof vector over the dofs of each unknown, shape (n_free,)."""
         free = self.unknown >= 0
-        return np.bincount(self.unknown[free], residual[free], minlength=len(self.charge))
+        sums = np.bincount(self.unknown[free], residual[free], minlength=len(self.charge))
+        return np.asarray(sums, float)
 
     def reduce(self, matrix: sp.csr_array) -> sp.csr_array:
         """Return the matrix of the unknowns, shape (n_free, n_free)."""

@@ -156,7 +156,12 @@ class Space:
     def moments(self, cells: Indices) -> Moments:
         """Return the element moments of `cells`, by quadrature exact for affine cells."""
         d = self.dimension
-        phi = np.stack([np.broadcast_to(np.asarray(f[0]), self.basis.dx.shape)[cells] for f in self.basis.basis])
+        phi = np.stack(
+            [
+                np.broadcast_to(np.asarray(f[0]), self.basis.dx.shape)[cells]
+                for f in self.basis.basis
+            ]
+        )
         grad = np.stack([f[0].grad[:, cells] for f in self.basis.basis])
         # Row 0..d-1: derivatives, row d: value; shape (local, d + 1, cell, point).
         jet = np.concatenate([grad, phi[:, None]], axis=1)
@@ -191,7 +196,8 @@ class Space:
         shape = (self.n_dofs, self.n_dofs)
         mass = sp.coo_array((local.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
         load = np.einsum("iep,ep->ie", phi, dx)
-        return mass, np.bincount(dofs.ravel(), load.ravel(), minlength=self.n_dofs)
+        sums = np.bincount(dofs.ravel(), load.ravel(), minlength=self.n_dofs)
+        return mass, np.asarray(sums, float)
 
     def facet_means(self, facets: Indices, cells: Indices, values: Array) -> Array:
         """Return the mean over each facet of dof values (n_dofs, k), shape (n_facets, k)."""
@@ -216,7 +222,9 @@ def build_space(structure: Structure, conductors: tuple[str, ...], order: int) -
     # Trilinear cells may be curved: integrate two orders above the affine-exact rule there.
     simplex = structure.mesh.t.shape[0] == structure.mesh.dim() + 1
     intorder = 2 * order if simplex else 2 * order + 1
-    basis = skfem.Basis(structure.mesh, element, elements=cells.astype(np.int32), intorder=intorder)
+    basis = skfem.Basis(
+        structure.mesh, element, elements=cells.astype(np.int32), intorder=intorder
+    )
     raw = basis.element_dofs
     used, compact = np.unique(raw, return_inverse=True)
     locations = basis.doflocs[:, used]
@@ -249,7 +257,9 @@ def _identify(locations: Array, periods: tuple[tuple[int, float], ...]) -> tuple
         low = locations[row].min()
         wrapped[row] = np.where(locations[row] > low + period * (1 - 1e-9), low, locations[row])
     span = max(float(np.ptp(locations)), 1e-12)
-    grid = np.round((wrapped - wrapped.min(axis=1, keepdims=True)) / span * 2.0**40).astype(np.int64)
+    grid = np.round((wrapped - wrapped.min(axis=1, keepdims=True)) / span * 2.0**40).astype(
+        np.int64
+    )
     # A tie of the rounding must not split two images of one point.
     grid = (grid + 2**9) >> 10
     _, master = np.unique(grid, axis=1, return_inverse=True)

@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..fields.region import RegionFields
 from ..errors import SolverError
+from ..fields.region import RegionFields
 from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix
 from .boundary import Boundary, Constraint, FluxLaw, build_constraint, face_terms
 from .coefficients import Coefficients, coefficients
@@ -130,7 +130,9 @@ class TransportProblem:
         """
 
         def residual(mu: Array, low: Array) -> Array:
-            inflow = sum(apply_region(self.space, n, c, mu, low) for n, c in scaled.items())
+            inflow = np.zeros_like(mu)
+            for name, c in scaled.items():
+                inflow += apply_region(self.space, name, c, mu, low)
             full = load - inflow.ravel() - extra @ mu.ravel() - extra @ low.ravel()
             return self.constraint.gather(full) + self.constraint.inflow
 

@@ -12,14 +12,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import CaseError
-from ..materials.records import material_from_table
 from .messages import dotted, first_problem, one_line
 from .schema import Case, Kondo, Magnet, Region, SpinOrbit
 
-__all__ = ["case_from_table", "dump_case", "load_case", "read_table", "to_toml"]
+__all__ = ["case_from_table", "dump_case", "load_case", "read_table", "set_key", "to_toml"]
 
 _LARGEST_FILE = 10_000_000
 _DEEPEST = 20
+_NO_VALUES = ("kind", "material", "soc", "kondo", "override", "magnet")  # keys of other tables
 
 
 def read_table(path: str | Path) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
     """
     table = read_table(path)
     for override in overrides:
-        _set(table, override)
+        set_key(table, override)
     return case_from_table(table, str(path))
 
 
@@ -105,23 +105,19 @@ def _plain(value: Any, path: tuple[str, ...], file: str | None) -> Any:
 
 
 def _check_materials(case: Case, file: str | None) -> None:
-    """Check the case's own materials where they stand, whether or not a region uses them."""
+    """Check the values of the case's own materials, whether or not a region uses them."""
     for name, table in case.materials.items():
-        path = dotted(("materials", name))
-        try:
-            values = material_from_table(name, table, path).values
-        except CaseError as error:
-            raise CaseError(error.path, one_line(error.problem), file) from None
-        for key, value in values.items():
-            problem = _material_problem(key, value.value)
+        for key, entry in table.items():
+            value = entry.get("value") if isinstance(entry, Mapping) else entry
+            problem = None if value is None else _material_problem(key, value)
             if problem is not None:
-                raise CaseError(f"{path}.{key}", problem, file)
+                raise CaseError(dotted(("materials", name, key)), problem, file)
 
 
-def _material_problem(key: str, value: str | float) -> str | None:
+def _material_problem(key: str, value: Any) -> str | None:
     """Return what the table that a material value would enter says against it."""
     for model in (Region, SpinOrbit, Kondo, Magnet):
-        if key in model.model_fields:
+        if key in model.model_fields and key not in _NO_VALUES:
             probe = {key: value, "kind": "F"} if model is Region else {key: value}
             try:
                 model.model_validate(probe)
@@ -130,8 +126,12 @@ def _material_problem(key: str, value: str | float) -> str | None:
     return None
 
 
-def _set(table: dict[str, Any], override: str) -> None:
-    """Replace or add one key of raw tables."""
+def set_key(table: dict[str, Any], override: str) -> None:
+    """Replace or add one key of raw tables, as ``--set`` does.
+
+    Raises:
+        CaseError: If the text is not ``key.path=value``, or the path leads nowhere.
+    """
     key, equals, text = override.partition("=")
     key = key.strip()
     if not equals or not key:

@@ -80,7 +80,9 @@ def _locate(entry: dict[str, Any], table: Any) -> _Problem:
     if "key" in context:
         keys += [context["key"]] if entry["type"] == "unknown_key" else context["key"].split(".")
     may_lack_the_last = "key" in context or entry["type"] == "missing"
-    node, path, union = table, (), None
+    node: Any = table
+    path: Path = ()
+    union: Path | None = None
     for left, key in zip(reversed(range(len(keys))), keys, strict=True):
         found = _step(node, key)
         if found is _ABSENT and not (left == 0 and may_lack_the_last):
@@ -109,7 +111,7 @@ def _closest_alternative(group: Sequence[_Problem]) -> tuple[_Problem, str]:
 
 def _message(problem: _Problem) -> str:
     kind, value, context = problem.kind, problem.value, problem.context
-    bounds = [f"must be {sign} {context[k]}" for k, sign in _BOUNDS.items() if k in context]
+    bounds = [f"must be {sign} {context[k]:.15g}" for k, sign in _BOUNDS.items() if k in context]
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"])
         hint = closest(value, words) if isinstance(value, str) else ""

@@ -132,16 +132,38 @@ def _unit(text: str, example: str) -> Any:
     return unit
 
 
-def _quantity(unit: str, example: str, *, sign: str = "any", spin_orbit: bool = False) -> Any:
-    """Build the annotated type of a quantity: text with unit in, SI float inside, text out."""
+def _quantity(
+    unit: str, example: str, smallest: float, largest: float, *, spin_orbit: bool = False
+) -> Any:
+    """Build the annotated type of a quantity: text with unit in, SI float inside, text out.
+
+    The bounds are far beyond any material; they stop slips of a unit and numbers whose squares
+    leave the range of floating point.
+
+    Args:
+        unit: SI unit.
+        example: Shown in messages.
+        smallest: Lower bound of a quantity that must be positive; 0 allows both signs and zero.
+        largest: Upper bound of the magnitude.
+        spin_orbit: See `parse_quantity`.
+    """
+    context = {"low": f"{smallest:g}", "high": f"{largest:g}", "unit": unit}
 
     def read(text: Any) -> float:
         value = parse_quantity(text, unit, example, spin_orbit)
-        if sign == "positive" and not value > 0:
+        if smallest > 0 and not value > 0:
             raise PydanticCustomError("out_of_range", "must be > 0")
+        if smallest > 0 and not smallest <= value <= largest:
+            raise PydanticCustomError(
+                "out_of_range", "must be between {low} and {high} {unit}", context
+            )
+        if abs(value) > largest:
+            raise PydanticCustomError(
+                "out_of_range", "must be at most {high} {unit} in magnitude", context
+            )
         return value
 
-    description = f"quantity in {unit}" + (", > 0" if sign == "positive" else "")
+    description = f"quantity in {unit}" + (", > 0" if smallest > 0 else "")
     return Annotated[
         float,
         BeforeValidator(read),
@@ -150,24 +172,24 @@ def _quantity(unit: str, example: str, *, sign: str = "any", spin_orbit: bool = 
     ]
 
 
-Length = _quantity("m", "1.5 nm", sign="positive")
-Duration = _quantity("s", "10 fs", sign="positive")
-Temperature = _quantity("K", "10 K", sign="positive")
-Mass = _quantity("kg", "1 m_e", sign="positive")
-Conductivity = _quantity("S/m", "7e6 S/m", sign="positive")
-Dos = _quantity("1/(J*m**3)", "5e46 1/(J*m^3)", sign="positive")
-Diffusion = _quantity("m**2/s", "8e-4 m^2/s", sign="positive")
-SpinVelocity = _quantity("m/s", "0.3 eV*angstrom", spin_orbit=True)
-MomentDensity = _quantity("1/m**3", "1.2e27 1/m^3", sign="positive")
-ExchangeCoupling = _quantity("J*m**3", "3.3e-49 J*m^3")
-Energy = _quantity("J", "1 meV")
-WaveNumber = _quantity("1/m", "0.35 1/nm")
-Rate = _quantity("1/s", "1 1/ps")
-ElectricField = _quantity("V/m", "1e5 V/m")
-Voltage = _quantity("V", "1 mV")
-Current = _quantity("A", "10 uA")
-MagneticField = _quantity("T", "0.1 T")
-Conductance = _quantity("S/m**2", "1e13 S/m^2")
-SpinFlux = _quantity("1/(m**2*s)", "1e28 1/(m^2*s)")
-Magnetization = _quantity("A/m", "1.4e5 A/m", sign="positive")
-Capacity = _quantity("J/m**3", "1e4 J/m^3")
+Length = _quantity("m", "1.5 nm", 1e-13, 1e3)
+Duration = _quantity("s", "10 fs", 1e-20, 1e3)
+Temperature = _quantity("K", "10 K", 1e-6, 1e6)
+Mass = _quantity("kg", "1 m_e", 1e-36, 1e-25)
+Conductivity = _quantity("S/m", "7e6 S/m", 1e-10, 1e14)
+Dos = _quantity("1/(J*m**3)", "5e46 1/(J*m^3)", 1e35, 1e55)
+Diffusion = _quantity("m**2/s", "8e-4 m^2/s", 1e-14, 1e4)
+SpinVelocity = _quantity("m/s", "0.3 eV*angstrom", 0, 1e9, spin_orbit=True)
+MomentDensity = _quantity("1/m**3", "1.2e27 1/m^3", 1e15, 1e33)
+ExchangeCoupling = _quantity("J*m**3", "3.3e-49 J*m^3", 0, 1e-30)
+Energy = _quantity("J", "1 meV", 0, 1e-15)
+WaveNumber = _quantity("1/m", "0.35 1/nm", 0, 1e13)
+Rate = _quantity("1/s", "1 1/ps", 0, 1e20)
+ElectricField = _quantity("V/m", "1e5 V/m", 0, 1e12)
+Voltage = _quantity("V", "1 mV", 0, 1e6)
+Current = _quantity("A", "10 uA", 0, 1e6)
+MagneticField = _quantity("T", "0.1 T", 0, 1e6)
+Conductance = _quantity("S/m**2", "1e13 S/m^2", 0, 1e22)
+SpinFlux = _quantity("1/(m**2*s)", "1e28 1/(m^2*s)", 0, 1e40)
+Magnetization = _quantity("A/m", "1.4e5 A/m", 1e-3, 1e9)
+Capacity = _quantity("J/m**3", "1e4 J/m^3", 0, 1e12)

@@ -8,57 +8,38 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
 from ..errors import closest
 from . import quantity as q
+from .values import (
+    Dimension,
+    Direction,
+    ExpectedNumber,
+    Extent,
+    FileName,
+    Order,
+    Table,
+    Vector,
+    check_region_name,
+    matrix,
+    refuse,
+    vector,
+)
 
 __all__ = [
     "Case", "Drive", "Dynamics", "Electrode", "Interface", "Kondo", "Layer", "Magnet",
     "Magnetization", "MeshFile", "Output", "Override", "Region", "Solver", "SpinOrbit", "Stack",
 ]  # fmt: skip
 
-Vector = Annotated[list[float], Field(min_length=3, max_length=3)]
-
-
-def _vector(item: Any) -> Any:
-    return Annotated[list[item], Field(min_length=3, max_length=3)]
-
-
-def _matrix(item: Any) -> Any:
-    return Annotated[list[_vector(item)], Field(min_length=3, max_length=3)]
-
-
-def refuse(key: str, message: str, **context: Any) -> PydanticCustomError:
-    """Return a validation error that points at `key` of the table being validated."""
-    return PydanticCustomError("case", message, {"key": key, **context})  # type: ignore[arg-type]
-
-
-class Table(BaseModel):
-    """A table of the case file: frozen, without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_keys(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            for key in data:
-                if key not in cls.model_fields:
-                    raise refuse(
-                        str(key), "unknown key{hint}; allowed: {allowed}",
-                        hint=closest(str(key), cls.model_fields).rstrip("?"),
-                        allowed=", ".join(cls.model_fields),
-                    )  # fmt: skip
-        return data
+_MOST_OUTPUTS = 1_000_000
 
 
 class Layer(Table):
     """One layer of a built-in stack, listed from bottom to top."""
 
     region: str
-    thickness: q.Length
+    thickness: Extent
     cells: Annotated[int, Field(ge=1, le=10000)] | None = Field(
         None, description="cells across the layer; default: graded by decay length"
     )
@@ -67,11 +48,11 @@ class Layer(Table):
 class Stack(Table):
     """A laterally rectangular stack, z upwards; FI below F below HM by convention."""
 
-    dimension: Literal[1, 2, 3] = 1
+    dimension: Dimension = 1
     cell: Literal["line", "quad", "tri", "hex", "tet"] | None = None
     layers: Annotated[list[Layer], Field(min_length=1)]
-    width: q.Length | None = Field(None, description="extent along x (2D, 3D)")
-    depth: q.Length | None = Field(None, description="extent along y (3D)")
+    width: Extent | None = Field(None, description="extent along x (2D, 3D)")
+    depth: Extent | None = Field(None, description="extent along y (3D)")
     cells_x: Annotated[int, Field(ge=1, le=2000)] = 1
     cells_y: Annotated[int, Field(ge=1, le=2000)] = 1
     lateral: Literal["periodic", "insulating"] = "periodic"
@@ -101,7 +82,7 @@ class Stack(Table):
 class MeshFile(Table):
     """A gmsh mesh (.msh 4.1); physical names are region, interface and electrode names."""
 
-    file: str
+    file: FileName
     length_unit: Literal["nm", "um", "angstrom", "m"] = "nm"
 
 
@@ -111,7 +92,7 @@ class SpinOrbit(Table):
     rashba: q.SpinVelocity | None = None
     dresselhaus: q.SpinVelocity | None = None
     strain_coupling: q.SpinVelocity | None = None
-    strain: _matrix(float) | None = None  # type: ignore[valid-type]
+    strain: matrix(float) | None = None  # type: ignore[valid-type]
     curvature: bool = Field(True, description="spin Hall angles from the curvature of the field")
 
     @model_validator(mode="after")
@@ -148,22 +129,22 @@ class Kondo(Table):
 class Override(Table):
     """Raw coefficients that replace the microscopic ones."""
 
-    gauge: _matrix(q.WaveNumber) | None = Field(  # type: ignore[valid-type]
+    gauge: matrix(q.WaveNumber) | None = Field(  # type: ignore[valid-type]
         None, description="a^{ib}, rows space, columns spin"
     )
-    omega: _vector(q.Rate) | None = Field(None, description="e Phi/hbar")  # type: ignore[valid-type]
-    relaxation: _matrix(q.Rate) | None = Field(  # type: ignore[valid-type]
+    omega: vector(q.Rate) | None = Field(None, description="e Phi/hbar")  # type: ignore[valid-type]
+    relaxation: matrix(q.Rate) | None = Field(  # type: ignore[valid-type]
         None, description="whole tensor Gamma_ab"
     )
     tau_parallel: q.Duration | None = None
     tau_perpendicular: q.Duration | None = None
     hall_angles: Vector | None = Field(None, description="theta^0_k")
     larmor_angles: Vector | None = Field(None, description="theta_L^a")
-    spin_hall_angles: _matrix(float) | None = Field(  # type: ignore[valid-type]
+    spin_hall_angles: matrix(float) | None = Field(  # type: ignore[valid-type]
         None, description="theta_C^{ka}, rows space, columns spin"
     )
 
-    electric_field: _vector(q.ElectricField) | None = Field(  # type: ignore[valid-type]
+    electric_field: vector(q.ElectricField) | None = Field(  # type: ignore[valid-type]
         None, description="instead of drive.electric_field in this region"
     )
 
@@ -184,7 +165,7 @@ class Magnet(Table):
     damping: Annotated[float, Field(ge=0, le=10)] | None = None
     g_factor: Annotated[float, Field(gt=0)] = 2.0
     anisotropy: q.Capacity | None = Field(None, description="uniaxial K_u, energy -K_u (m.k)^2")
-    axis: Vector = [0.0, 0.0, 1.0]
+    axis: Direction = Field([0.0, 0.0, 1.0])
     demagnetization: Literal["none", "thin_film"] | Vector = Field(
         "none", description="none, thin_film, or the three factors N_x, N_y, N_z"
     )
@@ -193,9 +174,7 @@ class Magnet(Table):
     )
 
     @model_validator(mode="after")
-    def _directions(self) -> Magnet:
-        if not any(self.axis):
-            raise refuse("axis", "must not be the zero vector")
+    def _factors_add_up(self) -> Magnet:
         n = self.demagnetization
         if isinstance(n, list) and (min(n) < 0 or abs(sum(n) - 1) > 1e-6):
             raise refuse("demagnetization", "factors must be >= 0 and add up to 1")
@@ -232,9 +211,11 @@ class Region(Table):
         if self.kind == "FI":
             for key in sorted(self.model_fields_set - {"kind", "material", "magnet"}):
                 if getattr(self, key) != type(self).model_fields[key].default:
-                    raise refuse(key, "an FI region carries no transport; allowed: material, magnet")
+                    raise refuse(key, "an FI region carries no transport; allowed: material,"
+                                 " magnet")  # fmt: skip
         elif self.magnet is not None:
-            raise refuse("magnet", "only an FI region carries a magnet; this one is {k}", k=self.kind)
+            raise refuse("magnet", "only an FI region carries a magnet; this one is {k}",
+                         k=self.kind)  # fmt: skip
         if self.spin_diffusion_length is not None and self.spin_relaxation_time is not None:
             raise refuse("spin_relaxation_time",
                          "give either spin_diffusion_length or spin_relaxation_time")  # fmt: skip
@@ -248,13 +229,13 @@ class Interface(Table):
     """Condition on an interface (``"Pt|YIG"``), or on an outer face (``top``, a mesh name)."""
 
     type: Literal["insulating", "conductance", "spin_potential", "spin_flux"] | None = None
-    conductance: _matrix(q.Conductance) | None = None  # type: ignore[valid-type]
+    conductance: matrix(q.Conductance) | None = None  # type: ignore[valid-type]
     G_s: q.Conductance | None = None
     G_r: q.Conductance | None = None
     G_i: q.Conductance | None = None
-    drift_flux: _vector(q.SpinFlux) | None = None  # type: ignore[valid-type]
-    spin_potential: _vector(q.Energy) | None = None  # type: ignore[valid-type]
-    spin_flux: _vector(q.SpinFlux) | None = Field(  # type: ignore[valid-type]
+    drift_flux: vector(q.SpinFlux) | None = None  # type: ignore[valid-type]
+    spin_potential: vector(q.Energy) | None = None  # type: ignore[valid-type]
+    spin_flux: vector(q.SpinFlux) | None = Field(  # type: ignore[valid-type]
         None, description="particle flux into the metal"
     )
 
@@ -313,9 +294,9 @@ class Electrode(Table):
 class Drive(Table):
     """What drives the device."""
 
-    electric_field: _vector(q.ElectricField) | None = None  # type: ignore[valid-type]
-    electrodes: dict[str, Electrode] = {}
-    magnetic_field: _vector(q.MagneticField) | None = None  # type: ignore[valid-type]
+    electric_field: vector(q.ElectricField) | None = None  # type: ignore[valid-type]
+    electrodes: dict[str, Electrode] = Field({})
+    magnetic_field: vector(q.MagneticField) | None = None  # type: ignore[valid-type]
     temperature: q.Temperature = 300.0
 
     @model_validator(mode="after")
@@ -330,13 +311,7 @@ class Drive(Table):
 class Magnetization(Table):
     """Direction of the moments (of FI and F), along the field they feel."""
 
-    direction: Vector = [0.0, 0.0, 1.0]
-
-    @model_validator(mode="after")
-    def _not_zero(self) -> Magnetization:
-        if not any(self.direction):
-            raise refuse("direction", "must not be the zero vector")
-        return self
+    direction: Direction = Field([0.0, 0.0, 1.0])
 
 
 class Dynamics(Table):
@@ -357,11 +332,19 @@ class Dynamics(Table):
         0.0, description="re-solve transport once m has moved by more than this [rad]"
     )
 
+    @model_validator(mode="after")
+    def _outputs_fit_duration(self) -> Dynamics:
+        interval = self.output_interval
+        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
+            raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
+                         " that over {n}", t=self.duration, n=_MOST_OUTPUTS)  # fmt: skip
+        return self
+
 
 class Solver(Table):
     """Discretisation and linear solver."""
 
-    order: Literal[1, 2] = 2
+    order: Order = 2
     method: Literal["auto", "direct", "iterative"] = "auto"
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500
@@ -373,7 +356,9 @@ class Solver(Table):
 class Output(Table):
     """What is written."""
 
-    directory: str | None = Field(None, description="default: <case name>.out beside the case")
+    directory: FileName | None = Field(
+        None, description="default: <case name>.out beside the case"
+    )
     fields: bool = True
     plots: bool = True
 
@@ -382,12 +367,14 @@ class Case(Table):
     """A whole case file."""
 
     title: str = ""
-    expected: dict[str, Any] = Field({}, description="numbers this case must give; see README")
-    materials: dict[str, dict[str, Any]] = {}
+    expected: dict[str, ExpectedNumber] = Field(
+        {}, description="numbers this case must give; see README"
+    )
+    materials: dict[str, dict[str, Any]] = Field({})
     structure: Stack | None = None
     mesh: MeshFile | None = None
     regions: Annotated[dict[str, Region], Field(min_length=1)]
-    interfaces: dict[str, Interface] = {}
+    interfaces: dict[str, Interface] = Field({})
     drive: Drive = Drive()
     magnetization: Magnetization = Magnetization()
     dynamics: Dynamics | None = None
@@ -398,10 +385,8 @@ class Case(Table):
     def _names_agree(self) -> Case:
         if (self.structure is None) == (self.mesh is None):
             raise refuse("structure", "a case has either [structure] or [mesh]")
-        for name in self.regions:
-            if not name or any(c in name for c in "|:."):
-                raise refuse("regions", "region name {n} must not contain '|', ':' or '.'",
-                             n=repr(name))  # fmt: skip
+        for name in self.regions:  # names become names of interfaces and files
+            check_region_name(name)
         if self.structure is not None:
             for k, layer in enumerate(self.structure.layers):
                 if layer.region not in self.regions:
@@ -416,8 +401,20 @@ class Case(Table):
                     raise refuse(f"regions.{name}", "no layer of [structure] uses this region")
         if all(r.kind == "FI" for r in self.regions.values()):
             raise refuse("regions", "at least one HM or F region must conduct")
+        self._faces_have_one_condition()
         self._dynamics_has_a_magnet()
         return self
+
+    def _faces_have_one_condition(self) -> None:
+        seen: dict[frozenset[str], str] = {}
+        for name, table in self.interfaces.items():
+            other = seen.setdefault(frozenset(name.split("|")), name)
+            if other != name:
+                raise refuse("interfaces", "{a} and {b} are the same interface", a=other, b=name)
+            electrode = self.drive.electrodes.get(name)
+            if electrode and electrode.spin == "sink" and table.condition != "insulating":
+                raise refuse("interfaces", "{a} is also an electrode that is a spin sink; give one"
+                             " condition", a=name)  # fmt: skip
 
     def _dynamics_has_a_magnet(self) -> None:
         if self.dynamics is None:

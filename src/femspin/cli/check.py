@@ -13,10 +13,11 @@ from ..case import load_case
 from ..errors import CaseError
 from ..fields.lengths import lengths
 from ..interface.conductance import layer_conductance, thin_conductance
-from ..results.report import warnings_of
 from ..pipeline import Device, Transport, build_device
+from ..results.report import warnings_of
+from ..results.write import to_json
 from ..units import LENGTH
-from .run import _with_file
+from .run import with_file
 
 __all__ = ["check", "check_table"]
 
@@ -28,11 +29,9 @@ def check(args: argparse.Namespace) -> int:
     try:
         device = build_device(case, file.parent)
     except CaseError as error:
-        raise _with_file(error, file) from None
+        raise with_file(error, file) from None
     table = check_table(device)
     if args.json:
-        from ..results.write import to_json
-
         sys.stdout.write(to_json(table))
     elif not args.quiet:
         _print(table, file)
@@ -120,7 +119,8 @@ def _print(table: dict[str, Any], file: Path) -> None:
         for key in ("relaxation", "precession", "spin_orbit", "shortest"):
             print(f"  {key.replace('_', '-') + ' length':19} {_nm(r[f'{key}_length'])}")
         if "mean_spin" in r:
-            print(f"  mean spin of a moment {r['mean_spin']:.4g}, T_C {r['curie_temperature']:.4g} K")
+            print(f"  mean spin of a moment {r['mean_spin']:.4g},"
+                  f" T_C {r['curie_temperature']:.4g} K")  # fmt: skip
         if "conductance_layer" in r:
             for key, text in (("layer", "G of the layer (a^z = 0, Theta = 1)"),
                               ("thin", "G to leading order in the thickness")):  # fmt: skip

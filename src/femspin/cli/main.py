@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -26,12 +29,25 @@ class _Parser(argparse.ArgumentParser):
     """Argument errors in one line, with the closest known word."""
 
     def error(self, message: str) -> NoReturn:
-        hint = ""
-        if "invalid choice: '" in message:
-            got = message.split("invalid choice: '")[1].split("'")[0]
-            hint = closest(got, _COMMANDS)
-        print(f"femspin: {message}{hint}", file=sys.stderr)
-        raise SystemExit(2)
+        unknown = re.search(r"invalid choice: '(.*)' \(", message)
+        if unknown:
+            hint = closest(unknown[1], _COMMANDS)
+            message = f"unknown command '{unknown[1]}'{hint} (commands: {', '.join(_COMMANDS)})"
+        elif message.startswith("unrecognized arguments: -"):
+            word = message.split()[2].split("=")[0]
+            message += closest(word, _options(self))
+        raise SystemExit(_fail(message, 2))
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """Return all options of a parser and of its commands."""
+    found: list[str] = []
+    for action in parser._actions:
+        found += action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                found += _options(sub)
+    return list(dict.fromkeys(found))
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -88,11 +104,12 @@ def _parser() -> argparse.ArgumentParser:
         " coupling.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"femspin {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
     for name, (function, text) in _COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text)
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(function=function)
         if name in ("run", "check"):
             sub.add_argument("case", help="case file (TOML)")
@@ -116,25 +133,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help()
         return 2
-    level = logging.INFO if getattr(args, "verbose", False) else logging.WARNING
-    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("skfem").setLevel(logging.ERROR)
+    _set_up_streams(getattr(args, "verbose", False))
     try:
         code: int = args.function(args)
         sys.stdout.flush()
         return code
     except FemspinError as error:
-        print(f"femspin: {error}", file=sys.stderr)
-        return error.exit_code
+        return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        print("femspin: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of a pipe has gone
-        sys.stderr.close()
+        return _fail("interrupted; nothing was written", 130)
+    except BrokenPipeError:  # the reader of a pipe has gone; nothing may be flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"femspin: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
+        return _fail(f"{error.strerror or error}: {error.filename or ''}", 1)
     except MemoryError:
-        print("femspin: not enough memory; use a coarser mesh or order 1", file=sys.stderr)
-        return 1
+        return _fail("not enough memory; use a coarser mesh or order 1", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    from ..case.messages import one_line
+
+    print(f"femspin: {one_line(message)}", file=sys.stderr)
+    return code
+
+
+def _set_up_streams(verbose: bool) -> None:
+    """Log to stderr, and print titles and names that the terminal cannot show as far as it can."""
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("femspin").setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger("skfem").setLevel(logging.ERROR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")

@@ -16,8 +16,9 @@ from ..case import Case, load_case
 from ..errors import CaseError
 from ..pipeline import simulate
 from ..results.expected import Expectation, compare_expected
+from ..results.write import check_target, to_json
 
-__all__ = ["output_folder", "run"]
+__all__ = ["output_folder", "run", "with_file"]
 
 
 def output_folder(case: Case, file: Path, given: str | None) -> Path:
@@ -34,39 +35,36 @@ def run(args: argparse.Namespace) -> int:
     file = Path(args.case)
     case = load_case(file, args.set)
     folder = output_folder(case, file, args.output)
-    _refuse_overwriting(folder, args.force)
     start = time.perf_counter()
     try:
+        _check_folder(folder, case, file, args.force)
         with _progress(case.dynamics is not None and not args.quiet) as progress:
             solution = simulate(case, file.parent, progress)
         expected = compare_expected(case.expected, solution.values)
+        solution.write(folder, overwrite=args.force)
     except CaseError as error:
-        raise _with_file(error, file) from None
-    solution.write(folder, overwrite=True)
+        raise with_file(error, file) from None
     table = solution.table
     if args.json:
-        from ..results.write import to_json
-
         sys.stdout.write(to_json(table))
     elif not args.quiet:
         _summary(table, expected, folder, time.perf_counter() - start)
     return 0
 
 
-def _refuse_overwriting(folder: Path, force: bool) -> None:
+def _check_folder(folder: Path, case: Case, file: Path, force: bool) -> None:
     """Refuse early, before the work, what writing would refuse after it."""
-    if folder.is_file():
-        raise CaseError("output.directory", f"{str(folder)!r} is a file")
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / "result.json").is_file():
-            raise CaseError("output.directory", f"{str(folder)!r} exists and is not a result")
-        if not force:
-            raise CaseError(
-                "output.directory", f"{str(folder)!r} holds a result; use --force to replace it"
-            )
+    check_target(folder, force)
+    kept = {"the case file": file, "the working folder": Path.cwd()}
+    if case.mesh is not None:
+        kept["the mesh file"] = file.parent / case.mesh.file
+    for what, path in kept.items():
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise CaseError("output.directory", f"{str(folder)!r} would replace {what}")
 
 
-def _with_file(error: CaseError, file: Path) -> CaseError:
+def with_file(error: CaseError, file: Path) -> CaseError:
+    """Return an error that names the case file it comes from."""
     return type(error)(error.path, error.problem, error.file or str(file))
 
 

@@ -14,7 +14,7 @@ from skfem import MeshHex, MeshQuad, MeshTet, MeshTri
 
 from ..errors import MeshError, closest
 from .interfaces import find_interfaces, mesh_quality, outer_facets
-from .model import Structure
+from .model import Interface, Structure
 
 __all__ = ["load_mesh"]
 
@@ -48,21 +48,22 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
     _check_size(points, length_unit)
     used, compact = np.unique(cells, return_inverse=True)
     points, cells = np.ascontiguousarray(points[:, used]), compact.reshape(cells.shape)
+    _check_joined(points, path)
     mesh = _CELLS[cell_type](points, np.ascontiguousarray(cells.T))
     names = {int(tag): name for name, (tag, dim) in data.field_data.items() if dim == len(axes)}
     regions, region_of_cell = _regions(names, tags, kinds)
     conducting = np.flatnonzero(
         np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] != "FI"])
     )
-    faces = _named_facets(data, mesh, _FACETS[cell_type], used, len(axes) - 1)
-    outer = outer_facets(mesh, conducting)
+    named = _named_facets(data, mesh, _FACETS[cell_type], used, len(axes) - 1)
+    interfaces = find_interfaces(mesh, regions, region_of_cell, kinds)
     return Structure(
         mesh=mesh,
         axes=axes,
         regions=regions,
         region_of_cell=region_of_cell,
-        interfaces=find_interfaces(mesh, regions, region_of_cell, kinds),
-        faces={name: facets[np.isin(facets, outer)] for name, facets in faces.items()},
+        interfaces=interfaces,
+        faces=_outer_faces(named, interfaces, regions, outer_facets(mesh, conducting)),
         periods=(),
         quality=mesh_quality(mesh),
     )
@@ -73,40 +74,48 @@ def _read(path: Path) -> Any:
 
     if not path.is_file():
         raise MeshError("mesh.file", f"no such mesh file (got {str(path)!r})")
+    silent = io.StringIO()  # meshio prints its warnings
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # meshio prints its warnings
-            data = meshio.read(path, file_format="gmsh")
-    except BaseException as error:  # meshio ends the program on some damaged files
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MeshError("mesh.file", f"{str(path)!r} is not a readable gmsh 4.1 mesh: {reason}") from None
+        with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
+            data = meshio.gmsh.read(str(path))
+    except Exception as error:  # damaged files fail in many ways inside meshio
+        reason = str(error).splitlines()[0] if str(error) else "damaged, or of another kind"
+        problem = f"is not a readable gmsh 4.1 mesh: {reason}"
+        if "Incompatible cell data" in reason:  # how meshio reports entities without a group
+            problem = "is in part in no physical group; write it with Mesh.SaveAll = 0"
+        raise MeshError("mesh.file", f"{str(path)!r} {problem}") from None
     if "gmsh:physical" not in data.cell_data:
-        raise MeshError("mesh.file", f"{str(path)!r} has no physical groups; name the regions in gmsh")
+        raise MeshError(
+            "mesh.file", f"{str(path)!r} has no physical groups; name the regions in gmsh"
+        )
     return data
 
 
 def _cell_type(data: Any, path: Path) -> str:
     present = {block.type for block in data.cells}
+    other = sorted(present - {*_CELLS, "line", "vertex"})
+    if other:
+        raise MeshError("mesh.file", f"{str(path)!r} has {', '.join(other)} cells;"
+                        f" allowed: first-order {', '.join(_CELLS)}")  # fmt: skip
     for family in (("tetra", "hexahedron"), ("triangle", "quad")):
         here = [t for t in family if t in present]
         if len(here) > 1:
-            raise MeshError("mesh.file", f"{str(path)!r} mixes {' and '.join(here)} cells; use one type")
+            kinds = " and ".join(here)
+            raise MeshError("mesh.file", f"{str(path)!r} mixes {kinds} cells; use one type")
         if here:
-            other = sorted(t for t in present if t in ("wedge", "pyramid") or t[-1].isdigit())
-            if other:
-                raise MeshError("mesh.file", f"{str(path)!r} has {', '.join(other)} cells; allowed:"
-                                f" first-order {', '.join(_CELLS)}")  # fmt: skip
             return here[0]
     raise MeshError("mesh.file", f"{str(path)!r} has no cells of type {', '.join(_CELLS)}"
                     f" (got {', '.join(sorted(present)) or 'none'})")  # fmt: skip
 
 
-def _coordinates(data: Any, cell_type: str, unit: float) -> tuple[NDArray[np.float64], tuple[int, ...]]:
+def _coordinates(
+    data: Any, cell_type: str, unit: float
+) -> tuple[NDArray[np.float64], tuple[int, ...]]:
     points = np.asarray(data.points, float).T * unit
     if cell_type in ("tetra", "hexahedron"):
         return points, (0, 1, 2)
-    flat = [k for k in range(points.shape[0]) if np.ptp(points[k]) == 0]
+    extent = np.ptp(points, axis=1)
+    flat = np.flatnonzero(extent <= 1e-9 * extent.max())
     if points.shape[0] == 2 or 2 in flat:
         return points[:2], (0, 2)  # a plane mesh drawn in x, y: its y is the growth direction z
     if 1 in flat:
@@ -131,8 +140,20 @@ def _check_size(points: NDArray[np.float64], length_unit: str) -> None:
     if not 0.1 <= largest <= 1e7:
         raise MeshError(
             "mesh.length_unit",
-            f"the device would be {largest:.3g} nm across; allowed 0.1 nm to 1 cm (got {length_unit!r})",
+            f"the device would be {largest:.3g} nm across; allowed 0.1 nm to 1 cm"
+            f" (got {length_unit!r})",
         )
+
+
+def _check_joined(points: NDArray[np.float64], path: Path) -> None:
+    """Refuse points in one place: parts of the mesh that touch but do not hang together."""
+    grid = np.round((points - points.min(axis=1, keepdims=True)) / (1e-9 * np.ptp(points)))
+    double = points.shape[1] - np.unique(grid, axis=1).shape[1]
+    if double:
+        raise MeshError(
+            "mesh.file", f"{double} points of {str(path)!r} coincide with another one:"
+            " neighbouring regions must share theirs (gmsh: fragment the volumes)",
+        )  # fmt: skip
 
 
 def _regions(
@@ -144,12 +165,16 @@ def _regions(
     present = [names[t] for t in np.unique(tags)]
     for name in present:
         if name not in kinds:
-            raise MeshError(f"regions.{name}", f"the mesh has this region, the case has not"
-                            f"{closest(name, kinds)} regions of the case: {', '.join(kinds)}")  # fmt: skip
+            raise MeshError(
+                f"regions.{name}", "the mesh has this region, the case has not;"
+                f" regions of the case: {', '.join(kinds)}{closest(name, kinds)}",
+            )  # fmt: skip
     for name in kinds:
         if name not in present:
-            raise MeshError(f"regions.{name}", f"not in the mesh{closest(name, present)}"
-                            f" regions of the mesh: {', '.join(present)}")  # fmt: skip
+            raise MeshError(
+                f"regions.{name}", "not in the mesh;"
+                f" regions of the mesh: {', '.join(present)}{closest(name, present)}",
+            )  # fmt: skip
     regions = tuple(kinds)
     index = {tag: regions.index(name) for tag, name in names.items() if name in kinds}
     return regions, np.array([index[int(t)] for t in tags])
@@ -168,3 +193,29 @@ def _named_facets(
     lookup = {tuple(f): k for k, f in enumerate(np.sort(mesh.facets.T, axis=1).tolist())}
     number = np.array([lookup.get(tuple(f), -1) for f in np.sort(facets, axis=1).tolist()], int)
     return {name: np.unique(number[(tags == tag) & (number >= 0)]) for tag, name in names.items()}
+
+
+def _outer_faces(
+    named: Mapping[str, Indices],
+    interfaces: Mapping[str, Interface],
+    regions: tuple[str, ...],
+    outer: Indices,
+) -> dict[str, Indices]:
+    """Return the named facets on the outside of the conductors, without the interfaces.
+
+    Interfaces follow from the regions; a mesh that names them too must mean the same facets.
+    """
+    faces = {}
+    for name, facets in named.items():
+        first, _, second = name.partition("|")
+        if first not in regions or second not in regions:
+            faces[name] = facets[np.isin(facets, outer)]
+            continue
+        face = interfaces.get(name) or interfaces.get(f"{second}|{first}")
+        shared = np.zeros(0, int) if face is None else np.sort(face.facets)
+        if not np.array_equal(facets, shared):
+            raise MeshError(
+                "mesh.file", f"the group {name!r} has {len(facets)} facets; the two regions share"
+                f" {len(shared)}, of which {np.isin(shared, facets).sum()} are in the group",
+            )  # fmt: skip
+    return faces

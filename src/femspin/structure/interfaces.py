@@ -61,7 +61,7 @@ def find_interface(name: str, interfaces: Mapping[str, Interface], path: str) ->
         if candidate in interfaces:
             return interfaces[candidate]
     known = ", ".join(interfaces) or "none"
-    raise MeshError(path, f"no interface {name!r}{closest(name, interfaces)} interfaces: {known}")
+    raise MeshError(path, f"no interface {name!r}; interfaces: {known}{closest(name, interfaces)}")
 
 
 def outer_facets(mesh: Any, cells: Indices) -> Indices:

@@ -18,6 +18,7 @@ import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
 
 from ..errors import SolverError
+from .ilu import BlockILU, compiled_available
 
 __all__ = ["DirectSolver", "KrylovSolver", "LinearReport", "LinearSolver", "linear_solver"]
 
@@ -29,7 +30,8 @@ _SINGULAR = (
     " relaxation, contact or reference"
 )
 _PIVOT_CHECK = 100_000
-_DIRECT_LIMIT = {1: 10**9, 2: 150_000, 3: 30_000}
+_CHARGE_DIRECT = 60_000
+_DIRECT_LIMIT = {1: 10**9, 2: 150_000, 3: 20_000}
 
 
 @dataclass(frozen=True)
@@ -152,30 +154,67 @@ class KrylovSolver:
 
 def _field_split(matrix: sp.csr_array, charge: NDArray[np.bool_]) -> Callable[[Array], Array]:
     """Return the block Gauss-Seidel preconditioner: spin first, then charge."""
-    import pyamg
-
     spin_at, charge_at = np.flatnonzero(~charge), np.flatnonzero(charge)
     spin = sp.csc_matrix(matrix[spin_at][:, spin_at])
     coupling = matrix[charge_at][:, spin_at]
     # The Hall part of the charge block is antisymmetric; multigrid needs the symmetric part.
     block = matrix[charge_at][:, charge_at]
     laplacian = sp.csr_matrix(0.5 * (block + block.T))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        levels = pyamg.smoothed_aggregation_solver(laplacian, max_coarse=300)
-    multigrid = levels.aspreconditioner()
-    try:
-        incomplete = spl.spilu(
-            spin, drop_tol=1e-3, fill_factor=4, permc_spec="NATURAL", diag_pivot_thresh=0.0
-        )
-    except RuntimeError as error:
-        raise SolverError(f"the spin block is singular ({error})") from None
+    multigrid = _charge_solver(laplacian)
+    incomplete = _spin_factor(spin)
 
     def apply(r: Array) -> Array:
         r = np.asarray(r).ravel()
         z = np.empty_like(r)
-        z[spin_at] = incomplete.solve(r[spin_at])
-        z[charge_at] = multigrid @ (r[charge_at] - coupling @ z[spin_at])
+        z[spin_at] = incomplete(r[spin_at])
+        z[charge_at] = multigrid(r[charge_at] - coupling @ z[spin_at])
         return z
 
     return apply
+
+
+def _charge_solver(laplacian: sp.csr_matrix) -> Callable[[Array], Array]:
+    """Return an approximate inverse of the charge block.
+
+    Classical multigrid follows the strong couplings of flat cells if the matrix is nearly an
+    M-matrix (first order).  Quadratic elements on flat cells are not: a direct factor is cheap
+    up to a size, and above it aggregation along strong couplings still converges.
+    """
+    import pyamg
+
+    rows = np.repeat(np.arange(laplacian.shape[0]), np.diff(laplacian.indptr))
+    entries, outside = laplacian.data, rows != laplacian.indices
+    positive = np.abs(entries[outside & (entries > 0)]).sum()
+    nearly_m = positive < 0.2 * np.abs(entries[outside]).sum()
+    if not nearly_m and laplacian.shape[0] <= _CHARGE_DIRECT:
+        factor = spl.splu(
+            laplacian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )  # fmt: skip
+        direct: Callable[[Array], Array] = factor.solve
+        return direct
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if nearly_m:
+            levels = pyamg.ruge_stuben_solver(
+                laplacian, max_coarse=300, strength=("classical", {"theta": 0.25})
+            )
+        else:
+            levels = pyamg.smoothed_aggregation_solver(
+                laplacian, max_coarse=300, strength=("symmetric", {"theta": 0.25})
+            )
+    cycle: Callable[[Array], Array] = levels.aspreconditioner().matvec
+    return cycle
+
+
+def _spin_factor(spin: sp.csc_matrix) -> Callable[[Array], Array]:
+    """Return the action of an incomplete factorisation of the spin block."""
+    try:
+        if compiled_available() and spin.shape[0] % 3 == 0:
+            return BlockILU(sp.bsr_array(spin, blocksize=(3, 3))).solve
+        options = {"drop_tol": 1e-3, "fill_factor": 4, "diag_pivot_thresh": 0.0}
+        factor = spl.spilu(spin, permc_spec="NATURAL", **options)
+    except (RuntimeError, ZeroDivisionError) as error:
+        raise SolverError(f"the spin block is singular ({error})") from None
+    solve: Callable[[Array], Array] = factor.solve
+    return solve

@@ -1,0 +1,119 @@
+"""Values of the case file that have no unit: vectors, directions, names, choices."""
+
+from __future__ import annotations
+
+from math import hypot, isfinite
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from ..errors import closest
+from .quantity import Length
+
+__all__ = [
+    "Dimension", "Direction", "ExpectedNumber", "Extent", "FileName", "Order", "Table", "Vector",
+    "check_region_name", "matrix", "refuse", "vector",
+]  # fmt: skip
+
+_LONGEST_NAME = 100
+_THINNEST, _WIDEST = 1e-11, 1e-3
+_SHORTEST, _LONGEST = 1e-6, 1e6
+
+
+def refuse(key: str, message: str, **context: Any) -> PydanticCustomError:
+    """Return a validation error that points at `key` of the table being validated."""
+    return PydanticCustomError("case", message, {"key": key, **context})
+
+
+class Table(BaseModel):
+    """A table of the case file: frozen, without unknown keys, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in data:
+                if key not in cls.model_fields:
+                    hint = closest(str(key), cls.model_fields).rstrip("?")
+                    raise PydanticCustomError(
+                        "unknown_key", "unknown key{hint}; allowed: {allowed}",
+                        {"key": str(key), "hint": hint, "allowed": ", ".join(cls.model_fields)},
+                    )  # fmt: skip
+        return data
+
+
+def vector(item: Any) -> Any:
+    """Return the type of a list of three."""
+    return Annotated[list[item], Field(min_length=3, max_length=3)]
+
+
+def matrix(item: Any) -> Any:
+    """Return the type of three rows of three."""
+    return vector(vector(item))
+
+
+def check_region_name(name: str) -> None:
+    """Refuse a region name that could not be part of the name of an interface or a file."""
+    fits = 0 < len(name.encode()) <= _LONGEST_NAME and name.isprintable()
+    if not fits or set(name) & set("|:./\\"):
+        raise refuse(
+            "regions", "a region name is printable, at most {most} bytes long and without"
+            " | : . / \\ (got {n})", most=_LONGEST_NAME, n=repr(name),
+        )  # fmt: skip
+
+
+def _direction(value: list[float]) -> list[float]:
+    if not any(value):
+        raise PydanticCustomError("zero", "must not be the zero vector")
+    if not _SHORTEST <= hypot(*value) <= _LONGEST:
+        raise PydanticCustomError(
+            "length", "must have a length of {low} to {high}; only its direction counts",
+            {"low": f"{_SHORTEST:g}", "high": f"{_LONGEST:g}"},
+        )  # fmt: skip
+    return value
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):  # Python takes true for 1
+        raise PydanticCustomError("int_type", "must be a whole number")
+    return value
+
+
+def _file_name(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise PydanticCustomError("file_name", "must be the name of a file or folder")
+    return text
+
+
+def _extent(length: float) -> float:
+    if not _THINNEST <= length <= _WIDEST:
+        raise PydanticCustomError(
+            "out_of_range", "must be between {low} and {high} m",
+            {"low": f"{_THINNEST:g}", "high": f"{_WIDEST:g}"},
+        )  # fmt: skip
+    return length
+
+
+def _expected_number(entry: Any) -> Any:
+    table = entry if isinstance(entry, dict) else {"value": entry}
+    numbers = all(
+        isinstance(x, int | float) and not isinstance(x, bool) and isfinite(x)
+        for x in table.values()
+    )
+    if "value" not in table or set(table) - {"value", "rtol", "atol"} or not numbers:
+        raise PydanticCustomError(
+            "expected", "must be a number, or a table with value and rtol or atol"
+        )
+    return entry
+
+
+Vector = Annotated[list[float], Field(min_length=3, max_length=3)]
+Direction = Annotated[Vector, AfterValidator(_direction)]
+Extent = Annotated[Length, AfterValidator(_extent)]
+FileName = Annotated[str, AfterValidator(_file_name)]
+ExpectedNumber = Annotated[Any, AfterValidator(_expected_number)]
+Dimension = Annotated[Literal[1, 2, 3], BeforeValidator(_no_boolean)]
+Order = Annotated[Literal[1, 2], BeforeValidator(_no_boolean)]

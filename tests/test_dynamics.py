@@ -1,0 +1,258 @@
+"""The macrospin and its torque: analytic motion, conserved norm, signs, quasi-static coupling."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.constants import e as E
+
+from femspin import build_device, case_from_table, simulate, solve_transport
+from femspin.dynamics.llg import Macrospin, integrate, relax
+from femspin.dynamics.run import QuasiStaticTorque
+from femspin.dynamics.torque import efficiency, magnet_flux
+from femspin.errors import CaseError, SolverError
+from femspin.units import HBAR, MU_0, MU_B
+
+NONE = np.zeros(3)
+
+
+def magnet(**changes) -> Macrospin:
+    base = Macrospin(
+        saturation=8e5, damping=0.02, thickness=2e-9, field=np.zeros(3), anisotropy=0.0,
+        axis=np.array([0.0, 0.0, 1.0]), demagnetization=np.zeros(3),
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+def no_torque(m):
+    return NONE
+
+
+def test_damped_precession_follows_the_closed_form():
+    """tan(theta/2) decays as exp(-alpha w t), phi advances with w = gamma B / (1 + alpha^2)."""
+    gamma, field, alpha, time = 1.7595e11, 0.11, 0.2, 5e-10
+    spin = magnet(
+        damping=alpha, field=np.array([0, 0, field]), g_factor=gamma * HBAR / MU_B
+    )  # fmt: skip
+    end = integrate(spin, no_torque, np.array([1.0, 0, 0]), np.array([0, time]), 1e-11).m[-1]
+    rate = gamma * field / (1 + alpha**2)
+    half, phi = np.exp(-alpha * rate * time), rate * time
+    sine, cosine = 2 * half / (1 + half**2), (1 - half**2) / (1 + half**2)
+    exact = [sine * np.cos(phi), sine * np.sin(phi), cosine]
+    np.testing.assert_allclose(end, exact, atol=1e-9)
+    # The same motion from an independent program, printed to ten digits.
+    np.testing.assert_allclose(end, [-0.3015122891, 0.0362735272, 0.9527720455], atol=2e-9)
+
+
+def test_energy_never_rises_without_drive_and_the_norm_is_one():
+    spin = magnet(
+        damping=0.05, field=np.array([0.02, 0.01, -0.1]), anisotropy=2e4,
+        demagnetization=np.array([0.05, 0.15, 0.8]),
+    )  # fmt: skip
+    path = integrate(spin, no_torque, np.array([0.3, 0.2, 0.9]), np.linspace(0, 2e-9, 501), 1e-9)
+    assert np.abs(np.linalg.norm(path.m, axis=1) - 1).max() < 1e-12
+    assert np.diff(path.energy).max() < 1e-9 * np.ptp(path.energy)
+
+
+def test_resonance_frequency_of_a_film_in_plane_is_kittels():
+    """Small motion about B along x of a thin film: w = gamma sqrt(B (B + mu0 Ms))."""
+    field = 0.2
+    spin = magnet(
+        damping=0.0, field=np.array([field, 0, 0]), demagnetization=np.array([0.0, 0, 1])
+    )
+    omega = spin.gamma * np.sqrt(field * (field + MU_0 * spin.saturation))
+    start = np.array([1.0, 1e-4, 0.0])
+    period = 2 * np.pi / omega
+    path = integrate(spin, no_torque, start, np.array([0, period / 4, period]), 1e-12)
+    np.testing.assert_allclose(path.m[2], path.m[0], atol=1e-8)
+    np.testing.assert_allclose(path.m[1][1], 0.0, atol=1e-8)
+
+
+def test_damping_like_torque_tilts_a_perpendicular_magnet_by_the_static_formula():
+    """sin(2 theta) = 2 B_DL / B_K in the plane normal to p, below the threshold B_K / 2."""
+    spin = magnet(anisotropy=1e5)
+    p, b_k = np.array([0.0, 1.0, 0.0]), 2 * 1e5 / 8e5
+    b_dl = 0.3 * b_k
+
+    def torque(m):
+        return -spin.gamma * b_dl * np.cross(m, np.cross(m, p))
+
+    rest = relax(spin, torque, np.array([0.01, 0.0, 1.0]), 1e-9).m[-1]
+    assert abs(rest[1]) < 1e-6
+    np.testing.assert_allclose(abs(2 * rest[0] * rest[2]), 2 * b_dl / b_k, rtol=1e-6)
+
+
+def test_torque_beyond_the_threshold_has_no_perpendicular_equilibrium_for_easy_plane():
+    """A torque about the hard axis sustains rotation: relaxation says so instead of ending."""
+    spin = magnet(damping=1.0, anisotropy=-1e5)
+    p = np.array([0.0, 0.0, 1.0])
+
+    def torque(m):
+        return -spin.gamma * 0.05 * np.cross(m, p) + spin.gamma * 0.05 * np.cross(
+            m, np.cross(m, p)
+        )
+
+    with pytest.raises(SolverError, match="sustain an oscillation"):
+        relax(spin, torque, np.array([1.0, 0.1, 0.2]), 1e-9, limit=300)
+
+
+def stack(direction, **kondo):
+    return {
+        "structure": {"layers": [
+            {"region": "FI", "thickness": "2 nm"}, {"region": "F", "thickness": "1 nm"},
+            {"region": "HM", "thickness": "5 nm"},
+        ]},
+        "regions": {
+            "FI": {"kind": "FI", "magnet": {
+                "saturation_magnetization": "8e5 A/m", "damping": 0.02,
+                "demagnetization": "thin_film",
+            }},
+            "F": {"kind": "F", "dos": "5e46 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
+                  "override": {"tau_parallel": "1 ps", "tau_perpendicular": "0.1 ps",
+                               "omega": ["0 1/ps"] * 3}},
+            "HM": {"kind": "HM", "dos": "5e46 1/(J*m^3)", "diffusion_constant": "8e-4 m^2/s",
+                   "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1},
+        },
+        "drive": {"electric_field": ["1e6 V/m", "0 V/m", "0 V/m"],
+                  "magnetic_field": ["0 T", "0 T", "1.2 T"]},
+        "magnetization": {"direction": direction},
+    }  # fmt: skip
+
+
+def driving_flux(direction):
+    device = build_device(case_from_table(stack(direction)))
+    solved = solve_transport(device, device.direction)
+    flux = magnet_flux(
+        device.structure, device.space, solved.state, solved.fields, device.share, "FI"
+    )
+    return device, solved, flux
+
+
+def test_absorbed_spin_drives_the_magnet_against_the_accumulated_spin():
+    """Spin accumulates along +y at the interface; the electron moment is opposite to its spin."""
+    device, solved, flux = driving_flux([0, 0, 1])
+    at_interface = solved.state.mu[
+        device.space.interface_dofs(device.structure.interfaces["HM|F"])
+    ]
+    assert at_interface[0, 2] > 0
+    torque = magnet().interface_torque(device.direction, flux)
+    assert torque[1] < 0
+    # Only the Hanle precession in 1.2 T, of angle gamma B tau_sf = 6e-4, tilts it.
+    assert abs(torque[0]) < 6e-4 * abs(torque[1])
+
+
+def test_interface_torque_is_transverse_and_has_the_stated_prefactor():
+    spin, flux = magnet(), np.array([1e26, -2e26, 3e26])
+    m = np.array([0.6, 0.0, 0.8])
+    torque = spin.interface_torque(m, flux)
+    assert abs(torque @ m) < 1e-12 * np.linalg.norm(torque)
+    expected = spin.gamma * HBAR / (2 * 8e5 * 2e-9) * (flux - m * (m @ flux))
+    np.testing.assert_allclose(torque, expected, rtol=1e-14)
+
+
+def test_efficiencies_resolve_the_torque_completely():
+    """e J_perp = j_c [xi_DL m x (sigma x m) + xi_FL m x sigma] with sigma = z x j."""
+    m = np.array([0.48, 0.6, 0.64])
+    current = np.array([3e11, 4e11, 1e9])
+    flux = np.array([1e26, -2e26, 3e26])
+    xi = efficiency(flux, m, current, E)
+    sigma = np.array([-0.8, 0.6, 0.0])
+    built = 5e11 * (
+        xi.damping_like * np.cross(m, np.cross(sigma, m)) + xi.field_like * np.cross(m, sigma)
+    )
+    np.testing.assert_allclose(built, E * (flux - m * (m @ flux)), rtol=1e-12)
+    assert efficiency(flux, sigma, current, E).damping_like is None
+
+
+def test_lattice_relaxation_and_external_field_exert_no_torque():
+    """Only what the moments take drives the magnet, though M counts all relaxation."""
+    table = stack([0, 0, 1])
+    region = table["regions"]["F"]
+    del region["override"]
+    region["spin_diffusion_length"] = "1 nm"
+    device = build_device(case_from_table(table))
+    solved = solve_transport(device, device.direction)
+    flux = magnet_flux(
+        device.structure, device.space, solved.state, solved.fields, device.share, "FI"
+    )
+    assert np.abs(solved.interfaces["HM|F"].parts["M"]).max() > 0
+    assert not flux.any()
+
+
+def test_robin_face_feeds_the_magnet_like_a_resolved_layer():
+    """HM|FI with a conductance: what enters the metal is the driving flux itself."""
+    table = stack([0, 0, 1])
+    table["structure"]["layers"].pop(1)
+    del table["regions"]["F"]
+    table["interfaces"] = {"HM|FI": {"G_r": "1e14 S/m^2", "G_i": "1e13 S/m^2"}}
+    device = build_device(case_from_table(table))
+    solved = solve_transport(device, device.direction)
+    flux = magnet_flux(
+        device.structure, device.space, solved.state, solved.fields, device.share, "FI"
+    )
+    mu = solved.state.mu[device.space.interface_dofs(device.structure.interfaces["HM|FI"])][0]
+    mu_si = mu[1:] * 1e-3 * E
+    expected = (
+        1e14 * np.cross([0, 0, 1], np.cross([0, 0, 1], mu_si)) + 1e13 * np.cross([0, 0, 1], mu_si)
+    ) / E**2
+    np.testing.assert_allclose(flux, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.fixture(scope="module")
+def moving():
+    """Return a short run with transport solved at every step, and one with a tolerance."""
+    result = {}
+    for tolerance in (0.0, 0.1):
+        table = stack([1, 0, 0.5])
+        table["dynamics"] = {
+            "duration": "20 ps", "output_interval": "10 ps", "transport_tolerance": tolerance,
+            "frames": 2,
+        }  # fmt: skip
+        result[tolerance] = simulate(case_from_table(table))
+    return result
+
+
+def test_transport_tolerance_saves_solutions_and_bounds_the_error(moving):
+    """The torque turns rigidly between solutions: the error stays below tolerance x torque time."""
+    exact, fast = moving[0.0], moving[0.1]
+    assert fast.solutions < exact.solutions / 1.5
+    torque = np.linalg.norm(exact.trajectory.torque, axis=1).max() * 20e-12
+    assert np.abs(fast.trajectory.m - exact.trajectory.m).max() < 0.1 * torque
+
+
+def test_motion_is_written_as_history_and_series(moving, tmp_path):
+    folder = moving[0.1].write(tmp_path / "out")
+    history = np.genfromtxt(folder / "history.csv", delimiter=",", skip_header=1)
+    assert history.shape == (3, 8)
+    np.testing.assert_allclose(np.linalg.norm(history[:, 1:4], axis=1), 1, atol=1e-12)
+    assert (folder / "fields.pvd").read_text().count("DataSet") == 2
+    table = json.loads((folder / "result.json").read_text())
+    np.testing.assert_allclose(table["dynamics"]["final"], history[-1, 1:4])
+
+
+def test_torque_between_solutions_turns_with_the_magnetization():
+    spin = magnet()
+    calls = []
+
+    def flux(m):
+        calls.append(m)
+        return np.cross(m, [0.0, 1.0, 0.0]) * 1e26
+
+    torque = QuasiStaticTorque(spin, flux, tolerance=0.2)
+    torque(np.array([1.0, 0, 0]))
+    m = np.array([np.cos(0.1), np.sin(0.1), 0])
+    turned = torque(m)
+    assert len(calls) == 1
+    assert abs(turned @ m) < 1e-12 * np.linalg.norm(turned)
+
+
+@pytest.mark.parametrize("missing", ["saturation_magnetization", "damping"])
+def test_magnet_without_a_parameter_is_refused(missing):
+    table = stack([0, 0, 1])
+    del table["regions"]["FI"]["magnet"][missing]
+    table["dynamics"] = {"duration": "1 ps"}
+    with pytest.raises(CaseError, match=f"regions.FI.magnet.{missing}"):
+        simulate(case_from_table(table))

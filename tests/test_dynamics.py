@@ -154,7 +154,7 @@ def test_interface_torque_is_transverse_and_has_the_stated_prefactor():
 
 
 def test_efficiencies_resolve_the_torque_completely():
-    """e J_perp = j_c [xi_DL m x (sigma x m) + xi_FL m x sigma] with sigma = z x j."""
+    """Flux: e J_perp = j_c [xi_DL m x (sigma x m) + xi_FL m x sigma] with sigma = z x j."""
     m = np.array([0.48, 0.6, 0.64])
     current = np.array([3e11, 4e11, 1e9])
     flux = np.array([1e26, -2e26, 3e26])
@@ -216,9 +216,9 @@ def moving():
 
 
 def test_transport_tolerance_saves_solutions_and_bounds_the_error(moving):
-    """The torque turns rigidly between solutions: the error stays below tolerance x torque time."""
+    """The flux turns with m between solutions: the error is tolerance x torque x time at most."""
     exact, fast = moving[0.0], moving[0.1]
-    assert fast.solutions < exact.solutions / 1.5
+    assert fast.solutions < exact.solutions
     torque = np.linalg.norm(exact.trajectory.torque, axis=1).max() * 20e-12
     assert np.abs(fast.trajectory.m - exact.trajectory.m).max() < 0.1 * torque
 
@@ -242,7 +242,7 @@ def test_torque_between_solutions_turns_with_the_magnetization():
         return np.cross(m, [0.0, 1.0, 0.0]) * 1e26
 
     torque = QuasiStaticTorque(spin, flux, tolerance=0.2)
-    torque(np.array([1.0, 0, 0]))
+    assert torque.renew(np.array([1.0, 0, 0]), 1e10) == 0.2 / 1e10
     m = np.array([np.cos(0.1), np.sin(0.1), 0])
     turned = torque(m)
     assert len(calls) == 1

@@ -106,6 +106,7 @@ def integrate(
     times: Array,
     tolerance: float,
     progress: Callable[[float], None] | None = None,
+    renew: Callable[[Array, float], float] | None = None,
 ) -> Trajectory:
     """Return the motion at the given times by an adaptive Runge-Kutta method of order 8.
 
@@ -116,6 +117,8 @@ def integrate(
         times: Output times [s], ascending, shape (n,).
         tolerance: Error allowed per step in m.
         progress: Called with the time reached.
+        renew: Called before every step with m and |dm/dt|; it may refresh what `torque` holds
+            and returns the longest step [s] for which that is valid.
 
     Raises:
         SolverError: If the step size falls below round-off.
@@ -125,10 +128,17 @@ def integrate(
         unit = _unit(m)
         return spin.rate(unit, torque(unit))
 
-    m = [_unit(np.asarray(start, float))]
-    solver = DOP853(rate, times[0], m[0], times[-1], rtol=tolerance, atol=tolerance)
+    first = _unit(np.asarray(start, float))
+    if renew is not None:
+        renew(first, 0.0)
+    path, torques = [first], [torque(first)]
+    solver = DOP853(rate, times[0], first, times[-1], rtol=tolerance, atol=tolerance)
     steps = 0
     while solver.status == "running":
+        if renew is not None:
+            solver.max_step = renew(solver.y, float(np.linalg.norm(solver.f)))
+            solver.h_abs = min(solver.h_abs, solver.max_step)
+            solver.f = rate(solver.t, solver.y)
         message = solver.step()
         if solver.status == "failed":
             raise SolverError(
@@ -136,13 +146,14 @@ def integrate(
             )
         steps += 1
         dense = solver.dense_output()
-        while len(m) < len(times) and times[len(m)] <= solver.t:
-            m.append(_unit(dense(times[len(m)])))
+        while len(path) < len(times) and times[len(path)] <= solver.t:
+            path.append(_unit(dense(times[len(path)])))
+            torques.append(torque(path[-1]))
         solver.y = _unit(solver.y)
         if progress is not None:
             progress(solver.t)
-    path = np.array(m)
-    return _trajectory(spin, torque, times, path, steps, True)
+    energy = np.array([spin.energy(m) for m in path])
+    return Trajectory(times, np.array(path), np.array(torques), energy, steps, True)
 
 
 def relax(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,14 +71,15 @@ def macrospin(case: Case, layer_thickness: float | None) -> Macrospin:
 
 @dataclass
 class QuasiStaticTorque:
-    """The interface torque as a function of m, re-solving transport when m has moved.
+    """The interface torque as a function of m, with transport following quasi-statically.
 
-    Between solutions the torque turns rigidly with m, so that it stays transverse.
+    With a tolerance, transport is solved at the start of a step only and the flux turns rigidly
+    with m within it: the torque stays transverse and smooth, and steps stay below the tolerance.
 
     Args:
         spin: The magnet.
         flux: R J^M of a direction [1/(m^2 s)]; one transport solution per call.
-        tolerance: Angle m may turn before transport is solved again [rad].
+        tolerance: Angle m may turn before transport is solved again [rad]; 0 solves always.
     """
 
     spin: Macrospin
@@ -90,15 +91,28 @@ class QuasiStaticTorque:
 
     def __call__(self, m: Array) -> Array:
         """Return the torque on m [1/s], shape (3,)."""
-        if self._m is None or self._flux is None or np.linalg.norm(m - self._m) > self.tolerance:
-            self._m, self._flux = m.copy(), self.flux(m)
-            self.solutions += 1
-            return self.spin.interface_torque(m, self._flux)
+        if self.tolerance == 0.0 or self._m is None or self._flux is None:
+            self._solve(m)
+        assert self._m is not None
+        assert self._flux is not None
         turn = np.cross(self._m, m)
         sine = float(np.linalg.norm(turn))
+        if sine == 0.0:
+            return self.spin.interface_torque(m, self._flux)
         angle = np.arctan2(sine, float(self._m @ m))
-        moved = rotation(turn * (angle / sine)) @ self._flux if sine > 0 else self._flux
-        return self.spin.interface_torque(m, moved)
+        return self.spin.interface_torque(m, rotation(turn * (angle / sine)) @ self._flux)
+
+    def renew(self, m: Array, speed: float) -> float:
+        """Solve transport for m if it has turned; return the longest step at `speed` [1/s]."""
+        if self.tolerance == 0.0:
+            return np.inf
+        if self._m is None or np.linalg.norm(m - self._m) > 0.5 * self.tolerance:
+            self._solve(m)
+        return self.tolerance / speed if speed > 0 else np.inf
+
+    def _solve(self, m: Array) -> None:
+        self._m, self._flux = m.copy(), self.flux(m)
+        self.solutions += 1
 
 
 def run_dynamics(
@@ -114,8 +128,11 @@ def run_dynamics(
         SolverError: If the integration or the relaxation fails.
     """
     if options.mode == "relax":
-        return relax(spin, torque, start, options.relax_torque)
+        exact = replace(torque, tolerance=0.0)
+        path = relax(spin, exact, start, options.relax_torque)
+        torque.solutions = exact.solutions
+        return path
     interval = options.output_interval or options.duration / _DEFAULT_OUTPUTS
     count = max(1, round(options.duration / interval))
     times = np.linspace(0.0, options.duration, count + 1)
-    return integrate(spin, torque, start, times, options.tolerance, progress)
+    return integrate(spin, torque, start, times, options.tolerance, progress, torque.renew)

@@ -10,36 +10,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .case.schema import Case, Dynamics, Electrode
+from .case.schema import Case, Dynamics
 from .case.schema import Interface as InterfaceTable
 from .dynamics.run import QuasiStaticTorque, macrospin, magnet_name, run_dynamics
 from .dynamics.torque import magnet_flux
-from .errors import CaseError, MeshError, closest
+from .errors import CaseError
 from .fields.build import Conditions, region_fields
 from .fields.lengths import mesh_scale
 from .fields.region import RegionFields
-from .interface.report import InterfaceCurrents, Share, interface_currents, outer_cells, shares
+from .interface.report import InterfaceCurrents, Share, interface_currents, shares
 from .materials.parameters import RegionParameters, UsedValue, complete_case, region_parameters
 from .results.solution import Solution
 from .structure import Structure, build_stack, load_mesh
-from .structure.interfaces import find_interface
-from .transport.boundary import (
-    Boundary,
-    ElectrodeFace,
-    FluxFace,
-    FluxLaw,
-    PotentialFace,
-    flux_law,
-    mixing_conductance,
-)
+from .transport.boundary import FluxLaw
+from .transport.conditions import build_boundary, table_law
 from .transport.space import Space, build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
-from .units import E_CHARGE, ENERGY, TIME
 
 __all__ = ["Device", "Transport", "build_device", "simulate", "solve", "solve_transport"]
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 Progress = Callable[[float], None]
 
 log = logging.getLogger("femspin")
@@ -91,7 +81,7 @@ class Device:
 
     def laws(self, m: Array) -> dict[str, FluxLaw]:
         """Return the flux law of every face that has one, for the magnetization `m`."""
-        return {name: _law(table, m) for name, table in self.flux_tables.items()}
+        return {name: table_law(table, m) for name, table in self.flux_tables.items()}
 
 
 @dataclass(frozen=True)
@@ -150,7 +140,7 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
         structure = load_mesh(path, case.mesh.length_unit, kinds)
     log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
     space = build_space(structure, tuple(parameters), case.solver.order)
-    boundary, flux_tables, outer = _boundary(case, space, tuple(parameters))
+    boundary, flux_tables, outer = build_boundary(case, space, tuple(parameters))
     options = SolverOptions(case.solver.method, case.solver.tolerance, case.solver.max_iterations)
     return Device(
         case, used, parameters, conditions, direction, structure, space,
@@ -252,98 +242,3 @@ def _conditions(case: Case) -> Conditions:
         electric_field=np.array(drive.electric_field or [0.0, 0.0, 0.0]),
         onsager=onsager,
     )
-
-
-def _law(table: InterfaceTable, m: Array) -> FluxLaw:
-    if table.condition == "spin_flux":
-        return flux_law(np.zeros((3, 3)), table.spin_flux or [0.0, 0.0, 0.0])
-    if table.conductance is not None:
-        tensor = np.array(table.conductance)
-    else:
-        tensor = mixing_conductance(table.G_s or 0.0, table.G_r or 0.0, table.G_i or 0.0, m)
-    return flux_law(tensor, table.drift_flux or [0.0, 0.0, 0.0])
-
-
-def _boundary(
-    case: Case, space: Space, conductors: tuple[str, ...]
-) -> tuple[Boundary, dict[str, InterfaceTable], dict[str, tuple[Indices, Indices]]]:
-    """Return the conditions, the tables of flux faces, and all faces that spin may cross."""
-    flux: list[FluxFace] = []
-    potential: list[PotentialFace] = []
-    tables: dict[str, InterfaceTable] = {}
-    outer: dict[str, tuple[Indices, Indices]] = {}
-    for key, table in case.interfaces.items():
-        name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, table.condition)
-        if table.condition == "insulating":
-            continue
-        outer[name] = (facets, cells)
-        if table.condition == "spin_potential":
-            value = np.array(table.spin_potential) / ENERGY
-            potential.append(PotentialFace(name, space.facet_dofs(facets), value))
-            continue
-        mass, load = space.facet_mass(facets, cells)
-        area = float(space.structure.facet_measures(facets).sum())
-        flux.append(FluxFace(name, mass, load, area))
-        tables[name] = table
-    contacts = []
-    for key, electrode in case.drive.electrodes.items():
-        path = f"drive.electrodes.{key}"
-        name, facets, cells = _face(space, key, path, conductors, "electrode")
-        contacts.append(_electrode(space, name, space.facet_dofs(facets), electrode, path))
-        if electrode.spin == "sink":
-            outer[name] = (facets, cells)
-    _electrodes_apart(contacts)
-    return Boundary(tuple(flux), tuple(potential), tuple(contacts)), tables, outer
-
-
-def _face(
-    space: Space, key: str, path: str, conductors: tuple[str, ...], condition: str
-) -> tuple[str, Indices, Indices]:
-    """Return name, facets and conducting cells of an interface or outer face."""
-    structure = space.structure
-    if "|" in key and key not in structure.faces:
-        face = find_interface(key, structure.interfaces, path)
-        if face.first not in conductors:
-            raise CaseError(path, "neither side of this interface conducts")
-        if face.second in conductors:
-            if condition != "insulating":
-                raise CaseError(
-                    path, f"{face.name} joins two conductors: potentials and fluxes are"
-                    " continuous there, a condition is only possible towards an FI region",
-                )  # fmt: skip
-            return face.name, face.facets, face.cells_second
-        return face.name, face.facets, face.cells_first
-    periodic = {
-        n for row, _ in structure.periods
-        for n in (("left", "right"), ("front", "back"))[row]
-    }  # fmt: skip
-    if key in periodic:
-        raise CaseError(path, 'this side is periodic; set structure.lateral = "insulating"')
-    if key not in structure.faces or not len(structure.faces[key]):
-        known = [n for n, f in structure.faces.items() if len(f) and n not in periodic]
-        known += [n for n in structure.interfaces if "|" not in key or n]
-        raise MeshError(path, f"no face or interface {key!r}{closest(key, known)}"
-                        f" known: {', '.join(known) or 'none'}")  # fmt: skip
-    facets = structure.faces[key]
-    return key, facets, outer_cells(space, facets)
-
-
-def _electrode(
-    space: Space, name: str, dofs: Indices, table: Electrode, path: str
-) -> ElectrodeFace:
-    potential, inflow = None, 0.0
-    if table.voltage is not None:
-        # mu^0 = 2 q V with q = -e
-        potential = -2 * E_CHARGE * table.voltage / ENERGY
-    elif table.current is not None:
-        if space.dimension != 3:
-            raise CaseError(f"{path}.current", "a total current needs a 3D mesh")
-        inflow = -table.current / E_CHARGE * TIME
-    return ElectrodeFace(name, dofs, potential, inflow, table.spin == "sink")
-
-
-def _electrodes_apart(contacts: list[ElectrodeFace]) -> None:
-    for i, a in enumerate(contacts):
-        for b in contacts[:i]:
-            if np.intersect1d(a.dofs, b.dofs).size:
-                raise CaseError(f"drive.electrodes.{a.name}", f"touches electrode {b.name}")

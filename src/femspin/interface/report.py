@@ -14,7 +14,7 @@ from ..transport.system import TransportState
 from .flux import boundary_inflow, face_share, region_residual
 from .split import SUBPARTS, region_parts
 
-__all__ = ["InterfaceCurrents", "Share", "interface_currents", "outer_cells", "shares"]
+__all__ = ["InterfaceCurrents", "Share", "interface_currents", "shares"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -136,12 +136,3 @@ def interface_currents(
     gap = float(np.abs(result.total - flux[1:]).max())
     balance = gap / largest if largest > 0 else 0.0
     return InterfaceCurrents(interface.name, area, flux, side, full, balance)
-
-
-def outer_cells(space: Space, facets: Indices) -> Indices:
-    """Return the conducting mesh cell at each facet."""
-    mesh = space.structure.mesh
-    inside = np.zeros(mesh.nelements + 1, bool)
-    inside[space.cells] = True
-    inside[-1] = False
-    return np.where(inside[mesh.f2t[0, facets]], mesh.f2t[0, facets], mesh.f2t[1, facets])

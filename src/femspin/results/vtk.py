@@ -116,7 +116,7 @@ def interface_mesh(device: Device, transport: Transport, name: str) -> meshio.Me
     ``M`` to ``E`` are the part densities of the source region collected onto the nearest facet:
     their integrals are the reported parts, while locally ``J`` also contains what flows sideways.
     """
-    from ..interface.report import outer_cells
+    from ..transport.space import outer_cells
 
     structure, mesh = device.structure, device.structure.mesh
     if mesh.dim() == 1:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..structure.model import Interface, Structure
 
-__all__ = ["Moments", "Pattern", "Space", "build_space"]
+__all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -265,3 +265,12 @@ def _identify(locations: Array, periods: tuple[tuple[int, float], ...]) -> tuple
     _, master = np.unique(grid, axis=1, return_inverse=True)
     master = master.ravel()
     return master, int(master.max()) + 1
+
+
+def outer_cells(space: Space, facets: Indices) -> Indices:
+    """Return the conducting mesh cell at each facet."""
+    mesh = space.structure.mesh
+    inside = np.zeros(mesh.nelements + 1, bool)
+    inside[space.cells] = True
+    inside[-1] = False
+    return np.where(inside[mesh.f2t[0, facets]], mesh.f2t[0, facets], mesh.f2t[1, facets])

@@ -1,0 +1,126 @@
+"""The conditions a case sets on interfaces, faces and electrodes, on a given mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..case.schema import Case, Electrode
+from ..case.schema import Interface as InterfaceTable
+from ..errors import CaseError, MeshError, closest
+from ..structure.interfaces import find_interface
+from ..units import E_CHARGE, ENERGY, TIME
+from .boundary import (
+    Boundary,
+    ElectrodeFace,
+    FluxFace,
+    FluxLaw,
+    PotentialFace,
+    flux_law,
+    mixing_conductance,
+)
+from .space import Space, outer_cells
+
+__all__ = ["build_boundary", "table_law"]
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+def table_law(table: InterfaceTable, m: Array) -> FluxLaw:
+    """Return the flux law of an [interfaces] table for the magnetization `m`."""
+    if table.condition == "spin_flux":
+        return flux_law(np.zeros((3, 3)), table.spin_flux or [0.0, 0.0, 0.0])
+    if table.conductance is not None:
+        tensor = np.array(table.conductance)
+    else:
+        tensor = mixing_conductance(table.G_s or 0.0, table.G_r or 0.0, table.G_i or 0.0, m)
+    return flux_law(tensor, table.drift_flux or [0.0, 0.0, 0.0])
+
+
+def build_boundary(
+    case: Case, space: Space, conductors: tuple[str, ...]
+) -> tuple[Boundary, dict[str, InterfaceTable], dict[str, tuple[Indices, Indices]]]:
+    """Return the conditions, the tables of flux faces, and all faces that spin may cross."""
+    flux: list[FluxFace] = []
+    potential: list[PotentialFace] = []
+    tables: dict[str, InterfaceTable] = {}
+    outer: dict[str, tuple[Indices, Indices]] = {}
+    for key, table in case.interfaces.items():
+        name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, table.condition)
+        if table.condition == "insulating":
+            continue
+        outer[name] = (facets, cells)
+        if table.condition == "spin_potential":
+            value = np.array(table.spin_potential) / ENERGY
+            potential.append(PotentialFace(name, space.facet_dofs(facets), value))
+            continue
+        mass, load = space.facet_mass(facets, cells)
+        area = float(space.structure.facet_measures(facets).sum())
+        flux.append(FluxFace(name, mass, load, area))
+        tables[name] = table
+    contacts = []
+    for key, electrode in case.drive.electrodes.items():
+        path = f"drive.electrodes.{key}"
+        name, facets, cells = _face(space, key, path, conductors, "electrode")
+        contacts.append(_electrode(space, name, space.facet_dofs(facets), electrode, path))
+        if electrode.spin == "sink":
+            outer[name] = (facets, cells)
+    _electrodes_apart(contacts)
+    return Boundary(tuple(flux), tuple(potential), tuple(contacts)), tables, outer
+
+
+def _face(
+    space: Space, key: str, path: str, conductors: tuple[str, ...], condition: str
+) -> tuple[str, Indices, Indices]:
+    """Return name, facets and conducting cells of an interface or outer face."""
+    structure = space.structure
+    if "|" in key and key not in structure.faces:
+        face = find_interface(key, structure.interfaces, path)
+        if face.first not in conductors:
+            raise CaseError(path, "neither side of this interface conducts")
+        if face.second in conductors:
+            if condition != "insulating":
+                raise CaseError(
+                    path, f"{face.name} joins two conductors: potentials and fluxes are"
+                    " continuous there, a condition is only possible towards an FI region",
+                )  # fmt: skip
+            return face.name, face.facets, face.cells_second
+        return face.name, face.facets, face.cells_first
+    periodic = {
+        n for row, _ in structure.periods
+        for n in (("left", "right"), ("front", "back"))[row]
+    }  # fmt: skip
+    if key in periodic:
+        raise CaseError(path, 'this side is periodic; set structure.lateral = "insulating"')
+    if key not in structure.faces or not len(structure.faces[key]):
+        known = [n for n, f in structure.faces.items() if len(f) and n not in periodic]
+        known += structure.interfaces
+        raise MeshError(
+            path,
+            f"no face or interface {key!r}; known: {', '.join(known) or 'none'}"
+            f"{closest(key, known)}",
+        )
+    facets = structure.faces[key]
+    return key, facets, outer_cells(space, facets)
+
+
+def _electrode(
+    space: Space, name: str, dofs: Indices, table: Electrode, path: str
+) -> ElectrodeFace:
+    potential, inflow = None, 0.0
+    if table.voltage is not None:
+        # mu^0 = 2 q V with q = -e
+        potential = -2 * E_CHARGE * table.voltage / ENERGY
+    elif table.current is not None:
+        if space.dimension != 3:
+            raise CaseError(f"{path}.current", "a total current needs a 3D mesh")
+        inflow = -table.current / E_CHARGE * TIME
+    return ElectrodeFace(name, dofs, potential, inflow, table.spin == "sink")
+
+
+def _electrodes_apart(contacts: list[ElectrodeFace]) -> None:
+    for i, a in enumerate(contacts):
+        for b in contacts[:i]:
+            if np.intersect1d(a.dofs, b.dofs).size:
+                raise CaseError(f"drive.electrodes.{a.name}", f"touches electrode {b.name}")

@@ -606,7 +606,7 @@ BROKEN = {
     "solver method": (
         'solver.method = "directt"',
         "solver.method",
-        "must be 'auto', 'direct' or 'iterative'; did you mean 'direct'? (got \"directt\")",
+        "did you mean 'direct'? (got \"directt\")",
     ),
     "solver tolerance": (
         "solver.tolerance = 0.1",

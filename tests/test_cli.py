@@ -497,6 +497,7 @@ def test_set_replaces_or_adds_one_key(setting, where, value, case):
         ("structure.layers.9.cells=1", "'9' is not an index; the list has 3 entries"),
         ("structure.layers.-1.cells=1", "'-1' is not an index"),
         ("structure.layers.x=1", "'x' is not an index"),
+        ("structure.layers.0000000000009.x=1", "is not an index"),
         ("structure.layers.0.0=1", "structure.layers.0.0: unknown key"),
         ("solver.ordre=1", "solver.ordre: unknown key; did you mean 'order'"),
         ("solver.order=7", "solver.order: must be 1 or 2 (got 7)"),

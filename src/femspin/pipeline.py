@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +13,35 @@ from numpy.typing import NDArray
 from .case.schema import Case, Dynamics
 from .case.schema import Interface as InterfaceTable
 from .dynamics.run import QuasiStaticTorque, macrospin, magnet_name, run_dynamics
-from .dynamics.torque import magnet_flux
+from .dynamics.torque import magnet_flux, replaced_fluxes
 from .errors import CaseError
 from .fields.build import Conditions, region_fields
 from .fields.lengths import mesh_scale
 from .fields.region import RegionFields
-from .interface.report import InterfaceCurrents, Share, interface_currents, shares
+from .interface.reduced import (
+    LayerResponse,
+    ReducedLayer,
+    find_reduced,
+    layer_response,
+    reduced_parts,
+)
+from .interface.report import (
+    InterfaceCurrents,
+    Share,
+    balanced,
+    face_mean,
+    interface_currents,
+    shares,
+)
 from .materials.parameters import RegionParameters, UsedValue, complete_case, region_parameters
 from .results.solution import Solution
+from .stack_method import exact_transport, require_stack
 from .structure import Structure, build_stack, load_mesh
-from .transport.boundary import FluxLaw
-from .transport.conditions import build_boundary, table_law
+from .transport.boundary import FluxLaw, flux_law
+from .transport.conditions import build_boundary, table_law, table_response
 from .transport.space import Space, build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
+from .units import ENERGY, FLUX
 
 __all__ = ["Device", "Transport", "build_device", "simulate", "solve", "solve_transport"]
 
@@ -50,6 +66,7 @@ class Device:
         problem: The transport problem.
         share: How inflow is divided among the faces of every region.
         flux_tables: Case tables of the faces with a flux law.
+        reduced: F layers that are replaced by a face.
         folder: Where relative mesh paths start.
     """
 
@@ -63,12 +80,14 @@ class Device:
     problem: TransportProblem
     share: Mapping[str, Share]
     flux_tables: Mapping[str, InterfaceTable]
+    reduced: tuple[ReducedLayer, ...] = ()
     folder: Path | None = None
 
     @property
     def conductors(self) -> tuple[str, ...]:
-        """Names of the conducting regions."""
-        return tuple(self.parameters)
+        """Names of the meshed conducting regions."""
+        gone = {layer.name for layer in self.reduced}
+        return tuple(name for name in self.parameters if name not in gone)
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -76,12 +95,29 @@ class Device:
         return {name: region.kind for name, region in self.case.regions.items()}
 
     def fields(self, m: Array) -> dict[str, RegionFields]:
-        """Return the coefficients of every conducting region for the magnetization `m`."""
-        return {n: region_fields(p, self.conditions, m) for n, p in self.parameters.items()}
+        """Return the coefficients of every meshed conductor for the magnetization `m`."""
+        return {n: self.region_fields(n, m) for n in self.conductors}
+
+    def region_fields(self, name: str, m: Array) -> RegionFields:
+        """Return the coefficients of one region for the magnetization `m`."""
+        return region_fields(self.parameters[name], self.conditions, m)
 
     def laws(self, m: Array) -> dict[str, FluxLaw]:
         """Return the flux law of every face that has one, for the magnetization `m`."""
-        return {name: table_law(table, m) for name, table in self.flux_tables.items()}
+        laws = {name: table_law(table, m) for name, table in self.flux_tables.items()}
+        for layer in self.reduced:
+            response = layer_response(
+                self.region_fields(layer.name, m), layer.thickness, layer.form,
+                self.below(layer, m),
+            )  # fmt: skip
+            laws[layer.face] = flux_law(response.conductance, response.drift)
+        return laws
+
+    def below(self, layer: ReducedLayer, m: Array) -> LayerResponse | None:
+        """Return the response of what lies under a reduced layer, None if insulating."""
+        if layer.table is None or layer.table.condition == "insulating":
+            return None
+        return LayerResponse(*table_response(layer.table, m))
 
 
 @dataclass(frozen=True)
@@ -93,12 +129,14 @@ class Transport:
         fields: Coefficients of every conducting region (SI).
         state: Potentials and blocks.
         interfaces: Currents by interface name.
+        reduced_fields: Coefficients of every reduced layer (SI).
     """
 
     m: Array
     fields: Mapping[str, RegionFields]
     state: TransportState
     interfaces: Mapping[str, InterfaceCurrents]
+    reduced_fields: Mapping[str, RegionFields] = field(default_factory=dict)
 
     @property
     def balance(self) -> float:
@@ -130,23 +168,39 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
         fields = {n: region_fields(p, conditions, direction) for n, p in parameters.items()}
     except ValueError as error:
         raise CaseError("regions", str(error)) from None
+    meshed, reduced = find_reduced(case, parameters)
+    conductors = tuple(n for n in parameters if n not in {layer.name for layer in reduced})
+    structure = _structure(meshed, kinds, fields, folder)
+    log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
+    space = build_space(structure, conductors, case.solver.order)
+    boundary, flux_tables, outer = build_boundary(
+        meshed, space, conductors, [layer.face for layer in reduced]
+    )
+    method = "direct" if case.solver.method == "stack" else case.solver.method
+    options = SolverOptions(method, case.solver.tolerance, case.solver.max_iterations)
+    device = Device(
+        case, used, parameters, conditions, direction, structure, space,
+        TransportProblem(space, boundary, options), shares(space, conductors, outer),
+        flux_tables, reduced, folder,
+    )  # fmt: skip
+    if case.solver.method == "stack":
+        require_stack(device)
+    return device
+
+
+def _structure(
+    case: Case,
+    kinds: Mapping[str, str],
+    fields: Mapping[str, RegionFields],
+    folder: Path | None,
+) -> Structure:
     if case.structure is not None:
         decay = {name: mesh_scale(f) for name, f in fields.items()}
-        structure = build_stack(case.structure, kinds, decay)
-    else:
-        assert case.mesh is not None
-        path = Path(case.mesh.file)
-        path = path if path.is_absolute() or folder is None else folder / path
-        structure = load_mesh(path, case.mesh.length_unit, kinds)
-    log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
-    space = build_space(structure, tuple(parameters), case.solver.order)
-    boundary, flux_tables, outer = build_boundary(case, space, tuple(parameters))
-    options = SolverOptions(case.solver.method, case.solver.tolerance, case.solver.max_iterations)
-    return Device(
-        case, used, parameters, conditions, direction, structure, space,
-        TransportProblem(space, boundary, options), shares(space, tuple(parameters), outer),
-        flux_tables, folder,
-    )  # fmt: skip
+        return build_stack(case.structure, kinds, decay)
+    assert case.mesh is not None
+    path = Path(case.mesh.file)
+    path = path if path.is_absolute() or folder is None else folder / path
+    return load_mesh(path, case.mesh.length_unit, kinds)
 
 
 def simulate(case: Case, folder: Path | None = None, progress: Progress | None = None) -> Solution:
@@ -181,10 +235,7 @@ def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Sol
 
     def flux(m: Array) -> Array:
         latest[:] = [solve_transport(device, m, latest[0] if latest else None)]
-        return magnet_flux(
-            device.structure, device.space, latest[0].state, latest[0].fields,
-            device.share, magnet,
-        )  # fmt: skip
+        return driving_flux(device, latest[0], magnet)
 
     torque = QuasiStaticTorque(spin, flux, options.transport_tolerance)
     report = None if progress is None else lambda t: progress(t / options.duration)
@@ -198,6 +249,15 @@ def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Sol
     return Solution(device, frames[-1][1], trajectory, frames, torque.solutions)
 
 
+def driving_flux(device: Device, transport: Transport, magnet: str) -> Array:
+    """Return R J^M of an FI region [1/(m^2 s)], shape (3,); see `magnet_flux`."""
+    replaced = replaced_fluxes(device.reduced, transport.reduced_fields, transport.interfaces)
+    return magnet_flux(
+        device.structure, device.space, transport.state, transport.fields, device.share, magnet,
+        replaced,
+    )  # fmt: skip
+
+
 def solve_transport(device: Device, m: Array, guess: Transport | None = None) -> Transport:
     """Return potentials and interface currents for the magnetization direction `m`.
 
@@ -209,6 +269,8 @@ def solve_transport(device: Device, m: Array, guess: Transport | None = None) ->
     Raises:
         SolverError: If the linear solver does not reach its tolerance.
     """
+    if device.case.solver.method == "stack":
+        return _with_reduced(device, exact_transport(device, m))
     fields = device.fields(m)
     if guess is not None:  # regions that do not depend on m keep their assembled blocks
         fields = {n: _keep(guess.fields[n], f) for n, f in fields.items()}
@@ -221,7 +283,27 @@ def solve_transport(device: Device, m: Array, guess: Transport | None = None) ->
         for name, face in device.structure.interfaces.items()
         if face.first in device.conductors
     }  # fmt: skip
-    return Transport(m, fields, state, interfaces)
+    return _with_reduced(device, Transport(m, fields, state, interfaces))
+
+
+def _with_reduced(device: Device, transport: Transport) -> Transport:
+    """Return the transport with the currents of reduced layers under their own names."""
+    if not device.reduced:
+        return transport
+    interfaces, fields = dict(transport.interfaces), {}
+    for layer in device.reduced:
+        fields[layer.name] = f = device.region_fields(layer.name, transport.m)
+        area, mu = face_mean(device.space, transport.state.mu, layer.face)
+        law = transport.state.laws[layer.face]
+        # A face with a flux law carries exactly that flux in the weak form; charge is blocked.
+        flux = np.concatenate([[0.0], law.conductance @ mu[1:] + law.drift])
+        parts = reduced_parts(
+            f, layer.thickness, layer.form, mu[1:] * ENERGY, device.below(layer, transport.m)
+        )
+        scaled = {name: value / FLUX for name, value in parts.items()}
+        interfaces.pop(layer.face, None)
+        interfaces[layer.interface] = balanced(layer.interface, area, flux, layer.name, scaled)
+    return replace(transport, interfaces=interfaces, reduced_fields=fields)
 
 
 def _keep(old: RegionFields, new: RegionFields) -> RegionFields:

@@ -149,7 +149,8 @@ def set_key(table: dict[str, Any], override: str) -> None:
 
 
 def _index(entries: list[Any], part: str, key: str) -> int:
-    if not (part.isascii() and part.isdecimal()) or int(part[:9]) >= len(entries):
+    digits = part.isascii() and part.isdecimal() and len(part) < 10
+    if not digits or int(part) >= len(entries):
         raise CaseError("--set", f"{key}: {part!r} is not an index; the list has {len(entries)}"
                         " entries, counted from 0")  # fmt: skip
     return int(part)

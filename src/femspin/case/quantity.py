@@ -56,7 +56,7 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
     Raises:
         PydanticCustomError: For a bare number, an unknown unit or a wrong dimension.
     """
-    needed = {"unit": unit, "example": example}
+    needed = {"unit": unit.replace("**", "^"), "example": example}
     if not isinstance(text, str):
         raise PydanticCustomError(
             "needs_unit",
@@ -120,10 +120,10 @@ def _unit(text: str, example: str) -> Any:
         unit = _registry().parse_units("1" + text if text.startswith("/") else text)
     except pint.UndefinedUnitError as error:
         name = error.unit_names if isinstance(error.unit_names, str) else error.unit_names[0]
+        hint = closest(name, _COMMON_UNITS).rstrip("?") if len(name) > 2 else ""
         raise PydanticCustomError(
             "unknown_unit", 'has an unknown unit {name}{hint}; write it like "{example}"',
-            {"name": repr(name), "hint": closest(name, _COMMON_UNITS).rstrip("?"),
-             "example": example},
+            {"name": repr(name), "hint": hint, "example": example},
         ) from None  # fmt: skip
     except Exception:  # pint raises many kinds, down to tokenizer errors
         raise _no_quantity(example) from None
@@ -147,7 +147,7 @@ def _quantity(
         largest: Upper bound of the magnitude.
         spin_orbit: See `parse_quantity`.
     """
-    context = {"low": f"{smallest:g}", "high": f"{largest:g}", "unit": unit}
+    context = {"low": f"{smallest:g}", "high": f"{largest:g}", "unit": unit.replace("**", "^")}
 
     def read(text: Any) -> float:
         value = parse_quantity(text, unit, example, spin_orbit)

@@ -68,9 +68,9 @@ class Stack(Table):
                 d=self.dimension, a=" or ".join(allowed),
             )  # fmt: skip
         if self.dimension >= 2 and self.width is None:
-            raise refuse("width", "needed for dimension {d}, like \"100 nm\"", d=self.dimension)
+            raise refuse("width", 'needed for dimension {d}, like "100 nm"', d=self.dimension)
         if self.dimension == 3 and self.depth is None:
-            raise refuse("depth", "needed for dimension 3, like \"100 nm\"")
+            raise refuse("depth", 'needed for dimension 3, like "100 nm"')
         if self.dimension < 2 and self.width is not None:
             raise refuse("width", "only for dimension 2 and 3; this stack has dimension 1")
         if self.dimension < 3 and self.depth is not None:
@@ -201,6 +201,9 @@ class Region(Table):
     )
     g_factor: float = Field(2.0, description="of the conduction electrons")
     theta_mode: Literal["exact", "first", "eq38", "hall"] = "exact"
+    model: Literal["resolved", "exact", "layer", "thin"] = Field(
+        "resolved", description="an F layer of a stack may be replaced by its conductance"
+    )
     soc: SpinOrbit | None = None
     kondo: Kondo | None = None
     override: Override | None = None
@@ -213,6 +216,8 @@ class Region(Table):
                 if getattr(self, key) != type(self).model_fields[key].default:
                     raise refuse(key, "an FI region carries no transport; allowed: material,"
                                  " magnet")  # fmt: skip
+        elif self.kind == "HM" and self.model != "resolved":
+            raise refuse("model", "only an F region can be replaced by its conductance")
         elif self.magnet is not None:
             raise refuse("magnet", "only an FI region carries a magnet; this one is {k}",
                          k=self.kind)  # fmt: skip
@@ -345,7 +350,9 @@ class Solver(Table):
     """Discretisation and linear solver."""
 
     order: Order = 2
-    method: Literal["auto", "direct", "iterative"] = "auto"
+    method: Literal["auto", "direct", "iterative", "stack"] = Field(
+        "auto", description="stack: exact solution of a 1D stack by matrix exponentials"
+    )
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500
     polarisation_form: Literal["auto", "paper", "onsager"] = Field(

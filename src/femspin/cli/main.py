@@ -20,6 +20,7 @@ _EXAMPLES = """examples:
   femspin run cases/eus_pt.toml                      result in cases/eus_pt.out
   femspin run case.toml --set drive.temperature="20 K" -o hot
   femspin check case.toml                            validate, show lengths and size
+  femspin conductances case.toml --csv g.csv         conductances, published and exact
   femspin template > mine.toml                       a commented case to start from
   femspin materials Pt                               one material with its sources
 """
@@ -62,6 +63,12 @@ def _check(args: argparse.Namespace) -> int:
     return check(args)
 
 
+def _conductances(args: argparse.Namespace) -> int:
+    from .conductances import conductances
+
+    return conductances(args)
+
+
 def _template(args: argparse.Namespace) -> int:
     from ..case.template import template
 
@@ -90,6 +97,10 @@ def _info(args: argparse.Namespace) -> int:
 _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "run": (_run, "run a case file and write its result folder"),
     "check": (_check, "validate a case file; show derived lengths, conductances and size"),
+    "conductances": (
+        _conductances,
+        "show every conductance of the F regions, published and exact",
+    ),
     "template": (_template, "print a commented case file"),
     "materials": (_materials, "list the materials, or show one with its sources"),
     "schema": (_schema, "print the JSON schema of case files, for editors"),
@@ -111,16 +122,23 @@ def _parser() -> argparse.ArgumentParser:
     for name, (function, text) in _COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(function=function)
-        if name in ("run", "check"):
+        if name in ("run", "check", "conductances"):
             sub.add_argument("case", help="case file (TOML)")
-            sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                             help="replace one key, e.g. drive.temperature=\"20 K\"; repeatable")
+            sub.add_argument(
+                "--set",
+                action="append",
+                default=[],
+                metavar="KEY=VALUE",
+                help='replace one key, e.g. drive.temperature="20 K"; repeatable',
+            )
             sub.add_argument("-v", "--verbose", action="store_true", help="log each stage")
             sub.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
             sub.add_argument("--json", action="store_true", help="print the result as JSON")
         if name == "run":
             sub.add_argument("-o", "--output", metavar="DIR", help="result folder")
             sub.add_argument("--force", action="store_true", help="replace an earlier result")
+        if name == "conductances":
+            sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
         if name == "materials":
             sub.add_argument("name", nargs="?", help="one material")
     return parser

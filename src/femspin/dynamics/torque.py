@@ -9,7 +9,7 @@ the lattice or an external field takes).  The magnetization is antiparallel to t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..fields.region import RegionFields
 from ..interface.flux import boundary_inflow, region_residual
-from ..interface.report import Share
+from ..interface.reduced import ReducedLayer
+from ..interface.report import InterfaceCurrents, Share
 from ..interface.split import region_parts
 from ..structure.model import Structure
 from ..transport.space import Space
 from ..transport.system import TransportState
 from ..units import FLUX
 
-__all__ = ["Efficiency", "efficiency", "magnet_flux", "moment_fluxes"]
+__all__ = [
+    "Efficiency", "efficiency", "magnet_flux", "moment_fluxes", "replaced_fluxes",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -63,12 +66,23 @@ def magnet_flux(
     fields: Mapping[str, RegionFields],
     share: Mapping[str, Share],
     magnet: str,
+    replaced: Mapping[str, Array] | None = None,
 ) -> Array:
     """Return the flux whose transverse part drives an FI region [1/(m^2 s)], shape (3,).
 
     It is R J^M of the F regions that touch the magnet, plus what enters the conductors from the
     magnet through faces with a conductance, per area of the magnet's interfaces.
+
+    Args:
+        structure: The meshed device.
+        space: The scalar space.
+        state: Solved transport.
+        fields: Coefficients of the conducting regions.
+        share: How inflow is divided among faces.
+        magnet: The FI region.
+        replaced: By face, R J^M of a layer that the face stands for [1/(nm^2 ps)], (3,).
     """
+    replaced = replaced or {}
     carried = moment_fluxes(space, state, fields)
     area, total = 0.0, np.zeros(3)
     for face in structure.interfaces.values():
@@ -77,11 +91,25 @@ def magnet_flux(
         area += face.area
         if face.first in carried:
             total += carried.pop(face.first)
-        if face.name in state.laws:
+        if face.name in replaced:
+            total += replaced[face.name] * face.area
+        elif face.name in state.laws:
             residual = region_residual(space, state, face.first)
             inflow = boundary_inflow(residual, share[face.first].weights[face.name])
             total += fields[face.first].rotation @ inflow[1:]
     return total / area * FLUX if area > 0 else total
+
+
+def replaced_fluxes(
+    layers: Sequence[ReducedLayer],
+    fields: Mapping[str, RegionFields],
+    interfaces: Mapping[str, InterfaceCurrents],
+) -> dict[str, Array]:
+    """Return R J^M of every reduced layer by the face that stands for it [1/(nm^2 ps)], (3,)."""
+    return {
+        layer.face: fields[layer.name].rotation @ interfaces[layer.interface].parts["moments"]
+        for layer in layers
+    }
 
 
 def efficiency(flux: ArrayLike, m: ArrayLike, current: ArrayLike, charge: float) -> Efficiency:

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..structure.model import Interface
-from ..transport.space import Space
+from ..transport.harmonic import HarmonicState
+from ..transport.coefficients import Coefficients
+from ..transport.space import Space, outer_cells
+from ..transport.storage import region_inflow
 from ..transport.system import TransportState
-from .flux import boundary_inflow, face_share, region_residual
-from .split import SUBPARTS, region_parts
+from .flux import boundary_inflow, face_share
+from .split import SUBPARTS, CellIntegrals, cell_integrals, cell_parts
 
-__all__ = ["InterfaceCurrents", "Share", "interface_currents", "shares"]
+__all__ = [
+    "InterfaceCurrents", "Share", "balanced", "face_mean", "interface_currents", "shares",
+]  # fmt: skip
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class InterfaceCurrents:
     """Currents through one interface per area [1/(nm^2 ps)], positive into its first region.
+
+    Complex amplitudes if they come from a harmonic state.
 
     Args:
         name: ``first|second``.
@@ -88,35 +96,70 @@ def shares(
 
 def interface_currents(
     space: Space,
-    state: TransportState,
+    state: TransportState | HarmonicState,
     share: Mapping[str, Share],
     interface: Interface,
     conductors: Sequence[str],
     split: bool = True,
+    mu_dot: Array | None = None,
 ) -> InterfaceCurrents:
     """Return the currents through one interface and their exact decomposition.
 
+    The sum of parts equals the flux for the mu_dot with which the state solves W1: none for a
+    steady state, iW mu for a harmonic one, the quotient of the time scheme for a moving one.
+
     Args:
         space: The scalar space.
-        state: Solved transport.
+        state: Solved transport; of a harmonic state all currents are complex amplitudes.
         share: From `shares`.
         interface: The interface.
         conductors: Names of the conducting regions.
         split: Decompose the flux over the volume of the second region.
+        mu_dot: d_t mu of the state [meV/ps], shape (n_dofs, 4); default that of the state.
     """
+    if mu_dot is None and isinstance(state, HarmonicState):
+        mu_dot = state.mu_dot
     area = interface.area
     side = interface.second if interface.second in conductors else interface.first
     sign = -1.0 if side == interface.second else 1.0
-    residual = region_residual(space, state, side)
+    c = state.coefficients[side]
+    residual = region_inflow(space, side, c, state.mu, state.mu_low, mu_dot)
     weights = share[side].weights
     zero = np.zeros(4)
     inflow = {name: boundary_inflow(residual, w) for name, w in weights.items()}
     flux = sign * inflow.get(interface.name, zero) / area
     if side == interface.first or not split:
         return InterfaceCurrents(interface.name, area, flux, None, {}, 0.0)
-    cells = region_parts(space, state, side)
+    integrals = cell_integrals(space, state.mu, space.in_region(side))
+    cells = cell_parts(c, integrals, space.structure.axes)
     parts = {key: cells[key].sum(axis=0) / area for key in (*SUBPARTS, "moments")}
+    stored = np.zeros(3)
+    if mu_dot is not None:
+        rates = cell_integrals(space, mu_dot, space.in_region(side)).mu[:, 1:]
+        stored = c.dos * rates.sum(axis=0) / area
     others = sum((v for name, v in inflow.items() if name != interface.name), zero)
+    parts |= {"T": -stored, "B": others[1:] / area}
+    return balanced(interface.name, area, flux, side, parts, _noise(c, integrals))
+
+
+def balanced(
+    name: str,
+    area: float,
+    flux: Array,
+    source: str,
+    parts: Mapping[str, Array],
+    noise: float = 0.0,
+) -> InterfaceCurrents:
+    """Return the currents of an interface with M and L added up and the balance taken.
+
+    Args:
+        name: ``first|second``.
+        area: Measure of the interface.
+        flux: Charge and spin flux, shape (4,).
+        source: The region the parts belong to.
+        parts: Sub-parts, S, A, E, T, B and moments, shape (3,) each.
+        noise: Size below which spin fluxes are round-off; the balance is relative to at least it.
+    """
     full = {
         "M_relax": parts["M_relax"],
         "M_prec": parts["M_prec"],
@@ -124,15 +167,30 @@ def interface_currents(
         "L_diag": parts["L_diag"],
         "L_anti": parts["L_anti"],
         "L": parts["L_diag"] + parts["L_anti"],
-        "S": parts["S"],
-        "A": parts["A"],
-        "E": parts["E"],
-        "T": np.zeros(3),
-        "B": others[1:] / area,
-        "moments": parts["moments"],
+        **{key: parts[key] for key in ("S", "A", "E", "T", "B", "moments")},
     }
-    result = InterfaceCurrents(interface.name, area, flux, side, full, 0.0)
+    result = InterfaceCurrents(name, area, flux, source, full, 0.0)
     largest = max(float(np.abs(v).max()) for v in (*full.values(), flux[1:]))
     gap = float(np.abs(result.total - flux[1:]).max())
-    balance = gap / largest if largest > 0 else 0.0
-    return InterfaceCurrents(interface.name, area, flux, side, full, balance)
+    scale = max(largest, noise)
+    return replace(result, balance=gap / scale if scale > 0 else 0.0)
+
+
+def _noise(c: Coefficients, integrals: CellIntegrals) -> float:
+    """Return the spin flux that is round-off of the charge flux, per area."""
+    slope = np.abs(integrals.gradient[:, :, 0]) / integrals.measure[:, None]
+    charge = np.abs(c.drift[:, 0]).max() + c.dos * c.diffusion * slope.max(initial=0.0)
+    return 1e-10 * float(charge)
+
+
+def face_mean(space: Space, mu: Array, face: str) -> tuple[float, Array]:
+    """Return the area of an interface or outer face and the mean of mu over it, shape (4,)."""
+    facets = _facets(space, face)
+    measures = space.structure.facet_measures(facets)
+    area = float(measures.sum())
+    return area, measures @ space.facet_means(facets, outer_cells(space, facets), mu) / area
+
+
+def _facets(space: Space, face: str) -> Indices:
+    interfaces = space.structure.interfaces
+    return interfaces[face].facets if face in interfaces else space.structure.faces[face]

@@ -12,8 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..dynamics.torque import Efficiency, efficiency, magnet_flux, moment_fluxes
+from ..dynamics.torque import (
+    Efficiency,
+    efficiency,
+    magnet_flux,
+    moment_fluxes,
+    replaced_fluxes,
+)
 from ..fields.lengths import lengths
+from ..fields.region import RegionFields
 from ..interface.report import InterfaceCurrents
 from ..interface.split import cell_integrals, flux_density
 from ..units import E_CHARGE, ENERGY, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
@@ -80,13 +87,17 @@ def torque_table(device: Device, transport: Transport) -> dict[str, Any]:
         area = faces[0].area if faces else 1.0
         metal = faces[0].first if faces else name
         table[name] = _torque(device, transport, flux / area * FLUX, metal)
+    replaced = replaced_fluxes(device.reduced, transport.reduced_fields, transport.interfaces)
+    for layer in device.reduced:
+        table[layer.name] = _torque(device, transport, replaced[layer.face] * FLUX, layer.metal)
     for name, kind in device.kinds.items():
         if kind != "FI":
             continue
         touching = [f.first for f in device.structure.interfaces.values() if f.second == name]
         flux = magnet_flux(
-            device.structure, device.space, transport.state, transport.fields, device.share, name
-        )
+            device.structure, device.space, transport.state, transport.fields, device.share,
+            name, replaced,
+        )  # fmt: skip
         if touching and np.any(flux):
             table[name] = _torque(device, transport, flux, _metal(device, touching))
     return table
@@ -143,7 +154,7 @@ def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
 def region_table(device: Device, transport: Transport) -> dict[str, Any]:
     """Return what each conducting region was computed with, and its lengths."""
     table: dict[str, Any] = {}
-    for name, f in transport.fields.items():
+    for name, f in _all_fields(transport).items():
         scale = lengths(f)
         entry: dict[str, Any] = {
             "kind": device.kinds[name],
@@ -177,7 +188,7 @@ def region_table(device: Device, transport: Transport) -> dict[str, Any]:
 def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences."""
     found = []
-    for name, f in transport.fields.items():
+    for name, f in _all_fields(transport).items():
         if f.moments is not None and not f.moments.perturbative:
             found.append(
                 f"{name}: n_m K_s = {f.moments.exchange_energy / ENERGY:.3g} meV exceeds eps_L ="
@@ -195,6 +206,10 @@ def warnings_of(device: Device, transport: Transport) -> list[str]:
                     f" thickness {thickness / LENGTH:.3g} nm; drift-diffusion is not justified"
                 )
     return found
+
+
+def _all_fields(transport: Transport) -> dict[str, RegionFields]:
+    return {**transport.fields, **transport.reduced_fields}
 
 
 def _thickness(device: Device, region: str) -> float | None:

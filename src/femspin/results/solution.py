@@ -13,6 +13,7 @@ import numpy as np
 
 from ..case.load import dump_case, to_toml
 from ..dynamics.llg import Trajectory
+from ..errors import CaseError, closest
 from ..interface.report import InterfaceCurrents
 from . import report
 from .write import result_folder, to_json
@@ -47,10 +48,13 @@ class Solution:
         Raises:
             CaseError: If there is no such interface.
         """
-        from ..structure.interfaces import find_interface
-
-        found = find_interface(name, self.device.structure.interfaces, "interface")
-        return self.transport.interfaces[found.name]
+        flipped = "|".join(reversed(name.split("|")))
+        for candidate in (name, flipped):
+            if candidate in self.transport.interfaces:
+                return self.transport.interfaces[candidate]
+        known = ", ".join(self.transport.interfaces) or "none"
+        hint = closest(name, self.transport.interfaces)
+        raise CaseError("interface", f"no interface {name!r}; interfaces: {known}{hint}")
 
     @property
     def table(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ from .boundary import (
 )
 from .space import Space, outer_cells
 
-__all__ = ["build_boundary", "table_law"]
+__all__ = ["build_boundary", "table_law", "table_response"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -29,19 +31,34 @@ Indices = NDArray[np.int64]
 
 def table_law(table: InterfaceTable, m: Array) -> FluxLaw:
     """Return the flux law of an [interfaces] table for the magnetization `m`."""
+    return flux_law(*table_response(table, m))
+
+
+def table_response(table: InterfaceTable, m: Array) -> tuple[Array, Array]:
+    """Return G [S/m^2] and J_E [1/(m^2 s)] of an [interfaces] table for `m`."""
     if table.condition == "spin_flux":
-        return flux_law(np.zeros((3, 3)), table.spin_flux or [0.0, 0.0, 0.0])
+        return np.zeros((3, 3)), np.array(table.spin_flux)
     if table.conductance is not None:
         tensor = np.array(table.conductance)
     else:
         tensor = mixing_conductance(table.G_s or 0.0, table.G_r or 0.0, table.G_i or 0.0, m)
-    return flux_law(tensor, table.drift_flux or [0.0, 0.0, 0.0])
+    return tensor, np.array(table.drift_flux or [0.0, 0.0, 0.0])
 
 
 def build_boundary(
-    case: Case, space: Space, conductors: tuple[str, ...]
+    case: Case, space: Space, conductors: tuple[str, ...], replaced: Sequence[str] = ()
 ) -> tuple[Boundary, dict[str, InterfaceTable], dict[str, tuple[Indices, Indices]]]:
-    """Return the conditions, the tables of flux faces, and all faces that spin may cross."""
+    """Return the conditions, the tables of flux faces, and all faces that spin may cross.
+
+    Args:
+        case: The case, without its reduced layers.
+        space: The scalar space.
+        conductors: Names of the conducting regions.
+        replaced: Faces that stand for reduced layers; they get a flux law from elsewhere.
+
+    Raises:
+        CaseError: If a condition does not fit the face it is set on.
+    """
     flux: list[FluxFace] = []
     potential: list[PotentialFace] = []
     tables: dict[str, InterfaceTable] = {}
@@ -55,10 +72,12 @@ def build_boundary(
             value = np.array(table.spin_potential) / ENERGY
             potential.append(PotentialFace(name, space.facet_dofs(facets), value))
             continue
-        mass, load = space.facet_mass(facets, cells)
-        area = float(space.structure.facet_measures(facets).sum())
-        flux.append(FluxFace(name, mass, load, area))
+        flux.append(_flux_face(space, name, facets, cells))
         tables[name] = table
+    for key in replaced:
+        name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, "conductance")
+        outer[name] = (facets, cells)
+        flux.append(_flux_face(space, name, facets, cells))
     contacts = []
     for key, electrode in case.drive.electrodes.items():
         path = f"drive.electrodes.{key}"
@@ -68,6 +87,11 @@ def build_boundary(
             outer[name] = (facets, cells)
     _electrodes_apart(contacts)
     return Boundary(tuple(flux), tuple(potential), tuple(contacts)), tables, outer
+
+
+def _flux_face(space: Space, name: str, facets: Indices, cells: Indices) -> FluxFace:
+    mass, load = space.facet_mass(facets, cells)
+    return FluxFace(name, mass, load, float(space.structure.facet_measures(facets).sum()))
 
 
 def _face(

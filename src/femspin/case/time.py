@@ -1,0 +1,121 @@
+"""Tables of time and frequency: [frequency] and [transient]."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from . import quantity as q
+from .values import Table, refuse
+
+__all__ = ["Frequency", "Transient", "check_one_motion"]
+
+_MOST_OUTPUTS = 100_000
+_DEFAULT_OUTPUTS = 100
+
+
+def _no_hertz(text: Any) -> Any:
+    # The units library takes Hz for 1/s, a factor of 2 pi from what is meant.
+    if isinstance(text, str) and re.search("hz|hertz", text, re.IGNORECASE):
+        raise PydanticCustomError(
+            "angular", 'an angular frequency has the unit 1/s or rad/s, like "1e11 rad/s"; write'
+            " a frequency in Hz as frequency.frequency",
+        )  # fmt: skip
+    return text
+
+
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise PydanticCustomError("out_of_range", "must be >= 0")
+    return value
+
+
+_Frequency = Annotated[q.Rate, AfterValidator(_not_negative)]
+_Angular = Annotated[q.Rate, BeforeValidator(_no_hertz), AfterValidator(_not_negative)]
+_Many = Field(min_length=1, max_length=10_000)
+
+
+class Frequency(Table):
+    """Response to sources that oscillate as exp(+iWt), at one or more frequencies."""
+
+    frequency: Annotated[list[_Frequency], _Many] | None = Field(
+        None, description="W/(2 pi), like \"10 GHz\""
+    )
+    angular_frequency: Annotated[list[_Angular], _Many] | None = Field(
+        None, description="W, instead of frequency, like \"1e11 rad/s\""
+    )
+
+    @model_validator(mode="after")
+    def _given_once(self) -> Frequency:
+        if (self.frequency is None) == (self.angular_frequency is None):
+            raise refuse("frequency", "give either frequency or angular_frequency, a list")
+        return self
+
+    @property
+    def angular(self) -> list[float]:
+        """Angular frequencies W [rad/s]."""
+        if self.angular_frequency is not None:
+            return list(self.angular_frequency)
+        return [2 * math.pi * f for f in self.frequency or ()]
+
+
+class Transient(Table):
+    """Transport in time after the sources (all of them) are switched."""
+
+    drive: Literal["step", "pulse", "off"] = Field(
+        "step",
+        description="step: on at t = 0; pulse: on, off after pulse_length; off: steady before"
+        " t = 0, then switched off",
+    )
+    pulse_length: q.Duration | None = None
+    duration: q.Duration
+    output_interval: q.Duration | None = Field(None, description="default: duration / 100")
+    tolerance: Annotated[float, Field(ge=1e-10, le=1e-1)] = Field(
+        1e-5, description="allowed error per step, relative to the size of the solution"
+    )
+    frames: Annotated[int, Field(ge=1, le=1000)] = Field(
+        20, description="field files along the motion"
+    )
+
+    @model_validator(mode="after")
+    def _values_fit_together(self) -> Transient:
+        interval = self.output_interval
+        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
+            raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
+                         " that over {n}", t=self.duration, n=_MOST_OUTPUTS)  # fmt: skip
+        if (self.drive == "pulse") != (self.pulse_length is not None):
+            raise refuse("pulse_length", 'comes with drive = "pulse", and only there')
+        if self.pulse_length is not None and self.pulse_length >= self.duration:
+            raise refuse("pulse_length", "must be shorter than the duration of {t} s",
+                         t=self.duration)  # fmt: skip
+        return self
+
+    @property
+    def times(self) -> list[float]:
+        """Initial time 0 and the output times [s]; the last one is the duration."""
+        interval = self.output_interval or self.duration / _DEFAULT_OUTPUTS
+        count = max(1, round(self.duration / interval))
+        return [self.duration * k / count for k in range(count + 1)]
+
+    @property
+    def shortest(self) -> float:
+        """The shortest time that the output resolves [s]."""
+        return self.times[1]
+
+    def scale(self, time: float) -> float:
+        """Return the drive at a time [s] after the switch; at a jump, the later value."""
+        if self.drive == "off":
+            return 0.0
+        return 0.0 if self.pulse_length is not None and time >= self.pulse_length else 1.0
+
+
+def check_one_motion(**tables: Table | None) -> None:
+    """Refuse a case with more than one of the tables that set what happens in time."""
+    given = [name for name, table in tables.items() if table is not None]
+    if len(given) > 1:
+        raise refuse(given[1], "a case has one of {a}; {b} is given too",
+                     a=", ".join(f"[{name}]" for name in tables), b=f"[{given[0]}]")  # fmt: skip

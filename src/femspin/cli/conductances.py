@@ -1,0 +1,164 @@
+"""``femspin conductances``: every conductance of the F regions, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..case import load_case
+from ..errors import CaseError
+from ..fields.closed_forms import spin_orbit_constants
+from ..fields.validity import ValidityWarning, validity_conditions
+from ..interface.conductance import ConductanceTable, conductance_table
+from ..pipeline import Device, build_device
+from ..results.write import to_json
+from ..units import LENGTH
+from .run import with_file
+
+__all__ = ["conductances", "conductance_tables", "tables_as_dict"]
+
+_COLUMNS = ("printed", "corrected", "exact")
+_CSV = ("region", "name", "equation", "unit", *_COLUMNS, "error", *(f"exact_{p}" for p in "MLSA"))
+
+
+def conductances(args: argparse.Namespace) -> int:
+    """Print the conductances of every F region of a case; return the exit code."""
+    file = Path(args.case)
+    case = load_case(file, args.set)
+    try:
+        tables = conductance_tables(build_device(case, file.parent))
+    except CaseError as error:
+        raise with_file(error, file) from None
+    if args.csv is not None:
+        _write_csv(Path(args.csv), tables, file)
+    if args.json:
+        sys.stdout.write(to_json(tables_as_dict(tables)))
+    elif not args.quiet:
+        for table, conditions in tables.values():
+            _print(table, conditions)
+    return 0
+
+
+_Tables = dict[str, tuple[ConductanceTable, tuple[ValidityWarning, ...]]]
+
+
+def conductance_tables(device: Device) -> _Tables:
+    """Return the conductances of every F region of a case, and all conditions of validity.
+
+    Raises:
+        CaseError: If no region is of kind F.
+    """
+    fields, mesh = device.fields(device.direction), device.structure.mesh
+    tables: _Tables = {}
+    for name, region in device.parameters.items():
+        if device.kinds[name] != "F":
+            continue
+        z = mesh.p[-1, mesh.t[:, device.structure.cells(name)]]
+        thickness = float(np.ptp(z)) * LENGTH
+        soc = spin_orbit_constants(region, device.conditions.magnetic_field)
+        table = conductance_table(fields[name], thickness, soc)
+        known = {condition.code for condition in table.validity}
+        rest = validity_conditions(region, fields[name], thickness)
+        tables[name] = table, (*table.validity, *(c for c in rest if c.code not in known))
+    if not tables:
+        raise CaseError("regions", 'no region of kind "F" has conductances to show (got '
+                        + ", ".join(f"{n}: {k}" for n, k in device.kinds.items()) + ")")  # fmt: skip
+    return tables
+
+
+def tables_as_dict(tables: _Tables) -> dict[str, Any]:
+    """Return the tables as plain data, G in S/m^2, lengths in m."""
+    return {
+        name: {
+            "thickness": table.thickness,
+            "m": table.m,
+            "decay_lengths": dict(zip(("parallel", "perpendicular"), table.lengths, strict=True)),
+            "conductances": {
+                row.name: {
+                    "equation": row.equation,
+                    "unit": row.unit,
+                    **{column: getattr(row, column) for column in _COLUMNS},
+                    "relative_error": row.error,
+                    "exact_parts": row.parts,
+                }
+                for row in table.rows
+            },
+            "tensors": {
+                "printed": table.printed,
+                "corrected": table.corrected,
+                "contracted": {
+                    key: getattr(table.contracted, key)
+                    for key in ("K", "Omega", "Gamma", "M", "L", "S", "A", "total")
+                },
+                "exact": {
+                    key: getattr(table.exact, key)
+                    for key in ("M", "L", "S", "A", "E", "B", "total")
+                },
+                "thin": table.thin,
+            },
+            "validity": [
+                {
+                    "code": c.code,
+                    "holds": c.holds,
+                    "value": c.value,
+                    "limit": c.limit,
+                    "message": c.message,
+                }
+                for c in conditions
+            ],
+        }
+        for name, (table, conditions) in tables.items()
+    }
+
+
+def _number(value: float | None, width: int = 13) -> str:
+    return f"{'-' if value is None else f'{value + 0.0:.4e}':>{width}}"
+
+
+def _print(table: ConductanceTable, conditions: tuple[ValidityWarning, ...]) -> None:
+    m = ", ".join(f"{x:.3g}" for x in table.m)
+    par, perp = (f"{x / LENGTH:.3g} nm" for x in table.lengths)
+    print(f"{table.region}: {table.thickness / LENGTH:.4g} nm, m = ({m}), decay lengths"
+          f" {par} along m, {perp} across; conductances in S/m^2")  # fmt: skip
+    heads = ("", "equation", *_COLUMNS)
+    print(f"  {heads[0]:11}{heads[1]:9}" + "".join(f"{h:>13}" for h in heads[2:])
+          + f"{'error':>10}")  # fmt: skip
+    for row in table.rows:
+        values = "".join(_number(getattr(row, column)) for column in _COLUMNS)
+        error = "-" if row.error is None else f"{row.error:.1e}"
+        print(f"  {row.name:11}{row.equation:9}{values}{error:>10}")
+    if table.corrected is None:
+        print("  closed forms need u_yz = u_zx, or a gauge field of the form of Eqs. (9)-(11)")
+    print("  exact: the resolved layer, insulated below; error: of the corrected closed form")
+    print("  validity:")
+    for c in conditions:
+        state = "holds" if c.holds else "FAILS"
+        print(f"    {state} {c.code:22} {c.value:10.3g} <= {c.limit:<10.3g} {c.message}")
+
+
+def _write_csv(target: Path, tables: _Tables, case: Path) -> None:
+    """Write all rows to a file that appears whole or not at all."""
+    if target.resolve() == case.resolve():
+        raise CaseError("--csv", f"{str(target)!r} is the case file")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_CSV)
+    for name, (table, _) in tables.items():
+        for row in table.rows:
+            values = [*(getattr(row, column) for column in _COLUMNS), row.error]
+            values += [row.parts.get(part) for part in "MLSA"]
+            writer.writerow([name, row.name, row.equation, row.unit,
+                             *("" if v is None else repr(float(v)) for v in values)])  # fmt: skip
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text.getvalue(), encoding="utf-8")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,244 @@
+"""A thin magnetic layer replaced by what it does to the metal above it.
+
+The metal then sees a face with the flux law J = G mu / e^2 + J_E.  Of the forms for G and J_E,
+``exact`` is the numerical admittance of the resolved layer (nothing is lost if the layer is
+laterally uniform), ``layer`` the closed form for a^z = 0 and Theta = 1, and ``thin`` the
+leading order in the thickness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analytic.stack import (
+    Conductance,
+    Face,
+    Insulating,
+    SpinPotential,
+    StackCase,
+    StackLayer,
+    admittance,
+    solve_stack,
+)
+from ..case.schema import Case, Interface
+from ..errors import CaseError
+from ..fields.kernels import thin_response
+from ..fields.region import RegionFields
+from ..fields.soc import LEVI_CIVITA, cross_matrix
+from ..materials.parameters import RegionParameters
+from ..units import E_CHARGE
+from .conductance import layer_conductance, thin_conductance
+
+__all__ = [
+    "REDUCTIONS", "LayerResponse", "ReducedLayer", "Reduction", "find_reduced", "layer_response",
+    "reduced_parts", "thin_drift",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+Reduction = Literal["exact", "layer", "thin"]
+REDUCTIONS: tuple[Reduction, ...] = ("exact", "layer", "thin")
+
+
+@dataclass(frozen=True)
+class LayerResponse:
+    """Flux out of the top of a layer, J = G mu / e^2 + J_E.
+
+    Args:
+        conductance: G [S/m^2], shape (3, 3).
+        drift: J_E [1/(m^2 s)], shape (3,).
+    """
+
+    conductance: Array
+    drift: Array
+
+
+@dataclass(frozen=True)
+class ReducedLayer:
+    """An F layer that is not meshed.
+
+    Args:
+        name: Its region.
+        parameters: Its transport parameters.
+        thickness: ell_F [m].
+        form: How it is reduced.
+        metal: The conducting region above it.
+        magnet: The FI region below it, or None at the bottom of the stack.
+        table: Condition on its own lower side, if the case gives one.
+    """
+
+    name: str
+    parameters: RegionParameters
+    thickness: float
+    form: Reduction
+    metal: str
+    magnet: str | None
+    table: Interface | None
+
+    @property
+    def face(self) -> str:
+        """Name of the meshed face that stands for the layer."""
+        return f"{self.metal}|{self.magnet}" if self.magnet is not None else "bottom"
+
+    @property
+    def interface(self) -> str:
+        """Name under which its currents are reported."""
+        return f"{self.metal}|{self.name}"
+
+
+def find_reduced(
+    case: Case, parameters: Mapping[str, RegionParameters]
+) -> tuple[Case, tuple[ReducedLayer, ...]]:
+    """Return the case without its reduced layers, and these layers.
+
+    Raises:
+        CaseError: If a layer that is to be replaced does not lie directly under a metal, on an
+            FI region or at the bottom of a stack.
+    """
+    wanted = [name for name, r in case.regions.items() if r.model != "resolved"]
+    if not wanted:
+        return case, ()
+    stack = case.structure
+    if stack is None:
+        raise CaseError(f"regions.{wanted[0]}.model", "only a layer of a [structure] stack can be"
+                        " replaced; a mesh resolves its regions")  # fmt: skip
+    interfaces = dict(case.interfaces)
+    found = tuple(_reduced(case, name, parameters[name], interfaces) for name in wanted)
+    layers = [layer for layer in stack.layers if layer.region not in wanted]
+    rest = {"structure": stack.model_copy(update={"layers": layers}), "interfaces": interfaces}
+    return case.model_copy(update=rest), found
+
+
+def _reduced(
+    case: Case, name: str, parameters: RegionParameters, interfaces: dict[str, Interface]
+) -> ReducedLayer:
+    """Return one reduced layer; take the condition on its lower side out of `interfaces`."""
+    assert case.structure is not None
+    layers = case.structure.layers
+    at = [k for k, layer in enumerate(layers) if layer.region == name]
+    k = at[0]
+    above = layers[k + 1].region if k + 1 < len(layers) else None
+    below = layers[k - 1].region if k > 0 else None
+    path = f"regions.{name}.model"
+    kinds = {n: r.kind for n, r in case.regions.items()}
+    if len(at) > 1:
+        raise CaseError(path, "the region fills several layers; give each its own region")
+    if above is None or kinds[above] == "FI" or case.regions[above].model != "resolved":
+        raise CaseError(path, "a replaced layer needs a resolved metal directly above it")
+    if below is not None and kinds[below] != "FI":
+        raise CaseError(path, f"a replaced layer lies on an FI region or at the bottom, not on"
+                        f" {below!r}")  # fmt: skip
+    table = None
+    for key in ("bottom",) if below is None else (f"{name}|{below}", f"{below}|{name}"):
+        table = interfaces.pop(key, table)
+    if table is not None and table.condition not in ("insulating", "conductance"):
+        raise CaseError(path, f"its lower side can be insulating or have a conductance, not a"
+                        f" {table.condition}")  # fmt: skip
+    form = case.regions[name].model
+    assert form != "resolved"
+    return ReducedLayer(name, parameters, layers[k].thickness, form, above, below, table)
+
+
+def layer_response(
+    fields: RegionFields, thickness: float, form: Reduction, below: LayerResponse | None = None
+) -> LayerResponse:
+    """Return G and J_E of a layer.
+
+    Args:
+        fields: Coefficients of the layer.
+        thickness: ell_F [m].
+        form: Which approximation.
+        below: Response of what lies under the layer; default insulating.  The approximate forms
+            add it to their own, as for a layer across which mu does not change.
+    """
+    if form == "exact":
+        G, drift = admittance([StackLayer(fields, thickness)], _face(below))
+        return LayerResponse(np.asarray(G, float), np.asarray(drift, float))
+    if form == "layer":
+        G, drift = layer_conductance(fields, thickness), np.zeros(3)
+    else:
+        G, drift = thin_conductance(fields, thickness), thin_drift(fields, thickness)
+    if below is not None:
+        G, drift = G + below.conductance, drift + below.drift
+    return LayerResponse(G, drift)
+
+
+def thin_drift(fields: RegionFields, thickness: float) -> Array:
+    """Return J_E of a thin layer [1/(m^2 s)], shape (3,).
+
+    J_E^a = -ell_F eps^{abm} a^{pb} S^{pm}_{p'n} s^{p'n}, p in the plane, S the response with
+    J^z = 0.
+
+    References:
+        Errata E20, E28.
+    """
+    response = thin_response(fields.theta).reshape(2, 4, 2, 4)[:, 1:]
+    return -thickness * np.einsum(
+        "abm,ib,imjn,jn->a", LEVI_CIVITA, fields.gauge[:2], response, fields.drift[:2]
+    )
+
+
+def reduced_parts(
+    fields: RegionFields,
+    thickness: float,
+    form: Reduction,
+    mu: Array,
+    below: LayerResponse | None = None,
+) -> dict[str, Array]:
+    """Return the parts of the flux out of a reduced layer for a potential above it.
+
+    Args:
+        fields: Coefficients of the layer.
+        thickness: ell_F [m].
+        form: How the layer was reduced.  The split of ``exact`` is exact; that of the other
+            forms attributes G by its terms (relaxation, precession, loss) at uniform mu.
+        mu: mu^a at the top of the layer [J], shape (3,).
+        below: As for `layer_response`.
+
+    Returns:
+        M_relax, M_prec, ..., B and moments [1/(m^2 s)], shape (3,) each.
+    """
+    if form == "exact":
+        solution = solve_stack(
+            StackCase((StackLayer(fields, thickness),), _face(below), SpinPotential(mu))
+        )
+        parts = {k: np.asarray(v, float) for k, v in solution.split(0).parts().items()}
+        density = fields.dos * solution.integrals(0)[0][1:]
+    else:
+        density = fields.dos * thickness * mu
+        parts = _parts_at_uniform_potential(fields, thickness, form, mu, below)
+    parts["M"] = parts["M_relax"] + parts["M_prec"]
+    parts["L"] = parts["L_diag"] + parts["L_anti"]
+    exchange = cross_matrix(fields.moment_omega) - fields.moment_relaxation
+    parts["moments"] = exchange @ density
+    return parts
+
+
+def _parts_at_uniform_potential(
+    fields: RegionFields, thickness: float, form: Reduction, mu: Array, below: LayerResponse | None
+) -> dict[str, Array]:
+    density = fields.dos * thickness * mu
+    own = layer_response(fields, thickness, form)
+    total = _flux(own, mu)
+    relax, precession = -fields.relaxation @ density, np.cross(fields.omega, density)
+    # What is neither relaxation nor precession nor drift is spin-orbit loss.
+    loss = total - own.drift - relax - precession
+    zero = np.zeros(3)
+    return {
+        "M_relax": relax, "M_prec": precession, "L_diag": loss, "L_anti": zero, "S": zero,
+        "A": zero, "E": own.drift, "T": zero, "B": zero if below is None else _flux(below, mu),
+    }  # fmt: skip
+
+
+def _flux(response: LayerResponse, mu: Array) -> Array:
+    return response.conductance @ mu / E_CHARGE**2 + response.drift
+
+
+def _face(below: LayerResponse | None) -> Face:
+    if below is None:
+        return Insulating()
+    return Conductance(below.conductance, below.drift)

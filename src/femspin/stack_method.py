@@ -1,0 +1,185 @@
+"""``solver.method = "stack"``: the exact solution of a one-dimensional case.
+
+The matrix-exponential solver replaces the finite elements; its potentials are sampled at the
+nodes of the line mesh, so that fields, plots and tables come out as usual.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .analytic.balance import FluxSplit
+from .analytic.stack import (
+    Conductance,
+    Face,
+    Insulating,
+    SpinPotential,
+    StackCase,
+    StackLayer,
+    StackSolution,
+    solve_stack,
+)
+from .errors import CaseError
+from .fields.region import RegionFields
+from .fields.soc import cross_matrix
+from .interface.report import InterfaceCurrents, balanced
+from .transport.boundary import FluxLaw
+from .transport.coefficients import coefficients
+from .transport.solve import LinearReport
+from .transport.system import TransportState
+from .units import E_CHARGE, ENERGY, FLUX, LENGTH
+
+if TYPE_CHECKING:
+    from .pipeline import Device, Transport
+
+__all__ = ["exact_transport", "require_stack"]
+
+Array = NDArray[np.float64]
+
+
+def require_stack(device: Device) -> None:
+    """Refuse a case that is not a one-dimensional stack with a prescribed drive.
+
+    Raises:
+        CaseError: Naming what the stack solver cannot do.
+    """
+    case = device.case
+    if case.structure is None or case.structure.dimension != 1:
+        raise CaseError("solver.method", "the stack method needs a [structure] of dimension 1")
+    if case.drive.electrodes:
+        raise CaseError("solver.method", "the stack method takes an electric field, no electrodes")
+    kinds = [device.kinds[layer.region] for layer in case.structure.layers]
+    inside = "".join("i" if kind == "FI" else "c" for kind in kinds).strip("i")
+    if "i" in inside:
+        raise CaseError("solver.method", "the stack method needs conducting layers without an FI"
+                        " between them")  # fmt: skip
+
+
+def exact_transport(device: Device, m: Array) -> Transport:
+    """Return the exact potentials and interface currents for the magnetization `m`.
+
+    Raises:
+        SolverError: If the spin potential is not determined.
+    """
+    from .pipeline import Transport
+
+    began = time.perf_counter()
+    fields = {name: device.region_fields(name, m) for name in device.parameters}
+    names, heights = _layers(device)
+    thickness = np.diff(heights) * LENGTH
+    laws = device.laws(m)
+    bottom, top = (_condition(device, laws, side, names) for side in ("bottom", "top"))
+    solution = solve_stack(
+        StackCase(
+            tuple(StackLayer(fields[n], t) for n, t in zip(names, thickness, strict=True)),
+            bottom, top,
+        )
+    )  # fmt: skip
+    mu = solution.potential(_sample(device, heights, solution)) / ENERGY
+    report = LinearReport(
+        "stack", 8 * len(names), 0, solution.mismatch, time.perf_counter() - began
+    )
+    meshed = {name: fields[name] for name in device.conductors}
+    scaled = {name: coefficients(f) for name, f in meshed.items()}
+    state = TransportState(mu, np.zeros_like(mu), scaled, {}, laws, report)
+    return Transport(m, meshed, state, _interfaces(device, solution, names, fields))
+
+
+def _layers(device: Device) -> tuple[list[str], Array]:
+    """Return the conducting layers from bottom to top and their boundaries [nm]."""
+    structure = device.structure
+    z = structure.mesh.p[0, structure.mesh.t]
+    names: list[str] = []
+    heights: list[float] = []
+    for cell in np.argsort(z.mean(axis=0)):
+        name = structure.regions[structure.region_of_cell[cell]]
+        if name not in device.conductors:
+            continue
+        if not names or names[-1] != name:
+            names.append(name)
+            heights.append(float(z[:, cell].min()))
+        last = float(z[:, cell].max())
+    return names, np.array([*heights, last])
+
+
+def _sample(device: Device, heights: Array, solution: StackSolution) -> Array:
+    """Return the heights of the dofs in the coordinates of the stack solver [m]."""
+    edges = solution.case.interfaces
+    z = device.space.locations[-1]
+    return np.clip((z - heights[0]) * LENGTH + edges[0], edges[0], edges[-1])
+
+
+def _condition(device: Device, laws: dict[str, FluxLaw], side: str, names: list[str]) -> Face:
+    """Return the condition on the lowest or highest face of the conductors."""
+    outermost = names[0] if side == "bottom" else names[-1]
+    structure = device.structure
+    facet = structure.faces[side]
+    aliases = {side} | {
+        name for name, face in structure.interfaces.items()
+        if face.first == outermost and np.isin(facet, face.facets).all()
+    }  # fmt: skip
+    for face in device.problem.boundary.potential:
+        if face.name in aliases:
+            return SpinPotential(face.value * ENERGY)
+    for name in aliases:
+        if name in laws:
+            law = laws[name]
+            return Conductance(law.conductance * E_CHARGE**2 * FLUX / ENERGY, law.drift * FLUX)
+    return Insulating()
+
+
+def _interfaces(
+    device: Device, solution: StackSolution, names: list[str], fields: dict[str, RegionFields]
+) -> dict[str, InterfaceCurrents]:
+    """Return the currents of every interface with at least one conducting side."""
+    flux = np.array([solution.interface_flux(k) for k in range(len(names) + 1)]) / FLUX
+    result = {}
+    for name, face in device.structure.interfaces.items():
+        if face.first not in device.conductors:
+            continue
+        total = np.zeros(4)
+        for k in range(len(names) + 1):
+            below = names[k - 1] if k > 0 else None
+            above = names[k] if k < len(names) else None
+            if face.second in device.conductors:
+                total += flux[k] * ((below, above) == (face.second, face.first))
+                total -= flux[k] * ((below, above) == (face.first, face.second))
+            else:
+                total += flux[k] * (k == 0 and above == face.first)
+                total -= flux[k] * (k == len(names) and below == face.first)
+        split = device.kinds[face.second] == "F" and face.second in device.conductors
+        result[name] = (
+            _split(solution, names, fields[face.second], name, face.area, total)
+            if split
+            else InterfaceCurrents(name, face.area, total / face.area, None, {}, 0.0)
+        )
+    return result
+
+
+def _split(
+    solution: StackSolution,
+    names: list[str],
+    fields: RegionFields,
+    name: str,
+    area: float,
+    total: Array,
+) -> InterfaceCurrents:
+    """Return the split of an interface current over all layers of its second region."""
+    layers = [k for k, layer in enumerate(names) if layer == fields.name]
+    splits: list[FluxSplit] = [solution.split(k) for k in layers]
+    parts = {
+        key: np.sum([getattr(x, key) for x in splits], axis=0) / FLUX / area
+        for key in ("M_relax", "M_prec", "L_diag", "L_anti", "S", "A", "E", "T")
+    }
+    outflow = np.sum(
+        [solution.interface_flux(k + 1) - solution.interface_flux(k) for k in layers], axis=0
+    )
+    parts["B"] = (total - outflow / FLUX)[1:] / area
+    density = fields.dos * np.sum([solution.integrals(k)[0][1:] for k in layers], axis=0)
+    exchange = cross_matrix(fields.moment_omega) - fields.moment_relaxation
+    parts["moments"] = exchange @ density / FLUX / area
+    return balanced(name, area, total / area, fields.name, parts)

@@ -1,0 +1,229 @@
+r"""Storage of spin in time: :math:`\nu\, v^a \partial_t\mu^a` added to W1, and its solution.
+
+Charge is quasi-static: :math:`\partial_t N^0` never enters, so the system is
+differential-algebraic in time, :math:`M\dot\mu + K\mu = g(t)\,b` with a mass matrix M that is
+zero on the charge rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ..errors import SolverError
+from ..fields.region import RegionFields
+from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix
+from .boundary import Constraint, FluxLaw, face_terms
+from .coefficients import Coefficients, coefficients
+from .solve import LinearSolver
+from .space import Space
+from .system import TransportProblem
+
+__all__ = [
+    "StorageSystem", "refine", "region_inflow", "region_mass", "split_precision",
+    "storage_system",
+]  # fmt: skip
+
+Array = NDArray[Any]
+
+_REFINEMENTS = 6
+_EXACT = 1e-16
+_ROUND_OFF = 1e-11
+
+
+def region_mass(space: Space, name: str) -> sp.csr_array:
+    """Return the integrals of phi_i phi_m over a region, shape (n_dofs, n_dofs)."""
+    mass = sp.csr_array((space.n_dofs, space.n_dofs))
+    n = space.dofs.shape[1]
+    for piece in space.chunks(space.in_region(name)):
+        dofs = space.dofs[piece.cells]
+        where = (np.repeat(dofs, n, axis=1).ravel(), np.tile(dofs, (1, n)).ravel())
+        mass = mass + sp.coo_array((piece.matrix[:, :, -1].ravel(), where), shape=mass.shape)
+    return sp.csr_array(mass)
+
+
+def region_inflow(
+    space: Space,
+    name: str,
+    c: Coefficients,
+    mu: Array,
+    mu_low: Array,
+    mu_dot: Array | None = None,
+) -> Array:
+    r"""Return the particle inflow of a region at every dof, shape (n_dofs, 4).
+
+    Testing W1 with storage on the region alone leaves
+    :math:`(K\mu + M\dot\mu - b)_{i\eta} = -\oint \phi_i J_n^\eta`; see `apply_region`.
+
+    Args:
+        space: The scalar space.
+        name: Region.
+        c: Its coefficients; of a complex state the drift is the real amplitude.
+        mu: Potentials [meV], real or complex, shape (n_dofs, 4).
+        mu_low: Rest of an extended-precision mu.
+        mu_dot: d_t mu [meV/ps], shape (n_dofs, 4); only the spin components are used.
+    """
+    residual: Array = apply_region(space, name, c, mu.real, mu_low.real)
+    if np.iscomplexobj(mu):
+        undriven = replace(c, drift=np.zeros_like(c.drift))
+        residual = residual + 1j * apply_region(space, name, undriven, mu.imag, mu_low.imag)
+    if mu_dot is None:
+        return residual
+    stored = np.zeros_like(residual, dtype=np.result_type(residual, mu_dot))
+    stored[:, 1:] = c.dos * (region_mass(space, name) @ mu_dot[:, 1:])
+    return residual + stored
+
+
+@dataclass(frozen=True)
+class StorageSystem:
+    """The device as a differential-algebraic system in time, for fixed fields.
+
+    Args:
+        space: The scalar space.
+        constraint: Unknowns behind the dofs, at unit drive.
+        coefficients: By conducting region, at unit drive.
+        blocks: Matrix and load of every region.
+        laws: Flux laws of the faces, at unit drive.
+        stiffness: K of the unknowns, shape (n_free, n_free).
+        mass: M of the unknowns, shape (n_free, n_free).
+        weight: nu times scalar mass, shape (n_dofs, n_dofs).
+        faces: What the flux laws add to K, shape (4 n_dofs, 4 n_dofs).
+        load: Load of the flux laws, shape (4 n_dofs,).
+    """
+
+    space: Space
+    constraint: Constraint
+    coefficients: Mapping[str, Coefficients]
+    blocks: Mapping[str, RegionBlocks]
+    laws: Mapping[str, FluxLaw]
+    stiffness: sp.csr_array
+    mass: sp.csr_array
+    weight: sp.csr_array
+    faces: sp.csr_array
+    load: NDArray[np.float64]
+
+    def driven(self, drive: float) -> StorageSystem:
+        """Return the system with every source scaled: fields, electrodes, prescribed values."""
+        c = self.constraint
+        return replace(
+            self,
+            constraint=replace(c, fixed=drive * c.fixed, inflow=drive * c.inflow),
+            coefficients={
+                n: replace(k, drift=drive * k.drift) for n, k in self.coefficients.items()
+            },
+            laws={n: replace(law, drift=drive * law.drift) for n, law in self.laws.items()},
+            load=drive * self.load,
+        )
+
+    def residual(self, mu: Array, low: Array, mu_dot: Array) -> Array:
+        """Return b - K mu - M mu_dot of the unknowns, cell by cell, shape (n_free,)."""
+        inflow: Array = np.zeros_like(mu)
+        for name, c in self.coefficients.items():
+            inflow = inflow + region_inflow(self.space, name, c, mu, low)
+        inflow[:, 1:] += self.weight @ mu_dot[:, 1:]
+        full = self.load - inflow.ravel() - self.faces @ mu.ravel() - self.faces @ low.ravel()
+        if np.iscomplexobj(full):
+            real, imaginary = (self.constraint.gather(v) for v in (full.real, full.imag))
+            return real + self.constraint.inflow + 1j * imaginary
+        return self.constraint.gather(full) + self.constraint.inflow
+
+    def size(self, mu: Array) -> float:
+        """Return the root mean square over the device of sqrt(nu) mu^a, weighted by nu."""
+        spin = np.asarray(mu[:, 1:], complex if np.iscomplexobj(mu) else float)
+        square = float(np.sum(spin.conj() * (self.weight @ spin)).real)
+        return float(np.sqrt(max(square, 0.0) / self.weight.sum()))
+
+
+def storage_system(
+    problem: TransportProblem,
+    fields: Mapping[str, RegionFields],
+    laws: Mapping[str, FluxLaw] | None = None,
+) -> StorageSystem:
+    """Return the system in time of a problem for the given fields of every conductor.
+
+    Args:
+        problem: Mesh and conditions.
+        fields: By region name.
+        laws: Flux law of every flux face of the boundary.
+    """
+    space, constraint, laws = problem.space, problem.constraint, dict(laws or {})
+    scaled = {name: coefficients(f) for name, f in fields.items()}
+    blocks = {name: assemble_region(space, name, c) for name, c in scaled.items()}
+    faces, load = sp.csr_array((space.size, space.size)), np.zeros(space.size)
+    for face in problem.boundary.flux:
+        extra, extra_load = face_terms(space, face, laws[face.name])
+        faces, load = sp.csr_array(faces + extra), load + extra_load
+    weight = sp.csr_array((space.n_dofs, space.n_dofs))
+    for name, c in scaled.items():
+        weight = weight + c.dos * region_mass(space, name)
+    weight = sp.csr_array(weight)
+    mass = sp.csr_array(sp.kron(weight, np.diag([0.0, 1.0, 1.0, 1.0]), format="csr"))
+    stiffness = sp.csr_array(block_matrix(space, blocks).tocsr() + faces)
+    return StorageSystem(
+        space, constraint, scaled, blocks, laws, constraint.reduce(stiffness),
+        constraint.reduce(mass), weight, faces, load,
+    )  # fmt: skip
+
+
+def split_precision(full: Array) -> tuple[Array, Array]:
+    """Return an extended-precision array as the sum of two double-precision ones."""
+    kind = complex if np.iscomplexobj(full) else float
+    high = full.astype(kind)
+    return high, (full - high).astype(kind)
+
+
+def refine(
+    solver: LinearSolver,
+    residual: Callable[[Array], Array],
+    start: Array,
+    tolerance: float,
+    guess: Array | None = None,
+) -> tuple[Array, float]:
+    """Return the unknowns in extended precision and the relative residual reached.
+
+    Iterative refinement, as for the steady problem: solutions rounded to doubles would leave
+    residuals that matter for the balance of currents on fine meshes.
+
+    Args:
+        solver: Reduces a residual.
+        residual: b - A x of extended-precision unknowns.
+        start: Zeros of extended precision, real or complex, shape (n_free,); the residual there
+            is the scale of the relative one.
+        tolerance: Relative residual that must be reached.
+        guess: Unknowns to start from.
+
+    Raises:
+        SolverError: If the tolerance is not reached.
+    """
+    x, r = start, residual(start)
+    scale = float(np.linalg.norm(r))
+    if scale == 0.0:
+        return x, 0.0
+    if guess is not None:
+        at_guess = residual(guess)
+        if np.linalg.norm(at_guess) < scale:
+            x, r = guess, at_guess
+    relative = float(np.linalg.norm(r)) / scale
+    for _ in range(_REFINEMENTS):
+        if relative < _EXACT:
+            break
+        trial = x + solver.solve(r)
+        after = residual(trial)
+        progress = float(np.linalg.norm(after)) / scale
+        if not progress < relative:
+            break
+        x, r = trial, after
+        stalled, relative = progress > 0.3 * relative, progress
+        if stalled or (solver.method == "iterative" and relative < tolerance):
+            break
+    if not relative <= max(tolerance, _ROUND_OFF):
+        raise SolverError(
+            f"the {solver.method} solver left a relative residual of {relative:.1e} after"
+            f" {solver.iterations} iterations (allowed {tolerance:.0e}); {len(x)} unknowns"
+        )
+    return x, relative

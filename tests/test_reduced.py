@@ -1,0 +1,158 @@
+"""Layers replaced by their conductance, and the exact stack method, through case files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from reference import CASES, STEADY, case_table, largest_part
+
+from femspin import CaseError, build_device, case_from_table, load_case, solve
+from femspin.units import ENERGY, FLUX, LENGTH
+
+BILAYERS = [n for n in STEADY if len(CASES[n]["inputs"]["layers"]) == 2]
+PARTS = ("M_relax", "M_prec", "L_diag", "L_anti", "S", "A", "E", "B")
+
+
+def run(table):
+    return solve(build_device(case_from_table(table)))
+
+
+def table_of(name, model="resolved", method="stack"):
+    table = case_table(CASES[name]) | {"solver": {"method": method}}
+    if model != "resolved":
+        table["regions"]["F"]["model"] = model
+    return table
+
+
+def deviation(solution, name):
+    """Return the largest deviation from the reference split, over its largest part."""
+    split, currents = CASES[name]["outputs"]["decomposition"], solution.interface("HM|F")
+    errors = [np.abs(currents.parts[p] * FLUX - split[p]).max() for p in PARTS]
+    errors.append(np.abs(currents.flux[1:] * FLUX - split["Jz_top"]).max())
+    return max(errors) / largest_part(split)
+
+
+@pytest.mark.parametrize("name", BILAYERS)
+def test_stack_method_reproduces_the_reference_to_1e_9(name):
+    solution = run(table_of(name))
+    assert solution.transport.state.report.method == "stack"
+    assert deviation(solution, name) < 1e-9
+    assert solution.transport.balance < 1e-12
+    z = np.array(CASES[name]["outputs"]["z"]) / LENGTH
+    height = solution.device.space.locations[-1]
+    reference = np.array(CASES[name]["outputs"]["mu_J"])
+    for k in (0, -1):  # the two outer faces are always nodes
+        node = np.abs(height - z[k]).argmin()
+        mu = solution.transport.state.mu[node] * ENERGY
+        np.testing.assert_allclose(mu, reference[k], atol=1e-9 * np.abs(reference).max())
+
+
+@pytest.mark.parametrize("name", [n for n in STEADY if n not in BILAYERS])
+def test_stack_method_takes_every_face_condition(name):
+    """Robin and prescribed potentials on the faces of a single layer."""
+    solution = run(table_of(name))
+    reference = np.array(CASES[name]["outputs"]["mu_J"])
+    height = solution.device.space.locations[-1]
+    ends = solution.transport.state.mu[[height.argmin(), height.argmax()]] * ENERGY
+    np.testing.assert_allclose(ends, reference[[0, -1]], atol=1e-9 * np.abs(reference).max())
+
+
+@pytest.mark.parametrize("name", BILAYERS)
+@pytest.mark.parametrize(("method", "accuracy"), [("stack", 1e-9), ("auto", 1e-6)])
+def test_exact_reduction_changes_nothing(name, method, accuracy):
+    """The admittance of the resolved layer stands for it, with all its parts."""
+    solution = run(table_of(name, "exact", method))
+    assert "F" not in solution.device.conductors
+    assert deviation(solution, name) < accuracy
+    assert solution.transport.balance < 1e-12
+
+
+@pytest.mark.parametrize("name", ["C07", "C17"])
+def test_layer_form_is_exact_without_in_plane_response(name):
+    """Theta = 1 and only a^z (pure gauge, C17) or no gauge field at all (C07): total exact."""
+    solution = run(table_of(name, "layer"))
+    reference = CASES[name]["outputs"]["decomposition"]["Jz_top"]
+    found = solution.interface("HM|F").flux[1:] * FLUX
+    np.testing.assert_allclose(found, reference, atol=1e-9 * np.abs(reference).max())
+
+
+@pytest.mark.parametrize("name", ["C05", "C07", "C08"])
+def test_thin_form_converges_linearly_in_the_thickness(name):
+    """The relative error of the leading order in ell_F falls at least as ell_F."""
+    errors = []
+    for thickness in ("0.1 nm", "0.05 nm"):
+        flux = {}
+        for model in ("resolved", "thin"):
+            table = table_of(name, model)
+            table["structure"]["layers"][0]["thickness"] = thickness
+            flux[model] = run(table).interface("HM|F").flux[1:]
+        errors.append(
+            np.abs(flux["thin"] - flux["resolved"]).max() / np.abs(flux["resolved"]).max()
+        )
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_condition_below_a_reduced_layer_is_part_of_its_response():
+    """F on a spin sink: the Robin condition at F|FI moves into the admittance."""
+    for method in ("auto", "stack"):
+        flux = []
+        for model in ("resolved", "exact"):
+            table = table_of("C08", model, method)
+            table["regions"]["FI"] = {"kind": "FI"}
+            table["structure"]["layers"].insert(0, {"region": "FI", "thickness": "2 nm"})
+            table["interfaces"] = {"F|FI": {"G_s": "-3e13 S/m^2", "G_i": "1e13 S/m^2"}}
+            solution = run(table)
+            current = solution.interface("HM|F")
+            assert np.abs(current.parts["B"]).max() > 0
+            assert current.balance < 1e-12
+            flux.append(np.concatenate([current.flux, current.parts["M"], current.parts["B"]]))
+        np.testing.assert_allclose(flux[1], flux[0], atol=1e-6 * np.abs(flux[0]).max())
+
+
+def test_reduced_layer_drives_the_magnet_like_the_resolved_one():
+    path = "cases/fgt_pt.toml"
+    from pathlib import Path
+
+    file = Path(__file__).parents[1] / path
+    solved = [
+        solve(build_device(load_case(file, [f"regions.F.model={model}"])))
+        for model in ("resolved", "exact")
+    ]
+    for key in ("torques.F.torque.y", "torques.Fe3GeTe2.torque.y", "dynamics.final.x"):
+        np.testing.assert_allclose(solved[1].values[key], solved[0].values[key], rtol=1e-6)
+
+
+def test_reduced_layer_works_in_three_dimensions():
+    table = table_of("C08", "exact", "auto")
+    table["structure"] |= {"dimension": 3, "width": "4 nm", "depth": "4 nm"}
+    table["structure"]["layers"][1]["cells"] = 8
+    line = table_of("C08", "exact", "auto")
+    line["structure"]["layers"][1]["cells"] = 8
+    a, b = run(table).interface("HM|F"), run(line).interface("HM|F")
+    np.testing.assert_allclose(a.flux, b.flux, atol=1e-9 * np.abs(b.flux).max())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t["structure"]["layers"].reverse(), r"regions\.F\.model.*directly above"),
+        (lambda t: t["structure"]["layers"].append({"region": "F", "thickness": "1 nm"}),
+         r"regions\.F\.model.*several layers"),
+        (lambda t: t["regions"]["HM"].update(model="exact"), r"regions\.HM\.model"),
+        (lambda t: t["regions"]["F"].update(model="exat"), r"regions\.F\.model"),
+        (lambda t: t["interfaces"].update(bottom={"spin_flux": ["1e27 1/(m^2*s)"] * 3}),
+         r"regions\.F\.model.*spin_flux"),
+    ],
+)  # fmt: skip
+def test_layer_that_cannot_be_replaced_is_refused(change, message):
+    table = table_of("C08", "exact")
+    change(table)
+    with pytest.raises(CaseError, match=message):
+        run(table)
+
+
+def test_stack_method_refuses_what_it_cannot_do():
+    table = table_of("C08")
+    table["structure"] |= {"dimension": 2, "width": "2 nm"}
+    with pytest.raises(CaseError, match=r"solver\.method.*dimension 1"):
+        run(table)

@@ -1,0 +1,42 @@
+"""Make the pictures of README and docs from the shipped cases: python docs/make_images.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from femspin import load_case, simulate
+from femspin.results.plots import plot_parts, plot_profiles
+
+HERE = Path(__file__).parent
+
+
+def side_by_side(figures: list, target: Path) -> None:
+    """Save figures next to each other, scaled to one height."""
+    pictures = []
+    for figure in figures:
+        figure.set_figheight(4.6)
+        figure.set_dpi(130)
+        figure.canvas.draw()
+        pictures.append(np.asarray(figure.canvas.buffer_rgba())[:, :, :3])
+        plt.close(figure)
+    plt.imsave(target, np.concatenate(pictures, axis=1))
+
+
+def overview() -> None:
+    """Parts and profile of the Fe3GeTe2/Pt case."""
+    case = load_case(HERE.parent / "cases" / "fgt_pt.toml")
+    solution = simulate(case)
+    parts, _ = plot_parts(solution.device, solution.transport, "Pt|F")
+    profiles, _ = plot_profiles(solution.device, solution.transport)
+    side_by_side([parts, profiles], HERE / "images" / "overview.png")
+
+
+if __name__ == "__main__":
+    (HERE / "images").mkdir(exist_ok=True)
+    overview()

@@ -238,7 +238,7 @@ BROKEN = {
     "unknown kind": (
         'regions.Pt.kind = "NM"',
         "regions.Pt.kind",
-        "must be 'HM', 'F' or 'FI'; did you mean 'HM'? (got \"NM\")",
+        "must be 'HM', 'F' or 'FI'; did you mean 'HM' (got \"NM\")",
     ),
     "no thickness": (
         'structure.layers = [{ region = "Pt" }]',
@@ -606,7 +606,7 @@ BROKEN = {
     "solver method": (
         'solver.method = "directt"',
         "solver.method",
-        "did you mean 'direct'? (got \"directt\")",
+        "did you mean 'direct' (got \"directt\")",
     ),
     "solver tolerance": (
         "solver.tolerance = 0.1",

@@ -53,5 +53,5 @@ def test_result_folder_is_complete_and_its_fields_read_back(solved, tmp_path):
         assert np.all(np.isfinite(data))
     if solution.device.space.dimension > 1:
         for name in solution.transport.interfaces:
-            surface = meshio.read(folder / f"interface_{name.replace('|', '_')}.vtu")
+            surface = meshio.read(folder / f"interface_{name.replace('|', '--')}.vtu")
             assert surface.cell_data["J"][0].shape[1] == 3

@@ -130,7 +130,7 @@ def test_current_drive_equals_voltage_drive():
     ("electrodes", "match"),
     [
         ({"left": volts(0), "rigth": volts(1)},
-         r"^drive\.electrodes\.rigth: no face .*did you mean 'right'\?"),
+         r"^drive\.electrodes\.rigth: no face .*did you mean 'right'"),
         ({"left": volts(0), "top": volts(1)}, r"^drive\.electrodes\.top: touches electrode left"),
         ({"left": amperes(1e-6), "right": volts(0)},
          r"^drive\.electrodes\.left\.current: a total current needs a 3D mesh"),

@@ -43,6 +43,6 @@ class SolverError(FemspinError):
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest known word, else an empty string."""
+    """Return ``"; did you mean 'x'"`` for the closest known word, else an empty string."""
     match = get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{match[0]}'?" if match else ""
+    return f"; did you mean '{match[0]}'" if match else ""

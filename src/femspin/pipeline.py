@@ -37,6 +37,7 @@ from .materials.parameters import RegionParameters, UsedValue, complete_case, re
 from .results.solution import Solution
 from .stack_method import exact_transport, require_stack
 from .structure import Structure, build_stack, load_mesh
+from .time_response import require_resolved, storage_length, time_response
 from .transport.boundary import FluxLaw, flux_law
 from .transport.conditions import build_boundary, table_law, table_response
 from .transport.space import Space, build_space
@@ -185,6 +186,7 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
     )  # fmt: skip
     if case.solver.method == "stack":
         require_stack(device)
+    require_resolved(device)
     return device
 
 
@@ -195,7 +197,7 @@ def _structure(
     folder: Path | None,
 ) -> Structure:
     if case.structure is not None:
-        decay = {name: mesh_scale(f) for name, f in fields.items()}
+        decay = {n: min(mesh_scale(f), storage_length(case, f)) for n, f in fields.items()}
         return build_stack(case.structure, kinds, decay)
     assert case.mesh is not None
     path = Path(case.mesh.file)
@@ -221,7 +223,9 @@ def simulate(case: Case, folder: Path | None = None, progress: Progress | None =
 def solve(device: Device, progress: Progress | None = None) -> Solution:
     """Return the solution of a meshed problem; see `simulate`."""
     if device.case.dynamics is None:
-        return Solution(device, solve_transport(device, device.direction))
+        steady = solve_transport(device, device.direction)
+        response, frames = time_response(device, steady, progress)
+        return Solution(device, steady, frames=frames, response=response)
     return _moving(device, device.case.dynamics, progress)
 
 

@@ -120,7 +120,7 @@ def _unit(text: str, example: str) -> Any:
         unit = _registry().parse_units("1" + text if text.startswith("/") else text)
     except pint.UndefinedUnitError as error:
         name = error.unit_names if isinstance(error.unit_names, str) else error.unit_names[0]
-        hint = closest(name, _COMMON_UNITS).rstrip("?") if len(name) > 2 else ""
+        hint = closest(name, _COMMON_UNITS) if len(name) > 2 else ""
         raise PydanticCustomError(
             "unknown_unit", 'has an unknown unit {name}{hint}; write it like "{example}"',
             {"name": repr(name), "hint": hint, "example": example},

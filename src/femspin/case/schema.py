@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from ..errors import closest
 from . import quantity as q
+from .time import Frequency, Transient, check_one_motion
 from .values import (
     Dimension,
     Direction,
@@ -385,6 +386,8 @@ class Case(Table):
     drive: Drive = Drive()
     magnetization: Magnetization = Magnetization()
     dynamics: Dynamics | None = None
+    frequency: Frequency | None = None
+    transient: Transient | None = None
     solver: Solver = Solver()
     output: Output = Output()
 
@@ -399,7 +402,7 @@ class Case(Table):
                 if layer.region not in self.regions:
                     raise refuse(
                         f"structure.layers.{k}.region", "no region {n}{hint}; [regions] has {all}",
-                        n=repr(layer.region), hint=closest(layer.region, self.regions).rstrip("?"),
+                        n=repr(layer.region), hint=closest(layer.region, self.regions),
                         all=", ".join(self.regions),
                     )  # fmt: skip
             used = {layer.region for layer in self.structure.layers}
@@ -410,6 +413,9 @@ class Case(Table):
             raise refuse("regions", "at least one HM or F region must conduct")
         self._faces_have_one_condition()
         self._dynamics_has_a_magnet()
+        check_one_motion(
+            dynamics=self.dynamics, frequency=self.frequency, transient=self.transient
+        )
         return self
 
     def _faces_have_one_condition(self) -> None:

@@ -43,10 +43,10 @@ class Frequency(Table):
     """Response to sources that oscillate as exp(+iWt), at one or more frequencies."""
 
     frequency: Annotated[list[_Frequency], _Many] | None = Field(
-        None, description="W/(2 pi), like \"10 GHz\""
+        None, description='W/(2 pi), like "10 GHz"'
     )
     angular_frequency: Annotated[list[_Angular], _Many] | None = Field(
-        None, description="W, instead of frequency, like \"1e11 rad/s\""
+        None, description='W, instead of frequency, like "1e11 rad/s"'
     )
 
     @model_validator(mode="after")

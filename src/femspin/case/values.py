@@ -37,7 +37,7 @@ class Table(BaseModel):
         if isinstance(data, dict):
             for key in data:
                 if key not in cls.model_fields:
-                    hint = closest(str(key), cls.model_fields).rstrip("?")
+                    hint = closest(str(key), cls.model_fields)
                     raise PydanticCustomError(
                         "unknown_key", "unknown key{hint}; allowed: {allowed}",
                         {"key": str(key), "hint": hint, "allowed": ", ".join(cls.model_fields)},

@@ -74,7 +74,7 @@ def check_table(device: Device) -> dict[str, Any]:
             "vertices": quality.vertices,
             "aspect_ratio": quality.aspect,
             "shape": quality.shape,
-            "unknowns": device.space.size,
+            "unknowns": len(device.problem.constraint.charge),
             "memory_estimate_bytes": memory_estimate(device),
         },
         "estimates": [u.path for u in device.used if u.value.status == "estimate"],

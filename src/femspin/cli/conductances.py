@@ -22,7 +22,7 @@ from ..results.write import to_json
 from ..units import LENGTH
 from .run import with_file
 
-__all__ = ["conductances", "conductance_tables", "tables_as_dict"]
+__all__ = ["conductance_tables", "conductances", "tables_as_dict"]
 
 _COLUMNS = ("printed", "corrected", "exact")
 _CSV = ("region", "name", "equation", "unit", *_COLUMNS, "error", *(f"exact_{p}" for p in "MLSA"))
@@ -68,8 +68,8 @@ def conductance_tables(device: Device) -> _Tables:
         rest = validity_conditions(region, fields[name], thickness)
         tables[name] = table, (*table.validity, *(c for c in rest if c.code not in known))
     if not tables:
-        raise CaseError("regions", 'no region of kind "F" has conductances to show (got '
-                        + ", ".join(f"{n}: {k}" for n, k in device.kinds.items()) + ")")  # fmt: skip
+        kinds = ", ".join(f"{n}: {k}" for n, k in device.kinds.items())
+        raise CaseError("regions", f'no region of kind "F" has conductances to show (got {kinds})')
     return tables
 
 

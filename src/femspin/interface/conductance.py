@@ -326,6 +326,11 @@ def _conditions(
         ANSATZ_ERROR)  # fmt: skip
     add("m_along_z", "angle between m and z [rad]; the closed forms take m along z",
         np.arctan2(np.hypot(m[0], m[1]), abs(m[2])), 1e-6)  # fmt: skip
+    precession = float(np.linalg.norm(fields.omega))
+    if precession > 0:
+        across = float(np.linalg.norm(np.cross(m, fields.omega)))
+        add("precession_along_m", "precession about an axis across m over all precession; the"
+            " conductances of M know only m", across / precession, ANSATZ_ERROR)  # fmt: skip
     if fields.moments is not None:
         add("perturbative_exchange", "n_m K_s against eps_L [J]; the golden rule behind the"
             " relaxation rates needs n_m K_s << eps_L",

@@ -16,6 +16,7 @@ from ..dynamics.llg import Trajectory
 from ..errors import CaseError, closest
 from ..interface.report import InterfaceCurrents
 from . import report
+from .time_report import FrequencyResponse, TransientResponse
 from .write import result_folder, to_json
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ class Solution:
 
     Args:
         device: The meshed problem.
-        transport: Currents and potentials, for the final magnetization.
+        transport: Currents and potentials, for the final magnetization; with [frequency] or
+            [transient], the steady solution at full drive.
         trajectory: Motion of the magnetization, if the case has [dynamics].
         frames: Transport along the motion, for the time series of fields.
         solutions: How many transport problems were solved.
+        response: Currents at the frequencies or in the time the case asks for.
     """
 
     device: Device
@@ -41,6 +44,7 @@ class Solution:
     trajectory: Trajectory | None = None
     frames: tuple[tuple[float, Transport], ...] = ()
     solutions: int = 1
+    response: FrequencyResponse | TransientResponse | None = None
 
     def interface(self, name: str) -> InterfaceCurrents:
         """Return the currents of one interface, by ``first|second`` in either order.
@@ -101,6 +105,8 @@ class Solution:
         }  # fmt: skip
         if self.trajectory is not None:
             result["dynamics"] = _dynamics_table(self.trajectory)
+        if self.response is not None:
+            result[self.response.key] = self.response.table
         return result
 
     @property
@@ -145,6 +151,8 @@ class Solution:
                 writer.writerow([name, "total", *map(repr, table["spin_current"].tolist())])
                 for key, value in table.get("parts", {}).items():
                     writer.writerow([name, key, *map(repr, value.tolist())])
+        if self.response is not None:
+            self.response.write_csv(part / f"{self.response.key}.csv")
         t = self.trajectory
         if t is None:
             return
@@ -167,20 +175,28 @@ class Solution:
         for name in self.transport.interfaces:
             surface = interface_mesh(self.device, self.transport, name)
             if surface is not None:
-                surface.write(part / f"interface_{name.replace('|', '_')}.vtu")
+                surface.write(part / f"interface_{file_name(name)}.vtu")
 
     def _write_plots(self, part: Path) -> None:
-        from . import plots
+        from . import plots, time_plots
 
         with _closed(plots.plot_profiles(self.device, self.transport)) as figure:
             figure.savefig(part / "profiles.png", dpi=150)
         for name, currents in self.transport.interfaces.items():
             if currents.source is not None:
                 with _closed(plots.plot_parts(self.device, self.transport, name)) as figure:
-                    figure.savefig(part / f"parts_{name.replace('|', '_')}.png", dpi=150)
+                    figure.savefig(part / f"parts_{file_name(name)}.png", dpi=150)
         if self.trajectory is not None:
             with _closed(plots.plot_trajectory(self.trajectory)) as figure:
                 figure.savefig(part / "magnetization.png", dpi=150)
+        if self.response is not None:
+            with _closed(time_plots.plot_response(self.response)) as figure:
+                figure.savefig(part / f"{self.response.key}.png", dpi=150)
+
+
+def file_name(interface: str) -> str:
+    """Return the name of an interface as it stands in file names: ``Pt|F`` is ``Pt--F``."""
+    return interface.replace("|", "--")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from skfem import MeshHex, MeshLine, MeshQuad, MeshTet, MeshTri
 
 from ..case.schema import Layer, Stack
+from ..errors import CaseError
 from ..units import LENGTH
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Structure
@@ -22,6 +23,8 @@ _DEFAULT_CELL = {1: "line", 2: "quad", 3: "hex"}
 _AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
 _FACES = {0: ("left", "right"), 1: ("front", "back"), 2: ("bottom", "top")}
 _FEWEST = 8
+_MOST_CELLS = 5_000
+_MOST_IN_TOTAL = 5_000_000
 _INSULATOR_CELLS = 4
 
 
@@ -35,9 +38,16 @@ def graded_cells(thickness: float, decay: float, per_decay: float, growth: float
         growth: Ratio of neighbouring cells towards the middle.
     """
     first = min(decay / per_decay, thickness / _FEWEST)
-    half = [first]
-    while sum(half) < thickness / 2:
+    half, reach = [first], first
+    while reach < thickness / 2:
         half.append(half[-1] * growth)
+        reach += half[-1]
+        if len(half) > _MOST_CELLS:
+            raise CaseError(
+                "structure.growth",
+                f"the layer would have more than {2 * _MOST_CELLS} cells; allow more growth, fewer"
+                f" cells_per_decay_length, or set cells (got {growth})",
+            )
     sizes = np.array(half + half[::-1])
     return sizes * (thickness / sizes.sum())
 
@@ -73,6 +83,12 @@ def build_stack(
         for layer, low, high in zip(stack.layers, edges[:-1], edges[1:], strict=True)
     ]
     z = np.concatenate([cuts[0], *(c[1:] for c in cuts[1:])])
+    columns = {1: 1, 2: stack.cells_x, 3: stack.cells_x * stack.cells_y}[stack.dimension]
+    total = columns * (len(z) - 1)
+    if total > _MOST_IN_TOTAL:
+        raise CaseError(
+            "structure.cells_x", f"the stack would have {total} cells (allowed {_MOST_IN_TOTAL})"
+        )
     axes = _AXES[stack.dimension]
     lateral = [
         np.linspace(0.0, (extent or 0.0) / LENGTH, cells + 1)

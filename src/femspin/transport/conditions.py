@@ -67,6 +67,7 @@ def build_boundary(
         name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, table.condition)
         if table.condition == "insulating":
             continue
+        _refuse_overlap(outer, name, facets, f"interfaces.{key}")
         outer[name] = (facets, cells)
         if table.condition == "spin_potential":
             value = np.array(table.spin_potential) / ENERGY
@@ -87,6 +88,15 @@ def build_boundary(
             outer[name] = (facets, cells)
     _electrodes_apart(contacts)
     return Boundary(tuple(flux), tuple(potential), tuple(contacts)), tables, outer
+
+
+def _refuse_overlap(
+    outer: dict[str, tuple[Indices, Indices]], name: str, facets: Indices, path: str
+) -> None:
+    """Refuse two conditions on one facet (``bottom`` and ``F|FI`` may be the same plane)."""
+    for other, (taken, _) in outer.items():
+        if np.isin(facets, taken).any():
+            raise CaseError(path, f"shares facets with {other!r}, which has a condition too")
 
 
 def _flux_face(space: Space, name: str, facets: Indices, cells: Indices) -> FluxFace:

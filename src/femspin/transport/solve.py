@@ -165,6 +165,8 @@ def _field_split(matrix: sp.csr_array, charge: NDArray[np.bool_]) -> Callable[[A
 
     def apply(r: Array) -> Array:
         r = np.asarray(r).ravel()
+        if not np.all(np.isfinite(r)):  # the iteration has broken down
+            raise SolverError("the iterative solver broke down: the preconditioner overflowed")
         z = np.empty_like(r)
         z[spin_at] = incomplete(r[spin_at])
         z[charge_at] = multigrid(r[charge_at] - coupling @ z[spin_at])

@@ -76,7 +76,7 @@ class TransientResult:
     """A solution in time.
 
     Args:
-        states: One per output time after the initial one.
+        states: One per output time after the initial one, or the last one only.
         steps: Accepted steps.
         rejected: Steps repeated with a smaller one.
         factorisations: Matrices factorised.
@@ -102,7 +102,7 @@ def solve_transient(
     drive: Drive | None = None,
     tolerance: float | None = 1e-5,
     breaks: Sequence[float] = (),
-    progress: Callable[[float], None] | None = None,
+    observe: Callable[[TransientState], None] | None = None,
 ) -> TransientResult:
     r"""Return the potentials at given times.
 
@@ -124,7 +124,7 @@ def solve_transient(
             largest of the solution so far and of the steady solution at the largest drive so
             far.  None takes one step per output interval.
         breaks: Times [s] at which the drive jumps; g must give the later value there.
-        progress: Called with the time reached [s].
+        observe: Called with every output state; then only the last one is kept.
 
     Raises:
         SolverError: If a linear solver fails or no step is small enough.
@@ -144,10 +144,11 @@ def solve_transient(
         march.advance(start, end)
         if end in outputs:
             states.append(march.state(end))
+            if observe is not None:
+                observe(states[-1])
+                del states[:-1]
         if end in jumps:
             march.hold(march.drive(end))
-        if progress is not None:
-            progress(end)
         start = end
     return TransientResult(tuple(states), march.steps, march.rejected, march.factorisations)
 

@@ -1,0 +1,389 @@
+r"""Measurable numbers of one solution: currents, densities, efficiencies, spin memory loss.
+
+All follow from averages of mu and its gradient over each region, which are exact functionals of
+the discrete solution, and from the consistent interface fluxes; nothing is differentiated at a
+facet and nothing is solved again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analytic.stack import StackSolution
+from ..dynamics.torque import Efficiency, efficiency
+from ..fields.region import RegionFields
+from ..fields.soc import covariant_rotation
+from ..interface.flux import boundary_inflow, region_residual
+from ..interface.split import cell_integrals
+from ..units import E_CHARGE, ENERGY, HBAR, LENGTH, SPIN_CURRENT
+from .report import torque_table
+
+if TYPE_CHECKING:
+    from ..pipeline import Device, Transport
+
+__all__ = [
+    "FieldResponse", "InterfaceLoss", "RegionAverage", "SpinSwapping", "TorqueEfficiency",
+    "bulk_spin_current", "field_response", "observables_table", "region_averages",
+    "spin_memory_loss", "spin_swapping", "spin_transparency", "stack_averages",
+    "torque_efficiencies",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RegionAverage:
+    """Averages over one conducting region, in SI.
+
+    Args:
+        name: Region name.
+        thickness: Volume over lateral area of the region's bounding box [m].
+        fields: Coefficients of the region.
+        mu: Mean mu^eta [J], shape (4,).
+        gradient: Mean d_j mu^eta [J/m], shape (3, 4).
+    """
+
+    name: str
+    thickness: float
+    fields: RegionFields
+    mu: Array
+    gradient: Array
+
+    @property
+    def flux(self) -> Array:
+        r"""Mean flux :math:`J = \Theta[s - \nu D(\partial + T)\mu]` [1/(m^2 s)], (3, 4)."""
+        return self._response(self.fields.drift + self._diffusive)
+
+    @property
+    def charge_current(self) -> Array:
+        """Mean conventional current density [A/m^2], shape (3,)."""
+        return -E_CHARGE * self.flux[:, 0]
+
+    @property
+    def excess_current(self) -> Array:
+        """What the current density has beyond sigma_c E [A/m^2], without cancellation, (3,)."""
+        theta, drift = self.fields.theta - np.eye(12), self.fields.drift
+        excess = (theta @ drift.ravel()).reshape(3, 4) + self._response(self._diffusive)
+        return -E_CHARGE * excess[:, 0]
+
+    @property
+    def prescribed_field(self) -> Array:
+        """The prescribed electric field [V/m], shape (3,)."""
+        return -E_CHARGE / self.fields.conductivity * self.fields.drift[:, 0]
+
+    @property
+    def electric_field(self) -> Array:
+        r"""Mean field that drives charge, :math:`E - \nabla\mu^0/2q` [V/m], shape (3,)."""
+        return self.prescribed_field + self.gradient[:, 0] / (2 * E_CHARGE)
+
+    @property
+    def spin_density(self) -> Array:
+        r"""Mean spin density :math:`N^a = \nu\mu^a` [1/m^3], twice the spin in hbar, (3,)."""
+        return self.fields.dos * self.mu[1:]
+
+    @property
+    def areal_density(self) -> Array:
+        """Spins per area N^a times thickness [1/m^2], shape (3,)."""
+        return self.thickness * self.spin_density
+
+    @property
+    def _diffusive(self) -> Array:
+        turn = covariant_rotation(self.fields.gauge)
+        return -self.fields.dos * self.fields.diffusion * (self.gradient + turn @ self.mu)
+
+    def _response(self, force: Array) -> Array:
+        return (self.fields.theta @ force.ravel()).reshape(3, 4)
+
+
+@dataclass(frozen=True)
+class FieldResponse:
+    """Charge response to the electric field that a solution happens to have.
+
+    Args:
+        field: Mean in-plane electric field [V/m], shape (2,).
+        longitudinal: j.E / E^2, conductivity along the field [S/m].
+        transverse: j.(z x E) / E^2, which is sigma_yx for E along x, the anomalous and
+            ordinary Hall conductivity [S/m].
+        sheet: Longitudinal conductivity times thickness [S].
+    """
+
+    field: Array
+    longitudinal: float
+    transverse: float
+    sheet: float
+
+
+@dataclass(frozen=True)
+class TorqueEfficiency:
+    """Damping-like and field-like torque of one magnet.
+
+    Args:
+        magnet: F or FI region.
+        metal: Region whose current and field they are divided by.
+        per_current: e J / j [1], see `femspin.dynamics.torque.Efficiency`.
+        per_field: e J / E [S/m], resolved about z x E.
+    """
+
+    magnet: str
+    metal: str
+    per_current: Efficiency
+    per_field: Efficiency
+
+
+@dataclass(frozen=True)
+class InterfaceLoss:
+    r"""Fate of the spin current that enters an F region through an interface.
+
+    Args:
+        incoming: e J^a into F [A/m^2], shape (3,).
+        absorbed: The part handed to moments: the M part that is torque on the local moments of
+            F (in the spin frame of the carriers, before the rotation R), and what leaves F
+            towards FI regions, same unit.
+        lost: 1 - absorbed along the incoming direction, over incoming; None if nothing comes
+            in.  It can leave [0, 1] where F makes spins of its own.
+        delta: Thickness over spin diffusion length of the lossy layer in front of a perfect
+            sink that loses as much, :math:`J_M/J_{in} = 1/\cosh\delta`; None if none does.
+    """
+
+    incoming: Array
+    absorbed: Array
+    lost: float | None
+    delta: float | None
+
+
+@dataclass(frozen=True)
+class SpinSwapping:
+    r"""Isotropic part of the spin-spin response of a region.
+
+    .. math:: \Theta^{ia}_{jb} = A\,\delta_{ij}\delta_{ab} + B\,\delta_{ib}\delta_{aj}
+              + C\,\delta_{ia}\delta_{jb}
+
+    Args:
+        identity: A.
+        swap: B, what J^{ai} contributes to J^{ia}.
+        trace: C; the Lifshits-Dyakonov form has C = -B, spin Hall deflection alone C = 0.
+        remainder: Norm of the anisotropic rest over the norm of the whole block.
+    """
+
+    identity: float
+    swap: float
+    trace: float
+    remainder: float
+
+
+def region_averages(device: Device, transport: Transport) -> tuple[RegionAverage, ...]:
+    """Return the averages over every conducting region of a finite-element solution."""
+    space, found = device.space, []
+    axes = list(space.structure.axes)
+    for name, fields in transport.fields.items():
+        integrals = cell_integrals(space, transport.state.mu, space.in_region(name))
+        measure = float(integrals.measure.sum())
+        gradient = np.zeros((3, 4))
+        gradient[axes] = integrals.gradient.sum(axis=0) / measure * (ENERGY / LENGTH)
+        mu = integrals.mu.sum(axis=0) / measure * ENERGY
+        thickness = measure / _lateral_area(device, name) * LENGTH
+        found.append(RegionAverage(name, thickness, fields, mu, gradient))
+    return tuple(found)
+
+
+def stack_averages(solution: StackSolution) -> tuple[RegionAverage, ...]:
+    """Return the averages over every layer of an exact multilayer solution.
+
+    Raises:
+        ValueError: If the solution has a frequency.
+    """
+    if solution.case.frequency:
+        raise ValueError("averages are defined for a steady solution; the frequency must be 0")
+    found = []
+    for k, layer in enumerate(solution.case.layers):
+        gradient = np.zeros((3, 4))
+        gradient[2] = (solution.upper[k, :4] - solution.lower[k, :4]) / layer.thickness
+        mu = solution.integrals(k)[0] / layer.thickness
+        found.append(RegionAverage(layer.fields.name, layer.thickness, layer.fields, mu, gradient))
+    return tuple(found)
+
+
+def field_response(averages: Iterable[RegionAverage]) -> FieldResponse | None:
+    """Return the charge response of regions in parallel, or None without an in-plane field."""
+    averages = tuple(averages)
+    thickness = np.array([a.thickness for a in averages])
+    share = thickness / thickness.sum()
+    field = share @ np.array([a.electric_field[:2] for a in averages])
+    current = share @ np.array([a.charge_current[:2] for a in averages])
+    square = float(field @ field)
+    if square == 0.0:
+        return None
+    along = float(current @ field) / square
+    across = float(current[1] * field[0] - current[0] * field[1]) / square
+    return FieldResponse(field, along, across, along * float(thickness.sum()))
+
+
+def torque_efficiencies(device: Device, transport: Transport) -> tuple[TorqueEfficiency, ...]:
+    """Return the torque efficiencies of every F region and of every driven FI region."""
+    averages = {a.name: a for a in region_averages(device, transport)}
+    found = []
+    for name, entry in torque_table(device, transport).items():
+        flux = -2 / HBAR * entry["torque"]
+        metal = entry["current_density_of"]
+        current = Efficiency(
+            entry["efficiency_damping_like"], entry["efficiency_field_like"]
+        )  # fmt: skip
+        per_field = efficiency(flux, transport.m, averages[metal].electric_field, E_CHARGE)
+        found.append(TorqueEfficiency(name, metal, current, per_field))
+    return tuple(found)
+
+
+def spin_memory_loss(device: Device, transport: Transport, interface: str) -> InterfaceLoss:
+    """Return how much of the spin current into an F region never reaches moments.
+
+    Args:
+        device: The problem.
+        transport: Its solution.
+        interface: Name of an interface whose second region is F.
+    """
+    currents = transport.interfaces[interface]
+    if currents.source is None:
+        raise ValueError(f"{interface}: its second region is no F, so nothing is split there")
+    incoming = -currents.flux[1:]
+    absorbed = -(currents.parts["moments"] + _into_insulators(device, transport, interface))
+    size = float(np.linalg.norm(incoming))
+    lost = delta = None
+    if size > 0:
+        lost = 1 - float(absorbed @ incoming) / size**2
+        if 0 <= lost < 1:
+            delta = float(np.arccosh(1 / (1 - lost)))
+    return InterfaceLoss(incoming * SPIN_CURRENT, absorbed * SPIN_CURRENT, lost, delta)
+
+
+def spin_transparency(device: Device, transport: Transport, interface: str) -> float | None:
+    """Return |e J| at an interface over the bulk spin Hall current of its first region.
+
+    The bulk value is that of `bulk_spin_current` for the region's mean in-plane current; None
+    if the region has no spin Hall effect or no current.
+
+    References:
+        Pai et al., PRB 92, 064426 (2015).
+    """
+    metal = device.structure.interfaces[interface].first
+    average = next(a for a in region_averages(device, transport) if a.name == metal)
+    return _transparency(average, transport, interface)
+
+
+def bulk_spin_current(fields: RegionFields, current: Array) -> Array:
+    """Return the spin current e J^{za} [A/m^2] that a uniform charge current makes, (3,).
+
+    Gradients of mu vanish and no spin drift is prescribed; Theta then gives J^{za} and the
+    charge current from the same forces.
+
+    Args:
+        fields: Coefficients of the metal.
+        current: Conventional current density [A/m^2], shape (3,).
+    """
+    theta = fields.theta.reshape(3, 4, 3, 4)
+    force = np.linalg.solve(theta[:, 0, :, 0], -np.asarray(current, float))
+    return theta[2, 1:, :, 0] @ force
+
+
+def spin_swapping(fields: RegionFields) -> SpinSwapping:
+    """Return the spin swapping coefficients of a region from its response.
+
+    References:
+        Lifshits and Dyakonov, PRL 103, 186601 (2009).
+    """
+    block = fields.theta.reshape(3, 4, 3, 4)[:, 1:, :, 1:]
+    one = np.eye(3)
+    forms = [np.einsum(f"{p},{q}->iajb", one, one) for p, q in (("ij", "ab"), ("ib", "aj"))]
+    forms.append(np.einsum("ia,jb->iajb", one, one))
+    basis = np.stack([f.ravel() for f in forms], axis=1)
+    fit = np.linalg.solve(basis.T @ basis, basis.T @ block.ravel())
+    rest = np.linalg.norm(block.ravel() - basis @ fit) / np.linalg.norm(block)
+    return SpinSwapping(float(fit[0]), float(fit[1]), float(fit[2]), float(rest))
+
+
+def observables_table(device: Device, transport: Transport) -> dict[str, Any]:
+    """Return everything measurable that needs no further solution, as plain tables in SI."""
+    averages = region_averages(device, transport)
+    by_name = {a.name: a for a in averages}
+    interfaces: dict[str, Any] = {}
+    for name, currents in transport.interfaces.items():
+        metal = device.structure.interfaces[name].first
+        entry: dict[str, Any] = {
+            "spin_transparency": _transparency(by_name[metal], transport, name)
+        }
+        if currents.source is not None:
+            loss = spin_memory_loss(device, transport, name)
+            entry |= {"absorbed_by_moments": loss.absorbed, "spin_memory_loss": loss.lost,
+                      "equivalent_delta": loss.delta}  # fmt: skip
+        interfaces[name] = entry
+    return {
+        "torque_efficiency": {
+            t.magnet: {
+                "metal": t.metal,
+                "damping_like": t.per_current.damping_like,
+                "field_like": t.per_current.field_like,
+                "damping_like_per_field": t.per_field.damping_like,
+                "field_like_per_field": t.per_field.field_like,
+            }
+            for t in torque_efficiencies(device, transport)
+        },
+        "interfaces": interfaces,
+        "charge": _response_table(field_response(averages)),
+        "regions": {a.name: _region_entry(a) for a in averages},
+    }
+
+
+def _region_entry(average: RegionAverage) -> dict[str, Any]:
+    swapping = spin_swapping(average.fields)
+    return {
+        "charge": _response_table(field_response([average])),
+        "mean_potential": average.mu[1:] / ENERGY,
+        "spin_density": average.spin_density,
+        "areal_spin_density": average.areal_density,
+        "spin_swapping": {
+            k: getattr(swapping, k) for k in ("identity", "swap", "trace", "remainder")
+        },
+    }
+
+
+def _response_table(response: FieldResponse | None) -> dict[str, float]:
+    if response is None:
+        return {}
+    return {
+        "longitudinal_conductivity": response.longitudinal,
+        "transverse_conductivity": response.transverse,
+        "sheet_conductance": response.sheet,
+    }
+
+
+def _transparency(average: RegionAverage, transport: Transport, interface: str) -> float | None:
+    current = average.charge_current * np.array([1.0, 1.0, 0.0])
+    bulk = float(np.linalg.norm(bulk_spin_current(average.fields, current)))
+    arrived = float(np.linalg.norm(transport.interfaces[interface].flux[1:])) * SPIN_CURRENT
+    return arrived / bulk if bulk > 0 else None
+
+
+def _into_insulators(device: Device, transport: Transport, interface: str) -> Array:
+    """Return the spin inflow from FI regions into the second region, per interface area, (3,)."""
+    faces = device.structure.interfaces
+    region = faces[interface].second
+    weights = device.share[region].weights
+    residual = region_residual(device.space, transport.state, region)
+    total = np.zeros(3)
+    for face in faces.values():
+        if face.first == region and device.kinds[face.second] == "FI" and face.name in weights:
+            total += boundary_inflow(residual, weights[face.name])[1:]
+    return total / faces[interface].area
+
+
+def _lateral_area(device: Device, region: str) -> float:
+    """Return the lateral size of a region's bounding box [nm^2, nm or 1]."""
+    mesh = device.structure.mesh
+    if len(mesh.p) == 1:
+        return 1.0
+    corners = mesh.p[:-1, mesh.t[:, device.structure.cells(region)]]
+    return float(np.prod(np.ptp(corners.reshape(len(corners), -1), axis=1)))

@@ -107,7 +107,7 @@ def test_version_is_that_of_the_package(call):
     [
         (["rnu", "x"], "unknown command 'rnu'; did you mean 'run'"),
         (["chek"], "did you mean 'check'"),
-        (["zzz"], "unknown command 'zzz' (commands: run, check, template, "),
+        (["zzz"], "unknown command 'zzz' (commands: run, check, "),
         (["run"], "the following arguments are required: case"),
         (["run", "x", "--forec"], "unrecognized arguments: --forec; did you mean '--force'"),
         (["run", "x", "--forc"], "did you mean '--force'"),

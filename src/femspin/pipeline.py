@@ -39,7 +39,7 @@ from .stack_method import exact_transport, require_stack
 from .structure import Structure, build_stack, load_mesh
 from .time_response import require_resolved, storage_length, time_response
 from .transport.boundary import FluxLaw, flux_law
-from .transport.conditions import build_boundary, table_law, table_response
+from .transport.conditions import build_boundary, contact_names, table_law, table_response
 from .transport.space import Space, build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
 from .units import ENERGY, FLUX
@@ -173,7 +173,8 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
     conductors = tuple(n for n in parameters if n not in {layer.name for layer in reduced})
     structure = _structure(meshed, kinds, fields, folder)
     log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
-    space = build_space(structure, conductors, case.solver.order)
+    contacts = contact_names(meshed, structure)
+    space = build_space(structure, conductors, case.solver.order, contacts)
     boundary, flux_tables, outer = build_boundary(
         meshed, space, conductors, [layer.face for layer in reduced]
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .analytic.balance import FluxSplit
 from .analytic.stack import (
     Conductance,
+    Contact,
     Face,
     Insulating,
     SpinPotential,
@@ -28,6 +29,7 @@ from .fields.region import RegionFields
 from .fields.soc import cross_matrix
 from .interface.report import InterfaceCurrents, balanced
 from .transport.boundary import FluxLaw
+from .transport.conditions import contact_conductances
 from .transport.coefficients import coefficients
 from .transport.solve import LinearReport
 from .transport.system import TransportState
@@ -76,10 +78,10 @@ def exact_transport(device: Device, m: Array) -> Transport:
     solution = solve_stack(
         StackCase(
             tuple(StackLayer(fields[n], t) for n, t in zip(names, thickness, strict=True)),
-            bottom, top,
+            bottom, top, _contacts(device, names),
         )
     )  # fmt: skip
-    mu = solution.potential(_sample(device, heights, solution)) / ENERGY
+    mu = _sample(device, heights, solution) / ENERGY
     report = LinearReport(
         "stack", 8 * len(names), 0, solution.mismatch, time.perf_counter() - began
     )
@@ -107,10 +109,30 @@ def _layers(device: Device) -> tuple[list[str], Array]:
 
 
 def _sample(device: Device, heights: Array, solution: StackSolution) -> Array:
-    """Return the heights of the dofs in the coordinates of the stack solver [m]."""
-    edges = solution.case.interfaces
-    z = device.space.locations[-1]
-    return np.clip((z - heights[0]) * LENGTH + edges[0], edges[0], edges[-1])
+    """Return mu at the dofs [J], shape (n_dofs, 4), each from the side of its cell."""
+    edges, space = solution.case.interfaces, device.space
+    at = np.clip((space.locations[-1] - heights[0]) * LENGTH + edges[0], edges[0], edges[-1])
+    mesh = device.structure.mesh
+    middle = np.zeros(space.n_dofs)
+    middle[space.dofs] = mesh.p[-1, mesh.t[:, space.cells]].mean(axis=0)[:, None]
+    above = middle > space.locations[-1]
+    return np.where(above[:, None], solution.potential(at, 1), solution.potential(at, -1))
+
+
+def _contacts(device: Device, names: list[str]) -> dict[int, Contact]:
+    """Return the contact at every boundary between two layers that has one."""
+    tables = {
+        frozenset(key.split("|")): table
+        for key, table in device.case.interfaces.items()
+        if table.condition == "contact"
+    }
+    found = {}
+    for k in range(1, len(names)):
+        table = tables.get(frozenset((names[k - 1], names[k])))
+        if table is not None:
+            charge, spin = contact_conductances(table)
+            found[k] = Contact(spin, np.inf if charge is None else charge)
+    return found
 
 
 def _condition(device: Device, laws: dict[str, FluxLaw], side: str, names: list[str]) -> Face:

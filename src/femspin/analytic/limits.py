@@ -108,7 +108,7 @@ def hanle_magnetoresistance(
 
     .. math:: \theta^2\,\mathrm{Re}[R(\lambda) - R(\Lambda)],\qquad
               \theta^2\,\mathrm{Im}\,R(\Lambda),\qquad
-              \Lambda^{-2} = \lambda^{-2} - i\,g\mu_B B/\hbar D .
+              \Lambda^{-2} = \lambda^{-2} + i\,g\mu_B B/\hbar D .
 
     Args:
         length: Spin diffusion length [m].
@@ -122,7 +122,7 @@ def hanle_magnetoresistance(
         Dyakonov, PRL 99, 126601 (2007); Velez et al., PRL 116, 016603 (2016).
     """
     omega = g_factor * MU_B * magnetic_field / HBAR
-    turned = 1 / np.sqrt(complex(length**-2, -omega / diffusion))
+    turned = 1 / np.sqrt(complex(length**-2, omega / diffusion))
     free, held = film_factor(thickness, length), film_factor(thickness, turned)
     return spin_hall_angle**2 * (free - held).real, spin_hall_angle**2 * held.imag
 

@@ -239,6 +239,12 @@ class Interface(Table):
     G_s: q.Conductance | None = None
     G_r: q.Conductance | None = None
     G_i: q.Conductance | None = None
+    contact_conductance: q.Conductance | None = Field(
+        None, description="charge conductance between two metals; default: mu^0 continuous"
+    )
+    contact_spin_conductance: q.Conductance | None = Field(
+        None, description="J^a = g/e^2 jump of mu^a; default: half the charge conductance"
+    )
     drift_flux: vector(q.SpinFlux) | None = None  # type: ignore[valid-type]
     spin_potential: vector(q.Energy) | None = None  # type: ignore[valid-type]
     spin_flux: vector(q.SpinFlux) | None = Field(  # type: ignore[valid-type]
@@ -252,6 +258,7 @@ class Interface(Table):
             "conductance": self.conductance is not None or bool(scalars),
             "spin_potential": self.spin_potential is not None,
             "spin_flux": self.spin_flux is not None,
+            "contact": self._is_contact,
         }
         kinds = [k for k, present in given.items() if present]
         if self.conductance is not None and scalars:
@@ -264,11 +271,20 @@ class Interface(Table):
             raise refuse(kinds[0], "an insulating interface takes no {k}", k=kinds[0])
         if self.drift_flux is not None and kinds != ["conductance"]:
             raise refuse("drift_flux", "comes with a conductance")
+        for key in ("contact_conductance", "contact_spin_conductance"):
+            if getattr(self, key) is not None and not getattr(self, key) > 0:
+                raise refuse(key, "must be > 0")
         return self
 
     @property
+    def _is_contact(self) -> bool:
+        return (self.contact_conductance, self.contact_spin_conductance) != (None, None)
+
+    @property
     def condition(self) -> str:
-        """The kind of condition: insulating, conductance, spin_potential or spin_flux."""
+        """The kind: insulating, conductance, spin_potential, spin_flux or contact."""
+        if self._is_contact:
+            return "contact"
         if self.conductance is not None or {self.G_s, self.G_r, self.G_i} != {None}:
             return "conductance"
         if self.spin_potential is not None:

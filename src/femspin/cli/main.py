@@ -94,6 +94,12 @@ def _info(args: argparse.Namespace) -> int:
     return info()
 
 
+def _smr(args: argparse.Namespace) -> int:
+    from .smr import smr
+
+    return smr(args)
+
+
 _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "run": (_run, "run a case file and write its result folder"),
     "check": (_check, "validate a case file; show derived lengths, conductances and size"),
@@ -105,6 +111,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "materials": (_materials, "list the materials, or show one with its sources"),
     "schema": (_schema, "print the JSON schema of case files, for editors"),
     "info": (_info, "print versions"),
+    "smr": (_smr, "spin Hall magnetoresistance of a case: amplitudes and angular scans"),
 }
 
 
@@ -122,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, (function, text) in _COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(function=function)
-        if name in ("run", "check", "conductances"):
+        if name in ("run", "check", "conductances", "smr"):
             sub.add_argument("case", help="case file (TOML)")
             sub.add_argument(
                 "--set",
@@ -139,6 +146,11 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--force", action="store_true", help="replace an earlier result")
         if name == "conductances":
             sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
+        if name == "smr":
+            sub.add_argument("--angles", type=int, default=0, metavar="N",
+                             help="also scan N angles in the planes xy, yz and xz")  # fmt: skip
+            sub.add_argument("--rotate", choices=("m", "B"), default="m",
+                             help="what is turned: m, or B with m along it")  # fmt: skip
         if name == "materials":
             sub.add_argument("name", nargs="?", help="one material")
     return parser

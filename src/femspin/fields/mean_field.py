@@ -268,7 +268,7 @@ def _own_spin(y: float, own: float, S: float) -> tuple[float, float]:
         at = excess(S), excess(-S)
         tight = 4 * np.finfo(float).eps
         s = S if at[0] <= 0 else -S if at[1] >= 0 else float(
-            brentq(excess, -S, S, xtol=1e-300, rtol=tight)
+            brentq(excess, -S, S, xtol=1e-17 * S, rtol=tight, maxiter=500)
         )  # fmt: skip
     else:
         s = brillouin(y, S)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..structure.model import Interface
-from ..transport.harmonic import HarmonicState
 from ..transport.coefficients import Coefficients
+from ..transport.harmonic import HarmonicState
 from ..transport.space import Space, outer_cells
 from ..transport.storage import region_inflow
 from ..transport.system import TransportState

@@ -22,12 +22,13 @@ from .observables import RegionAverage, region_averages
 
 __all__ = [
     "PLANES", "AngularScan", "ChargeResponse", "HanleMagnetoresistance", "Order",
-    "SmrAmplitudes", "angular_scan", "charge_response", "charge_tensors", "fit_amplitudes",
-    "hanle_magnetoresistance", "smr_amplitudes",
+    "Rotated", "SmrAmplitudes", "angular_scan", "charge_response", "charge_tensors",
+    "fit_amplitudes", "hanle_magnetoresistance", "smr_amplitudes",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
 Order = Literal["exact", "leading"]
+Rotated = Literal["m", "B"]
 
 _FIELD = 1e5  # V/m; the response is linear
 _X, _Y, _Z = np.eye(3)
@@ -221,31 +222,38 @@ def fit_amplitudes(
 
 
 def smr_amplitudes(
-    device: Device, order: Order = "exact", directions: ArrayLike | None = None
+    device: Device,
+    order: Order = "exact",
+    rotate: Rotated = "m",
+    size: float | None = None,
+    directions: ArrayLike | None = None,
 ) -> SmrAmplitudes:
     """Return the amplitudes of the spin Hall magnetoresistance of a device.
 
     Args:
-        device: The problem; its magnetization is replaced, its magnetic field is kept.
+        device: The problem.
         order: ``exact`` resistivity, or ``leading`` order in its change.
-        directions: Magnetization directions to use, default six, shape (n, 3).
+        rotate: ``m`` alone in the magnetic field of the case, or ``B`` with m along it, as for
+            a paramagnet; the amplitudes then belong to the direction of B.
+        size: |B| [T] if B rotates, default that of the case.
+        directions: Directions to use, default six, shape (n, 3).
 
     Raises:
-        CaseError: If electrodes drive the device.
+        CaseError: If electrodes drive the device, or if B is to rotate and is zero.
 
     References:
         Chen et al., PRB 87, 144411 (2013).
     """
-    m = _DIRECTIONS if directions is None else np.asarray(directions, float)
-    m = m / np.linalg.norm(m, axis=1, keepdims=True)
-    return fit_amplitudes(m, [charge_response(device, v) for v in m], order)
+    u = _DIRECTIONS if directions is None else np.asarray(directions, float)
+    u = u / np.linalg.norm(u, axis=1, keepdims=True)
+    return fit_amplitudes(u, _responses(device, u, rotate, size), order)
 
 
 def angular_scan(
     device: Device,
     plane: str,
     angles: ArrayLike,
-    rotate: Literal["m", "B"] = "m",
+    rotate: Rotated = "m",
     size: float | None = None,
     order: Order = "exact",
 ) -> AngularScan:
@@ -264,21 +272,25 @@ def angular_scan(
     """
     if plane not in PLANES:
         raise ValueError(f"plane must be one of {', '.join(PLANES)}, got {plane!r}")
-    if rotate not in ("m", "B"):
-        raise ValueError(f"rotate must be m or B, got {rotate!r}")
     angles = np.asarray(angles, float)
     first, second = PLANES[plane]
     directions = np.outer(np.cos(angles), first) + np.outer(np.sin(angles), second)
-    strength = float(np.linalg.norm(device.conditions.magnetic_field)) if size is None else size
-    if rotate == "B" and strength == 0.0:
-        raise CaseError("drive.magnetic_field", "a field that rotates must not be zero")
-    responses = tuple(
-        charge_response(device, u, strength * u if rotate == "B" else None) for u in directions
-    )
+    responses = _responses(device, directions, rotate, size)
     changes = np.array([r.change(order) for r in responses]).reshape(-1, 2, 2)
-    return AngularScan(
-        plane, angles, directions, changes[:, 0, 0], changes[:, 1, 0], responses
-    )  # fmt: skip
+    return AngularScan(plane, angles, directions, changes[:, 0, 0], changes[:, 1, 0], responses)
+
+
+def _responses(
+    device: Device, directions: Array, rotate: Rotated, size: float | None
+) -> tuple[ChargeResponse, ...]:
+    if rotate == "m":
+        return tuple(charge_response(device, u) for u in directions)
+    if rotate != "B":
+        raise ValueError(f"rotate must be m or B, got {rotate!r}")
+    strength = float(np.linalg.norm(device.conditions.magnetic_field)) if size is None else size
+    if strength == 0.0:
+        raise CaseError("drive.magnetic_field", "a field that rotates must not be zero")
+    return tuple(charge_response(device, u, strength * u) for u in directions)
 
 
 def hanle_magnetoresistance(

@@ -177,7 +177,7 @@ class SpinSwapping:
 
 
 def region_averages(device: Device, transport: Transport) -> tuple[RegionAverage, ...]:
-    """Return the averages over every conducting region of a finite-element solution."""
+    """Return the averages over every meshed conductor of a finite-element solution."""
     space, found = device.space, []
     axes = list(space.structure.axes)
     for name, fields in transport.fields.items():
@@ -249,8 +249,9 @@ def spin_memory_loss(device: Device, transport: Transport, interface: str) -> In
     currents = transport.interfaces[interface]
     if currents.source is None:
         raise ValueError(f"{interface}: its second region is no F, so nothing is split there")
-    incoming = -currents.flux[1:]
-    absorbed = -(currents.parts["moments"] + _into_insulators(device, transport, interface))
+    replaced = currents.source in transport.reduced_fields
+    behind = currents.parts["B"] if replaced else _from_insulators(device, transport, interface)
+    incoming, absorbed = -currents.flux[1:], -(currents.parts["moments"] + behind)
     size = float(np.linalg.norm(incoming))
     lost = delta = None
     if size > 0:
@@ -269,7 +270,7 @@ def spin_transparency(device: Device, transport: Transport, interface: str) -> f
     References:
         Pai et al., PRB 92, 064426 (2015).
     """
-    metal = device.structure.interfaces[interface].first
+    metal = _metal(interface)
     average = next(a for a in region_averages(device, transport) if a.name == metal)
     return _transparency(average, transport, interface)
 
@@ -311,9 +312,8 @@ def observables_table(device: Device, transport: Transport) -> dict[str, Any]:
     by_name = {a.name: a for a in averages}
     interfaces: dict[str, Any] = {}
     for name, currents in transport.interfaces.items():
-        metal = device.structure.interfaces[name].first
         entry: dict[str, Any] = {
-            "spin_transparency": _transparency(by_name[metal], transport, name)
+            "spin_transparency": _transparency(by_name[_metal(name)], transport, name)
         }
         if currents.source is not None:
             loss = spin_memory_loss(device, transport, name)
@@ -360,6 +360,10 @@ def _response_table(response: FieldResponse | None) -> dict[str, float]:
     }
 
 
+def _metal(interface: str) -> str:
+    return interface.split("|")[0]
+
+
 def _transparency(average: RegionAverage, transport: Transport, interface: str) -> float | None:
     current = average.charge_current * np.array([1.0, 1.0, 0.0])
     bulk = float(np.linalg.norm(bulk_spin_current(average.fields, current)))
@@ -367,7 +371,7 @@ def _transparency(average: RegionAverage, transport: Transport, interface: str) 
     return arrived / bulk if bulk > 0 else None
 
 
-def _into_insulators(device: Device, transport: Transport, interface: str) -> Array:
+def _from_insulators(device: Device, transport: Transport, interface: str) -> Array:
     """Return the spin inflow from FI regions into the second region, per interface area, (3,)."""
     faces = device.structure.interfaces
     region = faces[interface].second

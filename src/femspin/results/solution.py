@@ -16,6 +16,7 @@ from ..dynamics.llg import Trajectory
 from ..errors import CaseError, closest
 from ..interface.report import InterfaceCurrents
 from . import report
+from .observables import observables_table
 from .time_report import FrequencyResponse, TransientResponse
 from .write import result_folder, to_json
 
@@ -76,6 +77,7 @@ class Solution:
                 n: report.charge_current(device, transport, n) for n in device.conductors
             },
             "regions": report.region_table(device, transport),
+            "observables": observables_table(device, transport),
             "balance_residual": transport.balance,
             "mesh": {
                 "dimension": device.space.dimension,

@@ -76,7 +76,7 @@ def _point_fields(
     if region is None:
         m = np.tile(transport.m, (n, 1))
         return {"mu_0": np.zeros(n), "mu": np.zeros((n, 3)), "N": np.zeros((n, 3)), "m": m}
-    dofs = device.space.number[device.space.basis.nodal_dofs[0, vertices]]
+    dofs = device.space.numbers(region)[device.space.basis.nodal_dofs[0, vertices]]
     mu = transport.state.mu[dofs]
     fields = transport.fields[region]
     dos = transport.state.coefficients[region].dos
@@ -116,8 +116,6 @@ def interface_mesh(device: Device, transport: Transport, name: str) -> meshio.Me
     ``M`` to ``E`` are the part densities of the source region collected onto the nearest facet:
     their integrals are the reported parts, while locally ``J`` also contains what flows sideways.
     """
-    from ..transport.space import outer_cells
-
     structure, mesh = device.structure, device.structure.mesh
     if mesh.dim() == 1:
         return None
@@ -127,7 +125,7 @@ def interface_mesh(device: Device, transport: Transport, name: str) -> meshio.Me
     cells = local.reshape(corners.shape).T
     if cells.shape[1] == 4:
         cells = _around(mesh.p[:, used], cells)
-    flux = _recovered_flux(device, transport, name, outer_cells(device.space, face.facets))
+    flux = _recovered_flux(device, transport, name)
     data = {"J_0": [-flux[:, 0] * SPIN_CURRENT], "J": [flux[:, 1:] * SPIN_CURRENT]}
     for part, values in _collected_parts(device, transport, name).items():
         data[part] = [values / face.measures[:, None] * SPIN_CURRENT]
@@ -152,7 +150,7 @@ def _around(points: Array, cells: Indices) -> Indices:
     return np.take_along_axis(cells, np.argsort(angle, axis=1), axis=1)
 
 
-def _recovered_flux(device: Device, transport: Transport, name: str, cells: Indices) -> Array:
+def _recovered_flux(device: Device, transport: Transport, name: str) -> Array:
     """Return the mean flux of every facet, shape (n, 4), from the residual by a mass solve."""
     import scipy.sparse as sp
     import scipy.sparse.linalg as spl
@@ -162,12 +160,13 @@ def _recovered_flux(device: Device, transport: Transport, name: str, cells: Indi
     face = device.structure.interfaces[name]
     side = face.second if face.second in device.conductors else face.first
     sign = -1.0 if side == face.second else 1.0
+    cells = face.cells_second if side == face.second else face.cells_first
     weights = device.share[side].weights
     if name not in weights:
         return np.zeros((len(face.facets), 4))
     load = sign * weights[name][:, None] * region_residual(device.space, transport.state, side)
     mass, _ = device.space.facet_mass(face.facets, cells)
-    dofs = device.space.interface_dofs(face)
+    dofs = device.space.interface_dofs(face, side)
     density = np.zeros((device.space.n_dofs, 4))
     solved = spl.spsolve(sp.csc_matrix(mass[dofs][:, dofs]), load[dofs])
     density[dofs] = solved.reshape(len(dofs), 4)

@@ -32,9 +32,7 @@ def find_interfaces(
     inner, left, right = inner[differs], left[differs], right[differs]
     found: dict[str, Interface] = {}
     touching = set(zip(region_of_cell[left].tolist(), region_of_cell[right].tolist(), strict=True))
-    pairs = {
-        tuple(sorted((regions[a], regions[b]), key=lambda n: order[n])) for a, b in touching
-    }
+    pairs = {tuple(sorted((regions[a], regions[b]), key=lambda n: order[n])) for a, b in touching}
     for first, second in sorted(pairs, key=lambda p: (order[p[0]], order[p[1]])):
         a, b = regions.index(first), regions.index(second)
         swap = (region_of_cell[left] == b) & (region_of_cell[right] == a)

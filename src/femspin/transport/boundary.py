@@ -13,8 +13,8 @@ from ..units import E_CHARGE, ENERGY, FLUX
 from .space import Space
 
 __all__ = [
-    "Boundary", "Constraint", "ElectrodeFace", "FluxFace", "FluxLaw", "PotentialFace",
-    "build_constraint", "face_terms", "flux_law", "mixing_conductance",
+    "Boundary", "Constraint", "ContactFace", "ElectrodeFace", "FluxFace", "FluxLaw", "PotentialFace",
+    "build_constraint", "contact_terms", "face_terms", "flux_law", "mixing_conductance",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -73,12 +73,33 @@ class ElectrodeFace:
 
 
 @dataclass(frozen=True)
+class ContactFace:
+    """An interface across which mu jumps: J = g (mu_second - mu_first) into the first region.
+
+    Args:
+        masses: Scalar masses between the dofs of (first, first), (first, second),
+            (second, second) sides.
+        conductance: g [1/(meV nm^2 ps)] of charge and spin, shape (4, 4).
+        pairs: Dofs of the first and second side at the same points, shape (2, n); their
+            charge potentials are equal if `charge_joined`.
+        charge_joined: Whether mu^0 is continuous.
+    """
+
+    name: str
+    masses: tuple[sp.csr_array, sp.csr_array, sp.csr_array]
+    conductance: Array
+    pairs: Indices
+    charge_joined: bool
+
+
+@dataclass(frozen=True)
 class Boundary:
     """All conditions of a device."""
 
     flux: tuple[FluxFace, ...] = ()
     potential: tuple[PotentialFace, ...] = ()
     electrodes: tuple[ElectrodeFace, ...] = ()
+    contacts: tuple[ContactFace, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,6 +163,13 @@ def face_terms(space: Space, face: FluxFace, law: FluxLaw) -> tuple[sp.csr_array
     return sp.csr_array(sp.kron(face.mass, tensor, format="csr")), load.ravel()
 
 
+def contact_terms(face: ContactFace) -> sp.csr_array:
+    """Return what a contact adds to the matrix: int (v_1 - v_2) g (mu_1 - mu_2)."""
+    same_first, cross, same_second = face.masses
+    scalar = same_first + same_second - cross - cross.T
+    return sp.csr_array(sp.kron(scalar, face.conductance, format="csr"))
+
+
 def build_constraint(space: Space, boundary: Boundary) -> Constraint:
     """Return the constraint of prescribed and floating potentials.
 
@@ -154,6 +182,9 @@ def build_constraint(space: Space, boundary: Boundary) -> Constraint:
         for a in range(3):
             held[4 * face.dofs + 1 + a] = True
             fixed[4 * face.dofs + 1 + a] = face.value[a]
+    for joint in boundary.contacts:
+        if joint.charge_joined:
+            target[4 * joint.pairs[1]] = 4 * joint.pairs[0]
     inflow_at: dict[int, float] = {}
     for contact in boundary.electrodes:
         if contact.potential is not None:

@@ -11,9 +11,11 @@ from ..case.schema import Case, Electrode
 from ..case.schema import Interface as InterfaceTable
 from ..errors import CaseError, MeshError, closest
 from ..structure.interfaces import find_interface
-from ..units import E_CHARGE, ENERGY, TIME
+from ..structure.model import Interface, Structure
+from ..units import E_CHARGE, ENERGY, FLUX, TIME
 from .boundary import (
     Boundary,
+    ContactFace,
     ElectrodeFace,
     FluxFace,
     FluxLaw,
@@ -23,7 +25,9 @@ from .boundary import (
 )
 from .space import Space, outer_cells
 
-__all__ = ["build_boundary", "table_law", "table_response"]
+__all__ = [
+    "build_boundary", "contact_conductances", "contact_names", "table_law", "table_response",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -60,6 +64,7 @@ def build_boundary(
         CaseError: If a condition does not fit the face it is set on.
     """
     flux: list[FluxFace] = []
+    joints: list[ContactFace] = []
     potential: list[PotentialFace] = []
     tables: dict[str, InterfaceTable] = {}
     outer: dict[str, tuple[Indices, Indices]] = {}
@@ -67,11 +72,14 @@ def build_boundary(
         name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, table.condition)
         if table.condition == "insulating":
             continue
+        if table.condition == "contact":
+            joints.append(_contact(space, space.structure.interfaces[name], table))
+            continue
         _refuse_overlap(outer, name, facets, f"interfaces.{key}")
         outer[name] = (facets, cells)
         if table.condition == "spin_potential":
             value = np.array(table.spin_potential) / ENERGY
-            potential.append(PotentialFace(name, space.facet_dofs(facets), value))
+            potential.append(PotentialFace(name, space.facet_dofs(facets, cells), value))
             continue
         flux.append(_flux_face(space, name, facets, cells))
         tables[name] = table
@@ -83,11 +91,48 @@ def build_boundary(
     for key, electrode in case.drive.electrodes.items():
         path = f"drive.electrodes.{key}"
         name, facets, cells = _face(space, key, path, conductors, "electrode")
-        contacts.append(_electrode(space, name, space.facet_dofs(facets), electrode, path))
+        contacts.append(_electrode(space, name, space.facet_dofs(facets, cells), electrode, path))
         if electrode.spin == "sink":
             outer[name] = (facets, cells)
     _electrodes_apart(contacts)
-    return Boundary(tuple(flux), tuple(potential), tuple(contacts)), tables, outer
+    boundary = Boundary(tuple(flux), tuple(potential), tuple(contacts), tuple(joints))
+    return boundary, tables, outer
+
+
+def contact_names(case: Case, structure: Structure) -> tuple[str, ...]:
+    """Return the interfaces of a case across which the potentials jump.
+
+    Raises:
+        CaseError: If one does not exist.
+    """
+    return tuple(
+        find_interface(key, structure.interfaces, f"interfaces.{key}").name
+        for key, table in case.interfaces.items()
+        if table.condition == "contact"
+    )
+
+
+def contact_conductances(table: InterfaceTable) -> tuple[float | None, float]:
+    """Return the coefficients of the jumps of mu^0 and mu^a [S/m^2]; None if mu^0 is continuous.
+
+    mu^0 is twice the electrochemical potential, so the first is half the charge conductance.
+    """
+    charge, spin = table.contact_conductance, table.contact_spin_conductance
+    if spin is None:
+        assert charge is not None
+        spin = 0.5 * charge
+    return None if charge is None else 0.5 * charge, spin
+
+
+def _contact(space: Space, face: Interface, table: InterfaceTable) -> ContactFace:
+    charge, spin = contact_conductances(table)
+    unit = ENERGY / E_CHARGE**2 / FLUX
+    conductance = np.diag([charge or 0.0, spin, spin, spin]) * unit
+    raw = space.basis.get_dofs(face.facets).flatten()
+    pairs = np.unique(np.stack([space.numbers(n)[raw] for n in (face.first, face.second)]), axis=1)
+    return ContactFace(
+        face.name, space.contact_masses(face), conductance, pairs, charge_joined=charge is None
+    )
 
 
 def _refuse_overlap(
@@ -114,13 +159,19 @@ def _face(
         if face.first not in conductors:
             raise CaseError(path, "neither side of this interface conducts")
         if face.second in conductors:
-            if condition != "insulating":
+            if condition not in ("insulating", "contact"):
                 raise CaseError(
-                    path, f"{face.name} joins two conductors: potentials and fluxes are"
-                    " continuous there, a condition is only possible towards an FI region",
+                    path, f"{face.name} joins two conductors, with continuous potentials or a"
+                    " contact_conductance; this condition is only possible towards an FI region",
                 )  # fmt: skip
             return face.name, face.facets, face.cells_second
+        if condition == "contact":
+            raise CaseError(
+                path, f"a contact joins two conductors; {face.second} does not conduct"
+            )
         return face.name, face.facets, face.cells_first
+    if condition == "contact":
+        raise CaseError(path, "a contact joins two conductors; this is an outer face")
     periodic = {
         n for row, _ in structure.periods
         for n in (("left", "right"), ("front", "back"))[row]

@@ -6,7 +6,7 @@ eta at scalar dof n.  Dofs on opposite periodic sides are one dof.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ import scipy.sparse as sp
 import skfem
 from numpy.typing import NDArray
 
+from ..errors import CaseError
 from ..structure.model import Interface, Structure
 
 __all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells"]
@@ -78,7 +79,10 @@ class Space:
         dofs: Scalar dofs of each cell, shape (n_cells, n_local).
         n_dofs: Number of scalar dofs.
         locations: Coordinates of the dofs [nm], shape (dim, n_dofs).
-        number: Scalar dof of each scikit-fem dof, -1 off the conductors.
+        number: Scalar dof of each scikit-fem dof in each group of regions, -1 off the group,
+            shape (n_groups, n_raw).
+        group_of_region: Group of each region of the structure, -1 for insulators.  Regions
+            joined without a contact are one group and share their dofs.
     """
 
     structure: Structure
@@ -90,6 +94,7 @@ class Space:
     n_dofs: int
     locations: Array
     number: Indices
+    group_of_region: Indices
 
     @property
     def dimension(self) -> int:
@@ -121,15 +126,53 @@ class Space:
         names = self.structure.regions
         return {n: np.flatnonzero(self.region_of_cell == k) for k, n in enumerate(names)}
 
-    def facet_dofs(self, facets: Indices) -> Indices:
-        """Return the scalar dofs on the given mesh facets, ascending."""
-        raw = self.basis.get_dofs(np.asarray(facets)).flatten()
-        dofs = self.number[raw]
-        return np.unique(dofs[dofs >= 0])
+    def numbers(self, region: str) -> Indices:
+        """Return the scalar dof of each scikit-fem dof as a region sees it, shape (n_raw,)."""
+        numbers: Indices = self.number[self.group_of_region[self.structure.regions.index(region)]]
+        return numbers
 
-    def interface_dofs(self, interface: Interface) -> Indices:
-        """Return the scalar dofs on an interface."""
-        return self.facet_dofs(interface.facets)
+    def facet_dofs(self, facets: Indices, cells: Indices) -> Indices:
+        """Return the scalar dofs on mesh facets as seen from the given cells, ascending."""
+        group = self._group_of_cell(cells)
+        found = [
+            self.number[g][self.basis.get_dofs(np.asarray(facets)[group == g]).flatten()]
+            for g in np.unique(group)
+        ]
+        dofs = np.unique(np.concatenate(found))
+        return dofs[dofs >= 0]
+
+    def interface_dofs(self, interface: Interface, region: str | None = None) -> Indices:
+        """Return the scalar dofs on an interface, of its first region unless another is named."""
+        second = region == interface.second
+        return self.facet_dofs(
+            interface.facets, interface.cells_second if second else interface.cells_first
+        )
+
+    def _group_of_cell(self, cells: Indices) -> Indices:
+        group: Indices = self.group_of_region[self.structure.region_of_cell[cells]]
+        return group
+
+    def contact_masses(
+        self, interface: Interface
+    ) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
+        """Return int phi phi over an interface between dofs of (first, first), (first, second)
+        and (second, second) sides, shape (n_dofs, n_dofs) each."""
+        a, dx, first = self._facet_basis(interface.facets, interface.cells_first)
+        b, _, second = self._facet_basis(interface.facets, interface.cells_second)
+        return (
+            self._mass(a, a, dx, first, first),
+            self._mass(a, b, dx, first, second),
+            self._mass(b, b, dx, second, second),
+        )
+
+    def _mass(
+        self, left: Array, right: Array, dx: Array, rows: Indices, columns: Indices
+    ) -> sp.csr_array:
+        local = np.einsum("iep,mep,ep->ime", left, right, dx)
+        i = np.broadcast_to(rows[:, None], local.shape)
+        m = np.broadcast_to(columns[None], local.shape)
+        shape = (self.n_dofs, self.n_dofs)
+        return sp.coo_array((local.ravel(), (i.ravel(), m.ravel())), shape=shape).tocsr()
 
     def chunks(self, cells: Indices) -> Iterator[Moments]:
         """Yield the element moments of `cells` in pieces of bounded size.
@@ -190,11 +233,7 @@ class Space:
             cells: The conducting mesh cell at each facet, from which the trace is taken.
         """
         phi, dx, dofs = self._facet_basis(facets, cells)
-        local = np.einsum("iep,mep,ep->ime", phi, phi, dx)
-        rows = np.broadcast_to(dofs[:, None], local.shape)
-        columns = np.broadcast_to(dofs[None], local.shape)
-        shape = (self.n_dofs, self.n_dofs)
-        mass = sp.coo_array((local.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
+        mass = self._mass(phi, phi, dx, dofs, dofs)
         load = np.einsum("iep,ep->ie", phi, dx)
         sums = np.bincount(dofs.ravel(), load.ravel(), minlength=self.n_dofs)
         return mass, np.asarray(sums, float)
@@ -212,11 +251,26 @@ class Space:
             self.structure.mesh, self.basis.elem, facets=oriented, intorder=2 * self.order + 1
         )
         phi = np.stack([np.broadcast_to(np.asarray(f[0]), basis.dx.shape) for f in basis.basis])
-        return phi, basis.dx, self.number[basis.element_dofs]
+        return phi, basis.dx, self.number[self._group_of_cell(cells)[None], basis.element_dofs]
 
 
-def build_space(structure: Structure, conductors: tuple[str, ...], order: int) -> Space:
-    """Return the scalar space of the given order on the conducting regions."""
+def build_space(
+    structure: Structure,
+    conductors: tuple[str, ...],
+    order: int,
+    contacts: Collection[str] = (),
+) -> Space:
+    """Return the scalar space of the given order on the conducting regions.
+
+    Args:
+        structure: The mesh.
+        conductors: Names of the conducting regions.
+        order: Polynomial order, 1 or 2.
+        contacts: Interfaces across which the potentials may jump.
+
+    Raises:
+        CaseError: If the two sides of a contact also touch without one.
+    """
     cells = structure.cells(*conductors)
     element = _ELEMENTS[type(structure.mesh).__name__, order]()
     # Trilinear cells may be curved: integrate two orders above the affine-exact rule there.
@@ -225,11 +279,13 @@ def build_space(structure: Structure, conductors: tuple[str, ...], order: int) -
     basis = skfem.Basis(
         structure.mesh, element, elements=cells.astype(np.int32), intorder=intorder
     )
-    raw = basis.element_dofs
+    group_of_region = _groups(structure, conductors, contacts)
+    group = group_of_region[structure.region_of_cell[cells]]
+    raw = basis.element_dofs + basis.N * group[None]
     used, compact = np.unique(raw, return_inverse=True)
-    locations = basis.doflocs[:, used]
-    master, n_dofs = _identify(locations, structure.periods)
-    number = np.full(basis.N, -1)
+    locations = basis.doflocs[:, used % basis.N]
+    master, n_dofs = _identify(locations, used // basis.N, structure.periods)
+    number = np.full(basis.N * (group_of_region.max() + 1), -1)
     number[used] = master
     first = np.zeros(n_dofs, int)
     first[master[::-1]] = np.arange(len(master))[::-1]
@@ -242,11 +298,38 @@ def build_space(structure: Structure, conductors: tuple[str, ...], order: int) -
         dofs=np.ascontiguousarray(master[compact.reshape(raw.shape)].T),
         n_dofs=n_dofs,
         locations=locations[:, first],
-        number=number,
+        number=number.reshape(-1, basis.N),
+        group_of_region=group_of_region,
     )
 
 
-def _identify(locations: Array, periods: tuple[tuple[int, float], ...]) -> tuple[Indices, int]:
+def _groups(
+    structure: Structure, conductors: tuple[str, ...], contacts: Collection[str]
+) -> Indices:
+    """Return the group of every region: regions joined without a contact are one group."""
+    group = np.full(len(structure.regions), -1)
+    for k, name in enumerate(conductors):
+        group[structure.regions.index(name)] = k
+    joined = [
+        (structure.regions.index(f.first), structure.regions.index(f.second), name)
+        for name, f in structure.interfaces.items()
+        if f.first in conductors and f.second in conductors
+    ]
+    for a, b, name in joined:
+        if name not in contacts:
+            group[group == group[b]] = group[a]
+    for a, b, name in joined:
+        if name in contacts and group[a] == group[b]:
+            raise CaseError(f"interfaces.{name}", "its two regions also touch, directly or through"
+                            " others, without a contact")  # fmt: skip
+    conducting = group >= 0
+    group[conducting] = np.unique(group[conducting], return_inverse=True)[1]
+    return group
+
+
+def _identify(
+    locations: Array, group: Indices, periods: tuple[tuple[int, float], ...]
+) -> tuple[Indices, int]:
     """Number the dofs so that periodic images share a number; height (last row) runs fastest.
 
     The column order makes incomplete factorisations of the strongly coupled vertical direction
@@ -262,7 +345,7 @@ def _identify(locations: Array, periods: tuple[tuple[int, float], ...]) -> tuple
     )
     # A tie of the rounding must not split two images of one point.
     grid = (grid + 2**9) >> 10
-    _, master = np.unique(grid, axis=1, return_inverse=True)
+    _, master = np.unique(np.vstack([grid, group]), axis=1, return_inverse=True)
     master = master.ravel()
     return master, int(master.max()) + 1
 

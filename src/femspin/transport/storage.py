@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import SolverError
 from ..fields.region import RegionFields
-from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix
-from .boundary import Constraint, FluxLaw, face_terms
+from .assembly import RegionBlocks, apply_region, block_matrix
+from .boundary import Constraint, FluxLaw
 from .coefficients import Coefficients, coefficients
 from .solve import LinearSolver
 from .space import Space
@@ -92,7 +92,7 @@ class StorageSystem:
         stiffness: K of the unknowns, shape (n_free, n_free).
         mass: M of the unknowns, shape (n_free, n_free).
         weight: nu times scalar mass, shape (n_dofs, n_dofs).
-        faces: What the flux laws add to K, shape (4 n_dofs, 4 n_dofs).
+        faces: What flux laws and contacts add to K, shape (4 n_dofs, 4 n_dofs).
         load: Load of the flux laws, shape (4 n_dofs,).
     """
 
@@ -153,11 +153,8 @@ def storage_system(
     """
     space, constraint, laws = problem.space, problem.constraint, dict(laws or {})
     scaled = {name: coefficients(f) for name, f in fields.items()}
-    blocks = {name: assemble_region(space, name, c) for name, c in scaled.items()}
-    faces, load = sp.csr_array((space.size, space.size)), np.zeros(space.size)
-    for face in problem.boundary.flux:
-        extra, extra_load = face_terms(space, face, laws[face.name])
-        faces, load = sp.csr_array(faces + extra), load + extra_load
+    blocks = {name: problem._region(name, fields[name], c) for name, c in scaled.items()}
+    faces, load = problem._faces(laws)
     weight = sp.csr_array((space.n_dofs, space.n_dofs))
     for name, c in scaled.items():
         weight = weight + c.dos * region_mass(space, name)

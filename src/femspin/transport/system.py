@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from ..errors import SolverError
 from ..fields.region import RegionFields
 from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix
-from .boundary import Boundary, Constraint, FluxLaw, build_constraint, face_terms
+from .boundary import (
+    Boundary,
+    Constraint,
+    FluxLaw,
+    build_constraint,
+    contact_terms,
+    face_terms,
+)
 from .coefficients import Coefficients, coefficients
 from .solve import LinearReport, LinearSolver, Method, linear_solver
 from .space import Space
@@ -188,4 +195,6 @@ class TransportProblem:
         for face in self.boundary.flux:
             extra, extra_load = face_terms(self.space, face, laws[face.name])
             matrix, load = matrix + extra, load + extra_load
+        for contact in self.boundary.contacts:
+            matrix = matrix + contact_terms(contact)
         return sp.csr_array(matrix), load

@@ -25,7 +25,7 @@ from .run import with_file
 __all__ = ["conductance_tables", "conductances", "tables_as_dict"]
 
 _COLUMNS = ("printed", "corrected", "exact")
-_CSV = ("region", "name", "equation", "unit", *_COLUMNS, "error", *(f"exact_{p}" for p in "MLSA"))
+_CSV = ("region", "name", "equation", "unit", *_COLUMNS, "error", *(f"exact_{p}" for p in "MLSAE"))
 
 
 def conductances(args: argparse.Namespace) -> int:
@@ -153,7 +153,7 @@ def _write_csv(target: Path, tables: _Tables, case: Path) -> None:
     for name, (table, _) in tables.items():
         for row in table.rows:
             values = [*(getattr(row, column) for column in _COLUMNS), row.error]
-            values += [row.parts.get(part) for part in "MLSA"]
+            values += [row.parts.get(part) for part in "MLSAE"]
             writer.writerow([name, row.name, row.equation, row.unit,
                              *("" if v is None else repr(float(v)) for v in values)])  # fmt: skip
     part = target.with_name(f".{target.name}.{os.getpid()}.part")

@@ -95,8 +95,8 @@ class ConductanceRow:
         corrected: Corrected closed form; None where it does not apply.
         exact: What the resolved layer has in its place; None where the layer cannot tell it
             from others.
-        parts: What each part M, L, S, A of the resolved layer adds to this coefficient; `exact`
-            is one of them, and they add up to the coefficient of the whole conductance.
+        parts: What each part M, L, S, A, E of the resolved layer adds to this coefficient;
+            `exact` is one of them, and they add up to that of the whole conductance.
     """
 
     name: str
@@ -235,7 +235,7 @@ def conductance_table(
             closed_forms(closed_form_input(fields, soc, thickness), "corrected"),
         )
     printed, corrected = (None if f is None else f.tensors(m) for f in forms)
-    whole = {"M": exact.M, "L": exact.L, "S": exact.S, "A": exact.A}
+    whole = {"M": exact.M, "L": exact.L, "S": exact.S, "A": exact.A, "E": exact.E}
     rows = tuple(_row(name, m, forms, (printed, corrected), whole) for name in _NAMED)
     return ConductanceTable(
         fields.name, thickness, m, raw, rows,

@@ -23,6 +23,7 @@ _DEFAULT_CELL = {1: "line", 2: "quad", 3: "hex"}
 _AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
 _FACES = {0: ("left", "right"), 1: ("front", "back"), 2: ("bottom", "top")}
 _FEWEST = 8
+_PER_DECAY = 18.0  # the default resolution, at which `growth` is meant
 _MOST_CELLS = 5_000
 _MOST_IN_TOTAL = 5_000_000
 _INSULATOR_CELLS = 4
@@ -35,8 +36,10 @@ def graded_cells(thickness: float, decay: float, per_decay: float, growth: float
         thickness: Layer thickness [nm].
         decay: Shortest decay length [nm].
         per_decay: Cells per decay length at the ends.
-        growth: Ratio of neighbouring cells towards the middle.
+        growth: Ratio of neighbouring cells towards the middle; finer meshes grow more slowly,
+            so that every cell shrinks in proportion.
     """
+    growth = 1 + (growth - 1) * min(1.0, _PER_DECAY / per_decay)
     first = min(decay / per_decay, thickness / _FEWEST)
     half, reach = [first], first
     while reach < thickness / 2:

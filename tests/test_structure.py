@@ -133,13 +133,14 @@ def test_periodic_stacks_name_their_periods():
 def test_graded_cells_fill_the_layer_and_are_finest_at_its_ends(
     thickness, decay, per_decay, growth
 ):
-    if growth < 1.02 and thickness * per_decay / decay > 1e4:
+    ratio = 1 + (growth - 1) * min(1.0, 18 / per_decay)  # finer meshes grow more slowly
+    if ratio < 1.02 and thickness * per_decay / decay > 1e3:
         return  # thousands of equal cells prove nothing more
     sizes = graded_cells(thickness, decay, per_decay, growth)
     np.testing.assert_allclose(sizes.sum(), thickness, rtol=ROUND_OFF)
     np.testing.assert_array_equal(sizes, sizes[::-1])
     half = sizes[: len(sizes) // 2]
-    np.testing.assert_allclose(half[1:] / half[:-1], growth, rtol=ROUND_OFF)
+    np.testing.assert_allclose(half[1:] / half[:-1], ratio, rtol=ROUND_OFF)
     assert sizes[0] <= min(decay / per_decay, thickness / 6) * (1 + ROUND_OFF)
 
 
@@ -188,7 +189,7 @@ def test_an_interface_between_equals_is_named_upper_then_lower():
 def test_interfaces_are_found_in_either_order_and_otherwise_the_closest_is_named():
     interfaces = stack(1, "line").interfaces
     assert find_interface("F|Pt", interfaces, "p") is interfaces["Pt|F"]
-    with pytest.raises(MeshError, match=r"^x\.y: no interface 'Pd\|F'; .*did you mean 'Pt\|F'\?"):
+    with pytest.raises(MeshError, match=r"^x\.y: no interface 'Pd\|F'; .*did you mean 'Pt\|F'"):
         find_interface("Pd|F", interfaces, "x.y")
 
 
@@ -515,10 +516,10 @@ def test_cells_in_a_group_without_a_name_are_refused(tmp_path):
 def test_a_region_the_case_does_not_know_is_refused_with_the_closest(tmp_path):
     path = layered(tmp_path / "m.msh", 2, True)
     refused(
-        path, r"^regions\.Pt: the mesh has this region, the case has not;.*did you mean 'Ptt'\?",
+        path, r"^regions\.Pt: the mesh has this region, the case has not;.*did you mean 'Ptt'",
         {"Ptt": "HM", "F": "F", "YIG": "FI"},
     )  # fmt: skip
-    refused(path, r"^regions\.YIG2: not in the mesh;.*YIG.*did you mean 'YIG'\?",
+    refused(path, r"^regions\.YIG2: not in the mesh;.*YIG.*did you mean 'YIG'",
             {**KINDS, "YIG2": "FI"})  # fmt: skip
 
 

@@ -225,7 +225,7 @@ def test_step_ends_in_the_steady_solution_and_balances_at_every_time(name):
 
 
 @pytest.mark.parametrize("name", ["C06", "C07"])
-def test_error_of_a_driven_stack_stays_below_ten_tolerances(name):
+def test_error_of_a_driven_stack_stays_below_the_tolerance(name):
     device, fields, laws = built(stack(name, 8))
     times = np.linspace(0, 3e-13, 4)
     exact = solve_transient(device.problem, fields, laws, times, tolerance=1e-7)
@@ -236,7 +236,7 @@ def test_error_of_a_driven_stack_stays_below_ten_tolerances(name):
             rms(device, fields, a.state.mu - b.state.mu)
             for a, b in zip(result.states, exact.states, strict=True)
         ]
-        assert max(gaps) < 10 * tolerance * size
+        assert max(gaps) < tolerance * size
 
 
 @pytest.mark.parametrize("name", ["C06", "C07"])
@@ -275,7 +275,7 @@ def test_pulse_is_the_difference_of_two_steps():
 
     def run(times, drive, breaks=()):
         return solve_transient(
-            device.problem, fields, laws, times, None, drive, 1e-6, breaks
+            device.problem, fields, laws, times, None, drive, 1e-5, breaks
         ).states[-1].state.mu[:, 1:]  # fmt: skip
 
     pulse = run(times, lambda t: 1.0 if t < off else 0.0, [off])
@@ -301,8 +301,8 @@ def test_balance_with_storage_in_three_dimensions_between_electrodes(order, meth
     harmonic = solve_harmonic(device.problem, fields, laws, w)
     assert currents(device, harmonic).balance < 1e-10
     result = solve_transient(
-        device.problem, fields, laws, np.linspace(0, 3e-13, 4), harmonic.mu.real,
-        lambda t: np.cos(w * t), 1e-4,
+        device.problem, fields, laws, np.linspace(0, 2e-13, 3), harmonic.mu.real,
+        lambda t: np.cos(w * t), 1e-3,
     )  # fmt: skip
     for now in result.states:
         assert now.state.report.method == method

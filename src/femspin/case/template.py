@@ -52,6 +52,7 @@ scattering_time = "4 fs"
 # spin_hall_angle = 0.05
 # polarisation = 0.3             # of the conductivity, along m; or a vector
 # theta_mode = "exact"           # exact, first, eq38, hall
+# model = "resolved"             # or replace the layer by its conductance: exact, layer, thin
 
 [regions.F.soc]
 rashba = "0.1 eV*angstrom"       # alpha_R, or alpha_R/hbar in m/s
@@ -88,6 +89,8 @@ material = "Pt"                  # `femspin materials` lists them; keys given he
 # [interfaces."F|YIG"]           # default: insulating for spin
 # G_s = "-1e12 S/m^2"            # flux into the metal (G_s + G_r m x m x + G_i m x) mu
 # G_r = "1e13 S/m^2"             # or conductance = 3 x 3 tensor; drift_flux
+# [interfaces."Pt|F"]            # two conductors: potentials are continuous unless
+# contact_conductance = "1e15 S/m^2"   # ... there is a contact; contact_spin_conductance
 # [interfaces.top]               # outer faces: top, bottom, left, right, front, back
 # spin_potential = ["0 meV", "1 meV", "0 meV"]   # or spin_flux
 
@@ -109,7 +112,7 @@ direction = [0, 0, 1]            # along the field the moments feel
 
 [solver]
 order = 2                        # 1 or 2
-method = "auto"                  # direct, iterative
+method = "auto"                  # direct, iterative; stack: exact solution of a 1D stack
 tolerance = 1e-11
 
 [output]

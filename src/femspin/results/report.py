@@ -20,7 +20,9 @@ from ..dynamics.torque import (
     replaced_fluxes,
 )
 from ..fields.lengths import lengths
+from ..analytic.stack import StackLayer, admittance_parts
 from ..fields.region import RegionFields
+from ..fields.soc import LEVI_CIVITA
 from ..interface.report import InterfaceCurrents
 from ..interface.split import cell_integrals, flux_density
 from ..units import E_CHARGE, ENERGY, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from ..pipeline import Device, Transport
 
 __all__ = [
-    "CONVENTIONS", "charge_current", "electrode_table", "interface_table", "region_table",
+    "CONVENTIONS", "charge_current", "conductance_table", "electrode_table", "interface_table", "region_table",
     "torque_table", "versions", "warnings_of",
 ]  # fmt: skip
 
@@ -183,6 +185,36 @@ def region_table(device: Device, transport: Transport) -> dict[str, Any]:
             }
         table[name] = entry
     return table
+
+
+def conductance_table(device: Device, transport: Transport) -> dict[str, Any]:
+    """Return the exact conductances of every F layer of a stack [S/m^2].
+
+    The numerical admittance of the insulated layer, G = G_s + G_r m x m x + G_i m x, resolved
+    about m (or z, without moments): G_s along it, G_r and G_i from the transverse block; the
+    same for its M part alone.  Entries that this form lacks are in ``tensor``.
+    """
+    table: dict[str, Any] = {}
+    for name, f in _all_fields(transport).items():
+        thickness = _thickness(device, name)
+        if device.kinds[name] != "F" or thickness is None or device.case.structure is None:
+            continue
+        split, _ = admittance_parts(StackLayer(f, thickness))
+        axis = np.array([0.0, 0.0, 1.0]) if f.m is None else f.m
+        table[name] = {
+            "tensor": np.asarray(split.total, float),
+            **_about(np.asarray(split.total, float), axis),
+            "M": _about(np.asarray(split.M, float), axis),
+        }
+    return table
+
+
+def _about(G: Array, m: Array) -> dict[str, float]:
+    """Return G_s, G_r, G_i of a tensor about the direction m."""
+    along = float(m @ G @ m)
+    across = 0.5 * (float(np.trace(G)) - along)
+    turning = 0.5 * float(np.einsum("abc,a,cb->", LEVI_CIVITA, m, G))
+    return {"G_s": along, "G_r": along - across, "G_i": turning}
 
 
 def warnings_of(device: Device, transport: Transport) -> list[str]:

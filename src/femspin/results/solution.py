@@ -76,6 +76,7 @@ class Solution:
             "charge_current_density": {
                 n: report.charge_current(device, transport, n) for n in device.conductors
             },
+            "conductances": report.conductance_table(device, transport),
             "regions": report.region_table(device, transport),
             "observables": observables_table(device, transport),
             "balance_residual": transport.balance,

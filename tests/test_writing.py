@@ -41,7 +41,7 @@ material = "Pt"
 electric_field = ["1e5 V/m", "0 V/m", "0 V/m"]
 """
 FILES = {"case.toml", "currents.csv", "fields.pvd", "fields_0000.vtu", "profiles.png",
-         "parts_Pt_F.png", "result.json"}  # fmt: skip
+         "parts_Pt--F.png", "result.json"}  # fmt: skip
 KILLS = 15
 
 # Runs the case again and again; its parent kills it at any moment.  The warm-up before the fork
@@ -82,7 +82,7 @@ def is_complete(folder):
     assert tomllib.loads((folder / "case.toml").read_text())["title"] == "first"
     for data in ET.parse(folder / "fields.pvd").iter("DataSet"):
         ET.parse(folder / data.attrib["file"])
-    for name in ("profiles.png", "parts_Pt_F.png"):
+    for name in ("profiles.png", "parts_Pt--F.png"):
         assert (folder / name).read_bytes().endswith(b"IEND\xaeB`\x82")
     assert (folder / "currents.csv").read_text().endswith("\n")
     return True

@@ -6,8 +6,24 @@ import numpy as np
 import pytest
 import sympy as sp
 from errata_symbols import (
-    GAUGE, SPACE, VELOCITY, A, alpha, beta, commutator, components, e, hbar, is_zero, lam, m, s,
-    spin, u_xy, u_yz, u_zx,
+    GAUGE,
+    SPACE,
+    VELOCITY,
+    A,
+    alpha,
+    beta,
+    commutator,
+    components,
+    e,
+    hbar,
+    is_zero,
+    lam,
+    m,
+    s,
+    spin,
+    u_xy,
+    u_yz,
+    u_zx,
 )  # fmt: skip
 from numpy.testing import assert_allclose
 from scipy.linalg import expm
@@ -52,7 +68,7 @@ def test_e1_dresselhaus_coupling_has_opposite_signs_for_x_and_y():
     assert not is_zero(coupling - printed)
     c = velocity_matrix(dresselhaus=3.0)
     assert (c[0, 0], c[1, 1]) == (-3.0, 3.0)
-    # Only so has alpha = beta a conserved spin: one direction n with c^{ib} n^b = 0 up to the rest.
+    # Only so alpha = beta leaves one component of the spin that couples to the momentum.
     assert np.linalg.matrix_rank(velocity_matrix(2.0, 2.0)) == 1
     assert np.linalg.matrix_rank(velocity_matrix(2.0) + np.diag([-2.0, -2.0, 0.0])) == 2
 
@@ -277,7 +293,7 @@ def test_e23_curl_and_commutator_of_the_curvature_have_the_same_sign():
 
 
 def test_e24_the_polarisation_of_the_conductivity_follows_the_exchange_field():
-    """int nu f'(eps + e Phi s) is nu - nu' e Phi s: kappa = -[ln nu]' e Phi, without a half."""
+    """The sum int nu f'(eps + e Phi s) is nu - nu' e Phi s: kappa = -[ln nu]' e Phi, no half."""
     eps, phi, slope, moment = sp.symbols("epsilon Phi c nKS", real=True)
     spread = sp.Symbol("w", positive=True)
     dos = 1 + slope * eps

@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 
 from ..errors import closest
 from . import quantity as q
-from .time import Frequency, Transient, check_one_motion
+from .scan import Scan
+from .time import Dynamics, Frequency, Transient, check_one_motion
 from .values import (
     Dimension,
     Direction,
@@ -32,8 +33,6 @@ __all__ = [
     "Case", "Drive", "Dynamics", "Electrode", "Interface", "Kondo", "Layer", "Magnet",
     "Magnetization", "MeshFile", "Output", "Override", "Region", "Solver", "SpinOrbit", "Stack",
 ]  # fmt: skip
-
-_MOST_OUTPUTS = 1_000_000
 
 
 class Layer(Table):
@@ -336,33 +335,6 @@ class Magnetization(Table):
     direction: Direction = Field([0.0, 0.0, 1.0])
 
 
-class Dynamics(Table):
-    """Motion of a macrospin FI under field, anisotropy, damping and the interface torque."""
-
-    mode: Literal["run", "relax"] = "run"
-    region: str | None = Field(None, description="the FI region that moves; default: the only one")
-    duration: q.Duration = 1e-9
-    output_interval: q.Duration | None = None
-    tolerance: Annotated[float, Field(gt=0, le=1e-2)] = 1e-7
-    relax_torque: Annotated[float, Field(gt=0)] = Field(
-        1e-6, description="relaxed when |dm/dt| falls below this fraction of the field precession"
-    )
-    frames: Annotated[int, Field(ge=2, le=1000)] = Field(
-        6, description="field files along the motion"
-    )
-    transport_tolerance: Annotated[float, Field(ge=0, le=0.1)] = Field(
-        0.0, description="re-solve transport once m has moved by more than this [rad]"
-    )
-
-    @model_validator(mode="after")
-    def _outputs_fit_duration(self) -> Dynamics:
-        interval = self.output_interval
-        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
-            raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
-                         " that over {n}", t=self.duration, n=_MOST_OUTPUTS)  # fmt: skip
-        return self
-
-
 class Solver(Table):
     """Discretisation and linear solver."""
 
@@ -406,6 +378,7 @@ class Case(Table):
     transient: Transient | None = None
     solver: Solver = Solver()
     output: Output = Output()
+    scan: Scan | None = None
 
     @model_validator(mode="after")
     def _names_agree(self) -> Case:
@@ -429,9 +402,7 @@ class Case(Table):
             raise refuse("regions", "at least one HM or F region must conduct")
         self._faces_have_one_condition()
         self._dynamics_has_a_magnet()
-        check_one_motion(
-            dynamics=self.dynamics, frequency=self.frequency, transient=self.transient
-        )
+        check_one_motion(self, "dynamics", "frequency", "transient")
         return self
 
     def _faces_have_one_condition(self) -> None:

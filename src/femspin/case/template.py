@@ -110,6 +110,16 @@ direction = [0, 0, 1]            # along the field the moments feel
 # output_interval = "10 ps"
 # transport_tolerance = 1e-3     # rad; 0 solves transport at every step
 
+# [frequency]                    # complex currents for sources that oscillate as exp(+iWt)
+# frequency = ["10 GHz", "1 THz"]
+# [transient]                    # or currents in time after the sources are switched
+# drive = "pulse"                # "step" (default), "pulse" or "off"
+# pulse_length = "100 fs"
+# duration = "2 ps"
+# output_interval = "10 fs"
+# tolerance = 1e-5
+# frames = 20
+
 [solver]
 order = 2                        # 1 or 2
 method = "auto"                  # direct, iterative; stack: exact solution of a 1D stack

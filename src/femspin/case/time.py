@@ -1,4 +1,4 @@
-"""Tables of time and frequency: [frequency] and [transient]."""
+"""Tables of what happens in time: [dynamics], [frequency] and [transient]."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic_core import PydanticCustomError
 from . import quantity as q
 from .values import Table, refuse
 
-__all__ = ["Frequency", "Transient", "check_one_motion"]
+__all__ = ["Dynamics", "Frequency", "Transient", "check_one_motion"]
 
-_MOST_OUTPUTS = 100_000
+_MOST_OUTPUTS = 1_000_000
 _DEFAULT_OUTPUTS = 100
 
 
@@ -37,6 +37,33 @@ def _not_negative(value: float) -> float:
 _Frequency = Annotated[q.Rate, AfterValidator(_not_negative)]
 _Angular = Annotated[q.Rate, BeforeValidator(_no_hertz), AfterValidator(_not_negative)]
 _Many = Field(min_length=1, max_length=10_000)
+
+
+class Dynamics(Table):
+    """Motion of a macrospin FI under field, anisotropy, damping and the interface torque."""
+
+    mode: Literal["run", "relax"] = "run"
+    region: str | None = Field(None, description="the FI region that moves; default: the only one")
+    duration: q.Duration = 1e-9
+    output_interval: q.Duration | None = None
+    tolerance: Annotated[float, Field(gt=0, le=1e-2)] = 1e-7
+    relax_torque: Annotated[float, Field(gt=0)] = Field(
+        1e-6, description="relaxed when |dm/dt| falls below this fraction of the field precession"
+    )
+    frames: Annotated[int, Field(ge=2, le=1000)] = Field(
+        6, description="field files along the motion"
+    )
+    transport_tolerance: Annotated[float, Field(ge=0, le=0.1)] = Field(
+        0.0, description="re-solve transport once m has moved by more than this [rad]"
+    )
+
+    @model_validator(mode="after")
+    def _outputs_fit_duration(self) -> Dynamics:
+        interval = self.output_interval
+        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
+            raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
+                         " that over {n}", t=self.duration, n=_MOST_OUTPUTS)  # fmt: skip
+        return self
 
 
 class Frequency(Table):
@@ -113,9 +140,9 @@ class Transient(Table):
         return 0.0 if self.pulse_length is not None and time >= self.pulse_length else 1.0
 
 
-def check_one_motion(**tables: Table | None) -> None:
+def check_one_motion(case: Table, *names: str) -> None:
     """Refuse a case with more than one of the tables that set what happens in time."""
-    given = [name for name, table in tables.items() if table is not None]
+    given = [name for name in names if getattr(case, name) is not None]
     if len(given) > 1:
-        raise refuse(given[1], "a case has one of {a}; {b} is given too",
-                     a=", ".join(f"[{name}]" for name in tables), b=f"[{given[0]}]")  # fmt: skip
+        raise refuse(given[1], "a case has one of {a}; [{b}] is given too",
+                     a=", ".join(f"[{name}]" for name in names), b=given[0])  # fmt: skip

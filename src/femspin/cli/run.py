@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     try:
         _check_folder(folder, case, file, args.force)
-        with _progress(case.dynamics is not None and not args.quiet) as progress:
+        with _progress((case.dynamics or case.transient) is not None and not args.quiet) as progress:
             solution = simulate(case, file.parent, progress)
         expected = compare_expected(case.expected, solution.values)
         solution.write(folder, overwrite=args.force)

@@ -225,15 +225,19 @@ def field_response(averages: Iterable[RegionAverage]) -> FieldResponse | None:
 
 def torque_efficiencies(device: Device, transport: Transport) -> tuple[TorqueEfficiency, ...]:
     """Return the torque efficiencies of every F region and of every driven FI region."""
-    averages = {a.name: a for a in region_averages(device, transport)}
+    return _torques(device, transport, region_averages(device, transport))
+
+
+def _torques(
+    device: Device, transport: Transport, averages: Iterable[RegionAverage]
+) -> tuple[TorqueEfficiency, ...]:
+    fields = {a.name: a.electric_field for a in averages}
     found = []
     for name, entry in torque_table(device, transport).items():
         flux = -2 / HBAR * entry["torque"]
         metal = entry["current_density_of"]
-        current = Efficiency(
-            entry["efficiency_damping_like"], entry["efficiency_field_like"]
-        )  # fmt: skip
-        per_field = efficiency(flux, transport.m, averages[metal].electric_field, E_CHARGE)
+        current = Efficiency(entry["efficiency_damping_like"], entry["efficiency_field_like"])
+        per_field = efficiency(flux, transport.m, fields[metal], E_CHARGE)
         found.append(TorqueEfficiency(name, metal, current, per_field))
     return tuple(found)
 
@@ -249,8 +253,7 @@ def spin_memory_loss(device: Device, transport: Transport, interface: str) -> In
     currents = transport.interfaces[interface]
     if currents.source is None:
         raise ValueError(f"{interface}: its second region is no F, so nothing is split there")
-    replaced = currents.source in transport.reduced_fields
-    behind = currents.parts["B"] if replaced else _from_insulators(device, transport, interface)
+    behind = _from_insulators(device, transport, interface)
     incoming, absorbed = -currents.flux[1:], -(currents.parts["moments"] + behind)
     size = float(np.linalg.norm(incoming))
     lost = delta = None
@@ -329,7 +332,7 @@ def observables_table(device: Device, transport: Transport) -> dict[str, Any]:
                 "damping_like_per_field": t.per_field.damping_like,
                 "field_like_per_field": t.per_field.field_like,
             }
-            for t in torque_efficiencies(device, transport)
+            for t in _torques(device, transport, averages)
         },
         "interfaces": interfaces,
         "charge": _response_table(field_response(averages)),
@@ -373,15 +376,18 @@ def _transparency(average: RegionAverage, transport: Transport, interface: str) 
 
 def _from_insulators(device: Device, transport: Transport, interface: str) -> Array:
     """Return the spin inflow from FI regions into the second region, per interface area, (3,)."""
-    faces = device.structure.interfaces
-    region = faces[interface].second
+    currents = transport.interfaces[interface]
+    for layer in device.reduced:
+        if layer.interface == interface:
+            return currents.parts["B"] if layer.magnet is not None else np.zeros(3)
+    faces, region = device.structure.interfaces, str(currents.source)
     weights = device.share[region].weights
     residual = region_residual(device.space, transport.state, region)
     total = np.zeros(3)
     for face in faces.values():
         if face.first == region and device.kinds[face.second] == "FI" and face.name in weights:
             total += boundary_inflow(residual, weights[face.name])[1:]
-    return total / faces[interface].area
+    return total / currents.area
 
 
 def _lateral_area(device: Device, region: str) -> float:

@@ -133,7 +133,7 @@ class StorageSystem:
         return self.constraint.gather(full) + self.constraint.inflow
 
     def size(self, mu: Array) -> float:
-        """Return the root mean square over the device of sqrt(nu) mu^a, weighted by nu."""
+        """Return the root mean square of mu^a over the device, weighted by nu [meV]."""
         spin = np.asarray(mu[:, 1:], complex if np.iscomplexobj(mu) else float)
         square = float(np.sum(spin.conj() * (self.weight @ spin)).real)
         return float(np.sqrt(max(square, 0.0) / self.weight.sum()))

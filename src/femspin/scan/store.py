@@ -1,0 +1,123 @@
+"""Finished points on disk: one file each, written under a temporary name and renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..case.load import dump_case
+from ..case.schema import Case
+from ..errors import FemspinError
+
+__all__ = ["PointStore", "Record", "file_digest", "numbers_of", "point_key"]
+
+_NO_INFLUENCE = ("title", "expected", "output", "scan")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of one solved point.
+
+    Args:
+        numbers: By dotted name as in `Solution.values`, without the inputs; NaN where a number
+            does not exist at this point.
+        warnings: Sentences on where the theory fails.
+    """
+
+    numbers: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+class PointStore:
+    """A folder of finished points.
+
+    Args:
+        folder: Where they are; made when the first one is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, key: str) -> Record | None:
+        """Return a finished point, or None if there is no readable one."""
+        try:
+            table = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
+            numbers = {str(k): float(v) for k, v in table["numbers"].items()}
+            return Record(numbers, tuple(map(str, table["warnings"])))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def write(self, key: str, record: Record) -> None:
+        """Write a finished point in one piece."""
+        # JSON has no infinity and no NaN: they stand as text, which float() reads.
+        numbers = {k: v if math.isfinite(v) else repr(v) for k, v in record.numbers.items()}
+        table = {"femspin": __version__, "numbers": numbers, "warnings": record.warnings}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".{key}.{os.getpid()}.part"
+        try:
+            text = json.dumps(table, ensure_ascii=False, allow_nan=False)
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, self.folder / f"{key}.json")
+        finally:
+            part.unlink(missing_ok=True)
+
+    def remove(self, key: str) -> None:
+        """Forget a finished point."""
+        (self.folder / f"{key}.json").unlink(missing_ok=True)
+
+
+def point_key(case: Case, mesh: str = "") -> str:
+    """Return the name of a point: a hash of all that its numbers depend on.
+
+    Args:
+        case: The case with its material values filled in.
+        mesh: Digest of its mesh file, if it has one.
+    """
+    table = {k: v for k, v in dump_case(case).items() if k not in _NO_INFLUENCE}
+    text = json.dumps([__version__, mesh, table], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def file_digest(file: Path) -> str:
+    """Return the hash of a file's content.
+
+    Raises:
+        FemspinError: If it cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise FemspinError(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a result table by dotted name; what is None becomes NaN."""
+    skipped = ("inputs", "versions", "conventions", "estimates", "warnings")
+    return {
+        name: value
+        for key, entry in table.items() if key not in skipped
+        for name, value in _numbers(entry, str(key))
+    }  # fmt: skip
+
+
+def _numbers(entry: Any, name: str) -> Iterator[tuple[str, float]]:
+    if isinstance(entry, Mapping):
+        for key, value in entry.items():
+            yield from _numbers(value, f"{name}.{key}")
+    elif isinstance(entry, np.ndarray) and entry.shape == (3,):
+        for axis, value in zip("xyz", entry.tolist(), strict=True):
+            yield f"{name}.{axis}", float(value)
+    elif entry is None:
+        yield name, math.nan
+    elif isinstance(entry, int | float | np.floating) and not isinstance(entry, bool):
+        yield name, float(entry)

@@ -282,7 +282,7 @@ def models(draw):
 def test_sublattice_spins_solve_their_equations_on_either_branch(model, temperature, field, sign):
     state = sublattice_spins(model, temperature, field, sign)
     assert np.all(np.abs(state.spins) <= model.spins)
-    noise = 4e-16 / np.maximum(np.abs(state.splitting) / (K_B * temperature), 1e-4).min()
+    noise = 1e-15 / np.maximum(np.abs(state.splitting) / (K_B * temperature), 1e-4).min()
     assert state.residual < 1e-12 + noise
     mirror = sublattice_spins(model, temperature, -field, -sign)
     assert_allclose(mirror.spins, -state.spins, rtol=0, atol=1e-9)

@@ -16,6 +16,7 @@ from ..interface.conductance import layer_conductance, thin_conductance
 from ..pipeline import Device, Transport, build_device
 from ..results.report import warnings_of
 from ..results.write import to_json
+from ..scan import scan_points
 from ..units import LENGTH
 from .run import with_file
 
@@ -28,9 +29,13 @@ def check(args: argparse.Namespace) -> int:
     case = load_case(file, args.set)
     try:
         device = build_device(case, file.parent)
+        if case.scan is not None:
+            scan_points(case)
     except CaseError as error:
         raise with_file(error, file) from None
     table = check_table(device)
+    if case.scan is not None:
+        table["scan"] = {"points": case.scan.points, "summary": case.scan.summary}
     if args.json:
         sys.stdout.write(to_json(table))
     elif not args.quiet:
@@ -132,6 +137,8 @@ def _print(table: dict[str, Any], file: Path) -> None:
           f" {mesh['aspect_ratio']:.3g}, {mesh['unknowns']} unknowns, about"
           f" {mesh['memory_estimate_bytes'] / 1e6:.0f} MB")  # fmt: skip
     print("interfaces: " + ", ".join(table["interfaces"]))
+    if "scan" in table:
+        print(f"scan: {table['scan']['summary']}")
     for path in table["estimates"]:
         print(f"estimate without a source: {path}")
     for warning in table["warnings"]:

@@ -38,6 +38,10 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     try:
         _check_folder(folder, case, file, args.force)
+        if case.scan is not None:
+            from .scan import run_scan_case
+
+            return run_scan_case(args, case, file, folder)
         with _progress((case.dynamics or case.transient) is not None and not args.quiet) as progress:
             solution = simulate(case, file.parent, progress)
         expected = compare_expected(case.expected, solution.values)

@@ -265,11 +265,8 @@ def _own_spin(y: float, own: float, S: float) -> tuple[float, float]:
         def excess(s: float) -> float:
             return s - map_(s)[0]
 
-        at = excess(S), excess(-S)
-        tight = 4 * np.finfo(float).eps
-        s = S if at[0] <= 0 else -S if at[1] >= 0 else float(
-            brentq(excess, -S, S, xtol=1e-17 * S, rtol=tight, maxiter=500)
-        )  # fmt: skip
+        saturated = excess(S) <= 0 or excess(-S) >= 0  # to round-off
+        s = float(np.copysign(S, y)) if saturated else _root(excess, -S, S, S)
     else:
         s = brillouin(y, S)
     slope = brillouin_derivative(y + own * s, S)
@@ -278,30 +275,37 @@ def _own_spin(y: float, own: float, S: float) -> tuple[float, float]:
 
 
 def _greatest_fixed_point(
-    map_: Callable[[float], tuple[float, float]], top: float, limit: int = 20000
+    map_: Callable[[float], tuple[float, float]], top: float, limit: int = 200
 ) -> float:
     """Return the largest u <= top of u = f(u) for an increasing f that returns f and f'.
 
-    Newton steps from above do not pass a root where f is concave, which it is on a branch that
-    keeps its sign; a step that leaves the points with f(u) <= u is replaced by u = f(u), which
-    never passes one.
+    For u > 0, f is concave: Newton steps from above do not pass a root, and below a point with
+    f(u) < u and f' >= 1 there is none, so that steps may grow.  A step that passes a root, to
+    f(u) > u, has come to the convex side, where there is one root between the two points.
     """
     u = top
     value, slope = map_(u)
+    stride = 1.0
     for _ in range(limit):
         if value >= u or u - value <= 1e-16 * top:
             return u
-        step = (u - value) / (1 - slope) if slope < 1 else np.inf
-        trial = u - step
-        if trial >= -top:
-            found = map_(trial)
-            # Below a root by less than round-off can show is as good as on it.
-            if found[0] <= trial + 1e-15 * top:
-                u, (value, slope) = trial, found
-                continue
-        u = value
-        value, slope = map_(u)
+        if slope < 1:
+            trial, stride = u - (u - value) / (1 - slope), 1.0
+        else:
+            trial, stride = u - stride * (u - value), 2 * stride
+        trial = max(trial, -top)
+        found = map_(trial)
+        # Below a root by less than round-off can show is as good as on it.
+        if found[0] > trial + 1e-15 * top:
+            return _root(lambda x: x - map_(x)[0], trial, u, top)
+        u, (value, slope) = trial, found
     raise SolverError(f"mean field did not converge in {limit} steps")
+
+
+def _root(excess: Callable[[float], float], low: float, high: float, scale: float) -> float:
+    """Return the root between two points of opposite sign, to round-off."""
+    tight = 4 * float(np.finfo(float).eps)
+    return float(brentq(excess, low, high, xtol=1e-17 * scale, rtol=tight, maxiter=500))
 
 
 def compensation_temperature(model: Sublattices, samples: int = 200) -> float | None:

@@ -117,6 +117,17 @@ class FieldResponse:
     transverse: float
     sheet: float
 
+    @property
+    def resistivity(self) -> tuple[float, float]:
+        """Longitudinal and transverse (E_y / j_x for j along x) resistivity [Ohm m].
+
+        From one field direction, so the anisotropy of the film enters the second order in the
+        transverse conductivity only approximately; `magnetoresistance.charge_response` inverts
+        the whole tensor.
+        """
+        size = self.longitudinal**2 + self.transverse**2
+        return self.longitudinal / size, -self.transverse / size
+
 
 @dataclass(frozen=True)
 class TorqueEfficiency:
@@ -360,6 +371,8 @@ def _response_table(response: FieldResponse | None) -> dict[str, float]:
         "longitudinal_conductivity": response.longitudinal,
         "transverse_conductivity": response.transverse,
         "sheet_conductance": response.sheet,
+        "longitudinal_resistivity": response.resistivity[0],
+        "transverse_resistivity": response.resistivity[1],
     }
 
 
@@ -380,14 +393,15 @@ def _from_insulators(device: Device, transport: Transport, interface: str) -> Ar
     for layer in device.reduced:
         if layer.interface == interface:
             return currents.parts["B"] if layer.magnet is not None else np.zeros(3)
-    faces, region = device.structure.interfaces, str(currents.source)
+    region, faces = str(currents.source), device.structure.interfaces
     weights = device.share[region].weights
+    other = set(weights) - {interface}
+    magnets = {n for n in other if n in faces and device.kinds[faces[n].second] == "FI"}
+    if magnets == other:
+        return currents.parts["B"]
     residual = region_residual(device.space, transport.state, region)
-    total = np.zeros(3)
-    for face in faces.values():
-        if face.first == region and device.kinds[face.second] == "FI" and face.name in weights:
-            total += boundary_inflow(residual, weights[face.name])[1:]
-    return total / currents.area
+    inflow = (boundary_inflow(residual, weights[name])[1:] for name in magnets)
+    return sum(inflow, np.zeros(3)) / currents.area
 
 
 def _lateral_area(device: Device, region: str) -> float:

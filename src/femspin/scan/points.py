@@ -51,11 +51,6 @@ class Axis:
     log: bool = False
 
     @property
-    def header(self) -> str:
-        """Name and unit as the head of a column."""
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
-
-    @property
     def numeric(self) -> bool:
         """Whether the coordinates are numbers."""
         return all(isinstance(x, float) for x in self.coordinates)
@@ -179,7 +174,9 @@ def _same_place(axis: str, path: str) -> bool:
 def _axis(name: str, entry: list[Any] | Range | Angle, base: Mapping[str, Any]) -> Axis:
     if isinstance(entry, Angle):
         angles = tuple(entry.degrees)
-        return Axis(name, ("angle",), angles, angles, "deg", entry)
+        turns_m = entry.of == "magnetization"
+        parts = ("magnetization", "direction") if turns_m else ("drive", "magnetic_field")
+        return Axis(name, parts, angles, angles, "deg", entry)
     values = tuple(entry.values if isinstance(entry, Range) else entry)
     coordinates, unit = _coordinates(values)
     parts = _resolved(name, base)

@@ -1,0 +1,87 @@
+"""``femspin run`` on a case with [scan]: all points in, one table and a plot out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..case import Case
+from ..case.messages import one_line
+from ..results.write import to_json
+from ..scan import ScanResult, run_scan
+
+__all__ = ["run_scan_case"]
+
+_MOST_LINES = 5
+
+
+def run_scan_case(args: argparse.Namespace, case: Case, file: Path, folder: Path) -> int:
+    """Run the scan of a case and write its result folder; return the exit code."""
+    assert case.scan is not None
+    finished = [0, case.scan.points]
+    try:
+        with _progress(not args.quiet) as show:
+
+            def progress(done: int, total: int) -> None:
+                finished[:] = done, total
+                show(done, total)
+
+            result = run_scan(case, file.parent, folder, progress, args.fresh)
+        result.write(folder, overwrite=args.force)
+    except KeyboardInterrupt:
+        done, total = finished
+        print(f"femspin: interrupted; {done} of {total} points are kept, and the same command"
+              " resumes", file=sys.stderr)  # fmt: skip
+        return 130
+    if args.json:
+        sys.stdout.write(to_json(result.summary))
+    elif not args.quiet:
+        _summary(result, folder)
+    _complain(result)
+    return 1 if result.failures else 0
+
+
+@contextmanager
+def _progress(wanted: bool) -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback that moves a bar on a terminal and does nothing where there is none."""
+    if not wanted or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit="point", delay=1.0) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def _summary(result: ScanResult, folder: Path) -> None:
+    if result.case.title:
+        print(result.case.title)
+    assert result.case.scan is not None
+    print(result.case.scan.summary)
+    for e in result.estimates:
+        print(f"estimate: {e['path']} = {e['value']} ({e['material']}; {e['source']})",
+              file=sys.stderr)  # fmt: skip
+    for warning, count in result.warnings.items():
+        print(f"warning ({count} points): {warning}", file=sys.stderr)
+    if result.case.expected:
+        print("the [expected] numbers are not compared in a scan", file=sys.stderr)
+    print(f"{len(result.points)} points, {result.computed} computed, {len(result.failures)} failed,"
+          f" {result.seconds:.1f} s -> {folder}")  # fmt: skip
+
+
+def _complain(result: ScanResult) -> None:
+    """Say which points failed."""
+    for _, point in result.failures[:_MOST_LINES]:
+        where = ", ".join(f"{name} = {value}" for name, value in point.coordinates.items())
+        print(f"femspin: failed at {where}: {one_line(point.error)}", file=sys.stderr)
+    more = len(result.failures) - _MOST_LINES
+    if more > 0:
+        print(f"femspin: and {more} more points; see the column error", file=sys.stderr)

@@ -1,0 +1,301 @@
+"""Running a scan: which points are new, what they give, and the result of all."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+from typing import Any
+
+from ..case.load import to_toml
+from ..case.schema import Case
+from ..errors import CaseError, closest
+from ..results.report import CONVENTIONS, versions
+from ..results.write import result_folder, to_json
+from .points import Axis, Coordinate, ScanPoints
+from .store import PointStore, Record, file_digest, point_key
+from .table import (
+    Column,
+    column_names,
+    matching,
+    unit_of,
+    write_csv,
+    write_netcdf,
+    write_parquet,
+)
+from .workers import Solve, solve_point, solve_points
+
+__all__ = ["PointResult", "ScanResult", "point_folder", "run_scan"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PointResult:
+    """One row of the table.
+
+    Args:
+        coordinates: By axis name.
+        numbers: By dotted name; empty for a point that failed.
+        error: What went wrong, or an empty text.
+    """
+
+    coordinates: dict[str, Coordinate]
+    numbers: dict[str, float]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """Everything a scan found.
+
+    Args:
+        case: The case, with [scan].
+        folder: Where relative mesh paths start.
+        axes: The axes.
+        points: Results in the order of the case.
+        columns: Names of the numbers in the table.
+        warnings: Sentences on where the theory fails, with the number of points they are true of.
+        estimates: Material values without a source that entered.
+        computed: Points solved in this run; the others were there or are repeated.
+        processes: Worker processes.
+        seconds: Duration of the run [s].
+    """
+
+    case: Case
+    folder: Path | None
+    axes: tuple[Axis, ...]
+    points: tuple[PointResult, ...]
+    columns: tuple[str, ...]
+    warnings: dict[str, int]
+    estimates: tuple[dict[str, Any], ...]
+    computed: int
+    processes: int
+    seconds: float
+
+    @property
+    def failures(self) -> tuple[tuple[int, PointResult], ...]:
+        """Position and result of every point that failed."""
+        return tuple((k, p) for k, p in enumerate(self.points) if p.error)
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the mesh, on which the unit of a total current depends."""
+        return self.case.structure.dimension if self.case.structure is not None else 3
+
+    @property
+    def table(self) -> tuple[Column, ...]:
+        """Axes, numbers (NaN where there is none) and error."""
+        axes = [
+            Column(a.name, a.unit, [p.coordinates[a.name] for p in self.points])
+            for a in self.axes
+        ]  # fmt: skip
+        numbers = [
+            Column(n, unit_of(n, self.dimension), [p.numbers.get(n, nan) for p in self.points])
+            for n in self.columns
+        ]
+        return (*axes, *numbers, Column("error", "", [p.error for p in self.points]))
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `result.json` holds: every point with its numbers, by name and in SI."""
+        return {
+            "title": self.case.title,
+            "conventions": CONVENTIONS,
+            "axes": [{"name": a.name, "unit": a.unit} for a in self.axes],
+            "columns": [
+                {"name": name, "unit": unit_of(name, self.dimension)} for name in self.columns
+            ],
+            "points": [
+                {"coordinates": p.coordinates, "error": p.error or None,
+                 "numbers": {n: p.numbers[n] for n in self.columns if n in p.numbers}}
+                for p in self.points
+            ],
+            "estimates": self.estimates,
+            "warnings": self.warnings,
+            "inputs": self.case.model_dump(mode="json", exclude_none=True),
+            "versions": versions(),
+        }  # fmt: skip
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `scan.json` holds: how the scan was made and what failed."""
+        assert self.case.scan is not None
+        return {
+            "mode": self.case.scan.mode,
+            "axes": [
+                {"name": a.name, "unit": a.unit, "values": a.coordinates} for a in self.axes
+            ],
+            "points": len(self.points),
+            "failed": len(self.failures),
+            "failures": [
+                {"row": k, "coordinates": p.coordinates, "error": p.error}
+                for k, p in self.failures
+            ],
+            "computed": self.computed,
+            "processes": self.processes,
+            "seconds": self.seconds,
+            "versions": versions(),
+        }  # fmt: skip
+
+    def write(self, folder: Path | str, overwrite: bool = False) -> Path:
+        """Write the result folder in one piece and return it.
+
+        Raises:
+            CaseError: If the folder exists and is no earlier result, or `overwrite` is False.
+        """
+        target = Path(folder)
+        with result_folder(target, overwrite) as part:
+            (part / "result.json").write_text(to_json(self.summary), encoding="utf-8")
+            (part / "scan.json").write_text(to_json(self.facts), encoding="utf-8")
+            (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
+            table = self.table
+            write_csv(table, part / "table.csv")
+            if not write_parquet(table, part / "table.parquet"):
+                write_netcdf(table, part / "table.nc")
+            if self.case.output.plots and len(self.failures) < len(self.points):
+                from .plot import plot_scan
+
+                figure, _ = plot_scan(self)
+                figure.savefig(part / "scan.png", dpi=150)
+        return target
+
+    def _resolved(self) -> str:
+        table = self.case.model_dump(mode="json", exclude_none=True)
+        if self.case.mesh is not None and self.folder is not None:
+            table["mesh"]["file"] = str((self.folder / self.case.mesh.file).resolve())
+        lines = ["The scan, with every default filled in.  It reruns as it is."]
+        lines += [f"{k} {v}" for k, v in versions().items()]
+        return to_toml(table, "\n".join(lines))
+
+
+def point_folder(output: Path | str) -> Path:
+    """Return where the finished points of a result folder are kept."""
+    output = Path(output)
+    return output.with_name(f"{output.name}.scan") / "points"
+
+
+def run_scan(
+    case: Case,
+    folder: Path | None = None,
+    output: Path | str = "scan.out",
+    progress: Progress | None = None,
+    fresh: bool = False,
+    solve: Solve = solve_point,
+) -> ScanResult:
+    """Return the results of all points of a case with [scan].
+
+    All points are validated first.  Points run in parallel processes; each one is kept under
+    ``<output>.scan/points`` as soon as it is finished, and a later run takes from there what has
+    the same case and version.  A point that fails does not stop the others.
+
+    Args:
+        case: A case with [scan].
+        folder: Where relative mesh paths start; default the working directory.
+        output: The result folder; `ScanResult.write` writes it.
+        progress: Called with the number of finished points and of all points.
+        fresh: Solve all points anew.
+        solve: What returns the result table of a case; a function of a module.  Points kept by
+            one such function are not told from those of another.
+
+    Raises:
+        CaseError: If an axis or value is not allowed, or a name is not a number of the result.
+    """
+    began = time.perf_counter()
+    points = ScanPoints(case)
+    store = PointStore(point_folder(output))
+    keys, estimates = _keys(points, folder)
+    first = {key: index for index, key in reversed(list(enumerate(keys)))}
+    found: dict[str, Record] = {}
+    errors: dict[str, str] = {}
+    collect = _Collector(case, store, found)
+    for key in first:
+        if fresh:
+            store.remove(key)
+        else:
+            collect(key)
+    new = [key for key in first if key not in found]
+    processes = min(case.scan.processes or _processors(), len(new)) if case.scan else 1
+    tell = progress or (lambda done, total: None)
+    tell(len(found), len(first))
+    outcomes = solve_points(
+        new, lambda key: points.case(first[key]), store, folder, processes, solve
+    )
+    with closing(outcomes):
+        for key, error in outcomes:
+            if error is None and not collect(key):
+                error = f"its result cannot be read back from {store.folder}"
+            if error is not None:
+                errors[key] = error
+            tell(len(found) + len(errors), len(first))
+    results = tuple(
+        PointResult(points.coordinates(k), found[key].numbers if key in found else {},
+                    errors.get(key, ""))
+        for k, key in enumerate(keys)
+    )  # fmt: skip
+    warnings = [w for key in keys if key in found for w in found[key].warnings]
+    return ScanResult(
+        case, folder, points.axes, results, column_names(p.numbers for p in results),
+        {w: warnings.count(w) for w in dict.fromkeys(warnings)}, estimates,
+        len(new), processes, time.perf_counter() - began,
+    )  # fmt: skip
+
+
+class _Collector:
+    """Takes finished points from the store and keeps the numbers that were asked for."""
+
+    def __init__(self, case: Case, store: PointStore, found: dict[str, Record]) -> None:
+        assert case.scan is not None
+        self.wanted = tuple(case.scan.columns or ()), tuple(case.scan.plot.y or ())
+        self.store, self.found = store, found
+
+    def __call__(self, key: str) -> bool:
+        """Return whether a point is there, and take it."""
+        record = self.store.read(key)
+        if record is None:
+            return False
+        if not self.found:  # names are checked as soon as one point is known
+            for setting, names in zip(("columns", "plot.y"), self.wanted, strict=True):
+                for name in names:
+                    if not matching((name,), record.numbers):
+                        hint = closest(name, record.numbers)
+                        raise CaseError(f"scan.{setting}", f"no number {name!r} in the result"
+                                        f"{hint}")  # fmt: skip
+        columns, y = self.wanted
+        chosen = matching((*columns, *y), record.numbers, defaults=not columns)
+        self.found[key] = Record(chosen, record.warnings)
+        return True
+
+
+def _keys(points: ScanPoints, folder: Path | None) -> tuple[list[str], tuple[Any, ...]]:
+    """Validate all points; return their keys and the estimates among their values."""
+    keys: list[str] = []
+    digests: dict[Path, str] = {}
+    estimates: dict[str, dict[str, Any]] = {}
+    for index in range(len(points)):
+        case, used = points.completed(index)
+        digest = ""
+        if case.mesh is not None:
+            file = (folder or Path()) / case.mesh.file
+            if file not in digests:
+                digests[file] = file_digest(file)
+            digest = digests[file]
+        keys.append(point_key(case, digest))
+        for u in used:
+            if u.value.status == "estimate":
+                estimates.setdefault(
+                    f"{u.path} {u.material}",
+                    {"path": u.path, "value": u.value.value, "material": u.material,
+                     "source": u.value.source},
+                )  # fmt: skip
+    return keys, tuple(estimates.values())
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

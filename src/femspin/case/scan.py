@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Discriminator, Field, Tag, create_model, model_validator
@@ -61,6 +61,12 @@ def degrees(value: Any) -> float:
     return parse_quantity(value, "deg", "45 deg")
 
 
+def _spaced(low: float, high: float, points: int, log: bool = False) -> list[float]:
+    """Return numbers from one end to the other; both ends are exact, the others rounded."""
+    inner = (np.geomspace if log else np.linspace)(low, high, points)[1:-1]
+    return [low, *(float(f"{x:.{_MOST_DIGITS}g}") for x in inner), high]
+
+
 _Points = Annotated[int, Field(ge=2, le=_MOST_POINTS)]
 _AngleText = Annotated[Any, AfterValidator(_angle)]
 
@@ -76,9 +82,12 @@ _RangeEnds: Any = create_model("_RangeEnds", __base__=Table, **_RANGE)
 _AngleEnds: Any = create_model("_AngleEnds", __base__=Table, **_ANGLES)
 
 
-class Range(_RangeEnds):  # type: ignore[misc]
+class Range(_RangeEnds):
     """Values from one end to the other, both included."""
 
+    if TYPE_CHECKING:
+        to: Any
+        points: int
     spacing: Literal["linear", "log"] = "linear"
 
     @model_validator(mode="before")
@@ -119,8 +128,7 @@ class Range(_RangeEnds):  # type: ignore[misc]
     def values(self) -> list[Any]:
         """The values as they would stand in the case, in the unit of the first end."""
         low, high, unit = self._numbers()
-        spaced = np.geomspace if self.spacing == "log" else np.linspace
-        numbers = [float(f"{x:.{_MOST_DIGITS}g}") for x in spaced(low, high, self.points)]
+        numbers = _spaced(low, high, self.points, self.spacing == "log")
         if unit:
             return [f"{x!r} {unit}" for x in numbers]
         whole = all(isinstance(x, int) for x in (getattr(self, "from"), self.to))
@@ -128,9 +136,12 @@ class Range(_RangeEnds):  # type: ignore[misc]
         return [int(x) for x in numbers] if whole else numbers
 
 
-class Angle(_AngleEnds):  # type: ignore[misc]
+class Angle(_AngleEnds):
     """A rotation of the magnetization, of the magnetic field (keeping |B|), or of both."""
 
+    if TYPE_CHECKING:
+        to: Any
+        points: int
     plane: Literal["xy", "yx", "xz", "zx", "yz", "zy"] = Field(
         description="the direction is the first axis at 0 deg and the second at 90 deg"
     )
@@ -155,8 +166,7 @@ class Angle(_AngleEnds):  # type: ignore[misc]
         """The angles [deg]."""
         if self.values is not None:
             return [degrees(x) for x in self.values]
-        spaced = np.linspace(degrees(getattr(self, "from")), degrees(self.to), self.points)
-        return [float(f"{x:.{_MOST_DIGITS}g}") for x in spaced]
+        return _spaced(degrees(getattr(self, "from")), degrees(self.to), self.points)
 
 
 def _form(entry: Any) -> str:
@@ -179,8 +189,8 @@ _Axis = Annotated[
 def axis_length(axis: list[Any] | Range | Angle) -> int:
     """Return how many values an axis has."""
     if isinstance(axis, Angle):
-        return len(axis.values) if axis.values is not None else int(axis.points)
-    return int(axis.points) if isinstance(axis, Range) else len(axis)
+        return len(axis.values) if axis.values is not None else axis.points
+    return axis.points if isinstance(axis, Range) else len(axis)
 
 
 class Plot(Table):

@@ -129,6 +129,17 @@ tolerance = 1e-11
 # directory = "my_result"        # default: <case>.out beside the case
 fields = true
 plots = true
+
+# [scan]                         # many points in parallel, to table.csv and scan.png
+# mode = "grid"                  # all combinations, or "zip": first with first, and so on
+# processes = 2                  # default: one per processor
+# columns = ["interfaces.Pt|F.spin_current", "torques"]   # default: all currents and torques
+# plot = { x = "angle", y = ["interfaces.Pt|F.spin_current.y"] }
+# [scan.axes]                    # dotted paths in quotes; layers by region name or position
+# "drive.temperature" = ["2 K", "5 K", "10 K"]
+# "structure.layers.Pt.thickness" = { from = "1 nm", to = "10 nm", points = 10 }
+# "drive.magnetic_field.2" = { from = "1 mT", to = "1 T", points = 7, spacing = "log" }
+# "angle" = { plane = "xy", from = "0 deg", to = "360 deg", points = 37, of = "magnetization" }
 '''
 
 

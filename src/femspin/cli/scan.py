@@ -73,8 +73,8 @@ def _summary(result: ScanResult, folder: Path) -> None:
         print(f"warning ({count} points): {warning}", file=sys.stderr)
     if result.case.expected:
         print("the [expected] numbers are not compared in a scan", file=sys.stderr)
-    print(f"{len(result.points)} points, {result.computed} computed, {len(result.failures)} failed,"
-          f" {result.seconds:.1f} s -> {folder}")  # fmt: skip
+    print(f"{result.computed} solved, {len(result.failures)} failed, {result.seconds:.1f} s"
+          f" -> {folder}")  # fmt: skip
 
 
 def _complain(result: ScanResult) -> None:

@@ -5,8 +5,8 @@ The theory closes the continuity equation of a layer of thickness :math:`\ell_F`
 :math:`e\mathbf J = (G_M + G_L + G_S + G_A)\boldsymbol\mu` (:math:`\mu^a` in volts).  For a
 magnetization along z and :math:`u_{yz} = u_{zx} = u_\perp`, :math:`u_{xy} = u_\parallel` each
 term is a few named numbers, `closed_forms`; for any direction and any response it is a
-contraction of tensors, `femspin.fields.contraction`.  Both share the exponential ansatz, whose error
-only the resolved layer shows (`femspin.interface.conductance`).
+contraction of tensors, `femspin.fields.contraction`.  Both share the exponential ansatz, whose
+error only the resolved layer shows (`femspin.interface.conductance`).
 
 With :math:`A = \alpha - u_\parallel\lambda` and :math:`p = u_\perp\lambda` the form ``printed``
 is the published text and ``corrected`` differs from it as the errata say.

@@ -61,12 +61,19 @@ def brillouin(x: float, S: float) -> float:
     References:
         PRB 108, 125309 (2023), below Eq. (5).
     """
-    y = abs(x)
-    if y < 1e-4:  # the two poles cancel; keep the series
-        s = S * (S + 1) * y / 3 * (1 - (2 * S * S + 2 * S + 1) * y * y / 30)
-    else:
-        s = (S + 0.5) / np.tanh((S + 0.5) * y) - 0.5 / np.tanh(0.5 * y)
-    return float(np.copysign(s, x))
+    # The poles 1/x of the two coth cancel; Langevin functions leave them out from the start.
+    return (S + 0.5) * _langevin((S + 0.5) * x) - 0.5 * _langevin(0.5 * x)
+
+
+def _langevin(z: float) -> float:
+    """Return coth z - 1/z to full precision."""
+    if abs(z) > 0.2:
+        return float(1 / np.tanh(z) - 1 / z)
+    w = z * z
+    series = 0.0
+    for c in (4 / 18243225, -1382 / 638512875, 2 / 93555, -1 / 4725, 2 / 945, -1 / 45, 1 / 3):
+        series = series * w + c
+    return z * series
 
 
 def curie_temperature(exchange: float, S: float) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..case.schema import Case
 from .points import Axis
 from .table import matching, unit_of
 
@@ -25,7 +26,7 @@ _LINES = ("-", "--", ":", "-.")
 _MOST_LABELS = 12
 _MARKED = 40  # with fewer points each one is marked
 _SIGNS = ((r"\bangstrom\b", "Å"), (r"\bhbar\b", "ħ"), (r"\bum\b", "µm"), (r"\bohm\b", "Ω"),
-          (r"\^2", "²"), (r"\^3", "³"), (r"\*", " "))  # fmt: skip
+          (r"\^2", "²"), (r"\^3", "³"), (r"\*", " "), (r" \((ħ/2e)\)", r", \1"))  # fmt: skip
 
 
 def plot_scan(result: ScanResult) -> tuple[Any, Any]:
@@ -50,8 +51,8 @@ def plot_scan(result: ScanResult) -> tuple[Any, Any]:
         panel.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)
-    panels[-1].set_xlabel(axis_title(x, result.case))
-    _legend(panels[0], curves, others)
+    panels[-1].set_xlabel(_axis_title(x, result.case))
+    _legend(figure, curves, others, result.case)
     return figure, panels
 
 
@@ -70,12 +71,12 @@ Curve = tuple[tuple[int, ...], Sequence[Any], Mapping[str, Array]]
 
 def _curves(result: ScanResult, x: Axis, others: Sequence[Axis]) -> list[Curve]:
     """Return positions on the other axes, x and numbers by name of every curve."""
-    rows = np.arange(len(result.points))
+    order: NDArray[np.int64] = np.arange(len(result.points))
     if result.case.scan is not None and result.case.scan.mode == "grid":
         shape = [len(a.values) for a in result.axes]
-        rows = np.moveaxis(rows.reshape(shape), result.axes.index(x), -1)
-    rows = rows.reshape(-1, rows.shape[-1])
-    curves = []
+        order = np.moveaxis(order.reshape(shape), result.axes.index(x), -1)
+    rows = order.reshape(-1, order.shape[-1]).tolist()
+    curves: list[Curve] = []
     positions = product(*(range(len(a.values)) for a in others))
     for position, row in zip(positions, rows, strict=True):
         points = [result.points[k] for k in row]
@@ -101,10 +102,9 @@ def _draw(
                 marker="." if len(along) < _MARKED else "", linewidth=1.3,
             )  # fmt: skip
     if several:
-        legend = panel.legend(loc="upper left", frameon=False, ncols=3)
+        legend = panel.legend(loc="best", frameon=False, ncols=3)
         for handle in legend.legend_handles if others else ():
             handle.set_color("0.3")
-        panel.add_artist(legend)
     if x.log:
         panel.set_xscale("log")
     if x.unit == "deg" and len(set(along)) > 1 and not np.ptp(along) % 90:
@@ -121,7 +121,7 @@ def _colour(index: int, count: int) -> Any:
     return colormaps["viridis"](0.92 * index / (count - 1))
 
 
-def _legend(panel: Any, curves: Sequence[Curve], others: Sequence[Axis]) -> None:
+def _legend(figure: Any, curves: Sequence[Curve], others: Sequence[Axis], case: Case) -> None:
     """Say which curve belongs to which values of the other axes."""
     if not others:
         return
@@ -137,21 +137,25 @@ def _legend(panel: Any, curves: Sequence[Curve], others: Sequence[Axis]) -> None
         )
         for c in shown
     ]
-    title = ", ".join(_readable(a.name) for a in others)
-    panel.figure.legend(handles, labels, title=title, loc="outside right upper", frameon=False)
+    title = ",\n".join(_axis_name(a, case) for a in others)
+    figure.legend(handles, labels, title=title, loc="outside right upper", frameon=False)
 
 
-def axis_title(axis: Axis, case: Any) -> str:
-    """Return what stands under an axis: a readable name with its unit."""
+def _axis_name(axis: Axis, case: Case) -> str:
     if axis.rotation is not None:
         what = {"magnetization": "magnetization", "field": "magnetic field",
                 "both": "magnetization and field"}[axis.rotation.of]  # fmt: skip
         first, second = axis.rotation.plane
-        return f"angle of the {what} from {first} to {second} (deg)"
+        return f"angle of the {what} from {first} to {second}"
     parts = list(axis.parts)
-    if parts[:2] == ["structure", "layers"] and len(parts) > 3:
+    if parts[:2] == ["structure", "layers"] and len(parts) > 3 and case.structure is not None:
         parts = [case.structure.layers[int(parts[2])].region, *parts[3:]]
-    name = _readable(".".join(parts))
+    return _readable(".".join(parts))
+
+
+def _axis_title(axis: Axis, case: Case) -> str:
+    """Return what stands under an axis: a readable name with its unit."""
+    name = _axis_name(axis, case)
     return f"{name} ({_unit(axis.unit)})" if axis.unit else name
 
 

@@ -175,8 +175,8 @@ def _axis(name: str, entry: list[Any] | Range | Angle, base: Mapping[str, Any]) 
     if isinstance(entry, Angle):
         angles = tuple(entry.degrees)
         turns_m = entry.of == "magnetization"
-        parts = ("magnetization", "direction") if turns_m else ("drive", "magnetic_field")
-        return Axis(name, parts, angles, angles, "deg", entry)
+        turned = ("magnetization", "direction") if turns_m else ("drive", "magnetic_field")
+        return Axis(name, turned, angles, angles, "deg", entry)
     values = tuple(entry.values if isinstance(entry, Range) else entry)
     coordinates, unit = _coordinates(values)
     parts = _resolved(name, base)

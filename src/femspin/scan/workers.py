@@ -98,7 +98,7 @@ def solve_points(
 
 def _run(
     keys: Sequence[str], case_of: Callable[[str], Case], setting: tuple[Any, ...], processes: int
-) -> Generator[tuple[str, str | None | _Death], None, None]:
+) -> Generator[tuple[str, str | _Death | None], None, None]:
     """Yield key and outcome of every point; a worker that dies is replaced."""
     queue, seconds = deque(keys), 0.0
     workers: list[_Worker] = []

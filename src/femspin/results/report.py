@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..analytic.stack import StackLayer, admittance_parts
 from ..dynamics.torque import (
     Efficiency,
     efficiency,
@@ -20,9 +21,9 @@ from ..dynamics.torque import (
     replaced_fluxes,
 )
 from ..fields.lengths import lengths
-from ..analytic.stack import StackLayer, admittance_parts
 from ..fields.region import RegionFields
 from ..fields.soc import LEVI_CIVITA
+from ..fields.validity import ValidityWarning, validity
 from ..interface.report import InterfaceCurrents
 from ..interface.split import cell_integrals, flux_density
 from ..units import E_CHARGE, ENERGY, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from ..pipeline import Device, Transport
 
 __all__ = [
-    "CONVENTIONS", "charge_current", "conductance_table", "electrode_table", "interface_table", "region_table",
-    "torque_table", "versions", "warnings_of",
+    "CONVENTIONS", "charge_current", "conductance_table", "electrode_table", "interface_table",
+    "region_table", "torque_table", "validity_of", "versions", "warnings_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -217,27 +218,18 @@ def _about(G: Array, m: Array) -> dict[str, float]:
     return {"G_s": along, "G_r": along - across, "G_i": turning}
 
 
-def warnings_of(device: Device, transport: Transport) -> list[str]:
-    """Return where the theory's own conditions fail, as sentences."""
-    found = []
+def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, ...]:
+    """Return the conditions of the theory that the regions of a device fail."""
+    found: list[ValidityWarning] = []
     for name, f in _all_fields(transport).items():
-        if f.moments is not None and not f.moments.perturbative:
-            found.append(
-                f"{name}: n_m K_s = {f.moments.exchange_energy / ENERGY:.3g} meV exceeds eps_L ="
-                f" {f.moments.splitting / ENERGY:.3g} meV; the golden rule behind the relaxation"
-                " rates is not justified (it needs n_m K_s << eps_L)"
-            )
-        parameters = device.parameters[name]
-        tau = parameters.region.scattering_time
-        if device.kinds[name] == "F" and tau is not None:
-            free = float(np.sqrt(3 * f.diffusion * tau))
-            thickness = _thickness(device, name)
-            if thickness is not None and free > thickness:
-                found.append(
-                    f"{name}: mean free path sqrt(3 D tau) = {free / LENGTH:.3g} nm exceeds the"
-                    f" thickness {thickness / LENGTH:.3g} nm; drift-diffusion is not justified"
-                )
-    return found
+        thickness = _thickness(device, name) if device.kinds[name] == "F" else None
+        found += validity(device.parameters[name], f, thickness)
+    return tuple(found)
+
+
+def warnings_of(device: Device, transport: Transport) -> list[str]:
+    """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
+    return [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
 
 
 def _all_fields(transport: Transport) -> dict[str, RegionFields]:

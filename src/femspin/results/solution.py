@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,7 @@ class Solution:
                 for u in device.used if u.value.status == "estimate"
             ],
             "warnings": report.warnings_of(device, transport),
+            "validity": [asdict(w) for w in report.validity_of(device, transport)],
             "inputs": dump_case(device.case),
             "versions": report.versions(),
         }  # fmt: skip

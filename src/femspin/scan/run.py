@@ -11,7 +11,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from ..case.load import to_toml
+from ..case.load import _toml_key, _toml_value, to_toml
 from ..case.schema import Case
 from ..errors import CaseError, closest
 from ..results.report import CONVENTIONS, versions
@@ -168,9 +168,13 @@ class ScanResult:
         table = self.case.model_dump(mode="json", exclude_none=True)
         if self.case.mesh is not None and self.folder is not None:
             table["mesh"]["file"] = str((self.folder / self.case.mesh.file).resolve())
+        # Sub-tables would come after lists; the order of the axes is that of the rows.
+        axes = table["scan"].pop("axes")
         lines = ["The scan, with every default filled in.  It reruns as it is."]
         lines += [f"{k} {v}" for k, v in versions().items()]
-        return to_toml(table, "\n".join(lines))
+        text = [to_toml(table, "\n".join(lines)), "[scan.axes]"]
+        text += [f"{_toml_key(name)} = {_toml_value(axis)}" for name, axis in axes.items()]
+        return "\n".join(text) + "\n"
 
 
 def point_folder(output: Path | str) -> Path:

@@ -1,0 +1,316 @@
+"""Write docs/case-file.md, the reference of all keys of a case file, from the schema.
+
+Run ``python docs/make_case_reference.py`` after a change of the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from femspin import Case
+
+TARGET = Path(__file__).with_name("case-file.md")
+
+INTRODUCTION = """\
+<!-- Written by docs/make_case_reference.py; change that file, not this one. -->
+# Case file
+
+A case file is TOML.  Tables and keys are those below and no others: an unknown key is an error that
+names the closest known one.  `femspin template` prints a commented file to start from,
+`femspin check` validates one, `femspin schema` prints the JSON schema from which this page is
+generated.  Results hold the resolved case with every default filled in.
+
+**Quantities** are text with a number and a unit: `"1.5 nm"`, `"0.3 eV*angstrom"`, `"2e4 m/s"`.
+Every multiple and combination of units of the right dimension works; `*`, `/`, `^` and parentheses
+combine them.  A bare number where a unit is needed is an error, and so is a unit where none is.
+The spin-orbit constants may be given as an energy times a length ($\\alpha_R$) or as a velocity
+($\\alpha_R/\\hbar$).  In `[frequency]` a unit of Hz means cycles for `frequency` and is refused for
+`angular_frequency`.
+
+**Vectors** are lists of three, x, y, z; **tensors** lists of three rows.  Of a direction only the
+direction counts.
+
+**Regions** of kind HM and F conduct, FI do not.  An interface is called `first|second`, HM before F
+before FI; either order is understood.  Outer faces of a stack are `top`, `bottom`, `left`, `right`
+(x), `front`, `back` (y), those of a mesh have the names of its physical groups.
+
+**Choices.** A case has either `[structure]` or `[mesh]`, a drive by `electric_field` or by
+`electrodes`, and at most one of `[dynamics]`, `[frequency]`, `[transient]`.
+
+In the tables below, a default of *none* means that the key may be left out and nothing replaces
+it, *required* that it may not.  Symbols and equations (T..) are those of [theory.md](theory.md).
+"""
+
+# Path of every table, in the order of the page.
+TABLES: dict[str, str] = {
+    "Case": "top level",
+    "Stack": "[structure]",
+    "Layer": "[structure] layers",
+    "MeshFile": "[mesh]",
+    "Region": "[regions.NAME]",
+    "SpinOrbit": "[regions.NAME.soc]",
+    "Kondo": "[regions.NAME.kondo]",
+    "Override": "[regions.NAME.override]",
+    "Magnet": "[regions.NAME.magnet]",
+    "Interface": '[interfaces."FIRST|SECOND"] or [interfaces.FACE]',
+    "Drive": "[drive]",
+    "Electrode": "[drive.electrodes.FACE]",
+    "Magnetization": "[magnetization]",
+    "Dynamics": "[dynamics]",
+    "Frequency": "[frequency]",
+    "Transient": "[transient]",
+    "Solver": "[solver]",
+    "Output": "[output]",
+    "Scan": "[scan]",
+    "Range": "[scan.axes] a range of values",
+    "Angle": "[scan.axes] angle",
+    "Plot": "[scan.plot]",
+}
+
+# What the schema does not say, or says too briefly.
+MEANINGS: dict[str, str] = {
+    "Case.title": "printed and stored with the result",
+    "Case.expected": "numbers the case must give: dotted names of `femspin.Solution.values` to a"
+    " number or to `{ value, rtol, atol }` (default rtol 1e-6); a run says whether they hold",
+    "Case.materials": "materials of this case by name; keys as in the database, each a value or"
+    " `{ value, source, status }`",
+    "Case.structure": "a layered stack, see [[structure]](#structure)",
+    "Case.mesh": "a gmsh mesh, see [[mesh]](#mesh)",
+    "Case.regions": "regions by name, at least one HM or F",
+    "Case.interfaces": "conditions on interfaces and outer faces; others are insulating (at FI and"
+    " outside) or continuous (between conductors)",
+    "Case.drive": "what drives the device",
+    "Case.magnetization": "direction of the moments",
+    "Case.dynamics": "motion of the magnetization; default: it rests",
+    "Case.frequency": "harmonic response",
+    "Case.transient": "transport in time",
+    "Case.solver": "discretisation and linear solver",
+    "Case.output": "what is written",
+    "Case.scan": "variation of keys",
+    "Stack.dimension": "1 (z), 2 (x, z) or 3 (x, y, z)",
+    "Stack.cell": "shape of cells; default: line, quad, hex in 1D, 2D, 3D",
+    "Stack.layers": "layers from bottom to top; z = 0 is the top of the uppermost F layer",
+    "Stack.cells_x": "cells along x",
+    "Stack.cells_y": "cells along y",
+    "Stack.lateral": "condition on the sides",
+    "Stack.cells_per_decay_length": "cells per shortest decay length at the faces of a layer, (T62)",
+    "Stack.growth": "ratio of neighbouring cells towards the middle of a layer, at the default"
+    " resolution",
+    "Layer.region": "name of a region",
+    "Layer.thickness": "thickness of the layer",
+    "MeshFile.file": "path, relative to the case file",
+    "MeshFile.length_unit": "unit of the coordinates in the file",
+    "SpinOrbit.rashba": "$\\alpha$, (T6)",
+    "SpinOrbit.dresselhaus": "$\\beta$ of a [001] film, (T6)",
+    "SpinOrbit.strain_coupling": "$\\lambda$, (T6)",
+    "SpinOrbit.strain": "strain $u_{ij}$, symmetric; only the shears enter",
+    "SpinOrbit.curvature": "whether the curvature of the gauge field makes spin Hall angles, (T20);"
+    " needs `scattering_time` and `mass`",
+    "Kondo.spin": "$S$ of a moment, a multiple of 1/2",
+    "Kondo.moment_density": "$n_m$",
+    "Kondo.coupling": "$K_s$, (3)",
+    "Kondo.exchange_energy": "$n_mK_s$, instead of `coupling`",
+    "Kondo.curie_temperature": "mean-field $T_C$, (T9); without it and `exchange` the moments are a"
+    " paramagnet and follow the magnetic field",
+    "Kondo.exchange": "Weiss exchange $J_0$, of either sign, instead of `curie_temperature`",
+    "Kondo.g_factor": "g of the moments",
+    "Kondo.rotation": "vector $\\varphi$ of noncollinear exchange [rad], (T15)",
+    "Override.gauge": "$a^{ib}$, rows space, columns spin",
+    "Override.omega": "$e\\Phi/\\hbar$, all of it counted as exchange with the moments",
+    "Override.relaxation": "the whole tensor $\\Gamma_{ab}$, all of it counted as exchange with the"
+    " moments",
+    "Override.tau_parallel": "$\\tau_\\parallel$ along m in place of that of the moments; with"
+    " `tau_perpendicular`",
+    "Override.tau_perpendicular": "$\\tau_\\perp$ across m; with `tau_parallel`",
+    "Override.hall_angles": "$\\theta^0_k$",
+    "Override.larmor_angles": "$\\theta_L^a$",
+    "Override.spin_hall_angles": "$\\theta_C^{ka}$, rows space, columns spin",
+    "Magnet.saturation_magnetization": "$M_s$; needed where the magnet moves",
+    "Magnet.damping": "Gilbert $\\alpha_G$; needed where the magnet moves",
+    "Magnet.g_factor": "g of $\\gamma = g\\mu_B/\\hbar$",
+    "Magnet.anisotropy": "uniaxial $K_u$, energy $-K_u(m\\cdot k)^2$",
+    "Magnet.axis": "easy axis k",
+    "Region.kind": "HM: heavy or normal metal; F: thin magnetic metal; FI: insulator",
+    "Region.conductivity": "$\\sigma_c$; two of `conductivity`, `dos`, `diffusion_constant` are"
+    " needed, (T2)",
+    "Region.dos": "$\\nu$, density of states per spin",
+    "Region.diffusion_constant": "$D$",
+    "Region.mass": "effective mass; needed with spin-orbit coupling",
+    "Region.scattering_time": "momentum scattering time $\\tau$; makes the Hall, Larmor and"
+    " curvature spin Hall angles",
+    "Region.spin_diffusion_length": "$\\ell_{sf}$ of relaxation to the lattice, (T14); an HM needs"
+    " it, `spin_relaxation_time` or `override.relaxation`",
+    "Region.spin_relaxation_time": "$\\tau_{sf}$, instead of `spin_diffusion_length`",
+    "Region.spin_hall_angle": "$\\theta_{SH}$, (T21); positive as in Pt",
+    "Region.polarisation": "$P$ of the conductivity, below 1: a number along m, or a vector",
+    "Region.g_factor": "g of the conduction electrons",
+    "Region.theta_mode": "form of the response $\\Theta$, see"
+    " [theory](theory.md#5-constitutive-equation)",
+    "Region.model": "`resolved`, or the form in which a face replaces an F layer of a stack, see"
+    " [theory](theory.md#12-reduced-layers)",
+    "Region.soc": "spin-orbit coupling",
+    "Region.kondo": "local moments",
+    "Region.override": "raw coefficients",
+    "Region.magnet": "only of an FI region",
+    "Interface.type": "states the condition; it follows from the other keys, so this is needed only"
+    " to say `insulating`",
+    "Interface.conductance": "tensor G of the flux into the conductor, (T67)",
+    "Interface.G_s": "$G_s$ of $G = G_s + G_r m\\times m\\times + G_i m\\times$, not positive for a"
+    " sink",
+    "Interface.G_r": "$G_r$, not negative",
+    "Interface.G_i": "$G_i$",
+    "Interface.contact_spin_conductance": "$g_s$ of (T68); default: half the charge conductance",
+    "Interface.drift_flux": "$J_E$ of (T67), with a conductance",
+    "Interface.spin_potential": "prescribed $\\mu^a$",
+    "Interface.spin_flux": "prescribed particle flux $J^a$ into the conductor",
+    "Drive.electric_field": "uniform E in all conductors; default zero",
+    "Drive.electrodes": "electrodes by face, instead of `electric_field`",
+    "Drive.magnetic_field": "B; default zero",
+    "Drive.temperature": "T",
+    "Electrode.voltage": "prescribed voltage; one electrode needs it as the reference",
+    "Electrode.current": "total conventional current into the device, in 3D",
+    "Electrode.floating": "`true`: a voltage probe without current",
+    "Magnetization.direction": "direction of the moments of FI and F, along the field they feel; the"
+    " initial one with `[dynamics]`",
+    "Dynamics.mode": "`run` integrates for `duration`, `relax` looks for equilibrium",
+    "Dynamics.duration": "length of a run",
+    "Dynamics.output_interval": "interval of the history; default: duration / 400",
+    "Dynamics.tolerance": "error allowed per step in m",
+    "Dynamics.transport_tolerance": "angle [rad] that m may turn before transport is solved again; 0"
+    " solves always",
+    "Frequency.frequency": "$W/2\\pi$, one or more",
+    "Frequency.angular_frequency": "$W$, one or more, instead of `frequency`",
+    "Transient.pulse_length": "with `drive = \"pulse\"`",
+    "Transient.duration": "time after the switch",
+    "Solver.order": "polynomial order of the elements",
+    "Solver.method": "`direct`: sparse LU; `iterative`: Krylov; `auto`: by size; `stack`: exact"
+    " solution of a 1D stack without electrodes",
+    "Solver.tolerance": "relative residual that must be reached",
+    "Solver.max_iterations": "Krylov iterations per right-hand side",
+    "Solver.polarisation_form": "`paper`: (T24); `onsager`: (T27); `auto`: onsager with electrodes,"
+    " paper with a prescribed field",
+    "Output.fields": "write files for ParaView",
+    "Output.plots": "write pictures",
+    "Range.from": "first value; a number or a quantity",
+    "Range.to": "last value",
+    "Range.points": "how many values",
+    "Range.spacing": "`log` needs ends of one sign",
+    "Angle.from": "first angle, like `\"0 deg\"`",
+    "Angle.to": "last angle",
+    "Angle.points": "how many angles",
+    "Angle.of": "what is turned",
+    "Scan.mode": "`grid`: all combinations of the axes; `zip`: axes of one length, side by side",
+    "Scan.plot": "the picture",
+}
+
+
+def page() -> str:
+    """Return the whole page.
+
+    Raises:
+        KeyError: If the schema has a table or key that this file does not explain, or lacks one
+            that it does.
+    """
+    schema = Case.model_json_schema()
+    tables = {"Case": schema, **schema["$defs"]}
+    if set(tables) != set(TABLES):
+        raise KeyError(f"tables to add to or drop from TABLES: {set(tables) ^ set(TABLES)}")
+    known = {f"{name}.{key}" for name, table in tables.items() for key in table["properties"]}
+    if not set(MEANINGS) <= known:
+        raise KeyError(f"keys to drop from MEANINGS: {set(MEANINGS) - known}")
+    parts = [INTRODUCTION]
+    for name, path in TABLES.items():
+        parts.append(_section(name, path, tables[name]))
+    return "\n".join(parts)
+
+
+def _section(name: str, path: str, table: Mapping[str, Any]) -> str:
+    lines = [f"## {path}", ""]
+    if name != "Case":
+        lines += [" ".join(table["description"].replace("``", "`").split()), ""]
+    lines += ["| key | type or unit | default | meaning |", "|---|---|---|---|"]
+    required = table.get("required", [])
+    for key, entry in table["properties"].items():
+        cells = (
+            f"`{key}`",
+            _kind(entry),
+            "*required*" if key in required else _default(entry),
+            _meaning(name, key, entry),
+        )
+        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _meaning(name: str, key: str, entry: Mapping[str, Any]) -> str:
+    own = MEANINGS.get(f"{name}.{key}")
+    text = entry.get("description", "")
+    if own is None and (not text or text.startswith("quantity in")):
+        raise KeyError(f"add the meaning of {name}.{key} to MEANINGS, or describe it in the schema")
+    return own if own is not None else str(text)
+
+
+def _kind(entry: Mapping[str, Any]) -> str:
+    """Return type, unit and range of a value in words."""
+    if "anyOf" in entry or "oneOf" in entry:
+        options = entry.get("anyOf") or entry["oneOf"]
+        known = [_kind(o) for o in options if o.get("type") != "null"]
+        return " or ".join(dict.fromkeys(known))
+    if "$ref" in entry:
+        return f"table {TABLES[entry['$ref'].split('/')[-1]].split(' ')[0]}"
+    if "enum" in entry:
+        return ", ".join(f"`{v}`" for v in entry["enum"])
+    kind = entry.get("type")
+    if kind == "string":
+        return _quantity(entry) if "examples" in entry else "text"
+    if kind == "array":
+        return _list(entry)
+    if kind == "object":
+        inner = entry.get("additionalProperties")
+        named = isinstance(inner, dict) and "$ref" in inner
+        return f"tables by name, {_kind(inner)}" if named else "table"
+    if kind in ("number", "integer"):
+        return ("whole number" if kind == "integer" else "number") + _limits(entry)
+    return {"boolean": "true or false"}.get(str(kind), "number or quantity")
+
+
+def _quantity(entry: Mapping[str, Any]) -> str:
+    text = str(entry.get("description", ""))
+    unit = text.removeprefix("quantity in ").removesuffix(", > 0").replace("**", "^")
+    return unit + (", > 0" if text.endswith("> 0") else "")
+
+
+def _list(entry: Mapping[str, Any]) -> str:
+    item = entry["items"]
+    if entry.get("minItems") == entry.get("maxItems") == 3:
+        if item.get("type") == "array":
+            return f"3 x 3, {_kind(item['items'])}"
+        return f"vector, {_kind(item)}"
+    return f"list, {_kind(item)}"
+
+
+def _limits(entry: Mapping[str, Any]) -> str:
+    words = {"exclusiveMinimum": "> {}", "minimum": ">= {}", "maximum": "<= {}"}
+    return "".join(f", {w.format(f'{entry[k]:g}')}" for k, w in words.items() if k in entry)
+
+
+def _default(entry: Mapping[str, Any]) -> str:
+    value = entry.get("default")
+    if value is None:
+        return "*none*"
+    if isinstance(value, dict):
+        return "*empty*" if not value else "*its own defaults*"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float) and entry.get("type") == "string":
+        return f"`{value:g} {_quantity(entry).split(',')[0]}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    if isinstance(value, list):
+        return "`[" + ", ".join(f"{v:g}" for v in value) + "]`"
+    return f"`{value}`" if value != "" else "*empty*"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(page(), encoding="utf-8")

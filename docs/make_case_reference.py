@@ -17,8 +17,8 @@ INTRODUCTION = """\
 <!-- Written by docs/make_case_reference.py; change that file, not this one. -->
 # Case file
 
-A case file is TOML.  Tables and keys are those below and no others: an unknown key is an error that
-names the closest known one.  `femspin template` prints a commented file to start from,
+A case file is TOML.  Tables and keys are those below and no others: an unknown key is an error
+that names the closest known one.  `femspin template` prints a commented file to start from,
 `femspin check` validates one, `femspin schema` prints the JSON schema from which this page is
 generated.  Results hold the resolved case with every default filled in.
 
@@ -26,28 +26,29 @@ generated.  Results hold the resolved case with every default filled in.
 Every multiple and combination of units of the right dimension works; `*`, `/`, `^` and parentheses
 combine them.  A bare number where a unit is needed is an error, and so is a unit where none is.
 The spin-orbit constants may be given as an energy times a length ($\\alpha_R$) or as a velocity
-($\\alpha_R/\\hbar$).  In `[frequency]` a unit of Hz means cycles for `frequency` and is refused for
+($\\alpha_R/\\hbar$).  A unit of Hz means cycles per second for `frequency` and is refused for
 `angular_frequency`.
 
 **Vectors** are lists of three, x, y, z; **tensors** lists of three rows.  Of a direction only the
 direction counts.
 
-**Regions** of kind HM and F conduct, FI do not.  An interface is called `first|second`, HM before F
-before FI; either order is understood.  Outer faces of a stack are `top`, `bottom`, `left`, `right`
-(x), `front`, `back` (y), those of a mesh have the names of its physical groups.
+**Regions** of kind HM and F conduct, FI do not.  An interface is called `first|second`, HM before
+F before FI; either order is understood.  Outer faces of a stack are `top`, `bottom`, `left`,
+`right` (x), `front`, `back` (y), those of a mesh have the names of its physical groups.
 
 **Choices.** A case has either `[structure]` or `[mesh]`, a drive by `electric_field` or by
 `electrodes`, and at most one of `[dynamics]`, `[frequency]`, `[transient]`.
 
 In the tables below, a default of *none* means that the key may be left out and nothing replaces
-it, *required* that it may not.  Symbols and equations (T..) are those of [theory.md](theory.md).
+it, *required* that it may not; a unit stands with an example.  Symbols and equations (T..) are
+those of [theory.md](theory.md).
 """
 
 # Path of every table, in the order of the page.
 TABLES: dict[str, str] = {
     "Case": "top level",
     "Stack": "[structure]",
-    "Layer": "[structure] layers",
+    "Layer": "[[structure.layers]]",
     "MeshFile": "[mesh]",
     "Region": "[regions.NAME]",
     "SpinOrbit": "[regions.NAME.soc]",
@@ -64,8 +65,8 @@ TABLES: dict[str, str] = {
     "Solver": "[solver]",
     "Output": "[output]",
     "Scan": "[scan]",
-    "Range": "[scan.axes] a range of values",
-    "Angle": "[scan.axes] angle",
+    "Range": '[scan.axes."PATH"]',
+    "Angle": "[scan.axes.angle]",
     "Plot": "[scan.plot]",
 }
 
@@ -95,7 +96,8 @@ MEANINGS: dict[str, str] = {
     "Stack.cells_x": "cells along x",
     "Stack.cells_y": "cells along y",
     "Stack.lateral": "condition on the sides",
-    "Stack.cells_per_decay_length": "cells per shortest decay length at the faces of a layer, (T62)",
+    "Stack.cells_per_decay_length": "cells per shortest decay length at the faces of a layer,"
+    " (T62)",
     "Stack.growth": "ratio of neighbouring cells towards the middle of a layer, at the default"
     " resolution",
     "Layer.region": "name of a region",
@@ -106,21 +108,21 @@ MEANINGS: dict[str, str] = {
     "SpinOrbit.dresselhaus": "$\\beta$ of a [001] film, (T6)",
     "SpinOrbit.strain_coupling": "$\\lambda$, (T6)",
     "SpinOrbit.strain": "strain $u_{ij}$, symmetric; only the shears enter",
-    "SpinOrbit.curvature": "whether the curvature of the gauge field makes spin Hall angles, (T20);"
-    " needs `scattering_time` and `mass`",
+    "SpinOrbit.curvature": "whether the curvature of the gauge field makes spin Hall angles,"
+    " (T20); needs `scattering_time` and `mass`",
     "Kondo.spin": "$S$ of a moment, a multiple of 1/2",
     "Kondo.moment_density": "$n_m$",
     "Kondo.coupling": "$K_s$, (3)",
     "Kondo.exchange_energy": "$n_mK_s$, instead of `coupling`",
-    "Kondo.curie_temperature": "mean-field $T_C$, (T9); without it and `exchange` the moments are a"
-    " paramagnet and follow the magnetic field",
+    "Kondo.curie_temperature": "mean-field $T_C$, (T9); without it and `exchange` the moments are"
+    " a paramagnet and follow the magnetic field",
     "Kondo.exchange": "Weiss exchange $J_0$, of either sign, instead of `curie_temperature`",
     "Kondo.g_factor": "g of the moments",
     "Kondo.rotation": "vector $\\varphi$ of noncollinear exchange [rad], (T15)",
     "Override.gauge": "$a^{ib}$, rows space, columns spin",
     "Override.omega": "$e\\Phi/\\hbar$, all of it counted as exchange with the moments",
-    "Override.relaxation": "the whole tensor $\\Gamma_{ab}$, all of it counted as exchange with the"
-    " moments",
+    "Override.relaxation": "the whole tensor $\\Gamma_{ab}$, all of it counted as exchange with"
+    " the moments",
     "Override.tau_parallel": "$\\tau_\\parallel$ along m in place of that of the moments; with"
     " `tau_perpendicular`",
     "Override.tau_perpendicular": "$\\tau_\\perp$ across m; with `tau_parallel`",
@@ -154,11 +156,11 @@ MEANINGS: dict[str, str] = {
     "Region.kondo": "local moments",
     "Region.override": "raw coefficients",
     "Region.magnet": "only of an FI region",
-    "Interface.type": "states the condition; it follows from the other keys, so this is needed only"
-    " to say `insulating`",
+    "Interface.type": "states the condition; it follows from the other keys, so this is needed"
+    " only to say `insulating`",
     "Interface.conductance": "tensor G of the flux into the conductor, (T67)",
-    "Interface.G_s": "$G_s$ of $G = G_s + G_r m\\times m\\times + G_i m\\times$, not positive for a"
-    " sink",
+    "Interface.G_s": "$G_s$ of $G = G_s + G_r m\\times m\\times + G_i m\\times$, not positive for"
+    " a sink",
     "Interface.G_r": "$G_r$, not negative",
     "Interface.G_i": "$G_i$",
     "Interface.contact_spin_conductance": "$g_s$ of (T68); default: half the charge conductance",
@@ -172,36 +174,38 @@ MEANINGS: dict[str, str] = {
     "Electrode.voltage": "prescribed voltage; one electrode needs it as the reference",
     "Electrode.current": "total conventional current into the device, in 3D",
     "Electrode.floating": "`true`: a voltage probe without current",
-    "Magnetization.direction": "direction of the moments of FI and F, along the field they feel; the"
-    " initial one with `[dynamics]`",
+    "Magnetization.direction": "direction of the moments of FI and F, along the field they feel;"
+    " the initial one with `[dynamics]`",
     "Dynamics.mode": "`run` integrates for `duration`, `relax` looks for equilibrium",
     "Dynamics.duration": "length of a run",
     "Dynamics.output_interval": "interval of the history; default: duration / 400",
     "Dynamics.tolerance": "error allowed per step in m",
-    "Dynamics.transport_tolerance": "angle [rad] that m may turn before transport is solved again; 0"
-    " solves always",
+    "Dynamics.transport_tolerance": "angle [rad] that m may turn before transport is solved again;"
+    " 0 solves always",
     "Frequency.frequency": "$W/2\\pi$, one or more",
     "Frequency.angular_frequency": "$W$, one or more, instead of `frequency`",
-    "Transient.pulse_length": "with `drive = \"pulse\"`",
+    "Transient.pulse_length": 'with `drive = "pulse"`',
     "Transient.duration": "time after the switch",
     "Solver.order": "polynomial order of the elements",
     "Solver.method": "`direct`: sparse LU; `iterative`: Krylov; `auto`: by size; `stack`: exact"
     " solution of a 1D stack without electrodes",
     "Solver.tolerance": "relative residual that must be reached",
     "Solver.max_iterations": "Krylov iterations per right-hand side",
-    "Solver.polarisation_form": "`paper`: (T24); `onsager`: (T27); `auto`: onsager with electrodes,"
-    " paper with a prescribed field",
+    "Solver.polarisation_form": "`paper`: (T24); `onsager`: (T27); `auto`: onsager with"
+    " electrodes, paper with a prescribed field",
     "Output.fields": "write files for ParaView",
     "Output.plots": "write pictures",
     "Range.from": "first value; a number or a quantity",
     "Range.to": "last value",
     "Range.points": "how many values",
     "Range.spacing": "`log` needs ends of one sign",
-    "Angle.from": "first angle, like `\"0 deg\"`",
+    "Angle.from": 'first angle, like `"0 deg"`',
     "Angle.to": "last angle",
     "Angle.points": "how many angles",
     "Angle.of": "what is turned",
     "Scan.mode": "`grid`: all combinations of the axes; `zip`: axes of one length, side by side",
+    "Scan.axes": "what is varied, by dotted path of the case in quotes: a list of values, or a"
+    " range; or `angle`: a rotation; the last axis varies fastest",
     "Scan.plot": "the picture",
 }
 
@@ -227,7 +231,7 @@ def page() -> str:
 
 
 def _section(name: str, path: str, table: Mapping[str, Any]) -> str:
-    lines = [f"## {path}", ""]
+    lines = [f"## {path}" if name == "Case" else f"## `{path}`", ""]
     if name != "Case":
         lines += [" ".join(table["description"].replace("``", "`").split()), ""]
     lines += ["| key | type or unit | default | meaning |", "|---|---|---|---|"]
@@ -247,8 +251,8 @@ def _meaning(name: str, key: str, entry: Mapping[str, Any]) -> str:
     own = MEANINGS.get(f"{name}.{key}")
     text = entry.get("description", "")
     if own is None and (not text or text.startswith("quantity in")):
-        raise KeyError(f"add the meaning of {name}.{key} to MEANINGS, or describe it in the schema")
-    return own if own is not None else str(text)
+        raise KeyError(f"add {name}.{key} to MEANINGS, or describe it in the schema")
+    return own if own is not None else str(text).replace("<", "&lt;")
 
 
 def _kind(entry: Mapping[str, Any]) -> str:
@@ -258,7 +262,7 @@ def _kind(entry: Mapping[str, Any]) -> str:
         known = [_kind(o) for o in options if o.get("type") != "null"]
         return " or ".join(dict.fromkeys(known))
     if "$ref" in entry:
-        return f"table {TABLES[entry['$ref'].split('/')[-1]].split(' ')[0]}"
+        return f"table `{TABLES[entry['$ref'].split('/')[-1]].split(' or ')[0]}`"
     if "enum" in entry:
         return ", ".join(f"`{v}`" for v in entry["enum"])
     kind = entry.get("type")
@@ -269,7 +273,7 @@ def _kind(entry: Mapping[str, Any]) -> str:
     if kind == "object":
         inner = entry.get("additionalProperties")
         named = isinstance(inner, dict) and "$ref" in inner
-        return f"tables by name, {_kind(inner)}" if named else "table"
+        return _kind(inner).replace("table", "tables", 1) if named else "table"
     if kind in ("number", "integer"):
         return ("whole number" if kind == "integer" else "number") + _limits(entry)
     return {"boolean": "true or false"}.get(str(kind), "number or quantity")
@@ -278,16 +282,21 @@ def _kind(entry: Mapping[str, Any]) -> str:
 def _quantity(entry: Mapping[str, Any]) -> str:
     text = str(entry.get("description", ""))
     unit = text.removeprefix("quantity in ").removesuffix(", > 0").replace("**", "^")
-    return unit + (", > 0" if text.endswith("> 0") else "")
+    limit = ", > 0" if text.endswith("> 0") else ""
+    return f'`{unit}`{limit}, as `"{entry["examples"][0]}"`'
 
 
 def _list(entry: Mapping[str, Any]) -> str:
-    item = entry["items"]
+    item, name = entry["items"], "list"
     if entry.get("minItems") == entry.get("maxItems") == 3:
+        name = "vector"
         if item.get("type") == "array":
-            return f"3 x 3, {_kind(item['items'])}"
-        return f"vector, {_kind(item)}"
-    return f"list, {_kind(item)}"
+            item, name = item["items"], "3 x 3 tensor"
+    if "examples" in item:
+        return f"{name} in {_kind(item)}"
+    plural = {"number": "numbers", "table": "tables", "text": "texts"}
+    first, _, rest = _kind(item).partition(" ")
+    return f"{name} of {plural.get(first, first)} {rest}".rstrip()
 
 
 def _limits(entry: Mapping[str, Any]) -> str:
@@ -304,7 +313,7 @@ def _default(entry: Mapping[str, Any]) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float) and entry.get("type") == "string":
-        return f"`{value:g} {_quantity(entry).split(',')[0]}`"
+        return f"`{value:g} {_quantity(entry).split('`')[1]}`"
     if isinstance(value, float):
         return f"`{value:g}`"
     if isinstance(value, list):

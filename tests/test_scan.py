@@ -40,6 +40,8 @@ kind = "FI"
 kind = "F"
 dos = "5e46 1/(J*m^3)"
 diffusion_constant = "2e-4 m^2/s"
+mass = "1 m_e"
+scattering_time = "1 fs"
 [regions.Pt]
 kind = "HM"
 material = "Pt"
@@ -50,6 +52,7 @@ electric_field = ["1e5 V/m", "0 V/m", "0 V/m"]
 magnetic_field = ["0 T", "0.3 T", "0.4 T"]
 """
 TEMPERATURES = '"drive.temperature" = ["2 K", "5 K", "10 K", "20 K"]'
+ZIP = 'mode = "zip"'
 THICKNESS = '"structure.layers.Pt.thickness" = { from = "1 nm", to = "9 nm", points = 5 }'
 ANGLE = 'angle = { plane = "xy", from = "0 deg", to = "360 deg", points = 13 }'
 
@@ -239,7 +242,7 @@ def test_zip_of_unequal_lengths_is_refused():
     ("tail", "message"),
     [
         ('[scan.plot]\nx = "temperature"', r"plot\.x: no such axis; did you mean 'drive\.temp"),
-        ('[scan.plot]\ny = []', r"plot\.y: must not be empty"),
+        ("[scan.plot]\ny = []", r"plot\.y: must not be empty"),
     ],
 )
 def test_bad_plot_is_refused(tail, message):
@@ -293,7 +296,7 @@ def test_a_failing_point_is_recorded_and_the_others_finish(tmp_path):
     assert temperatures(result) == [2, None, 10, 20]
     assert [p.error for p in result.points] == ["", "no convergence\\nat all", "", ""]
     result.write(tmp_path / "out")
-    rows = list(csv.reader((tmp_path / "out/table.csv").open()))
+    rows = list(csv.reader((tmp_path / "out/table.csv").read_text().splitlines()))
     assert rows[0][0] == "drive.temperature [K]"
     assert rows[0][-1] == "error"
     assert set(rows[2][1:-1]) == {""}
@@ -310,7 +313,9 @@ def test_a_failing_point_is_recorded_and_the_others_finish(tmp_path):
 def test_any_exception_is_recorded_with_its_name(tmp_path):
     case = scan_case(TEMPERATURES, "processes = 1")
     result = run_scan(case, None, tmp_path / "out", solve=divides_at_5_k)
-    assert [p.error for p in result.points if p.error] == ["ZeroDivisionError: division by zero"]
+    assert [p.error for p in result.points if p.error] == [
+        "ZeroDivisionError: float division by zero"
+    ]
 
 
 def test_a_point_that_kills_its_worker_is_retried_once_and_the_others_are_untouched(tmp_path):
@@ -442,9 +447,8 @@ def test_csv_reads_back(solved):
     head = "interfaces.Pt|F.spin_current.y [A/m^2 (hbar/2e)]"
     found = [float(r[head]) for r in rows]
     assert found == [p.numbers["interfaces.Pt|F.spin_current.y"] for p in result.points]
-    assert {"torques.F.efficiency_damping_like", "charge_current_density.Pt.x [A/m^2]"} <= set(
-        rows[0]
-    ) or "torques.YIG.efficiency_damping_like" in rows[0]
+    expected = {"torques.YIG.efficiency_damping_like", "charge_current_density.Pt.x [A/m^2]"}
+    assert expected <= set(rows[0])
 
 
 def test_parquet_reads_back(solved):
@@ -476,8 +480,10 @@ def test_table_needs_neither_pyarrow_nor_xarray(solved, tmp_path, monkeypatch):
 
 def test_columns_can_be_chosen_by_name_or_by_the_head_of_a_name(tmp_path):
     case = scan_case(
-        TEMPERATURES, 'processes = 1\ncolumns = ["torques.F"]', '[scan.plot]\ny = ["torques.nothing"]'
-    )  # fmt: skip
+        TEMPERATURES,
+        'processes = 1\ncolumns = ["torques.F"]',
+        '[scan.plot]\ny = ["torques.nothing"]',
+    )
     result = run_scan(case, None, tmp_path / "out", solve=temperature_of)
     assert result.columns == (*(f"torques.F.torque.{a}" for a in "xyz"), "torques.nothing")
     assert [c.head for c in result.table][1] == "torques.F.torque.x [J/m^2]"
@@ -533,7 +539,7 @@ def test_plot_has_labels_with_units_and_one_curve_per_value_of_the_other_axis(so
     [
         ('"regions.F.theta_mode" = ["exact", "first"]', "", 1),
         (f'"regions.Pt.spin_hall_angle" = [0.1, 0.2, 0.3, 0.4]\n{TEMPERATURES}', "", 4),
-        (f'"regions.Pt.spin_hall_angle" = [0.1, 0.2, 0.3, 0.4]\n{TEMPERATURES}', 'mode = "zip"', 1),
+        (f'"regions.Pt.spin_hall_angle" = [0.1, 0.2, 0.3, 0.4]\n{TEMPERATURES}', ZIP, 1),
         ('"regions.Pt.spin_hall_angle" = { from = 0.1, to = 0.4, points = 30 }\n'
          '"drive.temperature" = { from = "1 K", to = "10 K", points = 2, spacing = "log" }',
          "", 30),
@@ -588,20 +594,20 @@ def test_check_and_run_refuse_a_bad_axis_with_the_file(tmp_path, capsys):
 
 
 def test_run_says_which_points_failed_and_returns_1(tmp_path, capsys):
-    base = SHORT + '[solver]\nmethod = "iterative"\n'
-    file = write_case(tmp_path, '"solver.max_iterations" = [1, 500]', base=base)
+    base = SHORT.replace("[structure]", '[structure]\ndimension = 2\nwidth = "5 nm"')
+    file = write_case(tmp_path, '"solver.method" = ["stack", "direct"]', base=base)
     assert main(["run", str(file)]) == 1
     out, err = capsys.readouterr()
     assert "2 solved, 1 failed" in out
-    assert "femspin: failed at solver.max_iterations = 1.0: " in err
-    rows = list(csv.reader((tmp_path / "case.out/table.csv").open()))
+    assert "femspin: failed at solver.method = stack: solver.method: the stack method needs" in err
+    rows = list(csv.reader((tmp_path / "case.out/table.csv").read_text().splitlines()))
     assert rows[1][-1]
     assert not rows[2][-1]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_an_interrupted_scan_keeps_its_points_and_a_rerun_resumes(tmp_path):
-    axes = '"regions.Pt.spin_hall_angle" = { from = 0.01, to = 0.4, points = 400 }'
+    axes = '"regions.Pt.spin_hall_angle" = { from = 0.01, to = 0.4, points = 200 }'
     file = write_case(tmp_path, axes)
     command = [sys.executable, "-m", "femspin", "run", str(file)]
     points = point_folder(tmp_path / "case.out")
@@ -615,9 +621,9 @@ def test_an_interrupted_scan_keeps_its_points_and_a_rerun_resumes(tmp_path):
     assert err.startswith("femspin: interrupted; ")
     assert err.count("\n") == 1
     kept = {p: p.stat().st_mtime_ns for p in points.glob("*.json")}
-    assert 20 <= len(kept) < 400
+    assert 20 <= len(kept) < 200
     assert not (tmp_path / "case.out").exists()
     again = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (again.returncode, again.stderr.count("interrupted")) == (0, 0)
-    assert f"{400 - len(kept)} solved, 0 failed" in again.stdout
+    assert f"{200 - len(kept)} solved, 0 failed" in again.stdout
     assert {p: p.stat().st_mtime_ns for p in kept} == kept

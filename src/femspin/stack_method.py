@@ -29,8 +29,8 @@ from .fields.region import RegionFields
 from .fields.soc import cross_matrix
 from .interface.report import InterfaceCurrents, balanced
 from .transport.boundary import FluxLaw
-from .transport.conditions import contact_conductances
 from .transport.coefficients import coefficients
+from .transport.conditions import contact_conductances
 from .transport.solve import LinearReport
 from .transport.system import TransportState
 from .units import E_CHARGE, ENERGY, FLUX, LENGTH

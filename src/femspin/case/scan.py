@@ -14,10 +14,19 @@ from ..errors import closest
 from .quantity import parse_quantity
 from .values import Table, refuse
 
-__all__ = ["Angle", "Plot", "Range", "Scan", "axis_length", "number_and_unit", "path_parts"]
+__all__ = [
+    "MOST_DIGITS",
+    "Angle",
+    "Plot",
+    "Range",
+    "Scan",
+    "axis_length",
+    "number_and_unit",
+    "path_parts",
+]
 
 _MOST_POINTS = 100_000
-_MOST_DIGITS = 15  # a rounded step reads as 0.15, not as 0.15000000000000002
+MOST_DIGITS = 15  # a rounded step reads as 0.15, not as 0.15000000000000002
 _NOT_SCANNED = ("scan", "expected", "output", "title")
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(.*?)\s*", re.I | re.A)
 
@@ -64,7 +73,7 @@ def degrees(value: Any) -> float:
 def _spaced(low: float, high: float, points: int, log: bool = False) -> list[float]:
     """Return numbers from one end to the other; both ends are exact, the others rounded."""
     inner = (np.geomspace if log else np.linspace)(low, high, points)[1:-1]
-    return [low, *(float(f"{x:.{_MOST_DIGITS}g}") for x in inner), high]
+    return [low, *(float(f"{x:.{MOST_DIGITS}g}") for x in inner), high]
 
 
 _Points = Annotated[int, Field(ge=2, le=_MOST_POINTS)]

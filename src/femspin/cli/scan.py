@@ -69,8 +69,12 @@ def _summary(result: ScanResult, folder: Path) -> None:
     for e in result.estimates:
         print(f"estimate: {e['path']} = {e['value']} ({e['material']}; {e['source']})",
               file=sys.stderr)  # fmt: skip
-    for warning, count in result.warnings.items():
-        print(f"warning ({count} points): {warning}", file=sys.stderr)
+    for warning, count in list(result.warnings.items())[:_MOST_LINES]:
+        points = "1 point" if count == 1 else f"{count} points"
+        print(f"warning ({points}): {warning}", file=sys.stderr)
+    if len(result.warnings) > _MOST_LINES:
+        print(f"warning: and {len(result.warnings) - _MOST_LINES} more; see result.json",
+              file=sys.stderr)  # fmt: skip
     if result.case.expected:
         print("the [expected] numbers are not compared in a scan", file=sys.stderr)
     print(f"{result.computed} solved, {len(result.failures)} failed, {result.seconds:.1f} s"
@@ -80,7 +84,10 @@ def _summary(result: ScanResult, folder: Path) -> None:
 def _complain(result: ScanResult) -> None:
     """Say which points failed."""
     for _, point in result.failures[:_MOST_LINES]:
-        where = ", ".join(f"{name} = {value}" for name, value in point.coordinates.items())
+        where = ", ".join(
+            f"{name} = {value:.10g}" if isinstance(value, float) else f"{name} = {value}"
+            for name, value in point.coordinates.items()
+        )
         print(f"femspin: failed at {where}: {one_line(point.error)}", file=sys.stderr)
     more = len(result.failures) - _MOST_LINES
     if more > 0:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from ..case.load import case_from_table, dump_case
 from ..case.messages import dotted, shown
 from ..case.quantity import parse_quantity
-from ..case.scan import Angle, Range, Scan, number_and_unit, path_parts
+from ..case.scan import MOST_DIGITS, Angle, Range, Scan, number_and_unit, path_parts
 from ..case.schema import Case
 from ..errors import CaseError, closest
 from ..materials.parameters import UsedValue, complete_case, region_parameters
@@ -193,8 +193,10 @@ def _coordinates(values: Sequence[Any]) -> tuple[tuple[Coordinate, ...], str]:
         if first is None or pair is None or bool(pair[1]) != bool(first[1]):
             break
         try:
-            same = pair[1] == first[1]
-            numbers.append(pair[0] if same else parse_quantity(value, first[1], "1 nm"))
+            number = pair[0]
+            if pair[1] != first[1]:
+                number = float(f"{parse_quantity(value, first[1], '1 nm'):.{MOST_DIGITS}g}")
+            numbers.append(number)
         except PydanticCustomError:
             break
     if first is not None and len(numbers) == len(values):

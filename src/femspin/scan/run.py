@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from math import nan
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..case.load import _toml_key, _toml_value, to_toml
+from ..case.scan import Scan
 from ..case.schema import Case
 from ..errors import CaseError, closest
 from ..results.report import CONVENTIONS, versions
@@ -213,21 +215,22 @@ def run_scan(
     points = ScanPoints(case)
     store = PointStore(point_folder(output))
     keys, estimates = _keys(points, folder)
-    first = {key: index for index, key in reversed(list(enumerate(keys)))}
-    found: dict[str, Record] = {}
-    errors: dict[str, str] = {}
-    collect = _Collector(case, store, found)
-    for key in first:
+    collect = _Collector(points.scan, store)
+    todo: dict[str, int] = {}
+    for index, key in enumerate(keys):
+        todo.setdefault(key, index)  # a point that stands there twice is solved once
+    for key in todo:
         if fresh:
             store.remove(key)
         else:
             collect(key)
-    new = [key for key in first if key not in found]
-    processes = min(case.scan.processes or _processors(), len(new)) if case.scan else 1
+    new = [key for key in todo if key not in collect.found]
+    processes = min(points.scan.processes or _processors(), len(new))
     tell = progress or (lambda done, total: None)
-    tell(len(found), len(first))
+    tell(len(collect.found), len(todo))
+    errors: dict[str, str] = {}
     outcomes = solve_points(
-        new, lambda key: points.case(first[key]), store, folder, processes, solve
+        new, lambda key: points.case(todo[key]), store, folder, processes, solve
     )
     with closing(outcomes):
         for key, error in outcomes:
@@ -235,27 +238,24 @@ def run_scan(
                 error = f"its result cannot be read back from {store.folder}"
             if error is not None:
                 errors[key] = error
-            tell(len(found) + len(errors), len(first))
-    results = tuple(
-        PointResult(points.coordinates(k), found[key].numbers if key in found else {},
-                    errors.get(key, ""))
+            tell(len(collect.found) + len(errors), len(todo))
+    rows = tuple(
+        PointResult(points.coordinates(k), collect.numbers(key), errors.get(key, ""))
         for k, key in enumerate(keys)
-    )  # fmt: skip
-    warnings = [w for key in keys if key in found for w in found[key].warnings]
+    )
     return ScanResult(
-        case, folder, points.axes, results, column_names(p.numbers for p in results),
-        {w: warnings.count(w) for w in dict.fromkeys(warnings)}, estimates,
-        len(new), processes, time.perf_counter() - began,
+        case, folder, points.axes, rows, column_names(row.numbers for row in rows),
+        collect.warnings(keys), estimates, len(new), processes, time.perf_counter() - began,
     )  # fmt: skip
 
 
 class _Collector:
     """Takes finished points from the store and keeps the numbers that were asked for."""
 
-    def __init__(self, case: Case, store: PointStore, found: dict[str, Record]) -> None:
-        assert case.scan is not None
-        self.wanted = tuple(case.scan.columns or ()), tuple(case.scan.plot.y or ())
-        self.store, self.found = store, found
+    def __init__(self, scan: Scan, store: PointStore) -> None:
+        self.wanted = tuple(scan.columns or ()), tuple(scan.plot.y or ())
+        self.store = store
+        self.found: dict[str, Record] = {}
 
     def __call__(self, key: str) -> bool:
         """Return whether a point is there, and take it."""
@@ -273,6 +273,14 @@ class _Collector:
         chosen = matching((*columns, *y), record.numbers, defaults=not columns)
         self.found[key] = Record(chosen, record.warnings)
         return True
+
+    def numbers(self, key: str) -> dict[str, float]:
+        """Return the numbers of a point, none for one that failed."""
+        return self.found[key].numbers if key in self.found else {}
+
+    def warnings(self, keys: Sequence[str]) -> dict[str, int]:
+        """Return all warnings, and of how many points they are true."""
+        return dict(Counter(w for k in keys if k in self.found for w in self.found[k].warnings))
 
 
 def _keys(points: ScanPoints, folder: Path | None) -> tuple[list[str], tuple[Any, ...]]:

@@ -13,8 +13,9 @@ from ..units import E_CHARGE, ENERGY, FLUX
 from .space import Space
 
 __all__ = [
-    "Boundary", "Constraint", "ContactFace", "ElectrodeFace", "FluxFace", "FluxLaw", "PotentialFace",
-    "build_constraint", "contact_terms", "face_terms", "flux_law", "mixing_conductance",
+    "Boundary", "Constraint", "ContactFace", "ElectrodeFace", "FluxFace", "FluxLaw",
+    "PotentialFace", "build_constraint", "contact_terms", "face_terms", "flux_law",
+    "mixing_conductance",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]

@@ -155,8 +155,10 @@ class Space:
     def contact_masses(
         self, interface: Interface
     ) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
-        """Return int phi phi over an interface between dofs of (first, first), (first, second)
-        and (second, second) sides, shape (n_dofs, n_dofs) each."""
+        """Return the masses over an interface between the dofs of its two sides.
+
+        In the order (first, first), (first, second), (second, second), shape (n_dofs, n_dofs).
+        """
         a, dx, first = self._facet_basis(interface.facets, interface.cells_first)
         b, _, second = self._facet_basis(interface.facets, interface.cells_second)
         return (

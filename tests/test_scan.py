@@ -490,6 +490,14 @@ def test_columns_can_be_chosen_by_name_or_by_the_head_of_a_name(tmp_path):
     assert math.isnan(result.points[0].numbers["torques.nothing"])
 
 
+def test_a_number_that_is_an_axis_has_one_column(tmp_path):
+    axes = '"regions.F.diffusion_constant" = ["1e-4 m^2/s", "2e-4 m^2/s"]'
+    case = scan_case(axes, 'processes = 1\ncolumns = ["regions.F"]')
+    heads = [c.head for c in run_scan(case, None, tmp_path / "out").table]
+    assert len(set(heads)) == len(heads)
+    assert heads[0] == "regions.F.diffusion_constant [m^2/s]"
+
+
 @pytest.mark.parametrize(
     ("head", "tail", "setting"),
     [('columns = ["torques.G"]', "", "columns"), ("", '[scan.plot]\ny = ["torques.G"]', "plot.y")],

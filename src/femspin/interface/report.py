@@ -23,6 +23,9 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+
+# A flux of 1e-14 A/m^2 is no flux: the balance of nothing is not judged.
+_NOTHING = 1e-25
 Indices = NDArray[np.int64]
 
 
@@ -172,7 +175,7 @@ def balanced(
     result = InterfaceCurrents(name, area, flux, source, full, 0.0)
     largest = max(float(np.abs(v).max()) for v in (*full.values(), flux[1:]))
     gap = float(np.abs(result.total - flux[1:]).max())
-    scale = max(largest, noise)
+    scale = max(largest, noise, _NOTHING)
     return replace(result, balance=gap / scale if scale > 0 else 0.0)
 
 

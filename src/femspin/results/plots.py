@@ -34,16 +34,25 @@ def _pyplot() -> Any:
 
 
 def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
-    """Plot the spin potential and the vertical spin current along z, laterally averaged."""
+    """Plot the spin potential and the vertical spin current along z, averaged over each region.
+
+    The current is shown as the mean of every layer of cells, so that it jumps where the mesh
+    does not resolve it and is not drawn across interfaces.
+    """
     plt = _pyplot()
     figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(7, 6), layout="constrained")
-    height, mu, flux = _profile(device, transport)
-    for a, name in enumerate("xyz"):
-        upper.plot(height["mu"], 1e3 * mu[:, a], color=_COLOURS[a], label=f"$\\mu^{name}$")
-        lower.plot(height["J"], flux[:, a] / 1e9, color=_COLOURS[a], label=f"$J_z^{name}$")
+    for index, region in enumerate(device.conductors):
+        height, mu = _potential_profile(device, transport, region)
+        edges, flux = _flux_profile(device, transport, region)
+        for a, name in enumerate("xyz"):
+            label = None if index else name
+            upper.plot(height, 1e3 * mu[:, a], color=_COLOURS[a],
+                       label=label and f"$\\mu^{label}$")  # fmt: skip
+            lower.stairs(flux[:, a] / 1e9, edges, color=_COLOURS[a], baseline=None, linewidth=1.5,
+                         label=label and f"$J_z^{label}$")  # fmt: skip
     upper.set_ylabel("spin potential (µeV)")
     lower.set_ylabel("spin current along z\n($10^9$ A/m$^2$, $\\hbar/2e$)")
-    lower.set_xlabel("z (nm)")
+    lower.set_xlabel("z (nm)" + ("" if device.space.dimension == 1 else ", mean over each region"))
     for axes in (upper, lower):
         axes.axhline(0, color="0.6", linewidth=0.6)
         axes.legend(loc="best", frameon=False, ncols=3)
@@ -52,49 +61,44 @@ def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
     return figure, (upper, lower)
 
 
-def _profile(device: Device, transport: Transport) -> tuple[dict[str, Array], Array, Array]:
-    """Return heights and lateral means of mu (vertices) and of J_z (cells, as steps)."""
+_MOST_LEVELS = 400
+_BINS = 40
+
+
+def _potential_profile(device: Device, transport: Transport, region: str) -> tuple[Array, Array]:
+    """Return heights (n,) and mean mu^a (n, 3) of the dofs of a region."""
     space = device.space
-    z = np.round(space.locations[-1], 9)
+    dofs = np.unique(space.dofs[space.in_region(region)])
+    z = np.round(space.locations[-1, dofs], 9)
     levels, index = np.unique(z, return_inverse=True)
-    many = len(levels) > 400  # unstructured: bin
-    if many:
-        edges = np.linspace(z.min(), z.max(), 81)
-        index = np.clip(np.digitize(z, edges) - 1, 0, 79)
+    if len(levels) > _MOST_LEVELS:  # unstructured
+        edges = np.linspace(z.min(), z.max(), _BINS + 1)
+        index = np.clip(np.digitize(z, edges) - 1, 0, _BINS - 1)
         levels = 0.5 * (edges[1:] + edges[:-1])
     count = np.bincount(index, minlength=len(levels))
-    sums = np.stack(
-        [np.bincount(index, transport.state.mu[:, a], minlength=len(levels)) for a in (1, 2, 3)], 1
-    )
-    good = count > 0
-    mu = sums[good] / count[good, None]
-    flux, height = _vertical_flux(device, transport)
-    return {"mu": levels[good], "J": height}, mu, flux
+    mu = transport.state.mu[dofs, 1:]
+    sums = np.stack([np.bincount(index, mu[:, a], minlength=len(levels)) for a in range(3)], 1)
+    return levels[count > 0], sums[count > 0] / count[count > 0, None]
 
 
-def _vertical_flux(device: Device, transport: Transport) -> tuple[Array, Array]:
-    """Return the laterally averaged J_z per layer of cells, as a step curve."""
+def _flux_profile(device: Device, transport: Transport, region: str) -> tuple[Array, Array]:
+    """Return bin edges (n + 1,) and mean J_z^a (n, 3) of the cells of a region [A/m^2]."""
     space, mesh = device.space, device.structure.mesh
-    heights, values, weights = [], [], []
-    for name in device.conductors:
-        cells = space.in_region(name)
-        integrals = cell_integrals(space, transport.state.mu, cells)
-        c = transport.state.coefficients[name]
-        flux = flux_density(c, integrals, space.structure.axes)
-        corner = mesh.p[-1, mesh.t[:, space.cells[cells]]]
-        heights.append(corner.mean(axis=0))
-        values.append(flux[:, 2, 1:] * SPIN_CURRENT)
-        weights.append(integrals.measure)
-    z, v, w = (np.concatenate(x) for x in (heights, values, weights))
-    levels, index = np.unique(np.round(z, 6), return_inverse=True)
-    if len(levels) > 400:
-        edges = np.linspace(z.min(), z.max(), 81)
-        index = np.clip(np.digitize(z, edges) - 1, 0, 79)
-        levels = 0.5 * (edges[1:] + edges[:-1])
-    total = np.bincount(index, w, minlength=len(levels))
-    good = total > 0
-    mean = np.stack([np.bincount(index, w * v[:, a], minlength=len(levels)) for a in range(3)], 1)
-    return mean[good] / total[good, None], levels[good]
+    cells = space.in_region(region)
+    integrals = cell_integrals(space, transport.state.mu, cells)
+    flux = flux_density(transport.state.coefficients[region], integrals, space.structure.axes)
+    corner = mesh.p[-1, mesh.t[:, space.cells[cells]]]
+    edges = np.unique(np.round(corner, 9))
+    if len(edges) > _MOST_LEVELS:
+        edges = np.linspace(corner.min(), corner.max(), _BINS + 1)
+    index = np.clip(np.digitize(corner.mean(axis=0), edges) - 1, 0, len(edges) - 2)
+    weight = np.bincount(index, integrals.measure, minlength=len(edges) - 1)
+    values = flux[:, 2, 1:] * integrals.measure[:, None] * SPIN_CURRENT
+    sums = np.stack(
+        [np.bincount(index, values[:, a], minlength=len(edges) - 1) for a in range(3)], 1
+    )
+    with np.errstate(invalid="ignore"):
+        return edges, sums / weight[:, None]
 
 
 def _shade_regions(device: Device, axes: Any) -> None:
@@ -139,6 +143,9 @@ def plot_parts(device: Device, transport: Transport, name: str) -> tuple[Any, An
     axes.hlines(total, np.arange(3) - 0.33, np.arange(3) + 0.33, color="k", linewidth=2,
                 label="total")  # fmt: skip
     axes.axhline(0, color="0.4", linewidth=0.8)
+    low, high = min(down.min(), total.min(), 0.0), max(up.max(), total.max(), 0.0)
+    room = 0.06 * (high - low) or 1.0
+    axes.set_ylim(low - room, high + room)
     axes.set_xticks(range(3), ["x", "y", "z"])
     axes.set_xlabel("spin component")
     axes.set_ylabel(f"spin current at {name} ({prefix}A/m$^2$, $\\hbar/2e$)")

@@ -45,8 +45,12 @@ CONVENTIONS = {
     "charge_current": "conventional current density in A/m^2, same direction",
     "spin_potential": "mu^a = mu_up - mu_dn along axis a, in meV",
     "charge_potential": "mu^0 = mu_up + mu_dn = twice the electrochemical potential, in meV",
-    "parts": "M exchange torque, L and S spin loss, A gauge precession, E drift, T storage,"
-    " B flux through the other faces; their sum is the spin current",
+    "parts": "M relaxation and precession (the exchange torque), L and S spin loss by spin-orbit"
+    " coupling, A gauge precession, E drift, T storage, B flux through the other faces; their sum"
+    " is the spin current",
+    "moments": "the share of M that acts on the local moments; M also counts relaxation to the"
+    " lattice and precession in an external field, where the region has them",
+    "region": "the number of a region in the fields is its position in mesh.regions",
     "torque": "angular momentum per area and time given to the local moments, J/m^2",
 }
 
@@ -63,6 +67,7 @@ def interface_table(currents: InterfaceCurrents) -> dict[str, Any]:
     if currents.source is not None:
         table["split_over"] = currents.source
         table["parts"] = {k: currents.parts[k] * SPIN_CURRENT for k in _PARTS}
+        table["moments"] = currents.parts["moments"] * SPIN_CURRENT
         table["sum_of_parts"] = currents.total * SPIN_CURRENT
         table["balance_residual"] = currents.balance
     return table
@@ -150,6 +155,7 @@ def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
         table[contact.name] = {
             "voltage": -float(transport.state.mu[contact.dofs[0], 0]) * ENERGY / (2 * E_CHARGE),
             "current": -float(total[contact.dofs, 0].sum()) * unit,
+            "current_unit": {1: "A/m^2", 2: "A/m", 3: "A"}[device.space.dimension],
         }
     return table
 
@@ -229,7 +235,47 @@ def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, 
 
 def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
-    return [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
+    found = [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
+    return found + _drive_warnings(device) + _gain_warnings(device, transport)
+
+
+def _drive_warnings(device: Device) -> list[str]:
+    """Return why nothing, or nothing along some direction, can flow."""
+    case, found = device.case, []
+    field = device.conditions.electric_field
+    periodic = {device.structure.axes[row] for row, _ in device.structure.periods}
+    for axis in device.structure.axes:
+        if field[axis] != 0 and axis not in periodic:
+            found.append(
+                f"drive.electric_field: nothing carries a current along {'xyz'[axis]}, where the"
+                " device ends at insulating faces; charge builds up until the field is cancelled"
+            )
+    voltages = {e.voltage for e in case.drive.electrodes.values() if e.voltage is not None}
+    currents = [e.current for e in case.drive.electrodes.values() if e.current]
+    sources = any(
+        t.condition in ("spin_potential", "spin_flux") or t.drift_flux is not None
+        for t in case.interfaces.values()
+    )
+    own = any(
+        r.override is not None and r.override.electric_field is not None
+        for r in case.regions.values()
+    )
+    if not (np.any(field) or own or len(voltages) > 1 or currents or sources):
+        found.append("drive: no field, voltage, current or spin source; everything is zero")
+    return found
+
+
+def _gain_warnings(device: Device, transport: Transport) -> list[str]:
+    """Return the faces whose conductance creates spin instead of absorbing it."""
+    found = []
+    for name in device.flux_tables:
+        G = transport.state.laws[name].conductance if transport.state else np.zeros((3, 3))
+        if np.linalg.eigvalsh(G + G.T).max() > 1e-9 * np.abs(G).max() > 0:
+            found.append(
+                f"interfaces.{name}: the conductance creates spin (G + G^T has a positive"
+                " eigenvalue); absorption needs G_s <= 0 and G_s <= G_r"
+            )
+    return found
 
 
 def _all_fields(transport: Transport) -> dict[str, RegionFields]:

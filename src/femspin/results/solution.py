@@ -83,6 +83,7 @@ class Solution:
             "mesh": {
                 "dimension": device.space.dimension,
                 "order": device.space.order,
+                "regions": list(device.structure.regions),
                 "cells": quality.cells,
                 "vertices": quality.vertices,
                 "shortest_edge_nm": quality.smallest,

@@ -100,6 +100,8 @@ def _cell_fields(
     flux = flux_density(c, integrals, space.structure.axes) * SPIN_CURRENT
     flux[:, :, 0] *= -1  # charge current is conventional
     data = {name: flux[:, :, k] for k, name in enumerate(names[:4])}
+    if device.kinds[region] != "F":  # the split is over the volume of F
+        return data | {name: np.zeros((n, 3)) for name in PARTS}
     parts = cell_parts(c, integrals, space.structure.axes)
     density = SPIN_CURRENT / LENGTH / integrals.measure[:, None]
     data["M"] = (parts["M_relax"] + parts["M_prec"]) * density

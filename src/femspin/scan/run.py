@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from math import nan
@@ -219,12 +219,7 @@ def run_scan(
     todo: dict[str, int] = {}
     for index, key in enumerate(keys):
         todo.setdefault(key, index)  # a point that stands there twice is solved once
-    for key in todo:
-        if fresh:
-            store.remove(key)
-        else:
-            collect(key)
-    new = [key for key in todo if key not in collect.found]
+    new = collect.missing(todo, fresh)
     processes = min(points.scan.processes or _processors(), len(new))
     tell = progress or (lambda done, total: None)
     tell(len(collect.found), len(todo))
@@ -243,8 +238,10 @@ def run_scan(
         PointResult(points.coordinates(k), collect.numbers(key), errors.get(key, ""))
         for k, key in enumerate(keys)
     )
+    names = column_names(row.numbers for row in rows)
+    columns = tuple(n for n in names if n not in points.scan.axes)
     return ScanResult(
-        case, folder, points.axes, rows, column_names(row.numbers for row in rows),
+        case, folder, points.axes, rows, columns,
         collect.warnings(keys), estimates, len(new), processes, time.perf_counter() - began,
     )  # fmt: skip
 
@@ -273,6 +270,15 @@ class _Collector:
         chosen = matching((*columns, *y), record.numbers, defaults=not columns)
         self.found[key] = Record(chosen, record.warnings)
         return True
+
+    def missing(self, keys: Iterable[str], fresh: bool) -> list[str]:
+        """Take what is there, or forget it if all is to be `fresh`; return the other keys."""
+        for key in keys:
+            if fresh:
+                self.store.remove(key)
+            else:
+                self(key)
+        return [key for key in keys if key not in self.found]
 
     def numbers(self, key: str) -> dict[str, float]:
         """Return the numbers of a point, none for one that failed."""

@@ -108,6 +108,7 @@ def build_stack(
     conducting = np.flatnonzero(
         np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] != "FI"])
     )
+    _refuse_sandwich([layer.region for layer in stack.layers], kinds)
     periodic = stack.lateral == "periodic"
     return Structure(
         mesh=mesh,
@@ -119,6 +120,18 @@ def build_stack(
         periods=tuple((k, float(np.ptp(c))) for k, c in enumerate(lateral)) if periodic else (),
         quality=mesh_quality(mesh),
     )
+
+
+def _refuse_sandwich(names: list[str], kinds: Mapping[str, str]) -> None:
+    """Refuse a stack in which one interface name would stand for two opposite directions."""
+    pairs = set(zip(names[:-1], names[1:], strict=True))
+    for below, above in pairs:
+        if below != above and (above, below) in pairs and "FI" not in (kinds[below], kinds[above]):
+            raise CaseError(
+                "structure.layers",
+                f"{above} lies above and below {below}: currents through the two interfaces would"
+                " add up under one name; give the two layers regions of different names",
+            )
 
 
 def _layer_cuts(stack: Stack, layer: Layer, low: float, high: float, decay: float | None) -> Array:

@@ -187,6 +187,10 @@ def _face(
             f"{closest(key, known)}",
         )
     facets = structure.faces[key]
+    for name, face in structure.interfaces.items():
+        if face.second not in conductors and np.isin(facets, face.facets).all():
+            raise CaseError(path, f"this face is the interface {name!r} with an FI region; set the"
+                            " condition there")  # fmt: skip
     return key, facets, outer_cells(space, facets)
 
 

@@ -24,11 +24,6 @@ TEXT = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 # What counts as saying which equation of the theory a function evaluates.
 REFERENCE = re.compile(r"Eqs?\. \(|[Ee]rrata E\d|App\. C|\bW1\b")
 # Functions of the table whose docstring does not say so yet.
-WITHOUT_NUMBER = {
-    "femspin.fields.hall.hall_angle",  # (29)
-    "femspin.fields.kondo.mean_spin",  # (2)
-    "femspin.fields.soc.gauge_field",  # (9)-(11)
-}
 
 
 def names(text: str) -> set[str]:
@@ -101,15 +96,7 @@ def test_the_tables_of_equations_name_public_functions():
         assert not any(part.startswith("_") for part in name.split(".")), name
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.xfail(strict=False, reason="no equation number"))
-        if n in WITHOUT_NUMBER
-        else n
-        for n in sorted(names(PAPER))
-    ],
-)
+@pytest.mark.parametrize("name", sorted(names(PAPER)))
 def test_functions_of_published_equations_say_which(name):
     text = inspect.getdoc(resolve(name))
     assert text is not None

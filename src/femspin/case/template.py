@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["template"]
 
-_TEMPLATE = '''\
+_TEMPLATE = """\
 # A femspin case file (TOML).  Every dimensional value is text with a unit; any multiple of the
 # unit works ("1.5 nm", "0.3 eV*angstrom", "2e4 m/s").  Lines that start with "#" show what else
 # can be set.  `femspin check this.toml` validates; `femspin run this.toml` computes.
@@ -140,7 +140,7 @@ plots = true
 # "structure.layers.Pt.thickness" = { from = "1 nm", to = "10 nm", points = 10 }
 # "drive.magnetic_field.2" = { from = "1 mT", to = "1 T", points = 7, spacing = "log" }
 # "angle" = { plane = "xy", from = "0 deg", to = "360 deg", points = 37, of = "magnetization" }
-'''
+"""
 
 
 def template() -> str:

@@ -144,8 +144,11 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             sub.add_argument("-o", "--output", metavar="DIR", help="result folder")
             sub.add_argument("--force", action="store_true", help="replace an earlier result")
-            sub.add_argument("--fresh", action="store_true",
-                             help="of a scan: solve points again that an earlier run finished")
+            sub.add_argument(
+                "--fresh",
+                action="store_true",
+                help="of a scan: solve points again that an earlier run finished",
+            )
         if name == "conductances":
             sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
         if name == "smr":

@@ -101,7 +101,7 @@ def _summary(
         print(f"\n{name}: spin current [A/m^2, hbar/2e]" + " " * 8 + "x            y            z")
         rows = [("total", entry["spin_current"])]
         rows += [(k, v) for k, v in entry.get("parts", {}).items() if k in "MLSAETB" and np.any(v)]
-        moments = entry.get("moments")
+        moments = entry.get("M_on_moments")
         if moments is not None and not np.allclose(moments, entry["parts"]["M"], rtol=1e-3):
             rows.insert(2, ("M on moments", moments))
         for key, value in rows:

@@ -25,7 +25,11 @@ THETA_MODES: tuple[ThetaMode, ...] = ("exact", "first", "eq38", "hall")
 
 
 def hall_angle(magnetic_field: ArrayLike, scattering_time: float, mass: float) -> Array:
-    """Return the ordinary Hall angles theta^0_k = q tau B_k / m with q = -|e|, shape (3,)."""
+    """Return the ordinary Hall angles theta^0_k = q tau B_k / m with q = -|e|, shape (3,).
+
+    References:
+        PRB 108, 125309 (2023), Eq. (29).
+    """
     return -E_CHARGE * scattering_time / mass * np.asarray(magnetic_field, float)
 
 

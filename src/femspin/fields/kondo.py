@@ -100,6 +100,9 @@ def mean_spin(
         exchange: Weiss exchange J0 [J], of either sign.
         field: Component of B along the moment [T].
         g: g factor of the moment.
+
+    References:
+        PRB 108, 125309 (2023), mean field of Eq. (2); errata E31.
     """
     kT, zeeman = K_B * temperature, g * MU_B * field
 

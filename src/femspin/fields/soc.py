@@ -56,7 +56,11 @@ def velocity_matrix(
 
 
 def gauge_field(velocity: ArrayLike, mass: float) -> Array:
-    """Return a^{ib} = 2 m c^{ib} / hbar [1/m], same shape as `velocity` [m/s]; mass in kg."""
+    """Return a^{ib} = 2 m c^{ib} / hbar [1/m], same shape as `velocity` [m/s]; mass in kg.
+
+    References:
+        PRB 108, 125309 (2023), Eqs. (7), (9)-(11).
+    """
     return 2.0 * mass / HBAR * np.asarray(velocity, float)
 
 

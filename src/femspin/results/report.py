@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ CONVENTIONS = {
     "parts": "M relaxation and precession (the exchange torque), L and S spin loss by spin-orbit"
     " coupling, A gauge precession, E drift, T storage, B flux through the other faces; their sum"
     " is the spin current",
-    "moments": "the share of M that acts on the local moments; M also counts relaxation to the"
+    "M_on_moments": "the share of M that acts on the local moments; M also counts relaxation to the"
     " lattice and precession in an external field, where the region has them",
     "region": "the number of a region in the fields is its position in mesh.regions",
     "torque": "angular momentum per area and time given to the local moments, J/m^2",
@@ -67,7 +68,7 @@ def interface_table(currents: InterfaceCurrents) -> dict[str, Any]:
     if currents.source is not None:
         table["split_over"] = currents.source
         table["parts"] = {k: currents.parts[k] * SPIN_CURRENT for k in _PARTS}
-        table["moments"] = currents.parts["moments"] * SPIN_CURRENT
+        table["M_on_moments"] = currents.parts["moments"] * SPIN_CURRENT
         table["sum_of_parts"] = currents.total * SPIN_CURRENT
         table["balance_residual"] = currents.balance
     return table
@@ -289,6 +290,7 @@ def _thickness(device: Device, region: str) -> float | None:
     return sum(x.thickness for x in device.case.structure.layers if x.region == region) or None
 
 
+@cache
 def versions() -> Mapping[str, str]:
     """Return the versions a result depends on."""
     packages = ("numpy", "scipy", "scikit-fem", "meshio", "pyamg")

@@ -150,6 +150,8 @@ def _axis_name(axis: Axis, case: Case) -> str:
     parts = list(axis.parts)
     if parts[:2] == ["structure", "layers"] and len(parts) > 3 and case.structure is not None:
         parts = [case.structure.layers[int(parts[2])].region, *parts[3:]]
+    if parts[-1] in ("0", "1", "2") and len(parts) > 1 and parts[-2] not in ("layers", "axes"):
+        parts[-1] = "xyz"[int(parts[-1])]
     return _readable(".".join(parts))
 
 

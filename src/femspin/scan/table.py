@@ -29,6 +29,8 @@ _DEFAULT = re.compile(
 _SPIN_CURRENT = "A/m^2 (hbar/2e)"
 _UNITS = {
     "spin_current": _SPIN_CURRENT, "parts": _SPIN_CURRENT, "sum_of_parts": _SPIN_CURRENT,
+    "M_on_moments": _SPIN_CURRENT, "longitudinal_resistivity": "Ohm m",
+    "transverse_resistivity": "Ohm m",
     "transverse_spin_current": _SPIN_CURRENT, "longitudinal_spin_current": _SPIN_CURRENT,
     "absorbed_by_moments": _SPIN_CURRENT, "charge_current": "A/m^2", "current_density": "A/m^2",
     "charge_current_density": "A/m^2", "torque": "J/m^2", "voltage": "V", "lengths": "m",

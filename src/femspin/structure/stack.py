@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,12 +125,12 @@ def build_stack(
 
 def _refuse_sandwich(names: list[str], kinds: Mapping[str, str]) -> None:
     """Refuse a stack in which one interface name would stand for two opposite directions."""
-    pairs = set(zip(names[:-1], names[1:], strict=True))
-    for below, above in pairs:
-        if below != above and (above, below) in pairs and "FI" not in (kinds[below], kinds[above]):
+    pairs = list(pairwise(names))
+    for one, other in pairs:
+        if one != other and (other, one) in pairs and "FI" not in (kinds[one], kinds[other]):
             raise CaseError(
                 "structure.layers",
-                f"{above} lies above and below {below}: currents through the two interfaces would"
+                f"{one} lies above and below {other}: currents through the two interfaces would"
                 " add up under one name; give the two layers regions of different names",
             )
 

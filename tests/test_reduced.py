@@ -156,3 +156,40 @@ def test_stack_method_refuses_what_it_cannot_do():
     table["structure"] |= {"dimension": 2, "width": "2 nm"}
     with pytest.raises(CaseError, match=r"solver\.method.*dimension 1"):
         run(table)
+
+
+def test_corrected_closed_forms_reach_the_exact_layer_when_it_is_thin():
+    """Rashba and Dresselhaus coupling with exchange: the error falls at least as ell_F."""
+    errors = []
+    for thickness in ("0.2 nm", "0.1 nm"):
+        flux = {}
+        for model in ("resolved", "corrected"):
+            table = table_of("C11", model)
+            table["regions"]["F"]["mass"] = "1 m_e"
+            table["structure"]["layers"][0]["thickness"] = thickness
+            flux[model] = run(table).interface("HM|F").flux[1:]
+        errors.append(
+            np.abs(flux["corrected"] - flux["resolved"]).max() / np.abs(flux["resolved"]).max()
+        )
+    assert errors[0] < 0.05
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_printed_closed_forms_lose_a_factor_four_of_the_spin_loss():
+    """Errata E10, for a layer so thin that its thickness limits the decay length in both."""
+    loss = {}
+    for model in ("corrected", "printed"):
+        table = table_of("C11", model)
+        table["regions"]["F"]["mass"] = "1 m_e"
+        table["structure"]["layers"][0]["thickness"] = "0.01 nm"
+        currents = run(table).interface("HM|F")
+        assert currents.balance < 1e-12
+        loss[model] = currents.parts["L_diag"]
+    largest = np.abs(loss["corrected"]).max()
+    np.testing.assert_allclose(loss["corrected"], 4 * loss["printed"], atol=0.02 * largest)
+
+
+def test_closed_forms_need_a_gauge_field_of_their_kind():
+    table = table_of("C17", "corrected")  # a^z with all components is not of the form (9)-(11)
+    with pytest.raises(CaseError, match=r"regions\.F\.model.*closed forms"):
+        run(table)

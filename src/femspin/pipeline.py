@@ -16,6 +16,7 @@ from .dynamics.run import QuasiStaticTorque, macrospin, magnet_name, run_dynamic
 from .dynamics.torque import magnet_flux, replaced_fluxes
 from .errors import CaseError
 from .fields.build import Conditions, region_fields
+from .fields.closed_forms import SpinOrbitConstants, spin_orbit_constants
 from .fields.lengths import mesh_scale
 from .fields.region import RegionFields
 from .interface.reduced import (
@@ -109,10 +110,14 @@ class Device:
         for layer in self.reduced:
             response = layer_response(
                 self.region_fields(layer.name, m), layer.thickness, layer.form,
-                self.below(layer, m),
+                self.below(layer, m), self.spin_orbit(layer),
             )  # fmt: skip
             laws[layer.face] = flux_law(response.conductance, response.drift)
         return laws
+
+    def spin_orbit(self, layer: ReducedLayer) -> SpinOrbitConstants | None:
+        """Return the spin-orbit coupling of a reduced layer as the closed forms take it."""
+        return spin_orbit_constants(layer.parameters, self.conditions.magnetic_field)
 
     def below(self, layer: ReducedLayer, m: Array) -> LayerResponse | None:
         """Return the response of what lies under a reduced layer, None if insulating."""
@@ -187,6 +192,13 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
     )  # fmt: skip
     if case.solver.method == "stack":
         require_stack(device)
+    for layer in reduced:
+        if layer.form in ("corrected", "printed") and device.spin_orbit(layer) is None:
+            raise CaseError(
+                f"regions.{layer.name}.model",
+                "the closed forms need spin-orbit coupling of the form (9)-(11) with u_yz = u_zx"
+                f" (got {layer.form!r}); use exact, layer or thin",
+            )
     require_resolved(device)
     return device
 
@@ -303,8 +315,9 @@ def _with_reduced(device: Device, transport: Transport) -> Transport:
         # A face with a flux law carries exactly that flux in the weak form; charge is blocked.
         flux = np.concatenate([[0.0], law.conductance @ mu[1:] + law.drift])
         parts = reduced_parts(
-            f, layer.thickness, layer.form, mu[1:] * ENERGY, device.below(layer, transport.m)
-        )
+            f, layer.thickness, layer.form, mu[1:] * ENERGY, device.below(layer, transport.m),
+            device.spin_orbit(layer),
+        )  # fmt: skip
         scaled = {name: value / FLUX for name, value in parts.items()}
         interfaces.pop(layer.face, None)
         interfaces[layer.interface] = balanced(layer.interface, area, flux, layer.name, scaled)

@@ -201,7 +201,7 @@ class Region(Table):
     )
     g_factor: float = Field(2.0, description="of the conduction electrons")
     theta_mode: Literal["exact", "first", "eq38", "hall"] = "exact"
-    model: Literal["resolved", "exact", "layer", "thin"] = Field(
+    model: Literal["resolved", "exact", "layer", "thin", "corrected", "printed"] = Field(
         "resolved", description="an F layer of a stack may be replaced by its conductance"
     )
     soc: SpinOrbit | None = None

@@ -52,7 +52,8 @@ scattering_time = "4 fs"
 # spin_hall_angle = 0.05
 # polarisation = 0.3             # of the conductivity, along m; or a vector
 # theta_mode = "exact"           # exact, first, eq38, hall
-# model = "resolved"             # or replace the layer by its conductance: exact, layer, thin
+# model = "resolved"             # or replace the layer by its conductance: exact, layer, thin,
+                                 # corrected or printed (closed forms)
 
 [regions.F.soc]
 rashba = "0.1 eV*angstrom"       # alpha_R, or alpha_R/hbar in m/s

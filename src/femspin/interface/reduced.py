@@ -2,8 +2,9 @@
 
 The metal then sees a face with the flux law J = G mu / e^2 + J_E.  Of the forms for G and J_E,
 ``exact`` is the numerical admittance of the resolved layer (nothing is lost if the layer is
-laterally uniform), ``layer`` the closed form for a^z = 0 and Theta = 1, and ``thin`` the
-leading order in the thickness.
+laterally uniform), ``layer`` the closed form for a^z = 0 and Theta = 1, ``thin`` the leading
+order in the thickness, ``corrected`` and ``printed`` the named conductances of the published
+theory, with its misprints mended and as they stand.
 """
 
 from __future__ import annotations
@@ -27,7 +28,16 @@ from ..analytic.stack import (
 )
 from ..case.schema import Case, Interface
 from ..errors import CaseError
-from ..fields.kernels import thin_response
+from ..fields.closed_forms import (
+    ClosedFormInput,
+    Form,
+    SpinOrbitConstants,
+    closed_form_input,
+    closed_forms,
+    magnetization_axis,
+)
+from ..fields.contraction import decay_tensor
+from ..fields.kernels import gauge_kernel, thin_response
 from ..fields.region import RegionFields
 from ..fields.soc import LEVI_CIVITA, cross_matrix
 from ..materials.parameters import RegionParameters
@@ -35,13 +45,13 @@ from ..units import E_CHARGE
 from .conductance import layer_conductance, thin_conductance
 
 __all__ = [
-    "REDUCTIONS", "LayerResponse", "ReducedLayer", "Reduction", "find_reduced", "layer_response",
-    "reduced_parts", "thin_drift",
+    "REDUCTIONS", "LayerResponse", "ReducedLayer", "Reduction", "closed_drift",
+    "find_reduced", "layer_response", "reduced_parts", "thin_drift",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
-Reduction = Literal["exact", "layer", "thin"]
-REDUCTIONS: tuple[Reduction, ...] = ("exact", "layer", "thin")
+Reduction = Literal["exact", "layer", "thin", "corrected", "printed"]
+REDUCTIONS: tuple[Reduction, ...] = ("exact", "layer", "thin", "corrected", "printed")
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,11 @@ def _reduced(
 
 
 def layer_response(
-    fields: RegionFields, thickness: float, form: Reduction, below: LayerResponse | None = None
+    fields: RegionFields,
+    thickness: float,
+    form: Reduction,
+    below: LayerResponse | None = None,
+    soc: SpinOrbitConstants | None = None,
 ) -> LayerResponse:
     """Return G and J_E of a layer.
 
@@ -154,17 +168,43 @@ def layer_response(
         form: Which approximation.
         below: Response of what lies under the layer; default insulating.  The approximate forms
             add it to their own, as for a layer across which mu does not change.
+        soc: Spin-orbit coupling, for the closed forms.
     """
     if form == "exact":
         G, drift = admittance([StackLayer(fields, thickness)], _face(below))
         return LayerResponse(np.asarray(G, float), np.asarray(drift, float))
-    if form == "layer":
+    if form in ("corrected", "printed"):
+        tensors, _ = _closed(fields, thickness, form, soc)
+        G = np.sum(list(tensors.values()), axis=0)
+        drift = closed_drift(fields, thickness)
+    elif form == "layer":
         G, drift = layer_conductance(fields, thickness), np.zeros(3)
     else:
         G, drift = thin_conductance(fields, thickness), thin_drift(fields, thickness)
     if below is not None:
         G, drift = G + below.conductance, drift + below.drift
     return LayerResponse(G, drift)
+
+
+def _closed(
+    fields: RegionFields, thickness: float, form: Reduction, soc: SpinOrbitConstants | None
+) -> tuple[dict[str, Array], ClosedFormInput]:
+    """Return the conductances of M, L, S and A by closed forms, and their input."""
+    if soc is None:
+        raise ValueError("the closed forms need spin-orbit coupling of the form (9)-(11)")
+    which: Form = "printed" if form == "printed" else "corrected"
+    given = closed_form_input(fields, soc, thickness, which)
+    return closed_forms(given, which).tensors(magnetization_axis(fields)), given
+
+
+def closed_drift(fields: RegionFields, thickness: float) -> Array:
+    """Return J_E^a = -ell_F C^{a nu}_j s^{j nu} [1/(m^2 s)], shape (3,).
+
+    References:
+        PRB 108, 125309 (2023), Eq. (39), sum over nu = 0..3 (errata E28).
+    """
+    kernel = gauge_kernel(fields.gauge, fields.theta)
+    return -thickness * np.einsum("ajn,jn->a", kernel, fields.drift)
 
 
 def thin_drift(fields: RegionFields, thickness: float) -> Array:
@@ -188,6 +228,7 @@ def reduced_parts(
     form: Reduction,
     mu: Array,
     below: LayerResponse | None = None,
+    soc: SpinOrbitConstants | None = None,
 ) -> dict[str, Array]:
     """Return the parts of the flux out of a reduced layer for a potential above it.
 
@@ -198,6 +239,7 @@ def reduced_parts(
             forms attributes G by its terms (relaxation, precession, loss) at uniform mu.
         mu: mu^a at the top of the layer [J], shape (3,).
         below: As for `layer_response`.
+        soc: As for `layer_response`.
 
     Returns:
         M_relax, M_prec, ..., B and moments [1/(m^2 s)], shape (3,) each.
@@ -208,6 +250,9 @@ def reduced_parts(
         )
         parts = {k: np.asarray(v, float) for k, v in solution.split(0).parts().items()}
         density = fields.dos * solution.integrals(0)[0][1:]
+    elif form in ("corrected", "printed"):
+        parts, density = _closed_parts(fields, thickness, form, mu, soc)
+        parts["B"] = np.zeros(3) if below is None else _flux(below, mu)
     else:
         density = fields.dos * thickness * mu
         parts = _parts_at_uniform_potential(fields, thickness, form, mu, below)
@@ -216,6 +261,26 @@ def reduced_parts(
     exchange = cross_matrix(fields.moment_omega) - fields.moment_relaxation
     parts["moments"] = exchange @ density
     return parts
+
+
+def _closed_parts(
+    fields: RegionFields,
+    thickness: float,
+    form: Reduction,
+    mu: Array,
+    soc: SpinOrbitConstants | None,
+) -> tuple[dict[str, Array], Array]:
+    """Return the parts of the closed forms but B, and the integral of N [1/m^2]."""
+    tensors, given = _closed(fields, thickness, form, soc)
+    flux = {name: G @ mu / E_CHARGE**2 for name, G in tensors.items()}
+    turning = {n: 0.5 * (tensors[n] - tensors[n].T) @ mu / E_CHARGE**2 for n in ("M", "L")}
+    decay = decay_tensor(given.ell_par, given.ell_perp, magnetization_axis(fields))
+    parts = {
+        "M_relax": flux["M"] - turning["M"], "M_prec": turning["M"],
+        "L_diag": flux["L"] - turning["L"], "L_anti": turning["L"], "S": flux["S"],
+        "A": flux["A"], "E": closed_drift(fields, thickness), "T": np.zeros(3),
+    }  # fmt: skip
+    return parts, fields.dos * decay @ mu
 
 
 def _parts_at_uniform_potential(

@@ -49,8 +49,8 @@ CONVENTIONS = {
     "parts": "M relaxation and precession (the exchange torque), L and S spin loss by spin-orbit"
     " coupling, A gauge precession, E drift, T storage, B flux through the other faces; their sum"
     " is the spin current",
-    "M_on_moments": "the share of M that acts on the local moments; M also counts relaxation to the"
-    " lattice and precession in an external field, where the region has them",
+    "M_on_moments": "the share of M that acts on the local moments; M also counts relaxation to"
+    " the lattice and precession in an external field, where the region has them",
     "region": "the number of a region in the fields is its position in mesh.regions",
     "torque": "angular momentum per area and time given to the local moments, J/m^2",
 }

@@ -389,3 +389,28 @@ def test_the_power_is_positive_and_equals_the_dissipation(seed, mode):
     dissipated = 0.5 * mu @ (block_matrix(space, state.blocks) @ mu) * ENERGY / TIME
     assert power > 0
     assert dissipated == pytest.approx(power, rel=1e-10)
+
+
+def test_every_part_that_no_charge_can_reach_has_its_own_zero_of_the_potential():
+    """Two metals apart from each other by an insulator: solvable, each like on its own."""
+    metal = {
+        "kind": "HM", "dos": "5e46 1/(J*m^3)", "diffusion_constant": "8e-4 m^2/s",
+        "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1,
+    }  # fmt: skip
+    table = {
+        "structure": {"layers": [{"region": "A", "thickness": "4 nm"},
+                                 {"region": "gap", "thickness": "2 nm"},
+                                 {"region": "B", "thickness": "6 nm"}]},
+        "regions": {"A": metal, "gap": {"kind": "FI"}, "B": metal},
+        "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+    }  # fmt: skip
+    both = solve(build_device(case_from_table(table)))
+    for name, thickness in (("A", "4 nm"), ("B", "6 nm")):
+        alone = solve(build_device(case_from_table({
+            "structure": {"layers": [{"region": name, "thickness": thickness}]},
+            "regions": {name: metal}, "drive": table["drive"],
+        })))  # fmt: skip
+        space = both.device.space
+        dofs = np.unique(space.dofs[space.in_region(name)])
+        found, expected = both.transport.state.mu[dofs], alone.transport.state.mu
+        np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.csgraph import connected_components
 
 from ..fields.soc import cross_matrix
 from ..units import E_CHARGE, ENERGY, FLUX
@@ -174,7 +175,8 @@ def contact_terms(face: ContactFace) -> sp.csr_array:
 def build_constraint(space: Space, boundary: Boundary) -> Constraint:
     """Return the constraint of prescribed and floating potentials.
 
-    Without an electrode mu^0 is defined up to a constant; it is zero at the top of the device.
+    Without an electrode mu^0 is defined up to a constant; it is zero at the top of the device,
+    or at the top of each part of it that no charge can reach from the others.
     """
     target = np.arange(space.size)
     fixed = np.zeros(space.size)
@@ -197,8 +199,10 @@ def build_constraint(space: Space, boundary: Boundary) -> Constraint:
         if contact.sink:
             for a in range(3):
                 held[4 * contact.dofs + 1 + a] = True
-    if not any(c.potential is not None for c in boundary.electrodes):
-        held[4 * int(np.argmax(space.locations[-1]))] = True
+    while np.any(target[target] != target):  # a contact that ends on a floating electrode
+        target = target[target]
+    for dof in _references(space, boundary, held):
+        held |= target == target[4 * dof]
     masters, column = np.unique(target[~held], return_inverse=True)
     unknown = np.full(space.size, -1)
     unknown[~held] = column
@@ -206,3 +210,21 @@ def build_constraint(space: Space, boundary: Boundary) -> Constraint:
     for dof, value in inflow_at.items():
         inflow[np.searchsorted(masters, dof)] = value
     return Constraint(unknown, fixed, inflow, masters % 4 == 0)
+
+
+def _references(space: Space, boundary: Boundary, held: NDArray[np.bool_]) -> list[int]:
+    """Return one scalar dof of every part of the device whose mu^0 nothing fixes, its highest."""
+    pattern, n = space.pattern, space.n_dofs
+    graph = sp.csr_array((np.ones(len(pattern.indices)), pattern.indices, pattern.indptr), (n, n))
+    links = [joint.pairs for joint in boundary.contacts]
+    links += [
+        np.stack([c.dofs[:-1], c.dofs[1:]]) for c in boundary.electrodes if c.potential is None
+    ]
+    for a, b in links:
+        graph = graph + sp.csr_array((np.ones(len(a)), (a, b)), (n, n))
+    parts, part = connected_components(graph, directed=False)
+    fixed = np.zeros(parts, bool)
+    fixed[part[held[::4]]] = True
+    height = space.locations[-1]
+    loose = (np.flatnonzero(part == k) for k in np.flatnonzero(~fixed))
+    return [int(dofs[np.argmax(height[dofs])]) for dofs in loose]

@@ -151,3 +151,31 @@ def test_conserved_helix_component_carries_no_current():
     np.testing.assert_allclose(
         mu, np.broadcast_to(mu[-1], mu.shape), atol=1e-12 * np.abs(mu).max()
     )
+
+
+def test_microscopic_input_gives_the_reference_of_its_raw_coefficients():
+    """C08 from spin, density, Kondo exchange, temperature, field, Rashba constant and mass."""
+    case = CASES["C08"]
+    layer, given = case["inputs"]["layers"][0], case["outputs"]["kondo"]["inputs"]
+    table = case_table(case)
+    table["regions"]["F"] = {
+        "kind": "F", "dos": f"{layer['nu']!r} 1/(J*m^3)", "mass": "1 m_e",
+        "diffusion_constant": f"{layer['D']!r} m^2/s", "scattering_time": "4 fs",
+        "soc": {"rashba": f"{layer['soc']['alpha']!r} m/s"},
+        "kondo": {"spin": given["S"], "moment_density": f"{given['n_m']!r} 1/m^3",
+                  "coupling": f"{given['Ks']!r} J*m^3"},
+        "override": {"hall_angles": [0.0, 0.0, 0.0]},  # the reference leaves it out
+    }  # fmt: skip
+    table["drive"] = {
+        "electric_field": ["1e5 V/m", "0 V/m", "0 V/m"],
+        "magnetic_field": ["0 T", "0 T", f"{given['B0']!r} T"],
+        "temperature": f"{given['T']!r} K",
+    }
+    solution, split = run(table), case["outputs"]["decomposition"]
+    currents, scale = solution.interface("HM|F"), largest_part(split)
+    moments = solution.transport.fields["F"].moments
+    np.testing.assert_allclose(-moments.spin, case["outputs"]["kondo"]["S_par"], rtol=1e-9)
+    for part in PARTS:
+        np.testing.assert_allclose(
+            currents.parts[part] * FLUX, split[part], rtol=0, atol=1e-6 * scale, err_msg=part
+        )

@@ -72,9 +72,10 @@ def plot_transient(response: TransientResponse) -> tuple[Any, Any]:
 
 
 def _names(response: FrequencyResponse | TransientResponse) -> list[str]:
-    """Return the interfaces to plot: those with parts first."""
+    """Return the interfaces to plot: those that carry spin, those with parts first."""
     first = response.interfaces[0]
-    return sorted(first, key=lambda name: first[name].source is None)[:_MOST_ROWS]
+    carrying = [n for n in first if any(np.any(i[n].flux[1:]) for i in response.interfaces)]
+    return sorted(carrying or first, key=lambda n: first[n].source is None)[:_MOST_ROWS]
 
 
 def _rows(count: int, columns: int) -> tuple[Any, Any]:

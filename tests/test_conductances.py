@@ -633,3 +633,15 @@ def test_precession_of_the_ansatz_is_twice_the_exact_one_in_thick_layers():
     assert_allclose(table.row("G_i").exact, expected.imag, rtol=1e-9)
     assert_allclose(table.exact.total[0, 0], expected.real, rtol=1e-9)
     assert_allclose(cross_matrix(m) @ cross_matrix(m), np.diag([-1, -1, 0]))
+
+
+@pytest.mark.parametrize("model", ["exact", "layer", "thin", "corrected", "printed"])
+def test_command_shows_a_replaced_layer_like_the_resolved_one(model, capsys):
+    file = Path(__file__).parents[1] / "cases" / "fgt_pt.toml"
+    tables = []
+    for which in ("resolved", model):
+        assert (
+            main(["conductances", str(file), "--json", "--set", f"regions.F.model={which}"]) == 0
+        )
+        tables.append(json.loads(capsys.readouterr().out))
+    assert tables[0] == tables[1]

@@ -193,3 +193,10 @@ def test_closed_forms_need_a_gauge_field_of_their_kind():
     table = table_of("C17", "corrected")  # a^z with all components is not of the form (9)-(11)
     with pytest.raises(CaseError, match=r"regions\.F\.model.*closed forms"):
         run(table)
+
+
+def test_condition_on_the_upper_side_of_a_replaced_layer_is_refused():
+    table = table_of("C08", "thin")
+    table["interfaces"]["HM|F"] = {"contact_conductance": "1e15 S/m^2"}
+    with pytest.raises(CaseError, match=r"interfaces\.HM\|F: F is replaced by a face"):
+        run(table)

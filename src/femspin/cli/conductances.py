@@ -10,14 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..case import load_case
 from ..errors import CaseError
 from ..fields.closed_forms import spin_orbit_constants
 from ..fields.validity import ValidityWarning, validity_conditions
 from ..interface.conductance import ConductanceTable, conductance_table
 from ..pipeline import Device, build_device
+from ..results.report import region_thickness
 from ..results.write import to_json
 from ..units import LENGTH
 from .run import with_file
@@ -55,17 +54,17 @@ def conductance_tables(device: Device) -> _Tables:
     Raises:
         CaseError: If no region is of kind F.
     """
-    fields, mesh = device.fields(device.direction), device.structure.mesh
     tables: _Tables = {}
     for name, region in device.parameters.items():
         if device.kinds[name] != "F":
             continue
-        z = mesh.p[-1, mesh.t[:, device.structure.cells(name)]]
-        thickness = float(np.ptp(z)) * LENGTH
+        fields = device.region_fields(name, device.direction)
+        thickness = region_thickness(device, name)
+        assert thickness is not None
         soc = spin_orbit_constants(region, device.conditions.magnetic_field)
-        table = conductance_table(fields[name], thickness, soc)
+        table = conductance_table(fields, thickness, soc)
         known = {condition.code for condition in table.validity}
-        rest = validity_conditions(region, fields[name], thickness)
+        rest = validity_conditions(region, fields, thickness)
         tables[name] = table, (*table.validity, *(c for c in rest if c.code not in known))
     if not tables:
         kinds = ", ".join(f"{n}: {k}" for n, k in device.kinds.items())

@@ -148,6 +148,13 @@ def _reduced(
     if table is not None and table.condition not in ("insulating", "conductance"):
         raise CaseError(path, f"its lower side can be insulating or have a conductance, not a"
                         f" {table.condition}")  # fmt: skip
+    for key in (f"{above}|{name}", f"{name}|{above}"):
+        if key in interfaces:
+            raise CaseError(
+                f"interfaces.{key}",
+                f"{name} is replaced by a face (regions.{name}.model); only a resolved layer can"
+                " have a condition or contact on its upper side",
+            )
     form = case.regions[name].model
     assert form != "resolved"
     return ReducedLayer(name, parameters, layers[k].thickness, form, above, below, table)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONVENTIONS", "charge_current", "conductance_table", "electrode_table", "interface_table",
-    "region_table", "torque_table", "validity_of", "versions", "warnings_of",
+    "region_table", "region_thickness", "torque_table", "validity_of", "versions", "warnings_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -204,7 +204,7 @@ def conductance_table(device: Device, transport: Transport) -> dict[str, Any]:
     """
     table: dict[str, Any] = {}
     for name, f in _all_fields(transport).items():
-        thickness = _thickness(device, name)
+        thickness = region_thickness(device, name)
         if device.kinds[name] != "F" or thickness is None or device.case.structure is None:
             continue
         split, _ = admittance_parts(StackLayer(f, thickness))
@@ -229,7 +229,7 @@ def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, 
     """Return the conditions of the theory that the regions of a device fail."""
     found: list[ValidityWarning] = []
     for name, f in _all_fields(transport).items():
-        thickness = _thickness(device, name) if device.kinds[name] == "F" else None
+        thickness = region_thickness(device, name) if device.kinds[name] == "F" else None
         found += validity(device.parameters[name], f, thickness)
     return tuple(found)
 
@@ -283,7 +283,8 @@ def _all_fields(transport: Transport) -> dict[str, RegionFields]:
     return {**transport.fields, **transport.reduced_fields}
 
 
-def _thickness(device: Device, region: str) -> float | None:
+def region_thickness(device: Device, region: str) -> float | None:
+    """Return the thickness of a region [m]: of its layer, or its extent along z in a mesh."""
     if device.case.structure is None:
         z = device.structure.mesh.p[-1, device.structure.mesh.t[:, device.structure.cells(region)]]
         return float(np.ptp(z)) * LENGTH

@@ -111,3 +111,11 @@ def test_contact_that_makes_no_sense_is_refused(interfaces, message):
     table["interfaces"] = interfaces
     with pytest.raises(CaseError, match=message):
         run(table)
+
+
+def test_conductors_cannot_be_declared_insulated_from_each_other():
+    """The potentials are continuous there; silence would be a wrong number."""
+    table = case_table(CASES["C07"])
+    table["interfaces"] = {"HM|F": {"type": "insulating"}}
+    with pytest.raises(CaseError, match=r"interfaces\.HM\|F\.type: two conductors"):
+        run(table)

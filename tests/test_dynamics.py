@@ -12,8 +12,9 @@ from scipy.constants import e as E
 from femspin import build_device, case_from_table, simulate, solve_transport
 from femspin.dynamics.llg import Macrospin, integrate, relax
 from femspin.dynamics.run import QuasiStaticTorque
-from femspin.dynamics.torque import efficiency, magnet_flux
+from femspin.dynamics.torque import driving_flux, efficiency
 from femspin.errors import CaseError, SolverError
+from femspin.results.solution import Solution
 from femspin.units import HBAR, MU_0, MU_B
 
 NONE = np.zeros(3)
@@ -122,18 +123,16 @@ def stack(direction, **kondo):
     }  # fmt: skip
 
 
-def driving_flux(direction):
+def solved_for(direction):
     device = build_device(case_from_table(stack(direction)))
     solved = solve_transport(device, device.direction)
-    flux = magnet_flux(
-        device.structure, device.space, solved.state, solved.fields, device.share, "FI"
-    )
+    flux = driving_flux(device, solved, "FI")
     return device, solved, flux
 
 
 def test_absorbed_spin_drives_the_magnet_against_the_accumulated_spin():
     """Spin accumulates along +y at the interface; the electron moment is opposite to its spin."""
-    device, solved, flux = driving_flux([0, 0, 1])
+    device, solved, flux = solved_for([0, 0, 1])
     at_interface = solved.state.mu[
         device.space.interface_dofs(device.structure.interfaces["HM|F"])
     ]
@@ -175,9 +174,7 @@ def test_lattice_relaxation_and_external_field_exert_no_torque():
     region["spin_diffusion_length"] = "1 nm"
     device = build_device(case_from_table(table))
     solved = solve_transport(device, device.direction)
-    flux = magnet_flux(
-        device.structure, device.space, solved.state, solved.fields, device.share, "FI"
-    )
+    flux = driving_flux(device, solved, "FI")
     assert np.abs(solved.interfaces["HM|F"].parts["M"]).max() > 0
     assert not flux.any()
 
@@ -190,9 +187,7 @@ def test_robin_face_feeds_the_magnet_like_a_resolved_layer():
     table["interfaces"] = {"HM|FI": {"G_r": "1e14 S/m^2", "G_i": "1e13 S/m^2"}}
     device = build_device(case_from_table(table))
     solved = solve_transport(device, device.direction)
-    flux = magnet_flux(
-        device.structure, device.space, solved.state, solved.fields, device.share, "FI"
-    )
+    flux = driving_flux(device, solved, "FI")
     mu = solved.state.mu[device.space.interface_dofs(device.structure.interfaces["HM|FI"])][0]
     mu_si = mu[1:] * 1e-3 * E
     expected = (
@@ -256,3 +251,91 @@ def test_magnet_without_a_parameter_is_refused(missing):
     table["dynamics"] = {"duration": "1 ps"}
     with pytest.raises(CaseError, match=f"regions.FI.magnet.{missing}"):
         simulate(case_from_table(table))
+
+
+def torque_on(table, magnet="FI"):
+    device = build_device(case_from_table(table))
+    return driving_flux(device, solve_transport(device, device.direction), magnet)
+
+
+def robin_table():
+    table = stack([0.3, 0.2, 1.0])
+    table["structure"]["layers"].pop(1)
+    del table["regions"]["F"]
+    table["interfaces"] = {"HM|FI": {"G_r": "1e14 S/m^2", "G_i": "1e13 S/m^2"}}
+    return table
+
+
+def test_relaxation_given_as_a_raw_tensor_in_a_metal_is_no_torque():
+    """The same rate as a length or as override.relaxation: the same torque on the magnet."""
+    plain, raw = robin_table(), robin_table()
+    rate = 8e-4 / 1.5e-9**2
+    metal = raw["regions"]["HM"]
+    del metal["spin_diffusion_length"]
+    metal["override"] = {"relaxation": [
+        [f"{rate * (i == j)!r} 1/s" for j in range(3)] for i in range(3)
+    ]}  # fmt: skip
+    np.testing.assert_allclose(torque_on(raw), torque_on(plain), rtol=1e-10)
+
+
+def test_inert_metal_on_the_other_side_leaves_the_torque_alone():
+    """The torque is per volume of the magnet, not per area of all its interfaces."""
+    plain, covered = robin_table(), robin_table()
+    covered["structure"]["layers"].insert(0, {"region": "Cu", "thickness": "3 nm"})
+    covered["regions"]["Cu"] = dict(covered["regions"]["HM"], spin_hall_angle=0.0)
+    np.testing.assert_allclose(torque_on(covered), torque_on(plain), rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["auto", "stack"])
+def test_conductance_below_the_layer_adds_to_the_torque_of_resolved_and_replaced_layers(method):
+    """B of F|FI reaches the magnet through a resolved F and through one replaced by a face."""
+    found = []
+    for model in ("resolved", "exact"):
+        table = stack([0.3, 0.2, 1.0])
+        table["regions"]["F"]["model"] = model
+        table["interfaces"] = {"F|FI": {"G_s": "-1e13 S/m^2", "G_i": "1e13 S/m^2"}}
+        table["solver"] = {"method": method}
+        found.append(torque_on(table))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-6 * np.abs(found[0]).max())
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"dimension": 2, "width": "20 nm"},
+        {"dimension": 3, "width": "20 nm", "depth": "30 nm"},
+    ],
+)
+def test_torque_per_area_is_the_same_in_every_dimension(size):
+    values = []
+    for structure in ({}, size):
+        table = stack([0.3, 0.2, 1.0])
+        # F without a metal above it: its own torque per area, not per interface.
+        table["structure"]["layers"].pop()
+        del table["regions"]["HM"]
+        table["regions"]["F"] |= {"spin_hall_angle": 0.1, "spin_diffusion_length": "1 nm"}
+        table["interfaces"] = {"F|FI": {"G_s": "-1e14 S/m^2"}}  # else N is odd in z
+        table["structure"] |= structure
+        device = build_device(case_from_table(table))
+        values.append(Solution(device, solve_transport(device, device.direction)).values)
+    for key in ("torques.F.torque.y", "torques.FI.torque.y"):
+        assert abs(values[0][key]) > 0
+        np.testing.assert_allclose(values[1][key], values[0][key], rtol=1e-9)
+
+
+def test_relaxation_leaves_the_top_of_the_energy():
+    spin = magnet(field=np.array([0.0, 0.0, 0.1]))
+    for start in ([0.0, 0.0, -1.0], [1e-9, 0.0, -1.0]):
+        rest = relax(spin, no_torque, np.array(start), 1e-7)
+        np.testing.assert_allclose(rest.m[-1], [0, 0, 1], atol=1e-6)
+
+
+def test_paramagnet_hands_no_torque_to_a_magnet_it_does_not_follow():
+    table = stack([1.0, 0.0, 0.0])
+    del table["regions"]["F"]["override"]
+    table["regions"]["F"] |= {"kondo": {
+        "spin": 2.5, "moment_density": "1e28 1/m^3", "exchange_energy": "5 meV",
+    }}  # fmt: skip
+    assert not torque_on(table).any()
+    table["regions"]["F"]["kondo"]["curie_temperature"] = "600 K"
+    assert torque_on(table).any()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .case.schema import Case, Dynamics
 from .case.schema import Interface as InterfaceTable
 from .dynamics.run import QuasiStaticTorque, macrospin, magnet_name, run_dynamics
-from .dynamics.torque import magnet_flux, replaced_fluxes
+from .dynamics.torque import driving_flux
 from .errors import CaseError
 from .fields.build import Conditions, region_fields
 from .fields.closed_forms import SpinOrbitConstants, spin_orbit_constants
@@ -244,10 +244,7 @@ def solve(device: Device, progress: Progress | None = None) -> Solution:
 
 def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Solution:
     magnet = magnet_name(device.case)
-    heights = device.structure.mesh.p[
-        -1, device.structure.mesh.t[:, device.structure.cells(magnet)]
-    ]
-    spin = macrospin(device.case, float(np.ptp(heights)))
+    spin = macrospin(device.case, device.structure.height(magnet))
     latest: list[Transport] = []
 
     def flux(m: Array) -> Array:
@@ -264,15 +261,6 @@ def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Sol
         (float(trajectory.time[k]), solve_transport(device, trajectory.m[k])) for k in chosen
     )
     return Solution(device, frames[-1][1], trajectory, frames, torque.solutions)
-
-
-def driving_flux(device: Device, transport: Transport, magnet: str) -> Array:
-    """Return R J^M of an FI region [1/(m^2 s)], shape (3,); see `magnet_flux`."""
-    replaced = replaced_fluxes(device.reduced, transport.reduced_fields, transport.interfaces)
-    return magnet_flux(
-        device.structure, device.space, transport.state, transport.fields, device.share, magnet,
-        replaced,
-    )  # fmt: skip
 
 
 def solve_transport(device: Device, m: Array, guess: Transport | None = None) -> Transport:

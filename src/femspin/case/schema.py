@@ -113,7 +113,7 @@ class Kondo(Table):
     exchange_energy: q.Energy | None = Field(None, description="n_m K_s, instead of coupling")
     curie_temperature: q.Temperature | None = None
     exchange: q.Energy | None = Field(None, description="J_0, instead of curie_temperature")
-    g_factor: float = 2.0
+    g_factor: Annotated[float, Field(gt=0)] = 2.0
     rotation: Vector = Field([0.0, 0.0, 0.0], description="phi of noncollinear exchange [rad]")
 
     @model_validator(mode="after")

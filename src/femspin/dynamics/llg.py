@@ -95,6 +95,9 @@ class Trajectory:
     converged: bool
 
 
+_AT_REST = 1e-3
+
+
 def _unit(m: Array) -> Array:
     return m / np.linalg.norm(m)
 
@@ -192,6 +195,10 @@ def relax(
     scale = max(spin.gamma * field, float(np.linalg.norm(torque(m))))
     if scale == 0.0:
         return _trajectory(spin, torque, np.array(times), np.array(path), 0, True)
+    if np.linalg.norm(rate(0.0, m)) < _AT_REST * scale:
+        # Exactly at rest may be the top of the energy: a small tilt tells, and rolls down.
+        tilt = np.cross(m, np.eye(3)[np.argmin(np.abs(m))])
+        m = _unit(m + 2 * _AT_REST * _unit(tilt))
     solver = DOP853(rate, 0.0, m, np.inf, rtol=min(1e-6, tolerance), atol=min(1e-8, tolerance),
                     first_step=1e-3 / scale, max_step=10 / scale)  # fmt: skip
     for step in range(1, limit + 1):

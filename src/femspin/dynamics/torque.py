@@ -9,24 +9,26 @@ the lattice or an external field takes).  The magnetization is antiparallel to t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..fields.region import RegionFields
-from ..interface.flux import boundary_inflow, region_residual
-from ..interface.reduced import ReducedLayer
-from ..interface.report import InterfaceCurrents, Share
+from ..interface.report import face_mean
 from ..interface.split import region_parts
-from ..structure.model import Structure
+from ..structure.model import Interface
 from ..transport.space import Space
 from ..transport.system import TransportState
 from ..units import FLUX
 
+if TYPE_CHECKING:
+    from ..pipeline import Device, Transport
+
 __all__ = [
-    "Efficiency", "efficiency", "magnet_flux", "moment_fluxes", "replaced_fluxes",
+    "Efficiency", "driving_flux", "efficiency", "moment_fluxes", "replaced_fluxes",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -59,56 +61,59 @@ def moment_fluxes(
     return result
 
 
-def magnet_flux(
-    structure: Structure,
-    space: Space,
-    state: TransportState,
-    fields: Mapping[str, RegionFields],
-    share: Mapping[str, Share],
-    magnet: str,
-    replaced: Mapping[str, Array] | None = None,
-) -> Array:
+def driving_flux(device: Device, transport: Transport, magnet: str) -> Array:
     """Return the flux whose transverse part drives an FI region [1/(m^2 s)], shape (3,).
 
-    It is R J^M of the F regions that touch the magnet, plus what enters the conductors from the
-    magnet through faces with a conductance, per area of the magnet's interfaces.
-
-    Args:
-        structure: The meshed device.
-        space: The scalar space.
-        state: Solved transport.
-        fields: Coefficients of the conducting regions.
-        share: How inflow is divided among faces.
-        magnet: The FI region.
-        replaced: By face, R J^M of a layer that the face stands for [1/(nm^2 ps)], (3,).
+    It is R J^M of the ordered F regions that touch the magnet, plus what enters the conductors
+    from the magnet through faces with a conductance, per lateral area of the magnet: the torque
+    of its whole volume.  An F between several FI regions is shared among them by area.  Moments
+    that follow the field instead of the magnetization (a paramagnet) hand it nothing.
     """
-    replaced = replaced or {}
-    carried = moment_fluxes(space, state, fields)
-    area, total = 0.0, np.zeros(3)
+    structure, state = device.structure, transport.state
+    carried = moment_fluxes(device.space, state, transport.fields)
+    reduced = {layer.face: layer for layer in device.reduced}
+    total = np.zeros(3)
     for face in structure.interfaces.values():
         if face.second != magnet:
             continue
-        area += face.area
-        if face.first in carried:
-            total += carried.pop(face.first)
-        if face.name in replaced:
-            total += replaced[face.name] * face.area
+        if face.first in carried and _follows(transport.fields[face.first], transport.m):
+            total += carried[face.first] * _share_of_magnet(device, face)
+        if face.name in reduced:
+            layer = reduced[face.name]
+            fields = transport.reduced_fields[layer.name]
+            parts = transport.interfaces[layer.interface].parts
+            own = parts["moments"] if _follows(fields, transport.m) else np.zeros(3)
+            total += fields.rotation @ (own + parts["B"]) * face.area
         elif face.name in state.laws:
-            residual = region_residual(space, state, face.first)
-            inflow = boundary_inflow(residual, share[face.first].weights[face.name])
-            total += fields[face.first].rotation @ inflow[1:]
-    return total / area * FLUX if area > 0 else total
+            # The weak form carries exactly the flux of the law at the mean potential.
+            area, mu = face_mean(device.space, state.mu, face.name)
+            law = state.laws[face.name]
+            inflow = (law.conductance @ mu[1:] + law.drift) * area
+            total += transport.fields[face.first].rotation @ inflow
+    return total / structure.lateral_area(magnet) * FLUX
 
 
-def replaced_fluxes(
-    layers: Sequence[ReducedLayer],
-    fields: Mapping[str, RegionFields],
-    interfaces: Mapping[str, InterfaceCurrents],
-) -> dict[str, Array]:
-    """Return R J^M of every reduced layer by the face that stands for it [1/(nm^2 ps)], (3,)."""
+def _follows(fields: RegionFields, m: Array) -> bool:
+    """Return whether the moments of a region point along the magnetization."""
+    return fields.m is None or bool(np.linalg.norm(fields.rotation @ fields.m - m) < 1e-9)
+
+
+def _share_of_magnet(device: Device, face: Interface) -> float:
+    """Return the part of an F's moments that belongs to the FI behind one of its interfaces."""
+    areas = [
+        other.area
+        for other in device.structure.interfaces.values()
+        if other.first == face.first and device.kinds[other.second] == "FI"
+    ]
+    return face.area / sum(areas)
+
+
+def replaced_fluxes(device: Device, transport: Transport) -> dict[str, Array]:
+    """Return R J^M of every reduced layer [1/(nm^2 ps)], shape (3,), by its region."""
     return {
-        layer.face: fields[layer.name].rotation @ interfaces[layer.interface].parts["moments"]
-        for layer in layers
+        layer.name: transport.reduced_fields[layer.name].rotation
+        @ transport.interfaces[layer.interface].parts["moments"]
+        for layer in device.reduced
     }
 
 

@@ -164,7 +164,7 @@ def _omega(
     region = parameters.region
     if region.override is not None and region.override.omega is not None:
         omega = np.array(region.override.omega)
-        return omega, omega
+        return omega, omega if region.kind == "F" else np.zeros(3)
     zeeman = region.g_factor * MU_B / HBAR * b
     exchange = np.zeros(3) if moments is None else moments.precession * m
     return zeeman + exchange, exchange
@@ -177,7 +177,7 @@ def _relaxation(
     override = parameters.region.override
     if override is not None and override.relaxation is not None:
         whole = np.array(override.relaxation)
-        return whole, whole
+        return whole, whole if parameters.region.kind == "F" else np.zeros((3, 3))
     if override is not None and override.tau_parallel and override.tau_perpendicular:
         by_moments = relaxation_tensor(
             1 / override.tau_parallel, 1 / override.tau_perpendicular, m

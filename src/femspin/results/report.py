@@ -16,8 +16,8 @@ from .. import __version__
 from ..analytic.stack import StackLayer, admittance_parts
 from ..dynamics.torque import (
     Efficiency,
+    driving_flux,
     efficiency,
-    magnet_flux,
     moment_fluxes,
     replaced_fluxes,
 )
@@ -87,26 +87,21 @@ def charge_current(device: Device, transport: Transport, region: str) -> Array:
 def torque_table(device: Device, transport: Transport) -> dict[str, Any]:
     """Return torques on the moments of every F region and on every driven FI region."""
     table: dict[str, Any] = {}
+    structure = device.structure
     fluxes = moment_fluxes(device.space, transport.state, transport.fields)
     for name, flux in fluxes.items():
-        faces = [
-            f for f in device.structure.interfaces.values()
-            if f.second == name and f.first in device.conductors
-        ]  # fmt: skip
-        area = faces[0].area if faces else 1.0
-        metal = faces[0].first if faces else name
-        table[name] = _torque(device, transport, flux / area * FLUX, metal)
-    replaced = replaced_fluxes(device.reduced, transport.reduced_fields, transport.interfaces)
+        above = [f.first for f in structure.interfaces.values() if f.second == name]
+        metal = next((n for n in above if n in device.conductors), name)
+        per_area = flux / structure.lateral_area(name) * FLUX
+        table[name] = _torque(device, transport, per_area, metal)
+    replaced = replaced_fluxes(device, transport)
     for layer in device.reduced:
-        table[layer.name] = _torque(device, transport, replaced[layer.face] * FLUX, layer.metal)
+        table[layer.name] = _torque(device, transport, replaced[layer.name] * FLUX, layer.metal)
     for name, kind in device.kinds.items():
         if kind != "FI":
             continue
-        touching = [f.first for f in device.structure.interfaces.values() if f.second == name]
-        flux = magnet_flux(
-            device.structure, device.space, transport.state, transport.fields, device.share,
-            name, replaced,
-        )  # fmt: skip
+        touching = [f.first for f in structure.interfaces.values() if f.second == name]
+        flux = driving_flux(device, transport, name)
         if touching and np.any(flux):
             table[name] = _torque(device, transport, flux, _metal(device, touching))
     return table
@@ -286,8 +281,7 @@ def _all_fields(transport: Transport) -> dict[str, RegionFields]:
 def region_thickness(device: Device, region: str) -> float | None:
     """Return the thickness of a region [m]: of its layer, or its extent along z in a mesh."""
     if device.case.structure is None:
-        z = device.structure.mesh.p[-1, device.structure.mesh.t[:, device.structure.cells(region)]]
-        return float(np.ptp(z)) * LENGTH
+        return device.structure.height(region) * LENGTH
     return sum(x.thickness for x in device.case.structure.layers if x.region == region) or None
 
 

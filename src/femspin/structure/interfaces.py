@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MeshError, closest
-from .model import Interface, MeshQuality, facet_measures
+from .model import Interface, MeshQuality, cell_volumes, facet_measures
 
 __all__ = ["find_interface", "find_interfaces", "mesh_quality", "outer_facets"]
 
@@ -83,7 +83,7 @@ def mesh_quality(mesh: Any) -> MeshQuality:
     )
     longest, shortest = lengths.max(axis=0), lengths.min(axis=0)
     extent = np.ptp(mesh.p[:, mesh.t], axis=1)
-    volume = np.abs(_volumes(mesh))
+    volume = np.abs(cell_volumes(mesh))
     simplex = mesh.t.shape[0] == mesh.dim() + 1
     full = np.prod(extent, axis=0) / (float(np.prod(range(1, mesh.dim() + 1))) if simplex else 1.0)
     flat = (shortest == 0) | (volume < 1e-15 * longest ** mesh.dim())
@@ -107,16 +107,3 @@ def _edges(mesh: Any) -> NDArray[np.int64]:
     if mesh.dim() == 2 and vertices == 4:
         return np.array([[0, 1], [1, 2], [2, 3], [3, 0]])
     return np.array([(i, j) for i in range(vertices) for j in range(i + 1, vertices)])
-
-
-def _volumes(mesh: Any) -> NDArray[np.float64]:
-    """Return signed cell volumes, exact for simplices and parallelepipeds."""
-    p = mesh.p[:, mesh.t]
-    n = mesh.t.shape[0]
-    if mesh.dim() == 1:
-        return p[0, 1] - p[0, 0]
-    if mesh.dim() == 2:
-        u, v = p[:, 1] - p[:, 0], p[:, n - 1] - p[:, 0]
-        return (u[0] * v[1] - u[1] * v[0]) / (2.0 if n == 3 else 1.0)
-    a, b, c = (p[:, k] - p[:, 0] for k in (1, 2, 3))  # scikit-fem: hex vertices 1, 2, 3 adjoin 0
-    return np.einsum("ie,ie->e", a, np.cross(b, c, axis=0)) / (6.0 if n == 4 else 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interface", "MeshQuality", "Structure"]
+__all__ = ["Interface", "MeshQuality", "Structure", "cell_volumes", "facet_measures"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -98,6 +98,20 @@ class Structure:
         index = [self.regions.index(name) for name in names]
         return np.flatnonzero(np.isin(self.region_of_cell, index))
 
+    def height(self, region: str) -> float:
+        """Return the extent of a region along z without gaps [nm]: the thickness of a layer."""
+        z = self.mesh.p[-1, self.mesh.t[:, self.cells(region)]]
+        low, high = z.min(axis=0), z.max(axis=0)
+        order = np.argsort(low)
+        reached = np.maximum.accumulate(high[order])
+        gaps = np.maximum(low[order][1:] - reached[:-1], 0.0)
+        return float(reached[-1] - low.min() - gaps.sum())
+
+    def lateral_area(self, region: str) -> float:
+        """Return volume over height of a region, in the unit of `Interface.measures`."""
+        volume = np.abs(cell_volumes(self.mesh)[self.cells(region)]).sum()
+        return float(volume / self.height(region))
+
     def facet_measures(self, facets: Indices) -> Array:
         """Return the measure of each facet, in the unit of `Interface.measures`."""
         return facet_measures(self.mesh, facets)
@@ -121,3 +135,16 @@ def facet_measures(mesh: Any, facets: Indices) -> Array:
 
 def _cross_norm(u: Array, v: Array) -> Array:
     return np.linalg.norm(np.cross(u, v, axis=0), axis=0)
+
+
+def cell_volumes(mesh: Any) -> Array:
+    """Return signed cell volumes, exact for simplices and parallelepipeds."""
+    p = mesh.p[:, mesh.t]
+    n = mesh.t.shape[0]
+    if mesh.dim() == 1:
+        return p[0, 1] - p[0, 0]
+    if mesh.dim() == 2:
+        u, v = p[:, 1] - p[:, 0], p[:, n - 1] - p[:, 0]
+        return (u[0] * v[1] - u[1] * v[0]) / (2.0 if n == 3 else 1.0)
+    a, b, c = (p[:, k] - p[:, 0] for k in (1, 2, 3))  # scikit-fem: hex vertices 1, 2, 3 adjoin 0
+    return np.einsum("ie,ie->e", a, np.cross(b, c, axis=0)) / (6.0 if n == 4 else 1.0)

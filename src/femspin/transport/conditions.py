@@ -71,6 +71,12 @@ def build_boundary(
     for key, table in case.interfaces.items():
         name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, table.condition)
         if table.condition == "insulating":
+            inner = space.structure.interfaces.get(name)
+            if table.type is not None and inner is not None and inner.second in conductors:
+                raise CaseError(
+                    f"interfaces.{key}.type", "two conductors cannot be insulated from each other;"
+                    " put an FI layer between them",
+                )  # fmt: skip
             continue
         if table.condition == "contact":
             joints.append(_contact(space, space.structure.interfaces[name], table))

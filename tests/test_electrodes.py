@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_structure import gmsh_file
 
-from femspin import build_device, case_from_table, solve
+from femspin import build_device, case_from_table, pipeline, solve
 from femspin.case.load import read_table
 from femspin.errors import CaseError, MeshError
 from femspin.interface.split import cell_integrals, flux_density
@@ -414,3 +415,61 @@ def test_every_part_that_no_charge_can_reach_has_its_own_zero_of_the_potential()
         dofs = np.unique(space.dofs[space.in_region(name)])
         found, expected = both.transport.state.mu[dofs], alone.transport.state.mu
         np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.fixture
+def one_layer_electrodes(monkeypatch):
+    """Electrodes of a 2D stack of Cu under Pt: left on the Pt side only, right on Cu only."""
+    build = pipeline._structure
+
+    def structure(*args):
+        whole = build(*args)
+        faces = dict(whole.faces)
+        for name, region in (("left", "Pt"), ("right", "Cu")):
+            cells = whole.mesh.f2t[0, faces[name]]
+            mine = whole.region_of_cell[cells] == whole.regions.index(region)
+            faces[name] = faces[name][mine]
+        return replace(whole, faces=faces)
+
+    monkeypatch.setattr(pipeline, "_structure", structure)
+
+
+def bilayer_between_electrodes(contact):
+    metal = {
+        "kind": "HM", "dos": "5e46 1/(J*m^3)", "conductivity": "5e6 S/m",
+        "spin_diffusion_length": "1.5 nm",
+    }  # fmt: skip
+    table = {
+        "structure": {"dimension": 2, "width": "6 nm", "cells_x": 12, "lateral": "insulating",
+                      "layers": [{"region": n, "thickness": "3 nm", "cells": 6}
+                                 for n in ("Cu", "Pt")]},
+        "regions": {"Cu": metal, "Pt": metal},
+        "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}}},
+        "interfaces": {"Pt|Cu": contact} if contact else {},
+    }  # fmt: skip
+    return solve(build_device(case_from_table(table)))
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [{}, {"contact_conductance": "1e15 S/m^2"}, {"contact_spin_conductance": "1e15 S/m^2"}],
+)
+def test_all_current_crosses_the_interface_though_an_electrode_ends_on_it(
+    one_layer_electrodes, contact
+):
+    """Charge is conserved by the discrete currents: electrode, interface, electrode."""
+    values = bilayer_between_electrodes(contact).values
+    current = values["electrodes.left.current"]
+    assert current > 0
+    # From Pt down into Cu: against the positive direction, Cu to Pt.
+    crossing = -values["interfaces.Pt|Cu.charge_current"] * 6e-9
+    np.testing.assert_allclose(crossing, current, rtol=1e-10)
+    np.testing.assert_allclose(values["electrodes.right.current"], -current, rtol=1e-10)
+
+
+def test_spin_contact_leaves_the_charge_problem_alone(one_layer_electrodes):
+    """mu^0 is continuous across it, also at the edge where an electrode covers one side."""
+    plain = bilayer_between_electrodes({}).values
+    spin = bilayer_between_electrodes({"contact_spin_conductance": "1e15 S/m^2"}).values
+    key = "electrodes.left.current"
+    np.testing.assert_allclose(spin[key], plain[key], rtol=1e-10)

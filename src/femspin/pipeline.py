@@ -180,15 +180,14 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
     log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
     contacts = contact_names(meshed, structure)
     space = build_space(structure, conductors, case.solver.order, contacts)
-    boundary, flux_tables, outer = build_boundary(
-        meshed, space, conductors, [layer.face for layer in reduced]
-    )
+    faces = build_boundary(meshed, space, conductors, [layer.face for layer in reduced])
     method = "direct" if case.solver.method == "stack" else case.solver.method
     options = SolverOptions(method, case.solver.tolerance, case.solver.max_iterations)
     device = Device(
         case, used, parameters, conditions, direction, structure, space,
-        TransportProblem(space, boundary, options), shares(space, conductors, outer),
-        flux_tables, reduced, folder,
+        TransportProblem(space, faces.boundary, options),
+        shares(space, conductors, faces.outer, faces.electrodes, faces.joined),
+        faces.tables, reduced, folder,
     )  # fmt: skip
     if case.solver.method == "stack":
         require_stack(device)

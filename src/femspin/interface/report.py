@@ -61,14 +61,27 @@ class InterfaceCurrents:
 
 @dataclass(frozen=True)
 class Share:
-    """How the inflow at the dofs of one region is divided among its faces."""
+    """How the inflow at the dofs of one region is divided among its faces.
+
+    Args:
+        region: The region.
+        weights: By face, its share of the spin inflow of each dof, shape (n_dofs,).
+        electrode: The region's share of the charge that electrodes feed in at each dof.
+        joined: Pairs of dofs, shape (2, n) each, that have one mu^0 on two sides of a contact.
+    """
 
     region: str
     weights: Mapping[str, Array]
+    electrode: Array
+    joined: Sequence[Indices] = ()
 
 
 def shares(
-    space: Space, conductors: Sequence[str], outer: Mapping[str, tuple[Indices, Indices]]
+    space: Space,
+    conductors: Sequence[str],
+    outer: Mapping[str, tuple[Indices, Indices]],
+    electrodes: Sequence[tuple[Indices, Indices]] = (),
+    joined: Sequence[Indices] = (),
 ) -> dict[str, Share]:
     """Return, for every conducting region, the share of each of its faces.
 
@@ -76,8 +89,11 @@ def shares(
         space: The scalar space.
         conductors: Names of the conducting regions.
         outer: Facets and cells of the outer faces through which spin may flow.
+        electrodes: Facets and cells of the electrodes.
+        joined: Pairs of dofs with one mu^0 on two sides of a contact.
     """
     structure = space.structure
+    fed = _electrode_shares(space, conductors, electrodes, joined)
     result = {}
     for region in conductors:
         mine = structure.regions.index(region)
@@ -93,7 +109,32 @@ def shares(
             here = structure.region_of_cell[cells] == mine
             if here.any():
                 faces[name] = (facets[here], cells[here])
-        result[region] = Share(region, face_share(space, faces))
+        result[region] = Share(region, face_share(space, faces), fed[region], joined)
+    return result
+
+
+def _electrode_shares(
+    space: Space,
+    conductors: Sequence[str],
+    electrodes: Sequence[tuple[Indices, Indices]],
+    joined: Sequence[Indices],
+) -> dict[str, Array]:
+    """Return, by region, its share of an electrode's current at each dof, by facet mass."""
+    masses = {name: np.zeros(space.n_dofs) for name in conductors}
+    for facets, cells in electrodes:
+        for name in conductors:
+            mine = space.structure.region_of_cell[cells] == space.structure.regions.index(name)
+            if mine.any():
+                masses[name] += space.facet_mass(facets[mine], cells[mine])[0].diagonal()
+    total = _over_pairs(sum(masses.values(), np.zeros(space.n_dofs)), joined)
+    return {name: m / np.where(total > 0, total, 1.0) for name, m in masses.items()}
+
+
+def _over_pairs(values: Array, joined: Sequence[Indices]) -> Array:
+    """Return dof values with those of joined dofs replaced by their sum."""
+    result = values.copy()
+    for a, b in joined:
+        result[a] = result[b] = values[a] + values[b]
     return result
 
 
@@ -128,6 +169,14 @@ def interface_currents(
     c = state.coefficients[side]
     residual = region_inflow(space, side, c, state.mu, state.mu_low, mu_dot)
     weights = share[side].weights
+    own = share[side].electrode
+    if interface.name in weights and np.any(own[weights[interface.name] > 0]):
+        # Where an electrode ends on the interface, what it feeds in is not the interface's: the
+        # inflow of all regions together is the electrode's current.
+        fed = np.zeros_like(residual[:, 0])
+        for name, other in state.coefficients.items():
+            fed += region_inflow(space, name, other, state.mu, state.mu_low, mu_dot)[:, 0]
+        residual[:, 0] -= own * _over_pairs(fed, share[side].joined)
     zero = np.zeros(4)
     inflow = {name: boundary_inflow(residual, w) for name, w in weights.items()}
     flux = sign * inflow.get(interface.name, zero) / area

@@ -60,18 +60,18 @@ class ElectrodeFace:
     """A contact: a fixed mu^0, or one unknown mu^0 with a given particle inflow.
 
     Args:
-        dofs: Scalar dofs on the contact.
+        dofs: Scalar dofs that share its mu^0.
         potential: mu^0 = 2 q V [meV], or None if the contact floats.
         inflow: Particle current into the device if it floats, per unit of face measure
             times nm^2 ps; zero for a voltage probe.
-        sink: Whether the spin potential is held at zero too.
+        sinks: Scalar dofs where it holds the spin potential at zero too.
     """
 
     name: str
     dofs: Indices
     potential: float | None
     inflow: float
-    sink: bool
+    sinks: Indices
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,8 @@ def build_constraint(space: Space, boundary: Boundary) -> Constraint:
         else:
             target[4 * contact.dofs] = 4 * contact.dofs[0]
             inflow_at[int(4 * contact.dofs[0])] = contact.inflow
-        if contact.sink:
-            for a in range(3):
-                held[4 * contact.dofs + 1 + a] = True
+        for a in range(3):
+            held[4 * contact.sinks + 1 + a] = True
     while np.any(target[target] != target):  # a contact that ends on a floating electrode
         target = target[target]
     for dof in _references(space, boundary, held):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,8 @@ from .boundary import (
 from .space import Space, outer_cells
 
 __all__ = [
-    "build_boundary", "contact_conductances", "contact_names", "table_law", "table_response",
+    "CaseConditions", "build_boundary", "contact_conductances", "contact_names",
+    "table_law", "table_response",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -49,10 +51,32 @@ def table_response(table: InterfaceTable, m: Array) -> tuple[Array, Array]:
     return tensor, np.array(table.drift_flux or [0.0, 0.0, 0.0])
 
 
+@dataclass(frozen=True)
+class CaseConditions:
+    """The conditions of a case on a mesh.
+
+    Args:
+        boundary: Conditions in solver units.
+        tables: Case tables of the faces with a flux law.
+        outer: Facets and cells of all faces that spin may cross.
+        electrodes: Facets and cells of the electrodes.
+    """
+
+    boundary: Boundary
+    tables: dict[str, InterfaceTable]
+    outer: dict[str, tuple[Indices, Indices]]
+    electrodes: tuple[tuple[Indices, Indices], ...]
+
+    @property
+    def joined(self) -> tuple[Indices, ...]:
+        """Pairs of dofs with one mu^0 on the two sides of a contact, shape (2, n) each."""
+        return tuple(c.pairs for c in self.boundary.contacts if c.charge_joined)
+
+
 def build_boundary(
     case: Case, space: Space, conductors: tuple[str, ...], replaced: Sequence[str] = ()
-) -> tuple[Boundary, dict[str, InterfaceTable], dict[str, tuple[Indices, Indices]]]:
-    """Return the conditions, the tables of flux faces, and all faces that spin may cross.
+) -> CaseConditions:
+    """Return the conditions of a case on a mesh.
 
     Args:
         case: The case, without its reduced layers.
@@ -93,16 +117,18 @@ def build_boundary(
         name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, "conductance")
         outer[name] = (facets, cells)
         flux.append(_flux_face(space, name, facets, cells))
-    contacts = []
+    contacts, fed = [], []
     for key, electrode in case.drive.electrodes.items():
         path = f"drive.electrodes.{key}"
         name, facets, cells = _face(space, key, path, conductors, "electrode")
-        contacts.append(_electrode(space, name, space.facet_dofs(facets, cells), electrode, path))
+        dofs = space.facet_dofs(facets, cells)
+        contacts.append(_electrode(space, name, dofs, electrode, path, joints))
+        fed.append((facets, cells))
         if electrode.spin == "sink":
             outer[name] = (facets, cells)
     _electrodes_apart(contacts)
     boundary = Boundary(tuple(flux), tuple(potential), tuple(contacts), tuple(joints))
-    return boundary, tables, outer
+    return CaseConditions(boundary, tables, outer, tuple(fed))
 
 
 def contact_names(case: Case, structure: Structure) -> tuple[str, ...]:
@@ -201,7 +227,12 @@ def _face(
 
 
 def _electrode(
-    space: Space, name: str, dofs: Indices, table: Electrode, path: str
+    space: Space,
+    name: str,
+    dofs: Indices,
+    table: Electrode,
+    path: str,
+    joints: Sequence[ContactFace] = (),
 ) -> ElectrodeFace:
     potential, inflow = None, 0.0
     if table.voltage is not None:
@@ -211,7 +242,12 @@ def _electrode(
         if space.dimension != 3:
             raise CaseError(f"{path}.current", "a total current needs a 3D mesh")
         inflow = -table.current / E_CHARGE * TIME
-    return ElectrodeFace(name, dofs, potential, inflow, table.spin == "sink")
+    sinks = dofs if table.spin == "sink" else dofs[:0]
+    for joint in joints:  # mu^0 is one across a spin contact, so its other side is held too
+        if joint.charge_joined:
+            for here, there in (joint.pairs, joint.pairs[::-1]):
+                dofs = np.union1d(dofs, there[np.isin(here, dofs)])
+    return ElectrodeFace(name, dofs, potential, inflow, sinks)
 
 
 def _electrodes_apart(contacts: list[ElectrodeFace]) -> None:

@@ -193,11 +193,11 @@ def region_averages(device: Device, transport: Transport) -> tuple[RegionAverage
     axes = list(space.structure.axes)
     for name, fields in transport.fields.items():
         integrals = cell_integrals(space, transport.state.mu, space.in_region(name))
-        measure = float(integrals.measure.sum())
+        measure = integrals.measure.sum()
         gradient = np.zeros((3, 4))
         gradient[axes] = integrals.gradient.sum(axis=0) / measure * (ENERGY / LENGTH)
         mu = integrals.mu.sum(axis=0) / measure * ENERGY
-        thickness = measure / _lateral_area(device, name) * LENGTH
+        thickness = device.structure.height(name) * LENGTH
         found.append(RegionAverage(name, thickness, fields, mu, gradient))
     return tuple(found)
 
@@ -402,12 +402,3 @@ def _from_insulators(device: Device, transport: Transport, interface: str) -> Ar
     residual = region_residual(device.space, transport.state, region)
     inflow = (boundary_inflow(residual, weights[name])[1:] for name in magnets)
     return sum(inflow, np.zeros(3)) / currents.area
-
-
-def _lateral_area(device: Device, region: str) -> float:
-    """Return the lateral size of a region's bounding box [nm^2, nm or 1]."""
-    mesh = device.structure.mesh
-    if len(mesh.p) == 1:
-        return 1.0
-    corners = mesh.p[:-1, mesh.t[:, device.structure.cells(region)]]
-    return float(np.prod(np.ptp(corners.reshape(len(corners), -1), axis=1)))

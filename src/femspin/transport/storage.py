@@ -7,7 +7,7 @@ zero on the charge rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,25 +15,19 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..errors import SolverError
 from ..fields.region import RegionFields
 from .assembly import RegionBlocks, apply_region, block_matrix
 from .boundary import Constraint, FluxLaw
 from .coefficients import Coefficients, coefficients
-from .solve import LinearSolver
 from .space import Space
 from .system import TransportProblem
 
 __all__ = [
-    "StorageSystem", "refine", "region_inflow", "region_mass", "split_precision",
+    "StorageSystem", "region_inflow", "region_mass", "split_precision",
     "storage_system",
 ]  # fmt: skip
 
 Array = NDArray[Any]
-
-_REFINEMENTS = 6
-_EXACT = 1e-16
-_ROUND_OFF = 1e-11
 
 
 def region_mass(space: Space, name: str) -> sp.csr_array:
@@ -172,55 +166,3 @@ def split_precision(full: Array) -> tuple[Array, Array]:
     kind = complex if np.iscomplexobj(full) else float
     high = full.astype(kind)
     return high, (full - high).astype(kind)
-
-
-def refine(
-    solver: LinearSolver,
-    residual: Callable[[Array], Array],
-    start: Array,
-    tolerance: float,
-    guess: Array | None = None,
-) -> tuple[Array, float]:
-    """Return the unknowns in extended precision and the relative residual reached.
-
-    Iterative refinement, as for the steady problem: solutions rounded to doubles would leave
-    residuals that matter for the balance of currents on fine meshes.
-
-    Args:
-        solver: Reduces a residual.
-        residual: b - A x of extended-precision unknowns.
-        start: Zeros of extended precision, real or complex, shape (n_free,); the residual there
-            is the scale of the relative one.
-        tolerance: Relative residual that must be reached.
-        guess: Unknowns to start from.
-
-    Raises:
-        SolverError: If the tolerance is not reached.
-    """
-    x, r = start, residual(start)
-    scale = float(np.linalg.norm(r))
-    if scale == 0.0:
-        return x, 0.0
-    if guess is not None:
-        at_guess = residual(guess)
-        if np.linalg.norm(at_guess) < scale:
-            x, r = guess, at_guess
-    relative = float(np.linalg.norm(r)) / scale
-    for _ in range(_REFINEMENTS):
-        if relative < _EXACT:
-            break
-        trial = x + solver.solve(r)
-        after = residual(trial)
-        progress = float(np.linalg.norm(after)) / scale
-        if not progress < relative:
-            break
-        x, r = trial, after
-        stalled, relative = progress > 0.3 * relative, progress
-        if stalled or (solver.method == "iterative" and relative < tolerance):
-            break
-    if not relative <= max(tolerance, _ROUND_OFF):
-        raise SolverError(
-            f"the {solver.method} solver left a relative residual of {relative:.1e} after"
-            f" {solver.iterations} iterations (allowed {tolerance:.0e}); {len(x)} unknowns"
-        )
-    return x, relative

@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..errors import SolverError
 from ..fields.region import RegionFields
 from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix
 from .boundary import (
@@ -22,17 +21,12 @@ from .boundary import (
     face_terms,
 )
 from .coefficients import Coefficients, coefficients
-from .solve import LinearReport, LinearSolver, Method, linear_solver
+from .solve import LinearReport, LinearSolver, Method, linear_solver, refine
 from .space import Space
 
 __all__ = ["SolverOptions", "TransportProblem", "TransportState"]
 
 Array = NDArray[np.float64]
-
-_REFINEMENTS = 6
-_EXACT = 1e-16
-# Assembled and cell-wise operator agree to round-off only; below this a direct solve is exact.
-_ROUND_OFF = 1e-11
 
 
 @dataclass(frozen=True)
@@ -130,49 +124,19 @@ class TransportProblem:
         load: Array,
         guess: Array | None,
     ) -> tuple[Array, Array, float]:
-        """Return mu, its low part and the residual, by iterative refinement.
+        """Return mu, its low part and the relative residual; see `refine`."""
 
-        The solution is kept in extended precision: rounded to doubles it would leave residuals
-        that matter for the balance of currents on fine meshes.
-        """
-
-        def residual(mu: Array, low: Array) -> Array:
+        def residual(x: NDArray[np.longdouble]) -> Array:
+            mu, low = self._split(x)
             inflow = np.zeros_like(mu)
             for name, c in scaled.items():
                 inflow += apply_region(self.space, name, c, mu, low)
             full = load - inflow.ravel() - extra @ mu.ravel() - extra @ low.ravel()
             return self.constraint.gather(full) + self.constraint.inflow
 
-        x = np.zeros(len(self.constraint.charge), np.longdouble)
-        mu, low = self._split(x)
-        r = residual(mu, low)
-        scale = float(np.linalg.norm(r))
-        if scale == 0.0:
-            return mu, low, 0.0
-        if guess is not None:
-            trial = guess.astype(np.longdouble)
-            at_guess = residual(*self._split(trial))
-            if np.linalg.norm(at_guess) < scale:
-                x, r = trial, at_guess
-        relative = float(np.linalg.norm(r)) / scale
-        for _ in range(_REFINEMENTS):
-            if relative < _EXACT:
-                break
-            trial = x + solver.solve(r)
-            after = residual(*self._split(trial))
-            progress = float(np.linalg.norm(after)) / scale
-            if not progress < relative:
-                break
-            x, r = trial, after
-            stalled, relative = progress > 0.3 * relative, progress
-            if stalled or (solver.method == "iterative" and relative < self.options.tolerance):
-                break
-        if not relative <= max(self.options.tolerance, _ROUND_OFF):
-            raise SolverError(
-                f"the {solver.method} solver left a relative residual of {relative:.1e} after "
-                f"{solver.iterations} iterations (allowed {self.options.tolerance:.0e}); "
-                f"{len(x)} unknowns"
-            )
+        start = np.zeros(len(self.constraint.charge), np.longdouble)
+        known = None if guess is None else guess.astype(np.longdouble)
+        x, relative = refine(solver, residual, start, self.options.tolerance, known)
         return (*self._split(x), relative)
 
     def _split(self, x: NDArray[np.longdouble]) -> tuple[Array, Array]:

@@ -25,8 +25,8 @@ from ..errors import SolverError
 from ..fields.region import RegionFields
 from ..units import TIME
 from .boundary import FluxLaw
-from .solve import LinearReport, LinearSolver, linear_solver
-from .storage import StorageSystem, refine, split_precision, storage_system
+from .solve import LinearReport, LinearSolver, linear_solver, refine
+from .storage import StorageSystem, split_precision, storage_system
 from .system import TransportProblem, TransportState
 
 __all__ = ["TransientResult", "TransientState", "solve_transient"]

@@ -11,6 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from femspin import load_case, simulate
+from femspin.fit import build_model, fit_model, load_fit
+from femspin.fit.plot import plot_fit
 from femspin.results.plots import plot_parts, plot_profiles
 
 HERE = Path(__file__).parent
@@ -37,6 +39,14 @@ def overview() -> None:
     side_by_side([parts, profiles], HERE / "images" / "overview.png")
 
 
+def fit() -> None:
+    """Data and model of the shipped fit."""
+    file = HERE.parent / "cases" / "fit_smr_torque.toml"
+    figure, _ = plot_fit(fit_model(build_model(load_fit(file), file.parent)))
+    figure.savefig(HERE / "images" / "fit.png", dpi=130)
+
+
 if __name__ == "__main__":
     (HERE / "images").mkdir(exist_ok=True)
     overview()
+    fit()

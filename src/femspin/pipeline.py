@@ -45,7 +45,10 @@ from .transport.space import Space, build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
 from .units import ENERGY, FLUX
 
-__all__ = ["Device", "Transport", "build_device", "simulate", "solve", "solve_transport"]
+__all__ = [
+    "Device", "Transport", "build_device", "changed_device", "simulate", "solve",
+    "solve_transport", "transport_of",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Progress = Callable[[float], None]
@@ -150,12 +153,19 @@ class Transport:
         return max((i.balance for i in self.interfaces.values()), default=0.0)
 
 
-def build_device(case: Case, folder: Path | None = None) -> Device:
+def build_device(
+    case: Case,
+    folder: Path | None = None,
+    structure: Structure | None = None,
+    order: int | None = None,
+) -> Device:
     """Return the meshed problem of a case.
 
     Args:
         case: A validated case.
         folder: Where relative mesh paths start; default the working directory.
+        structure: A mesh to take instead of the one the case describes.
+        order: Polynomial order to take instead of the one the case names; 1, 2 or 3.
 
     Raises:
         CaseError: If parameters are missing or inconsistent, or names do not match the mesh.
@@ -176,13 +186,16 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
         raise CaseError("regions", str(error)) from None
     meshed, reduced = find_reduced(case, parameters)
     conductors = tuple(n for n in parameters if n not in {layer.name for layer in reduced})
-    structure = _structure(meshed, kinds, fields, folder)
+    if structure is None:
+        structure = _structure(meshed, kinds, fields, folder)
     log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
     contacts = contact_names(meshed, structure)
-    space = build_space(structure, conductors, case.solver.order, contacts)
+    space = build_space(structure, conductors, order or case.solver.order, contacts)
     faces = build_boundary(meshed, space, conductors, [layer.face for layer in reduced])
     method = "direct" if case.solver.method == "stack" else case.solver.method
-    options = SolverOptions(method, case.solver.tolerance, case.solver.max_iterations)
+    options = SolverOptions(
+        method, case.solver.tolerance, case.solver.max_iterations, case.solver.elements
+    )
     device = Device(
         case, used, parameters, conditions, direction, structure, space,
         TransportProblem(space, faces.boundary, options),
@@ -202,6 +215,26 @@ def build_device(case: Case, folder: Path | None = None) -> Device:
     return device
 
 
+def changed_device(device: Device, case: Case, boundary: bool = True) -> Device:
+    """Return the device on the same mesh for a completed case with other numbers.
+
+    Args:
+        device: The problem.
+        case: Differs from its case in continuous parameters only.
+        boundary: Whether conditions on faces may have changed, too.
+    """
+    parameters = {name: region_parameters(name, case.regions[name]) for name in device.parameters}
+    changed = replace(device, case=case, parameters=parameters, conditions=_conditions(case))
+    if not boundary:
+        return changed
+    meshed, reduced = find_reduced(case, parameters)
+    faces = build_boundary(
+        meshed, device.space, device.conductors, [layer.face for layer in reduced]
+    )
+    problem = TransportProblem(device.space, faces.boundary, device.problem.options)
+    return replace(changed, problem=problem, flux_tables=faces.tables, reduced=reduced)
+
+
 def _structure(
     case: Case,
     kinds: Mapping[str, str],
@@ -217,19 +250,31 @@ def _structure(
     return load_mesh(path, case.mesh.length_unit, kinds)
 
 
-def simulate(case: Case, folder: Path | None = None, progress: Progress | None = None) -> Solution:
+def simulate(
+    case: Case,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    errors: bool | None = None,
+) -> Solution:
     """Return the solution of a case: transport, and the motion of the magnetization if asked.
 
     Args:
         case: A validated case.
         folder: Where relative mesh paths start.
         progress: Called with the fraction of the motion that is done.
+        errors: Whether to estimate discretisation errors; default as the case says.
 
     Raises:
         FemspinError: If the case is wrong or a solver fails.
     """
     device = build_device(case, folder)
-    return solve(device, progress)
+    solution = solve(device, progress)
+    if not (case.solver.error_bars if errors is None else errors):
+        return solution
+    from .error_bars import error_bars
+
+    bars = error_bars(device, solution.transport)
+    return solution if bars is None else replace(solution, errors=bars.table)
 
 
 def solve(device: Device, progress: Progress | None = None) -> Solution:
@@ -279,6 +324,13 @@ def solve_transport(device: Device, m: Array, guess: Transport | None = None) ->
     if guess is not None:  # regions that do not depend on m keep their assembled blocks
         fields = {n: _keep(guess.fields[n], f) for n, f in fields.items()}
     state = device.problem.solve(fields, device.laws(m), None if guess is None else guess.state.mu)
+    return transport_of(device, m, fields, state)
+
+
+def transport_of(
+    device: Device, m: Array, fields: Mapping[str, RegionFields], state: TransportState
+) -> Transport:
+    """Return the currents that a state means, whether or not it solves the equations."""
     interfaces = {
         name: interface_currents(
             device.space, state, device.share, face, device.conductors,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy.linalg import get_lapack_funcs
 from ..errors import SolverError
 from .slab import DRIVE, FLUX_TOP, MU_BOTTOM
 
-__all__ = ["CONTINUITY", "solve_chain"]
+__all__ = ["CONTINUITY", "ChainMatrix", "factor_chain", "solve_chain"]
 
 Array = NDArray[Any]
 
@@ -28,13 +30,84 @@ _ROWS, _COLUMNS = np.arange(3, 9)[:, None], np.arange(12)[None, :]
 _FACE_ROWS, _FACE_COLUMNS = np.arange(3)[:, None], np.arange(6)[None, :]
 
 
+@dataclass(frozen=True)
+class ChainMatrix:
+    """The factored matrix of a chain: solved for as many right-hand sides as there are.
+
+    Args:
+        blocks: Rows of the elements over the states at their two nodes, shape (n, 6, 12).
+        bottom: Rows of the lowest node, shape (3, 6).
+        top: Rows of the highest node, shape (3, 6).
+        apply_inverse: LU solution of right-hand sides, shape (6 n + 6, m).
+    """
+
+    blocks: Array
+    bottom: Array
+    top: Array
+    apply_inverse: Callable[[Array], Array]
+
+    def solve(self, values: Array) -> tuple[Array, float]:
+        """Return (mu, J) at the nodes, shape (n + 1, 6, m), and the relative mismatch.
+
+        Args:
+            values: Rows of the bottom, of every element and of the top, shape (6 n + 6, m).
+
+        Raises:
+            SolverError: If the potential is not determined or continuity is missed.
+        """
+        unknown = self.apply_inverse(values)
+        mismatch, _ = _mismatch(self.blocks, self.bottom, self.top, unknown, values)
+        change = self.apply_inverse(mismatch)
+        # The comparison fails for nan, too.
+        if not np.all(np.abs(change).max(axis=0) <= 1e-6 * np.abs(unknown).max(axis=0)):
+            raise SolverError(_UNDETERMINED)
+        unknown = unknown + change
+        mismatch, terms = _mismatch(self.blocks, self.bottom, self.top, unknown, values)
+        largest = np.maximum(terms.max(axis=0), 1e-300)
+        relative = float((np.abs(mismatch).max(axis=0) / largest).max(initial=0.0))
+        if not relative <= CONTINUITY:
+            raise SolverError(
+                f"stack: interface continuity is missed by {relative:.1e} of the largest term "
+                f"(allowed {CONTINUITY:.0e})"
+            )
+        return unknown.reshape(-1, 6, unknown.shape[1]), relative
+
+
+def factor_chain(elements: Array, bottom: Array, top: Array) -> ChainMatrix:
+    """Return the factored matrix of a chain.
+
+    Args:
+        elements: The first six rows of the two-port maps, bottom to top, shape (n, 6, 7).
+        bottom: Rows of the condition on the lowest node, shape (3, 6).
+        top: Rows of the condition on the highest node, shape (3, 6).
+
+    Raises:
+        SolverError: If the potential is not determined.
+    """
+    blocks = _block_rows(elements)
+    band = _band_matrix(blocks, bottom, top)
+    band = band.astype(np.result_type(band, float), copy=False)
+    factor, solve = get_lapack_funcs(("gbtrf", "gbtrs"), (band,))
+    band, pivots, info = factor(band, BANDWIDTH, BANDWIDTH)
+    if info > 0:
+        raise SolverError(_UNDETERMINED)
+
+    def apply_inverse(values: Array) -> Array:
+        if np.iscomplexobj(values) and not np.iscomplexobj(band):
+            return apply_inverse(values.real) + 1j * apply_inverse(values.imag)
+        found = solve(band, BANDWIDTH, BANDWIDTH, values.astype(band.dtype), pivots)[0]
+        return np.asarray(found)
+
+    return ChainMatrix(blocks, bottom, top, apply_inverse)
+
+
 def solve_chain(
     elements: Array,
     bottom: tuple[Array, Array],
     top: tuple[Array, Array],
     drive: Array,
-) -> tuple[Array, float]:
-    """Return (mu, J) at the nodes between elements, and the relative mismatch.
+) -> tuple[Array, float, ChainMatrix]:
+    """Return (mu, J) at the nodes between elements, the relative mismatch and the matrix.
 
     Args:
         elements: The first six rows of the two-port maps, bottom to top, shape (n, 6, 7).
@@ -43,33 +116,14 @@ def solve_chain(
         drive: Scale of the drive in each of the m right-hand sides, shape (m,).
 
     Returns:
-        State at the n + 1 nodes, shape (n + 1, 6, m), and the mismatch.
+        State at the n + 1 nodes, shape (n + 1, 6, m), the mismatch, and what solves for more.
 
     Raises:
         SolverError: If the potential is not determined or continuity is missed.
     """
-    blocks = _block_rows(elements)
+    matrix = factor_chain(elements, bottom[0], top[0])
     values = np.concatenate([bottom[1], _drive_values(elements, drive), top[1]])
-    dtype = np.result_type(blocks, values, bottom[0], top[0], float)
-    band = _band_matrix(blocks, bottom[0], top[0]).astype(dtype, copy=False)
-    factor, solve = get_lapack_funcs(("gbtrf", "gbtrs"), (band,))
-    band, pivots, info = factor(band, BANDWIDTH, BANDWIDTH)
-    if info > 0:
-        raise SolverError(_UNDETERMINED)
-    unknown = solve(band, BANDWIDTH, BANDWIDTH, values.astype(dtype), pivots)[0]
-    mismatch, _ = _mismatch(blocks, bottom[0], top[0], unknown, values)
-    change = solve(band, BANDWIDTH, BANDWIDTH, mismatch, pivots)[0]
-    if not np.all(np.abs(change).max(axis=0) <= 1e-6 * np.abs(unknown).max(axis=0)):  # or nan
-        raise SolverError(_UNDETERMINED)
-    unknown = unknown + change
-    mismatch, terms = _mismatch(blocks, bottom[0], top[0], unknown, values)
-    relative = float((np.abs(mismatch).max(axis=0) / np.maximum(terms.max(axis=0), 1e-300)).max())
-    if not relative <= CONTINUITY:
-        raise SolverError(
-            f"stack: interface continuity is missed by {relative:.1e} of the largest term "
-            f"(allowed {CONTINUITY:.0e})"
-        )
-    return unknown.reshape(-1, 6, unknown.shape[1]), relative
+    return (*matrix.solve(values), matrix)
 
 
 def _block_rows(elements: Array) -> Array:

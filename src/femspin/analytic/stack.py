@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..units import E_CHARGE, ENERGY
 from .balance import FluxSplit, layer_sources
-from .chain import solve_chain
+from .chain import ChainMatrix, solve_chain
 from .slab import (
     CHARGE_INTEGRAL,
     DRIVE,
@@ -219,6 +219,21 @@ class _Columns:
     """States under m drives at once: column 0 is the case, the others probe its top face.
 
     States have shape (n, 8, m), `drive` shape (m,).
+
+    Args:
+        drive: Scale of the drive.
+        operators: Local laws of the layers.
+        lower: State at the bottom of each layer.
+        upper: State at the top.
+        integral: Integral of the state.
+        mismatch: Continuity error.
+        maps: Two-port maps of the layers, shape (n, 14, 7).
+        inputs: What enters each layer, in its units, shape (n, 7, m).
+        nodes: State at the nodes of the chain [meV, `unit`], shape (., 6, m).
+        node: Node at the bottom of each layer, shape (n,).
+        charge: mu^0 at the bottom and top of each layer [meV], shape (2, n, m).
+        unit: Common unit of flux [1/(m^2 s)].
+        matrix: The factored chain.
     """
 
     drive: Array
@@ -227,6 +242,13 @@ class _Columns:
     upper: Array
     integral: Array
     mismatch: float
+    maps: Array
+    inputs: Array
+    nodes: Array
+    node: NDArray[np.int64]
+    charge: Array
+    unit: float
+    matrix: ChainMatrix
 
     def solution(self, case: StackCase) -> StackSolution:
         """Return the first column as the solution of the case."""
@@ -251,7 +273,7 @@ def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
     if probe:
         high[:, 1:] = np.eye(3)
     elements = _with_contacts(case, _in_common_units(maps, ratio), unit)
-    nodes, mismatch = solve_chain(elements, (bottom[0], low), (top[0], high), drive)
+    nodes, mismatch, matrix = solve_chain(elements, (bottom[0], low), (top[0], high), drive)
 
     node = np.arange(len(thickness))
     for k in case.contacts:
@@ -261,7 +283,7 @@ def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
     inputs[:, FLUX_TOP] = nodes[node + 1, 3:] / ratio[:, None, None]
     inputs[:, DRIVE] = drive
     out = maps @ inputs
-    charge = _charge_potential(case, out[:, RISE], drive)
+    charge = _charge_potential(out[:, RISE], _charge_jumps(case, drive))
 
     def state(mu0: Array, spins: Array) -> Array:
         flux0 = np.broadcast_to(case.charge_flux * drive, (len(maps), 1, len(drive)))
@@ -275,7 +297,10 @@ def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
     integral[:, 5:] *= (operators.flux * operators.length)[:, None, None]
     integral[:, 4] = case.charge_flux * np.multiply.outer(thickness, drive)
     lower, upper = state(charge[0], nodes[node]), state(charge[1], nodes[node + 1])
-    return _Columns(drive, operators, lower, upper, integral, mismatch)
+    return _Columns(
+        drive, operators, lower, upper, integral, mismatch,
+        maps, inputs, nodes, node, charge, unit, matrix,
+    )  # fmt: skip
 
 
 def _face_condition(face: Face, inward: int, unit: float) -> tuple[Array, Array]:
@@ -314,10 +339,15 @@ def _with_contacts(case: StackCase, elements: Array, unit: float) -> Array:
     return np.insert(elements, where, rows, axis=0)
 
 
-def _charge_potential(case: StackCase, rise: Array, drive: Array) -> Array:
-    """Return mu^0 [meV] at the bottom and top of each layer, shape (2, n, m)."""
-    jump = np.zeros_like(rise)  # drop of mu^0 at the interface below each layer
+def _charge_jumps(case: StackCase, drive: Array) -> Array:
+    """Return the drop of mu^0 at the interface below each layer [meV], shape (n, m)."""
+    jump = np.zeros((len(case.layers), len(drive)))
     for k, contact in case.contacts.items():
         jump[k] = case.charge_flux * E_CHARGE**2 / contact.charge / ENERGY * drive
+    return jump
+
+
+def _charge_potential(rise: Array, jump: Array) -> Array:
+    """Return mu^0 [meV] at the bottom and top of each layer, shape (2, n, m)."""
     lower = -np.cumsum((rise - jump)[::-1], axis=0)[::-1] - jump
     return np.stack([lower, lower + rise])

@@ -339,8 +339,16 @@ class Solver(Table):
     """Discretisation and linear solver."""
 
     order: Order = 2
+    elements: Literal["auto", "covariant", "plain"] = Field(
+        "auto", description="covariant elements carry spin within cells; auto: where a gauge"
+        " field acts along a direction the mesh resolves"
+    )
     method: Literal["auto", "direct", "iterative", "stack"] = Field(
         "auto", description="stack: exact solution of a 1D stack by matrix exponentials"
+    )
+    error_bars: bool = Field(
+        True, description="estimate the discretisation error of every number by elements of the"
+        " next order"
     )
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500

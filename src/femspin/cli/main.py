@@ -100,6 +100,18 @@ def _smr(args: argparse.Namespace) -> int:
     return smr(args)
 
 
+def _fit(args: argparse.Namespace) -> int:
+    from .fit import fit
+
+    return fit(args)
+
+
+def _afm_torques(args: argparse.Namespace) -> int:
+    from .afm_torques import afm_torques
+
+    return afm_torques(args)
+
+
 _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "run": (_run, "run a case file and write its result folder"),
     "check": (_check, "validate a case file; show derived lengths, conductances and size"),
@@ -112,6 +124,8 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "schema": (_schema, "print the JSON schema of case files, for editors"),
     "info": (_info, "print versions"),
     "smr": (_smr, "spin Hall magnetoresistance of a case: amplitudes and angular scans"),
+    "fit": (_fit, "estimate parameters of a case from measured data"),
+    "afm-torques": (_afm_torques, "torque coefficients of an antiferromagnetic band structure"),
 }
 
 
@@ -129,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, (function, text) in _COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(function=function)
-        if name in ("run", "check", "conductances", "smr"):
+        if name in ("run", "check", "conductances", "smr", "afm-torques"):
             sub.add_argument("case", help="case file (TOML)")
             sub.add_argument(
                 "--set",
@@ -141,9 +155,10 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("-v", "--verbose", action="store_true", help="log each stage")
             sub.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
             sub.add_argument("--json", action="store_true", help="print the result as JSON")
-        if name == "run":
+        if name in ("run", "afm-torques"):
             sub.add_argument("-o", "--output", metavar="DIR", help="result folder")
             sub.add_argument("--force", action="store_true", help="replace an earlier result")
+        if name == "run":
             sub.add_argument(
                 "--fresh",
                 action="store_true",
@@ -156,6 +171,12 @@ def _parser() -> argparse.ArgumentParser:
                              help="also scan N angles in the planes xy, yz and xz")  # fmt: skip
             sub.add_argument("--rotate", choices=("m", "B"), default="m",
                              help="what is turned: m, or B with m along it")  # fmt: skip
+        if name == "fit":
+            sub.add_argument("fit", help="fit file (TOML)")
+            sub.add_argument("-o", "--output", metavar="DIR", help="result folder")
+            sub.add_argument("--force", action="store_true", help="replace an earlier result")
+            sub.add_argument("-q", "--quiet", action="store_true", help="no summary")
+            sub.add_argument("--json", action="store_true", help="print the result as JSON")
         if name == "materials":
             sub.add_argument("name", nargs="?", help="one material")
     return parser

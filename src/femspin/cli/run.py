@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,17 +50,23 @@ def run(args: argparse.Namespace) -> int:
         solution.write(folder, overwrite=args.force)
     except CaseError as error:
         raise with_file(error, file) from None
-    table = solution.table
     if args.json:
-        sys.stdout.write(to_json(table))
+        sys.stdout.write(to_json(solution.report))
     elif not args.quiet:
-        _summary(table, expected, folder, time.perf_counter() - start)
+        _summary(solution.table, solution.errors, expected, folder, time.perf_counter() - start)
     failed = [e for e in expected if not e.holds]
     for e in failed:
         print(
             f"FAILED: expected {e.name} = {e.expected:.8g}, found {e.found:.8g}", file=sys.stderr
         )
     return 1 if failed else 0
+
+
+def _bar(bars: Mapping[str, Any], key: str) -> float:
+    """Return the largest error of the components of a row of the summary."""
+    names = {"total": "spin_current", "M on moments": "M_on_moments"}
+    error = bars[names[key]] if key in names else bars["parts"][key]
+    return float(np.max(error))
 
 
 def _check_folder(folder: Path, case: Case, file: Path, force: bool) -> None:
@@ -92,20 +98,27 @@ def _progress(wanted: bool) -> Iterator[Callable[[float], None] | None]:
 
 
 def _summary(
-    table: dict[str, Any], expected: tuple[Expectation, ...], folder: Path, seconds: float
+    table: dict[str, Any],
+    errors: Mapping[str, Any] | None,
+    expected: tuple[Expectation, ...],
+    folder: Path,
+    seconds: float,
 ) -> None:
     """Print the currents of every interface, torques, warnings, and one line of facts."""
     if table["title"]:
         print(table["title"])
     for name, entry in table["interfaces"].items():
-        print(f"\n{name}: spin current [A/m^2, hbar/2e]" + " " * 8 + "x            y            z")
+        head = f"\n{name}: spin current [A/m^2, hbar/2e]" + " " * 8 + "x            y            z"
+        bars = None if errors is None else errors["interfaces"][name]
+        print(head + ("" if bars is None else "        error"))
         rows = [("total", entry["spin_current"])]
         rows += [(k, v) for k, v in entry.get("parts", {}).items() if k in "MLSAETB" and np.any(v)]
         moments = entry.get("M_on_moments")
         if moments is not None and not np.allclose(moments, entry["parts"]["M"], rtol=1e-3):
             rows.insert(2, ("M on moments", moments))
         for key, value in rows:
-            print(f"  {key:<14}{'':18}" + "".join(f"{x + 0.0:13.4e}" for x in value))
+            line = f"  {key:<14}{'':18}" + "".join(f"{x + 0.0:13.4e}" for x in value)
+            print(line + ("" if bars is None else f"     ±{_bar(bars, key):.1e}"))
     for name, entry in table["torques"].items():
         dl, fl = entry["efficiency_damping_like"], entry["efficiency_field_like"]
         if dl is not None:

@@ -16,10 +16,11 @@ from ..transport.space import Space, outer_cells
 from ..transport.storage import region_inflow
 from ..transport.system import TransportState
 from .flux import boundary_inflow, face_share
-from .split import SUBPARTS, CellIntegrals, cell_integrals, cell_parts
+from .split import SPLIT, CellIntegrals, cell_integrals, cell_parts, stored_spin
 
 __all__ = [
-    "InterfaceCurrents", "Share", "balanced", "face_mean", "interface_currents", "shares",
+    "InterfaceCurrents", "Share", "balanced", "face_mean", "interface_currents", "over_pairs",
+    "shares",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -126,11 +127,11 @@ def _electrode_shares(
             mine = space.structure.region_of_cell[cells] == space.structure.regions.index(name)
             if mine.any():
                 masses[name] += space.facet_mass(facets[mine], cells[mine])[0].diagonal()
-    total = _over_pairs(sum(masses.values(), np.zeros(space.n_dofs)), joined)
+    total = over_pairs(sum(masses.values(), np.zeros(space.n_dofs)), joined)
     return {name: m / np.where(total > 0, total, 1.0) for name, m in masses.items()}
 
 
-def _over_pairs(values: Array, joined: Sequence[Indices]) -> Array:
+def over_pairs(values: Array, joined: Sequence[Indices]) -> Array:
     """Return dof values with those of joined dofs replaced by their sum."""
     result = values.copy()
     for a, b in joined:
@@ -176,19 +177,18 @@ def interface_currents(
         fed = np.zeros_like(residual[:, 0])
         for name, other in state.coefficients.items():
             fed += region_inflow(space, name, other, state.mu, state.mu_low, mu_dot)[:, 0]
-        residual[:, 0] -= own * _over_pairs(fed, share[side].joined)
+        residual[:, 0] -= own * over_pairs(fed, share[side].joined)
     zero = np.zeros(4)
     inflow = {name: boundary_inflow(residual, w) for name, w in weights.items()}
     flux = sign * inflow.get(interface.name, zero) / area
     if side == interface.first or not split:
         return InterfaceCurrents(interface.name, area, flux, None, {}, 0.0)
-    integrals = cell_integrals(space, state.mu, space.in_region(side))
-    cells = cell_parts(c, integrals, space.structure.axes)
-    parts = {key: cells[key].sum(axis=0) / area for key in (*SUBPARTS, "moments")}
+    integrals = cell_integrals(space, c, state.mu, side)
+    cells = cell_parts(space, c, state.mu, side)
+    parts = {key: cells[key].sum(axis=0) / area for key in SPLIT}
     stored = np.zeros(3)
     if mu_dot is not None:
-        rates = cell_integrals(space, mu_dot, space.in_region(side)).mu[:, 1:]
-        stored = c.dos * rates.sum(axis=0) / area
+        stored = stored_spin(space, c, mu_dot, side).sum(axis=0) / area
     others = sum((v for name, v in inflow.items() if name != interface.name), zero)
     parts |= {"T": -stored, "B": others[1:] / area}
     return balanced(interface.name, area, flux, side, parts, _noise(c, integrals))
@@ -231,7 +231,7 @@ def balanced(
 def _noise(c: Coefficients, integrals: CellIntegrals) -> float:
     """Return the spin flux that is round-off of the charge flux, per area."""
     slope = np.abs(integrals.gradient[:, :, 0]) / integrals.measure[:, None]
-    charge = np.abs(c.drift[:, 0]).max() + c.dos * c.diffusion * slope.max(initial=0.0)
+    charge = np.abs(c.drift[..., 0]).max() + c.dos * c.diffusion * slope.max(initial=0.0)
     return 1e-10 * float(charge)
 
 

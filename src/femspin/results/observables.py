@@ -192,7 +192,9 @@ def region_averages(device: Device, transport: Transport) -> tuple[RegionAverage
     space, found = device.space, []
     axes = list(space.structure.axes)
     for name, fields in transport.fields.items():
-        integrals = cell_integrals(space, transport.state.mu, space.in_region(name))
+        integrals = cell_integrals(
+            space, transport.state.coefficients[name], transport.state.mu, name
+        )
         measure = integrals.measure.sum()
         gradient = np.zeros((3, 4))
         gradient[axes] = integrals.gradient.sum(axis=0) / measure * (ENERGY / LENGTH)

@@ -85,8 +85,9 @@ def _flux_profile(device: Device, transport: Transport, region: str) -> tuple[Ar
     """Return bin edges (n + 1,) and mean J_z^a (n, 3) of the cells of a region [A/m^2]."""
     space, mesh = device.space, device.structure.mesh
     cells = space.in_region(region)
-    integrals = cell_integrals(space, transport.state.mu, cells)
-    flux = flux_density(transport.state.coefficients[region], integrals, space.structure.axes)
+    c = transport.state.coefficients[region]
+    integrals = cell_integrals(space, c, transport.state.mu, region)
+    flux = flux_density(c, integrals)
     corner = mesh.p[-1, mesh.t[:, space.cells[cells]]]
     edges = np.unique(np.round(corner, 9))
     if len(edges) > _MOST_LEVELS:

@@ -78,8 +78,8 @@ def charge_current(device: Device, transport: Transport, region: str) -> Array:
     """Return the mean conventional current density of a region [A/m^2], shape (3,)."""
     space = device.space
     c = transport.state.coefficients[region]
-    integrals = cell_integrals(space, transport.state.mu, space.in_region(region))
-    density = flux_density(c, integrals, space.structure.axes)[:, :, 0]
+    integrals = cell_integrals(space, c, transport.state.mu, region)
+    density = flux_density(c, integrals)[:, :, 0]
     mean = integrals.measure @ density / integrals.measure.sum()
     return -mean * SPIN_CURRENT
 

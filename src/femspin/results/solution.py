@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from .write import result_folder, to_json
 if TYPE_CHECKING:
     from ..pipeline import Device, Transport
 
-__all__ = ["Solution"]
+__all__ = ["Solution", "discretised_numbers", "flat_numbers"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Solution:
         frames: Transport along the motion, for the time series of fields.
         solutions: How many transport problems were solved.
         response: Currents at the frequencies or in the time the case asks for.
+        errors: Estimated discretisation errors of `discretised_numbers`, in the same form.
     """
 
     device: Device
@@ -46,6 +47,7 @@ class Solution:
     frames: tuple[tuple[float, Transport], ...] = ()
     solutions: int = 1
     response: FrequencyResponse | TransientResponse | None = None
+    errors: Mapping[str, Any] | None = None
 
     def interface(self, name: str) -> InterfaceCurrents:
         """Return the currents of one interface, by ``first|second`` in either order.
@@ -63,22 +65,16 @@ class Solution:
 
     @property
     def table(self) -> dict[str, Any]:
-        """Everything `result.json` holds, as nested dictionaries in SI."""
+        """Everything `result.json` holds, as nested dictionaries in SI, without errors."""
         device, transport = self.device, self.transport
         quality, linear = device.structure.quality, transport.state.report
         result: dict[str, Any] = {
             "title": device.case.title,
             "conventions": report.CONVENTIONS,
             "magnetization": transport.m,
-            "interfaces": {n: report.interface_table(i) for n, i in transport.interfaces.items()},
-            "torques": report.torque_table(device, transport),
-            "electrodes": report.electrode_table(device, transport),
-            "charge_current_density": {
-                n: report.charge_current(device, transport, n) for n in device.conductors
-            },
+            **discretised_numbers(device, transport),
             "conductances": report.conductance_table(device, transport),
             "regions": report.region_table(device, transport),
-            "observables": observables_table(device, transport),
             "balance_residual": transport.balance,
             "mesh": {
                 "dimension": device.space.dimension,
@@ -115,9 +111,14 @@ class Solution:
         return result
 
     @property
+    def report(self) -> dict[str, Any]:
+        """The `table` with {value, error} in place of every number that has an error."""
+        return self.table if self.errors is None else _with_errors(self.table, self.errors)
+
+    @property
     def values(self) -> dict[str, float]:
         """Single numbers by dotted name, e.g. ``interfaces.Pt|F.parts.M.y``."""
-        return dict(_flatten(self.table))
+        return flat_numbers(self.table)
 
     def write(self, folder: Path | str, overwrite: bool = False) -> Path:
         """Write the result folder in one piece and return it.
@@ -127,7 +128,7 @@ class Solution:
         """
         target = Path(folder)
         with result_folder(target, overwrite) as part:
-            (part / "result.json").write_text(to_json(self.table), encoding="utf-8")
+            (part / "result.json").write_text(to_json(self.report), encoding="utf-8")
             (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
             self._write_csv(part)
             if self.device.case.output.fields:
@@ -197,6 +198,31 @@ class Solution:
         if self.response is not None:
             with _closed(time_plots.plot_response(self.response)) as figure:
                 figure.savefig(part / f"{self.response.key}.png", dpi=150)
+
+
+def discretised_numbers(device: Device, transport: Transport) -> dict[str, Any]:
+    """Return the tables of `Solution.table` whose numbers depend on mesh and elements."""
+    return {
+        "interfaces": {n: report.interface_table(i) for n, i in transport.interfaces.items()},
+        "torques": report.torque_table(device, transport),
+        "electrodes": report.electrode_table(device, transport),
+        "charge_current_density": {
+            n: report.charge_current(device, transport, n) for n in device.conductors
+        },
+        "observables": observables_table(device, transport),
+    }
+
+
+def flat_numbers(table: Mapping[str, Any]) -> dict[str, float]:
+    """Return the single numbers of a nested table by dotted name."""
+    return dict(_flatten(table))
+
+
+def _with_errors(table: Any, errors: Any) -> Any:
+    """Return a table with {value, error} where `errors` holds one."""
+    if not isinstance(errors, Mapping):
+        return table if errors is None else {"value": table, "error": errors}
+    return {k: _with_errors(v, errors.get(k)) if k in errors else v for k, v in table.items()}
 
 
 def file_name(interface: str) -> str:

@@ -96,13 +96,13 @@ def _cell_fields(
     if region is None:
         return {name: np.zeros((n, 3)) for name in names}
     space, c = device.space, transport.state.coefficients[region]
-    integrals = cell_integrals(space, transport.state.mu, space.in_region(region))
-    flux = flux_density(c, integrals, space.structure.axes) * SPIN_CURRENT
+    integrals = cell_integrals(space, c, transport.state.mu, region)
+    flux = flux_density(c, integrals) * SPIN_CURRENT
     flux[:, :, 0] *= -1  # charge current is conventional
     data = {name: flux[:, :, k] for k, name in enumerate(names[:4])}
     if device.kinds[region] != "F":  # the split is over the volume of F
         return data | {name: np.zeros((n, 3)) for name in PARTS}
-    parts = cell_parts(c, integrals, space.structure.axes)
+    parts = cell_parts(space, c, transport.state.mu, region)
     density = SPIN_CURRENT / LENGTH / integrals.measure[:, None]
     data["M"] = (parts["M_relax"] + parts["M_prec"]) * density
     data["L"] = (parts["L_diag"] + parts["L_anti"]) * density
@@ -189,8 +189,7 @@ def _collected_parts(device: Device, transport: Transport, name: str) -> dict[st
     centre = mesh.p[:, mesh.t[:, cells]].mean(axis=1)
     _, nearest = cKDTree(middle.T).query(centre.T)
     space, c = device.space, transport.state.coefficients[currents.source]
-    integrals = cell_integrals(space, transport.state.mu, space.in_region(currents.source))
-    parts = dict(cell_parts(c, integrals, space.structure.axes))
+    parts = dict(cell_parts(space, c, transport.state.mu, currents.source))
     parts["M"], parts["L"] = parts["M_relax"] + parts["M_prec"], parts["L_diag"] + parts["L_anti"]
     return {
         key: np.stack(

@@ -19,7 +19,7 @@ from ..case.schema import Case
 from ..errors import CaseError, closest
 from ..materials.parameters import UsedValue, complete_case, region_parameters
 
-__all__ = ["Axis", "Coordinate", "ScanPoints", "scan_points"]
+__all__ = ["Axis", "Coordinate", "ScanPoints", "replaced", "resolved_path", "scan_points"]
 
 Coordinate = float | str
 
@@ -164,6 +164,24 @@ def scan_points(case: Case) -> ScanPoints:
     for index in range(len(points)):
         points.completed(index)
     return points
+
+
+def resolved_path(name: str, base: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the parts of a dotted path with names of layers replaced by their positions.
+
+    Args:
+        name: Dotted path as in ``[scan.axes]``.
+        base: Tables of the case, as `dump_case` returns them.
+
+    Raises:
+        CaseError: If it leads through a name that the case lacks; names the closest one.
+    """
+    return _resolved(name, base)
+
+
+def replaced(base: Any, parts: Sequence[str], value: Any) -> Any:
+    """Return nested tables with the value at a path replaced; what does not change is shared."""
+    return _replaced(base, parts, value)
 
 
 def _same_place(axis: str, path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from .gmsh import load_mesh
 from .model import Interface, MeshQuality, Structure
+from .refine import refine
 from .stack import build_stack
 
-__all__ = ["Interface", "MeshQuality", "Structure", "build_stack", "load_mesh"]
+__all__ = ["Interface", "MeshQuality", "Structure", "build_stack", "load_mesh", "refine"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import MeshError, closest
 from .model import Interface, MeshQuality, cell_volumes, facet_measures
 
-__all__ = ["find_interface", "find_interfaces", "mesh_quality", "outer_facets"]
+__all__ = ["find_interface", "find_interfaces", "find_pairs", "mesh_quality", "outer_facets"]
 
 Indices = NDArray[np.int64]
 
@@ -26,14 +26,28 @@ def find_interfaces(
     """
     rank = {"HM": 0, "F": 1, "FI": 2}
     order = {name: (rank[kinds[name]], k) for k, name in enumerate(regions)}
+    left, right = mesh.f2t[:, mesh.f2t[1] >= 0]
+    touching = {
+        (int(a), int(b)) for a, b in np.unique(region_of_cell[[left, right]], axis=1).T if a != b
+    }
+    pairs = {tuple(sorted((regions[a], regions[b]), key=lambda n: order[n])) for a, b in touching}
+    ordered = sorted(pairs, key=lambda p: (order[p[0]], order[p[1]]))
+    return find_pairs(mesh, regions, region_of_cell, [(a, b) for a, b in ordered])
+
+
+def find_pairs(
+    mesh: Any,
+    regions: Sequence[str],
+    region_of_cell: Indices,
+    pairs: Sequence[tuple[str, str]],
+) -> dict[str, Interface]:
+    """Return the interfaces between given (first, second) regions, by name ``first|second``."""
     inner = np.flatnonzero(mesh.f2t[1] >= 0)
-    left, right = mesh.f2t[0, inner], mesh.f2t[1, inner]
+    left, right = mesh.f2t[:, inner]
     differs = region_of_cell[left] != region_of_cell[right]
     inner, left, right = inner[differs], left[differs], right[differs]
     found: dict[str, Interface] = {}
-    touching = set(zip(region_of_cell[left].tolist(), region_of_cell[right].tolist(), strict=True))
-    pairs = {tuple(sorted((regions[a], regions[b]), key=lambda n: order[n])) for a, b in touching}
-    for first, second in sorted(pairs, key=lambda p: (order[p[0]], order[p[1]])):
+    for first, second in pairs:
         a, b = regions.index(first), regions.index(second)
         swap = (region_of_cell[left] == b) & (region_of_cell[right] == a)
         here = swap | ((region_of_cell[left] == a) & (region_of_cell[right] == b))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,17 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .coefficients import Coefficients, block_tensors
+from .covariant import (
+    apply_local,
+    back_to_nodes,
+    in_cell_frame,
+    load_local,
+    matrix_local,
+    pieces,
+)
 from .space import Space
 
-__all__ = ["RegionBlocks", "apply_region", "assemble_region", "block_matrix"]
+__all__ = ["RegionBlocks", "apply_region", "assemble_region", "block_matrix", "local_residuals"]
 
 Array = NDArray[np.float64]
 
@@ -32,16 +40,27 @@ class RegionBlocks:
 
 def assemble_region(space: Space, name: str, c: Coefficients) -> RegionBlocks:
     """Return matrix and load of W1 restricted to one region."""
-    pattern, cells = space.pattern, space.in_region(name)
-    tensors = block_tensors(c, space.structure.axes)
+    pattern = space.pattern
     values = np.zeros((len(pattern.indices), 16))
     load = np.zeros((space.n_dofs, 4))
-    for piece in space.chunks(cells):
-        local = (piece.matrix @ tensors.matrix).reshape(-1, 16)
-        values += _scatter(pattern.slots[piece.cells].ravel(), local, len(values))
-        forced = (piece.vector @ tensors.vector).reshape(-1, 4)
-        load += _scatter(space.dofs[piece.cells].ravel(), forced, space.n_dofs)
+    for cells, local, forced in _local_blocks(space, name, c):
+        values += _scatter(pattern.slots[cells].ravel(), local.reshape(-1, 16), len(values))
+        load += _scatter(space.dofs[cells].ravel(), forced.reshape(-1, 4), space.n_dofs)
     return RegionBlocks(values.reshape(-1, 4, 4), load)
+
+
+def _local_blocks(
+    space: Space, name: str, c: Coefficients
+) -> Iterator[tuple[NDArray[np.int64], Array, Array]]:
+    """Yield cells with their element matrices and loads."""
+    axes = space.structure.axes
+    if c.uniform:
+        tensors = block_tensors(c, axes)
+        for chunk in space.chunks(space.in_region(name)):
+            yield chunk.cells, chunk.matrix @ tensors.matrix, chunk.vector @ tensors.vector
+        return
+    for piece in pieces(space, name, c):
+        yield piece.cells, matrix_local(piece, c, axes), load_local(piece, c, axes)
 
 
 def apply_region(
@@ -63,30 +82,44 @@ def apply_region(
         mu: Potentials [meV], shape (n_dofs, 4).
         mu_low: Rest of an extended-precision mu.
     """
-    cells, tensors, d = (
-        space.in_region(name),
-        block_tensors(c, space.structure.axes),
-        space.dimension,
-    )
+    residual = np.zeros((space.n_dofs, 4))
+    for cells, out in local_residuals(space, name, c, mu, mu_low):
+        residual += _scatter(space.dofs[cells].ravel(), out.reshape(-1, 4), space.n_dofs)
+    return residual
+
+
+def local_residuals(
+    space: Space, name: str, c: Coefficients, mu: Array, mu_low: Array | float = 0.0
+) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    """Yield cells of a region with their own K mu - b at their nodes, shape (n, n_local, 4).
+
+    The arguments are those of `apply_region`, which adds them up.
+    """
+    axes = space.structure.axes
+    low = np.broadcast_to(np.asarray(mu_low, float), mu.shape)
+    if not c.uniform:
+        for piece in pieces(space, name, c):
+            dofs = space.dofs[piece.cells]
+            local = in_cell_frame(piece, mu[dofs].astype(np.longdouble) + low[dofs])
+            yield piece.cells, back_to_nodes(piece, apply_local(piece, c, axes, local))
+        return
+    tensors, d = block_tensors(c, axes), space.dimension
     # Moments with a derivative of the trial function: the first d^2, and the second d of the 2d.
     kills_constants = np.r_[0 : d * d, d * d + d : d * d + 2 * d]
     keeps = np.r_[d * d : d * d + d, d * d + 2 * d]
-    low = np.broadcast_to(np.asarray(mu_low, float), mu.shape)
-    residual = np.zeros((space.n_dofs, 4))
     n = space.dofs.shape[1]
-    for piece in space.chunks(cells):
-        dofs = space.dofs[piece.cells]
+    for chunk in space.chunks(space.in_region(name)):
+        dofs = space.dofs[chunk.cells]
         local, rest = mu[dofs], low[dofs]
         deviation = (local - local.mean(axis=1, keepdims=True)) + rest
-        out = -piece.vector @ tensors.vector
+        out = -chunk.vector @ tensors.vector
         for which, field in ((kills_constants, deviation), (keeps, local + rest)):
-            blocks = piece.matrix[:, :, which] @ tensors.matrix[which]
+            blocks = chunk.matrix[:, :, which] @ tensors.matrix[which]
             blocks = blocks.reshape(-1, n, n, 4, 4).transpose(0, 1, 3, 2, 4)
             out += (blocks.reshape(-1, 4 * n, 4 * n) @ field.reshape(-1, 4 * n, 1)).reshape(
                 -1, n, 4
             )
-        residual += _scatter(dofs.ravel(), out.reshape(-1, 4), space.n_dofs)
-    return residual
+        yield chunk.cells, out
 
 
 def _scatter(target: NDArray[np.int64], values: Array, size: int) -> Array:

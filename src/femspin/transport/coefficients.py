@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..fields.region import RegionFields
 from ..fields.soc import covariant_rotation, cross_matrix
 from ..units import DIFFUSION, DOS, FLUX, LENGTH, RATE
+from .frames import GaugeFunction
 
 __all__ = ["BlockTensors", "Coefficients", "block_tensors", "coefficients"]
 
@@ -18,7 +19,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Coefficients of W1 in one region, constant there.
+    """Coefficients of W1 in one region.
+
+    Constant there, or with two leading axes (cells of the region, quadrature points or 1).
 
     Args:
         dos: nu [1/(meV nm^3)].
@@ -31,6 +34,9 @@ class Coefficients:
         drift: s^{j eta} [1/(nm^2 ps)], shape (3, 4).
         moment_relaxation: Part of Gamma that hands spin to the moments [1/ps], (3, 3).
         moment_omega: Exchange part of omega [1/ps], shape (3,).
+        along: Physical directions along which the elements carry spin (`frames`); none for the
+            standard elements.
+        gauge_function: A gauge field that varies in space, instead of `gauge`.
     """
 
     dos: float
@@ -43,13 +49,36 @@ class Coefficients:
     drift: Array
     moment_relaxation: Array
     moment_omega: Array
+    along: tuple[int, ...] = ()
+    gauge_function: GaugeFunction | None = None
 
     @property
     def reaction(self) -> Array:
-        """Gamma - omega x on the spin components [1/ps], shape (4, 4); charge is conserved."""
-        matrix = np.zeros((4, 4))
-        matrix[1:, 1:] = self.relaxation - cross_matrix(self.omega)
+        """Gamma - omega x on the spin components [1/ps], (..., 4, 4); charge is conserved."""
+        spin = self.relaxation - cross_matrix(self.omega)
+        matrix = np.zeros((*spin.shape[:-2], 4, 4))
+        matrix[..., 1:, 1:] = spin
         return matrix
+
+    @property
+    def uniform(self) -> bool:
+        """Whether standard elements with the same tensors in every cell are meant."""
+        fixed = self.theta.ndim == self.gauge.ndim == self.drift.ndim == self.reaction.ndim == 2
+        return fixed and not self.along and self.gauge_function is None
+
+    @property
+    def storage(self) -> Coefficients:
+        """Coefficients of nu v^a mu^a, on the same elements: what multiplies d_t mu."""
+        return replace(
+            self, diffusion=0.0, theta=np.eye(12), drift=np.zeros((3, 4)), relaxation=np.eye(3),
+            omega=np.zeros(3), moment_relaxation=np.zeros((3, 3)), moment_omega=np.zeros(3),
+        )  # fmt: skip
+
+    def at(self, name: str, place: slice) -> Array:
+        """Return a tensor at some cells of the region: unchanged where it is constant."""
+        value: Array = getattr(self, name)
+        fixed = 1 if name in ("omega", "moment_omega") else 2
+        return value if value.ndim == fixed else value[place]
 
 
 @dataclass(frozen=True)
@@ -65,8 +94,13 @@ class BlockTensors:
     vector: Array
 
 
-def coefficients(fields: RegionFields) -> Coefficients:
-    """Return the fields of a region in solver units; the only conversion on the way in."""
+def coefficients(fields: RegionFields, along: tuple[int, ...] = ()) -> Coefficients:
+    """Return the fields of a region in solver units; the only conversion on the way in.
+
+    Args:
+        fields: In SI.
+        along: Physical directions along which the elements carry spin.
+    """
     gauge = fields.gauge * LENGTH
     return Coefficients(
         dos=fields.dos / DOS,
@@ -79,6 +113,7 @@ def coefficients(fields: RegionFields) -> Coefficients:
         drift=fields.drift / FLUX,
         moment_relaxation=fields.moment_relaxation / RATE,
         moment_omega=fields.moment_omega / RATE,
+        along=along,
     )
 
 

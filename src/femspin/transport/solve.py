@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -74,6 +75,14 @@ class LinearSolver(Protocol):
         """Return an approximate solution for one right-hand side."""
         ...
 
+    def solve_many(self, loads: Array) -> Array:
+        """Return approximate solutions for the columns of `loads`, shape (n, k)."""
+        ...
+
+    def transposed(self) -> LinearSolver:
+        """Return a solver for the transposed matrix that shares what it can."""
+        ...
+
 
 def linear_solver(
     matrix: sp.csr_array,
@@ -108,6 +117,7 @@ class DirectSolver:
     iterations = 0
 
     def __init__(self, matrix: sp.csr_array, dimension: int) -> None:
+        self._side = "N"
         # A line is banded in its own order.  In 2D and 3D the symmetric ordering fills least,
         # and the positive symmetric part makes pivoting unnecessary.
         line = dimension == 1
@@ -127,10 +137,20 @@ class DirectSolver:
 
     def solve(self, load: Array) -> Array:
         """Return the solution to working precision."""
-        x: Array = self._factor.solve(load)
+        x: Array = self._factor.solve(load, self._side)
         if not np.all(np.isfinite(x)):
             raise SolverError(_SINGULAR)
         return x
+
+    def solve_many(self, loads: Array) -> Array:
+        """Return the solutions for all columns at once."""
+        return self.solve(np.asfortranarray(loads))
+
+    def transposed(self) -> DirectSolver:
+        """Return the solver of the transposed matrix, with the same factors."""
+        other = copy(self)
+        other._side = "T" if self._side == "N" else "N"
+        return other
 
 
 class KrylovSolver:
@@ -143,7 +163,7 @@ class KrylovSolver:
         self, matrix: sp.csr_array, charge: NDArray[np.bool_], max_iterations: int
     ) -> None:
         self.iterations = 0
-        self._matrix, self._limit = matrix, max_iterations
+        self._matrix, self._charge, self._limit = matrix, charge, max_iterations
         self._preconditioner = spl.LinearOperator(matrix.shape, _field_split(matrix, charge))
 
     def solve(self, load: Array) -> Array:
@@ -161,6 +181,17 @@ class KrylovSolver:
             )  # fmt: skip
         self.iterations += max(0, len(residuals) - 1)
         return np.asarray(x).ravel()
+
+    def solve_many(self, loads: Array) -> Array:
+        """Return the solutions column by column; zero columns cost nothing."""
+        found = np.zeros_like(loads)
+        for k in np.flatnonzero(np.any(loads != 0, axis=0)):
+            found[:, k] = self.solve(np.ascontiguousarray(loads[:, k]))
+        return found
+
+    def transposed(self) -> KrylovSolver:
+        """Return a solver of the transposed matrix, with a preconditioner of its own."""
+        return KrylovSolver(sp.csr_array(self._matrix.T), self._charge, self._limit)
 
 
 def refine(

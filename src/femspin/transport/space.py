@@ -16,10 +16,12 @@ import scipy.sparse as sp
 import skfem
 from numpy.typing import NDArray
 
-from ..errors import CaseError
 from ..structure.model import Interface, Structure
+from .elements import LagrangeElement, consistent_dofs, node_values
+from .numbering import region_groups, shared_numbers
 
-__all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells"]
+__all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells", "prolongation",
+           "reference_nodes"]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -198,19 +200,46 @@ class Space:
     def _kept(self) -> dict[tuple[int, int, int], Moments]:
         return {}
 
+    def jets(self, cells: Indices) -> tuple[Array, Array]:
+        """Return the basis and its derivatives at the quadrature points, and the weights.
+
+        Row 0..dim-1 of the jet: derivatives [1/nm]; row dim: the value.  The shapes are
+        (n_local, dim + 1, n, points) and (n, points) [nm^dim].
+
+        Args:
+            cells: Positions among the conducting cells, shape (n,).
+        """
+        shape = self.basis.dx.shape
+        phi = np.stack([np.broadcast_to(f[0], shape)[cells] for f in self.basis.basis])
+        grad = np.stack([f[0].grad[:, cells] for f in self.basis.basis])
+        return np.concatenate([grad, phi[:, None]], axis=1), self.basis.dx[cells]
+
+    def quadrature_positions(self, cells: Indices) -> Array:
+        """Return the quadrature points of `jets` [nm], shape (n, points, dim)."""
+        return np.asarray(self.basis.mapping.F(self.basis.X, self.cells[cells])).transpose(1, 2, 0)
+
+    def node_positions(self, cells: Indices) -> Array:
+        """Return where the cells' own nodes lie [nm], shape (n, n_local, dim).
+
+        They are not wrapped: on a periodic side two cells name one dof at two positions.
+        """
+        nodes = reference_nodes(self).T
+        return np.asarray(self.basis.mapping.F(nodes, self.cells[cells])).transpose(1, 2, 0)
+
+    def centroids(self, cells: Indices) -> Array:
+        """Return the mean of the vertices of the cells [nm], shape (n, dim)."""
+        mesh = self.structure.mesh
+        return np.asarray(mesh.p[:, mesh.t[:, self.cells[cells]]].mean(axis=1).T)
+
+    @cached_property
+    def kept_pieces(self) -> dict[str, Any]:
+        """Pieces of small regions with a gauge field, kept by `covariant.pieces`."""
+        return {}
+
     def moments(self, cells: Indices) -> Moments:
         """Return the element moments of `cells`, by quadrature exact for affine cells."""
         d = self.dimension
-        phi = np.stack(
-            [
-                np.broadcast_to(np.asarray(f[0]), self.basis.dx.shape)[cells]
-                for f in self.basis.basis
-            ]
-        )
-        grad = np.stack([f[0].grad[:, cells] for f in self.basis.basis])
-        # Row 0..d-1: derivatives, row d: value; shape (local, d + 1, cell, point).
-        jet = np.concatenate([grad, phi[:, None]], axis=1)
-        dx = self.basis.dx[cells]
+        jet, dx = self.jets(cells)
         n = jet.shape[0]
         flat = jet.transpose(2, 0, 1, 3).reshape(len(cells), n * (d + 1), -1)
         full = (flat * dx[:, None, :]) @ flat.transpose(0, 2, 1)
@@ -224,7 +253,7 @@ class Space:
             ],
             axis=2,
         )
-        vector = np.einsum("icep,ep->eic", jet.transpose(0, 1, 2, 3), dx)
+        vector = np.einsum("icep,ep->eic", jet, dx)
         return Moments(cells, matrix, vector)
 
     def facet_mass(self, facets: Indices, cells: Indices) -> tuple[sp.csr_array, Array]:
@@ -250,10 +279,11 @@ class Space:
         side = (self.structure.mesh.f2t[1, facets] == cells).astype(np.int32)
         oriented = skfem.generic_utils.OrientedBoundary(facets, side)
         basis = skfem.FacetBasis(
-            self.structure.mesh, self.basis.elem, facets=oriented, intorder=2 * self.order + 1
-        )
+            self.structure.mesh, self.basis.elem, facets=oriented, intorder=2 * self.order + 1,
+            dofs=self.basis.dofs, disable_doflocs=True,
+        )  # fmt: skip
         phi = np.stack([np.broadcast_to(np.asarray(f[0]), basis.dx.shape) for f in basis.basis])
-        return phi, basis.dx, self.number[self._group_of_cell(cells)[None], basis.element_dofs]
+        return phi, basis.dx, self.dofs[np.searchsorted(self.cells, cells)].T
 
 
 def build_space(
@@ -267,26 +297,30 @@ def build_space(
     Args:
         structure: The mesh.
         conductors: Names of the conducting regions.
-        order: Polynomial order, 1 or 2.
+        order: Polynomial order; 1 and 2 are scikit-fem's elements, from 3 on `LagrangeElement`.
         contacts: Interfaces across which the potentials may jump.
 
     Raises:
         CaseError: If the two sides of a contact also touch without one.
     """
     cells = structure.cells(*conductors)
-    element = _ELEMENTS[type(structure.mesh).__name__, order]()
-    # Trilinear cells may be curved: integrate two orders above the affine-exact rule there.
-    simplex = structure.mesh.t.shape[0] == structure.mesh.dim() + 1
-    intorder = 2 * order if simplex else 2 * order + 1
+    mesh = structure.mesh
+    known = _ELEMENTS.get((type(mesh).__name__, order))
+    element = known() if known else LagrangeElement(mesh.refdom, order)
+    elements = cells.astype(np.int32)
     basis = skfem.Basis(
-        structure.mesh, element, elements=cells.astype(np.int32), intorder=intorder
+        mesh, element, elements=elements, intorder=_quadrature(mesh, order), disable_doflocs=True
     )
-    group_of_region = _groups(structure, conductors, contacts)
+    own = consistent_dofs(element, mesh.t[:, cells], basis.element_dofs)
+    positions = np.zeros((mesh.dim(), basis.N))
+    positions[:, own] = basis.mapping.F(element.doflocs.T, elements).transpose(0, 2, 1)
+    basis.doflocs = positions
+    group_of_region = region_groups(structure, conductors, contacts)
     group = group_of_region[structure.region_of_cell[cells]]
-    raw = basis.element_dofs + basis.N * group[None]
+    raw = own + basis.N * group[None]
     used, compact = np.unique(raw, return_inverse=True)
-    locations = basis.doflocs[:, used % basis.N]
-    master, n_dofs = _identify(locations, used // basis.N, structure.periods)
+    locations = positions[:, used % basis.N]
+    master, n_dofs = shared_numbers(locations, used // basis.N, structure.periods)
     number = np.full(basis.N * (group_of_region.max() + 1), -1)
     number[used] = master
     first = np.zeros(n_dofs, int)
@@ -305,51 +339,45 @@ def build_space(
     )
 
 
-def _groups(
-    structure: Structure, conductors: tuple[str, ...], contacts: Collection[str]
-) -> Indices:
-    """Return the group of every region: regions joined without a contact are one group."""
-    group = np.full(len(structure.regions), -1)
-    for k, name in enumerate(conductors):
-        group[structure.regions.index(name)] = k
-    joined = [
-        (structure.regions.index(f.first), structure.regions.index(f.second), name)
-        for name, f in structure.interfaces.items()
-        if f.first in conductors and f.second in conductors
-    ]
-    for a, b, name in joined:
-        if name not in contacts:
-            group[group == group[b]] = group[a]
-    for a, b, name in joined:
-        if name in contacts and group[a] == group[b]:
-            raise CaseError(f"interfaces.{name}", "its two regions also touch, directly or through"
-                            " others, without a contact")  # fmt: skip
-    conducting = group >= 0
-    group[conducting] = np.unique(group[conducting], return_inverse=True)[1]
-    return group
+def reference_nodes(space: Space) -> Array:
+    """Return the nodes of the element in reference coordinates, shape (n_local, dim)."""
+    return np.asarray(space.basis.elem.doflocs, float)
 
 
-def _identify(
-    locations: Array, group: Indices, periods: tuple[tuple[int, float], ...]
-) -> tuple[Indices, int]:
-    """Number the dofs so that periodic images share a number; height (last row) runs fastest.
+def _quadrature(mesh: Any, order: int) -> int:
+    """Return the scikit-fem order of a rule exact for products of two fields on affine cells."""
+    if mesh.t.shape[0] != mesh.dim() + 1:
+        # Trilinear cells may be curved: integrate two orders above the affine-exact rule there.
+        return 2 * order + 1
+    # The rules for tetrahedra that scikit-fem 12 lists from order 5 on are one order short.
+    return 2 * order + (mesh.dim() == 3 and order > 2)
 
-    The column order makes incomplete factorisations of the strongly coupled vertical direction
-    effective and keeps direct factors narrow on flat stacks.
+
+def prolongation(coarse: Space, fine: Space) -> sp.csr_array:
+    """Return the interpolation of scalar fields between two orders, shape (n_fine, n_coarse).
+
+    Every fine dof is evaluated in one cell of its own group of regions.  It is exact for the
+    polynomials of the coarse space, but not gauge-covariant.
+
+    Args:
+        coarse: Space of the lower order.
+        fine: Space of the higher order with the same cells and contacts.
+
+    Raises:
+        ValueError: If the two spaces have different cells.
     """
-    wrapped = locations.copy()
-    for row, period in periods:
-        low = locations[row].min()
-        wrapped[row] = np.where(locations[row] > low + period * (1 - 1e-9), low, locations[row])
-    span = max(float(np.ptp(locations)), 1e-12)
-    grid = np.round((wrapped - wrapped.min(axis=1, keepdims=True)) / span * 2.0**40).astype(
-        np.int64
-    )
-    # A tie of the rounding must not split two images of one point.
-    grid = (grid + 2**9) >> 10
-    _, master = np.unique(np.vstack([grid, group]), axis=1, return_inverse=True)
-    master = master.ravel()
-    return master, int(master.max()) + 1
+    if coarse.structure.mesh is not fine.structure.mesh or not np.array_equal(
+        coarse.cells, fine.cells
+    ):
+        raise ValueError("prolongation needs two spaces on the cells of one mesh")
+    weights = node_values(coarse.basis.elem, reference_nodes(fine))
+    dofs, place = np.unique(fine.dofs, return_index=True)
+    cell, node = np.divmod(place, fine.dofs.shape[1])
+    values = weights[node]
+    rows = np.broadcast_to(dofs[:, None], values.shape)
+    kept = values != 0
+    entries = (values[kept], (rows[kept], coarse.dofs[cell][kept]))
+    return sp.coo_array(entries, shape=(fine.n_dofs, coarse.n_dofs)).tocsr()
 
 
 def outer_cells(space: Space, facets: Indices) -> Indices:

@@ -16,9 +16,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..fields.region import RegionFields
-from .assembly import RegionBlocks, apply_region, block_matrix
+from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix
 from .boundary import Constraint, FluxLaw
-from .coefficients import Coefficients, coefficients
+from .coefficients import Coefficients
 from .space import Space
 from .system import TransportProblem
 
@@ -30,15 +30,9 @@ __all__ = [
 Array = NDArray[Any]
 
 
-def region_mass(space: Space, name: str) -> sp.csr_array:
-    """Return the integrals of phi_i phi_m over a region, shape (n_dofs, n_dofs)."""
-    mass = sp.csr_array((space.n_dofs, space.n_dofs))
-    n = space.dofs.shape[1]
-    for piece in space.chunks(space.in_region(name)):
-        dofs = space.dofs[piece.cells]
-        where = (np.repeat(dofs, n, axis=1).ravel(), np.tile(dofs, (1, n)).ravel())
-        mass = mass + sp.coo_array((piece.matrix[:, :, -1].ravel(), where), shape=mass.shape)
-    return sp.csr_array(mass)
+def region_mass(space: Space, name: str, c: Coefficients) -> sp.csr_array:
+    """Return what multiplies d_t mu in a region, shape (4 n_dofs, 4 n_dofs); zero for charge."""
+    return sp.csr_array(block_matrix(space, {name: assemble_region(space, name, c.storage)}))
 
 
 def region_inflow(
@@ -62,15 +56,19 @@ def region_inflow(
         mu_low: Rest of an extended-precision mu.
         mu_dot: d_t mu [meV/ps], shape (n_dofs, 4); only the spin components are used.
     """
-    residual: Array = apply_region(space, name, c, mu.real, mu_low.real)
-    if np.iscomplexobj(mu):
-        undriven = replace(c, drift=np.zeros_like(c.drift))
-        residual = residual + 1j * apply_region(space, name, undriven, mu.imag, mu_low.imag)
+    residual = _apply(space, name, c, mu, mu_low)
     if mu_dot is None:
         return residual
-    stored = np.zeros_like(residual, dtype=np.result_type(residual, mu_dot))
-    stored[:, 1:] = c.dos * (region_mass(space, name) @ mu_dot[:, 1:])
-    return residual + stored
+    return residual + _apply(space, name, c.storage, mu_dot, np.zeros_like(mu_dot))
+
+
+def _apply(space: Space, name: str, c: Coefficients, mu: Array, low: Array) -> Array:
+    """Return `apply_region` of potentials that may be complex."""
+    residual: Array = apply_region(space, name, c, mu.real, low.real)
+    if np.iscomplexobj(mu):
+        undriven = replace(c, drift=np.zeros_like(c.drift))
+        residual = residual + 1j * apply_region(space, name, undriven, mu.imag, low.imag)
+    return residual
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,8 @@ class StorageSystem:
         laws: Flux laws of the faces, at unit drive.
         stiffness: K of the unknowns, shape (n_free, n_free).
         mass: M of the unknowns, shape (n_free, n_free).
-        weight: nu times scalar mass, shape (n_dofs, n_dofs).
+        weight: M of the dofs, shape (4 n_dofs, 4 n_dofs).
+        capacity: Integral of nu over the device.
         faces: What flux laws and contacts add to K, shape (4 n_dofs, 4 n_dofs).
         load: Load of the flux laws, shape (4 n_dofs,).
     """
@@ -98,6 +97,7 @@ class StorageSystem:
     stiffness: sp.csr_array
     mass: sp.csr_array
     weight: sp.csr_array
+    capacity: float
     faces: sp.csr_array
     load: NDArray[np.float64]
 
@@ -119,8 +119,8 @@ class StorageSystem:
         inflow: Array = np.zeros_like(mu)
         for name, c in self.coefficients.items():
             inflow = inflow + region_inflow(self.space, name, c, mu, low)
-        inflow[:, 1:] += self.weight @ mu_dot[:, 1:]
-        full = self.load - inflow.ravel() - self.faces @ mu.ravel() - self.faces @ low.ravel()
+        full = self.load - inflow.ravel() - self.weight @ mu_dot.ravel()
+        full = full - self.faces @ mu.ravel() - self.faces @ low.ravel()
         if np.iscomplexobj(full):
             real, imaginary = (self.constraint.gather(v) for v in (full.real, full.imag))
             return real + self.constraint.inflow + 1j * imaginary
@@ -128,9 +128,9 @@ class StorageSystem:
 
     def size(self, mu: Array) -> float:
         """Return the root mean square of mu^a over the device, weighted by nu [meV]."""
-        spin = np.asarray(mu[:, 1:], complex if np.iscomplexobj(mu) else float)
-        square = float(np.sum(spin.conj() * (self.weight @ spin)).real)
-        return float(np.sqrt(max(square, 0.0) / self.weight.sum()))
+        flat = np.asarray(mu, complex if np.iscomplexobj(mu) else float).ravel()
+        square = float(np.vdot(flat, self.weight @ flat).real)
+        return float(np.sqrt(max(square, 0.0) / self.capacity))
 
 
 def storage_system(
@@ -146,18 +146,17 @@ def storage_system(
         laws: Flux law of every flux face of the boundary.
     """
     space, constraint, laws = problem.space, problem.constraint, dict(laws or {})
-    scaled = {name: coefficients(f) for name, f in fields.items()}
+    scaled = problem.scaled(fields)
     blocks = {name: problem._region(name, fields[name], c) for name, c in scaled.items()}
     faces, load = problem._faces(laws)
-    weight = sp.csr_array((space.n_dofs, space.n_dofs))
+    weight = sp.csr_array((space.size, space.size))
     for name, c in scaled.items():
-        weight = weight + c.dos * region_mass(space, name)
-    weight = sp.csr_array(weight)
-    mass = sp.csr_array(sp.kron(weight, np.diag([0.0, 1.0, 1.0, 1.0]), format="csr"))
+        weight = sp.csr_array(weight + region_mass(space, name, c))
+    capacity = sum(c.dos * space.basis.dx[space.in_region(n)].sum() for n, c in scaled.items())
     stiffness = sp.csr_array(block_matrix(space, blocks).tocsr() + faces)
     return StorageSystem(
         space, constraint, scaled, blocks, laws, constraint.reduce(stiffness),
-        constraint.reduce(mass), weight, faces, load,
+        constraint.reduce(weight), weight, float(capacity), faces, load,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,25 +22,28 @@ from .boundary import (
     face_terms,
 )
 from .coefficients import Coefficients, coefficients
+from .covariant import Elements, carried_directions
 from .solve import LinearReport, LinearSolver, Method, linear_solver, refine
 from .space import Space
 
-__all__ = ["SolverOptions", "TransportProblem", "TransportState"]
+__all__ = ["LinearSystem", "SolverOptions", "TransportProblem", "TransportState"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class SolverOptions:
-    """Choices of the linear solver; see `linear_solver`.
+    """Choices of the linear solver and the elements; see `linear_solver`.
 
     Args:
         tolerance: Relative residual that must be reached.
+        elements: Whether elements carry spin; see `carried_directions`.
     """
 
     method: Method = "auto"
     tolerance: float = 1e-11
     max_iterations: int = 500
+    elements: Elements = "auto"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,24 @@ class TransportState:
     report: LinearReport
 
 
+@dataclass(frozen=True)
+class LinearSystem:
+    """The matrix of the unknowns and its solver.
+
+    Args:
+        matrix: Shape (n_free, n_free).
+        solver: Prepared solver.
+    """
+
+    matrix: sp.csr_array
+    solver: LinearSolver
+
+    @cached_property
+    def transposed(self) -> LinearSolver:
+        """A solver of the transposed matrix."""
+        return self.solver.transposed()
+
+
 class TransportProblem:
     """W1 on one mesh with one set of boundary conditions, for changing coefficients.
 
@@ -77,6 +99,7 @@ class TransportProblem:
         self.options = options or SolverOptions()
         self.constraint: Constraint = build_constraint(space, boundary)
         self._blocks: dict[str, tuple[RegionFields, RegionBlocks]] = {}
+        self._latest: tuple[TransportState, LinearSystem] | None = None
 
     def solve(
         self,
@@ -96,14 +119,11 @@ class TransportProblem:
         """
         began = time.perf_counter()
         laws = laws or {}
-        scaled = {name: coefficients(f) for name, f in fields.items()}
+        scaled = self.scaled(fields)
         blocks = {name: self._region(name, fields[name], scaled[name]) for name in fields}
         extra, load = self._faces(laws)
-        matrix = sp.csr_array(block_matrix(self.space, blocks).tocsr() + extra)
-        solver = linear_solver(
-            self.constraint.reduce(matrix), self.constraint.charge, self.space.dimension,
-            self.options.method, self.options.max_iterations,
-        )  # fmt: skip
+        system = self._system(blocks, extra)
+        solver = system.solver
         start_values = None
         if guess is not None:
             start_values = self.constraint.gather(guess.ravel()) / self.constraint.gather(
@@ -114,7 +134,91 @@ class TransportProblem:
             solver.method, len(self.constraint.charge), solver.iterations, residual,
             time.perf_counter() - began,
         )  # fmt: skip
-        return TransportState(mu, low, scaled, blocks, dict(laws), report)
+        state = TransportState(mu, low, scaled, blocks, dict(laws), report)
+        self._latest = (state, system)
+        return state
+
+    def system(self, state: TransportState) -> LinearSystem:
+        """Return the matrix behind a solution and a solver for it, kept from its solve if last."""
+        if self._latest is None or self._latest[0] is not state:
+            extra, _ = self._faces(state.laws)
+            self._latest = (state, self._system(state.blocks, extra))
+        return self._latest[1]
+
+    def residual(
+        self,
+        coefficients: Mapping[str, Coefficients],
+        laws: Mapping[str, FluxLaw],
+        mu: Array,
+        mu_low: Array | float = 0.0,
+    ) -> Array:
+        """Return b - K mu of the unknowns, cell by cell from the weak form, shape (n_free,).
+
+        Args:
+            coefficients: Of every conducting region, in solver units.
+            laws: Flux law of every flux face.
+            mu: Potentials [meV], shape (n_dofs, 4).
+            mu_low: Rest of an extended-precision mu.
+        """
+        full = self.dof_residual(coefficients, laws, mu, mu_low)
+        return self.constraint.gather(full.ravel()) + self.constraint.inflow
+
+    def dof_residual(
+        self,
+        coefficients: Mapping[str, Coefficients],
+        laws: Mapping[str, FluxLaw],
+        mu: Array,
+        mu_low: Array | float = 0.0,
+    ) -> Array:
+        """Return b - K mu of every dof, without what electrodes feed in, shape (n_dofs, 4).
+
+        The arguments are those of `residual`.
+        """
+        extra, load = self._faces(laws)
+        low = np.broadcast_to(mu_low, mu.shape)
+        return self._full_residual(coefficients, extra, load, mu, low).reshape(-1, 4)
+
+    def _residual(
+        self,
+        scaled: Mapping[str, Coefficients],
+        extra: sp.csr_array,
+        load: Array,
+        mu: Array,
+        low: Array,
+    ) -> Array:
+        full = self._full_residual(scaled, extra, load, mu, low)
+        return self.constraint.gather(full) + self.constraint.inflow
+
+    def _full_residual(
+        self,
+        scaled: Mapping[str, Coefficients],
+        extra: sp.csr_array,
+        load: Array,
+        mu: Array,
+        low: Array,
+    ) -> Array:
+        inflow = np.zeros_like(mu)
+        for name, c in scaled.items():
+            inflow += apply_region(self.space, name, c, mu, low)
+        full: Array = load - inflow.ravel() - extra @ mu.ravel() - extra @ low.ravel()
+        return full
+
+    def _system(self, blocks: Mapping[str, RegionBlocks], extra: sp.csr_array) -> LinearSystem:
+        matrix = self.constraint.reduce(
+            sp.csr_array(block_matrix(self.space, blocks).tocsr() + extra)
+        )
+        solver = linear_solver(
+            matrix, self.constraint.charge, self.space.dimension, self.options.method,
+            self.options.max_iterations,
+        )  # fmt: skip
+        return LinearSystem(matrix, solver)
+
+    def scaled(self, fields: Mapping[str, RegionFields]) -> dict[str, Coefficients]:
+        """Return the coefficients of every region, with the elements that suit it."""
+        return {
+            name: coefficients(f, carried_directions(self.space, name, f, self.options.elements))
+            for name, f in fields.items()
+        }
 
     def _refine(
         self,
@@ -127,12 +231,7 @@ class TransportProblem:
         """Return mu, its low part and the relative residual; see `refine`."""
 
         def residual(x: NDArray[np.longdouble]) -> Array:
-            mu, low = self._split(x)
-            inflow = np.zeros_like(mu)
-            for name, c in scaled.items():
-                inflow += apply_region(self.space, name, c, mu, low)
-            full = load - inflow.ravel() - extra @ mu.ravel() - extra @ low.ravel()
-            return self.constraint.gather(full) + self.constraint.inflow
+            return self._residual(scaled, extra, load, *self._split(x))
 
         start = np.zeros(len(self.constraint.charge), np.longdouble)
         known = None if guess is None else guess.astype(np.longdouble)

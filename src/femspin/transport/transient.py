@@ -271,10 +271,9 @@ class _March:
 
         Unfiltered it would be dominated by stiff modes, which the scheme itself damps.
         """
-        stored = np.zeros(defect.shape)
-        stored[:, 1:] = self.system.weight @ defect[:, 1:].astype(float) / width
+        stored = self.system.weight @ defect.astype(float).ravel() / width
         c = self.system.constraint
-        x = self._solver(width).solve(c.gather(stored.ravel()))
+        x = self._solver(width).solve(c.gather(stored))
         return self._size(np.where(c.unknown >= 0, x[c.unknown], 0.0).reshape(-1, 4))
 
     def _stage(self, drive: float, base: Array, width: float, guess: Array) -> tuple[Array, float]:

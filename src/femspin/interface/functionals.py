@@ -1,0 +1,172 @@
+"""Reported currents as linear functionals of the potentials: what an adjoint solve starts from.
+
+Every current, part and voltage that a result reports is affine in mu.  Here are the weights of
+mu in it, under the name and in the SI unit of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ..structure.model import Interface
+from ..transport.assembly import RegionBlocks, block_matrix
+from ..transport.boundary import ElectrodeFace
+from ..transport.space import Space
+from ..transport.system import TransportState
+from ..units import E_CHARGE, ENERGY, LENGTH, SPIN_CURRENT, TIME
+from .report import Share, over_pairs
+from .split import SPLIT, flux_functionals, part_functionals
+
+if TYPE_CHECKING:
+    from ..transport.coefficients import Coefficients
+
+__all__ = ["Functional", "current_functionals", "electrode_functionals", "interface_functionals"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Functional:
+    """One output that is affine in mu.
+
+    Args:
+        path: Where the result holds it, e.g. ``interfaces.Pt|F.parts.M_relax.y``.
+        weights: Its derivative by mu [output/meV], shape (n_dofs, 4).
+    """
+
+    path: str
+    weights: Array
+
+
+def interface_functionals(
+    space: Space,
+    state: TransportState,
+    share: Mapping[str, Share],
+    interface: Interface,
+    conductors: Sequence[str],
+    split: bool = True,
+) -> list[Functional]:
+    """Return the functionals of one interface: fluxes, parts and B, as `interface_currents` has.
+
+    Args:
+        space: The scalar space.
+        state: Solved transport; its blocks are used.
+        share: From `shares`.
+        interface: The interface.
+        conductors: Names of the conducting regions.
+        split: Also the parts over the volume of the second region.
+    """
+    side = interface.second if interface.second in conductors else interface.first
+    sign = -1.0 if side == interface.second else 1.0
+    pulled = _InflowWeights(space, state, share[side], side)
+    base, area = f"interfaces.{interface.name}", interface.area
+    empty = np.zeros(space.n_dofs)
+    own = share[side].weights.get(interface.name, empty)
+    unit = SPIN_CURRENT / area
+    found = [Functional(f"{base}.charge_current", -sign * unit * pulled.weights(own, 0))]
+    for a, axis in enumerate("xyz", 1):
+        weights = sign * unit * pulled.weights(own, a)
+        found.append(Functional(f"{base}.spin_current.{axis}", weights))
+    if side == interface.first or not split:
+        return found
+    others = sum((w for n, w in share[side].weights.items() if n != interface.name), empty)
+    for a, axis in enumerate("xyz", 1):
+        found.append(Functional(f"{base}.parts.B.{axis}", unit * pulled.weights(others, a)))
+    parts = unit * part_weights(space, state.coefficients[side], side)
+    by_name = {f"parts.{part}": parts[..., k, :] for k, part in enumerate(SPLIT)}
+    by_name["M_on_moments"] = by_name.pop("parts.moments")
+    for whole, halves in (("M", ("M_relax", "M_prec")), ("L", ("L_diag", "L_anti"))):
+        by_name[f"parts.{whole}"] = by_name[f"parts.{halves[0]}"] + by_name[f"parts.{halves[1]}"]
+    found += [
+        Functional(f"{base}.{key}.{axis}", weights[..., a])
+        for key, weights in by_name.items() for a, axis in enumerate("xyz")
+    ]  # fmt: skip
+    return found
+
+
+class _InflowWeights:
+    """Turns weights of the inflow at the dofs of a region into weights of mu."""
+
+    def __init__(self, space: Space, state: TransportState, share: Share, side: str) -> None:
+        self.share = share
+        self.region = _matrix(space, state.blocks[side]).T
+        everything = sp.csr_array(block_matrix(space, state.blocks))
+        self.whole = everything.T if np.any(share.electrode) else None
+
+    def weights(self, inflow: Array, eta: int) -> Array:
+        """Return the weights of mu in sum_i inflow_i r_i^eta, shape (n_dofs, 4)."""
+        full = np.zeros((len(inflow), 4))
+        full[:, eta] = inflow
+        found: Array = self.region @ full.ravel()
+        if eta == 0 and self.whole is not None and np.any(self.share.electrode[inflow > 0]):
+            # What an electrode feeds in at these dofs is taken off; see `interface_currents`.
+            full[:, 0] = over_pairs(self.share.electrode * inflow, self.share.joined)
+            found = found - self.whole @ full.ravel()
+        return found.reshape(-1, 4)
+
+
+def _matrix(space: Space, blocks: RegionBlocks) -> sp.csr_array:
+    return sp.csr_array(block_matrix(space, {"": blocks}))
+
+
+def part_weights(space: Space, c: Coefficients, region: str) -> Array:
+    """Return the weights of mu in the parts of a whole region, shape (n_dofs, 4, 8, 3)."""
+    total = np.zeros((space.n_dofs, 4, len(SPLIT), 3))
+    for cells, weights in part_functionals(space, c, region):
+        np.add.at(total, space.dofs[cells], weights)
+    return total
+
+
+def current_functionals(space: Space, state: TransportState, region: str) -> list[Functional]:
+    """Return the functionals of the mean charge current density of a region [A/m^2]."""
+    c = state.coefficients[region]
+    total = np.zeros((space.n_dofs, 4, 3))
+    for cells, weights in flux_functionals(space, c, region):
+        np.add.at(total, space.dofs[cells], weights[:, :, :, :, 0])
+    volume = space.basis.dx[space.in_region(region)].sum()
+    return [
+        Functional(
+            f"charge_current_density.{region}.{axis}", -SPIN_CURRENT / volume * total[..., j]
+        )
+        for j, axis in enumerate("xyz")
+    ]
+
+
+def electrode_functionals(
+    space: Space,
+    state: TransportState,
+    electrodes: Sequence[ElectrodeFace],
+    traces: Mapping[str, Array] | None = None,
+) -> list[Functional]:
+    """Return the functionals of the voltage [V] and current of every electrode.
+
+    Args:
+        space: The scalar space.
+        state: Solved transport; its blocks are used.
+        electrodes: The electrodes.
+        traces: Scalar weights of every dof in the current of an electrode, shape (n_dofs,), by
+            name; default one at its dofs.
+    """
+    if not electrodes:
+        return []
+    whole = sp.csr_array(block_matrix(space, state.blocks)).T
+    per_current = -E_CHARGE / TIME / LENGTH ** (3 - space.dimension)
+    found = []
+    for face in electrodes:
+        at = np.zeros((space.n_dofs, 4))
+        at[face.dofs[0], 0] = -ENERGY / (2 * E_CHARGE)
+        found.append(Functional(f"electrodes.{face.name}.voltage", at))
+        fed = np.zeros((space.n_dofs, 4))
+        if traces is None:
+            fed[face.dofs, 0] = per_current
+        else:
+            fed[:, 0] = per_current * traces[face.name]
+        inflow = (whole @ fed.ravel()).reshape(-1, 4)
+        found.append(Functional(f"electrodes.{face.name}.current", inflow))
+    return found

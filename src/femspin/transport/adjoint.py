@@ -1,0 +1,101 @@
+r"""Adjoint solves: what a residual anywhere does to an output.
+
+For an output :math:`Q = q\cdot\mu` of the solution of :math:`K\mu = b`, the adjoint
+:math:`K^T z = q` gives the change :math:`\delta Q = z\cdot\delta r` under any change
+:math:`\delta r` of the residual :math:`b - K\mu`: of a coefficient, of the mesh, of the elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SolverError
+from .system import TransportProblem, TransportState
+
+__all__ = ["adjoint_solutions", "reduced_weights", "tangent_solutions"]
+
+Array = NDArray[np.float64]
+_TOLERANCE = 1e-9
+_REFINEMENTS = 4
+
+
+def adjoint_solutions(
+    problem: TransportProblem, state: TransportState, weights: Sequence[Array]
+) -> list[Array]:
+    """Return the adjoint z of every output, shape (n_dofs, 4) each; zero where mu is prescribed.
+
+    The factorisation or preconditioner of the primal solve is reused if `state` is the latest
+    solution of `problem`.
+
+    Args:
+        problem: Mesh and conditions.
+        state: Its solution.
+        weights: q of every output, shape (n_dofs, 4) each.
+
+    Raises:
+        SolverError: If a relative residual stays above 1e-9.
+    """
+    if not weights:
+        return []
+    loads = np.stack([reduced_weights(problem, q) for q in weights], axis=1)
+    return _expanded(problem, _solve(problem, state, loads, transposed=True))
+
+
+def tangent_solutions(
+    problem: TransportProblem, state: TransportState, residuals: Sequence[Array]
+) -> list[Array]:
+    """Return the change of mu, shape (n_dofs, 4) each, caused by changes of the residual.
+
+    Args:
+        problem: Mesh and conditions.
+        state: Its solution.
+        residuals: Changes of b - K mu of the unknowns, shape (n_free,) each.
+
+    Raises:
+        SolverError: If a relative residual stays above 1e-9.
+    """
+    if not residuals:
+        return []
+    return _expanded(
+        problem, _solve(problem, state, np.stack(residuals, axis=1), transposed=False)
+    )
+
+
+def reduced_weights(problem: TransportProblem, weights: Array) -> Array:
+    """Return the weights of the unknowns in an output, shape (n_free,)."""
+    return problem.constraint.gather(weights.ravel())
+
+
+def _expanded(problem: TransportProblem, columns: Array) -> list[Array]:
+    unknown = problem.constraint.unknown
+    full = np.where((unknown >= 0)[:, None], columns[unknown], 0.0)
+    return [full[:, k].reshape(-1, 4) for k in range(full.shape[1])]
+
+
+def _solve(
+    problem: TransportProblem, state: TransportState, loads: Array, transposed: bool
+) -> Array:
+    """Return solutions of A x = loads or A^T x = loads, refined until nothing is gained."""
+    system = problem.system(state)
+    matrix = system.matrix.T if transposed else system.matrix
+    solver = system.transposed if transposed else system.solver
+    size = np.linalg.norm(loads, axis=0)
+    size[size == 0] = 1.0
+    x, r = np.zeros_like(loads), loads
+    relative = np.ones(loads.shape[1])
+    for _ in range(_REFINEMENTS):
+        trial = x + solver.solve_many(r)
+        after = loads - matrix @ trial
+        progress = np.linalg.norm(after, axis=0) / size
+        if not progress.max() < relative.max():
+            break
+        x, r, relative = trial, after, progress
+        if relative.max() < 1e-13:
+            break
+    if not relative.max() <= _TOLERANCE:
+        kind = "adjoint" if transposed else "tangent"
+        raise SolverError(f"the {kind} solve left a relative residual of {relative.max():.1e}")
+    return x

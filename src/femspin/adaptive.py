@@ -28,7 +28,7 @@ from .structure.refine import refine
 from .transport.adjoint import adjoint_solutions
 from .transport.covariant import interpolation
 
-__all__ = ["Level", "Refined", "adapt", "goal_errors"]
+__all__ = ["Level", "Refined", "adapt", "goal_errors", "level_table"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -38,6 +38,7 @@ log = logging.getLogger("femspin")
 _PARTS = ("M", "L", "S", "A", "E", "B")
 _FRACTION = 0.6  # of the estimated error that the refined cells carry
 _MOST_LEVELS = 40
+_ROUGH = 1e-5  # an adjoint that only chooses cells
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def _cell_indicators(
     """Return what every conducting cell contributes to the outputs that miss the target."""
     state, space = better.state, finer.space
     weights = _combined_weights(finer, better, device, transport, errors, target)
-    z = adjoint_solutions(finer.problem, state, [weights])[0]
+    z = adjoint_solutions(finer.problem, state, [weights], _ROUGH)[0]
     up = interpolation(device.space, space, state.coefficients)
     down = interpolation(space, device.space, state.coefficients)
     lacking = z.ravel() - up @ (down @ z.ravel())

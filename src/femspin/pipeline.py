@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -268,7 +269,15 @@ def simulate(
         FemspinError: If the case is wrong or a solver fails.
     """
     device = build_device(case, folder)
-    solution = solve(device, progress)
+    levels: tuple[dict[str, Any], ...] = ()
+    if case.solver.target_error is not None:
+        from .adaptive import adapt, level_table
+
+        refined = adapt(
+            device, device.direction, case.solver.target_error, case.solver.max_unknowns
+        )
+        device, levels = refined.device, tuple(level_table(refined.levels))
+    solution = replace(solve(device, progress), levels=levels)
     if not (case.solver.error_bars if errors is None else errors):
         return solution
     from .error_bars import error_bars

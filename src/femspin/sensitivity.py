@@ -8,28 +8,22 @@ parameter p twice, so that
 
 Currents, parts, voltages are affine in mu and get an adjoint z each, whatever the number of
 parameters.  Efficiencies and other quotients are differentiated along the tangent
-:math:`K\,d\mu = \partial r/\partial p` instead.  Both reuse the factorisation of the solution.
-The partial derivatives at fixed mu run through the microscopic theory, which holds root finders;
-they are central differences extrapolated to step zero (`extrapolated_derivative`).
+:math:`K\,d\mu = \partial r/\partial p` instead.  Both reuse the factorisation of the solution;
+the partial derivatives come from `femspin.partial_derivatives`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain_rule import (
-    Parameter,
-    extrapolated_derivative,
-    find_parameter,
-    scalar_parameters,
-    with_parameters,
-)
-from .errors import CaseError, closest
+from .chain_rule import Parameter, find_parameter, scalar_parameters
+from .errors import CaseError, SolverError, closest
 from .interface.functionals import (
     Functional,
     current_functionals,
@@ -37,16 +31,25 @@ from .interface.functionals import (
     interface_functionals,
 )
 from .interface.report import Share
-from .pipeline import Device, Transport, changed_device, transport_of
+from .partial_derivatives import Direction, direction, numbers_along, weak_moments
+from .pipeline import Device, Transport, transport_of
 from .results.solution import discretised_numbers, flat_numbers
 from .transport.adjoint import adjoint_solutions, tangent_solutions
+from .transport.solve import LinearReport
 from .transport.space import prolongation
+from .transport.system import TransportState
 
-__all__ = ["Sensitivities", "device_functionals", "sensitivities"]
+__all__ = [
+    "Sensitivities", "choose_outputs", "choose_parameters", "default_outputs",
+    "device_functionals", "possible_outputs", "sensitivities", "table_rows",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
+Method = Literal["auto", "adjoint", "tangent"]
+Progress = Callable[[float], None]
 
-_LEVELS = 5
+_NEGLIGIBLE = 1e-6  # of the largest output of its group
+_EFFICIENCIES = ("efficiency_damping_like", "efficiency_field_like")
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ class Sensitivities:
         outputs: Dotted names as in `Solution.values`.
         values: Of the outputs, shape (n_outputs,).
         parameters: By which they are differentiated.
-        derivatives: dQ/dp, shape (n_outputs, n_parameters).
-        errors: Estimated errors of the extrapolated differences, relative to the largest
-            derivative times parameter of the output, shape (n_parameters,).
+        derivatives: dQ/dp, shape (n_outputs, n_parameters); NaN where the coefficients have no
+            smooth derivative.
+        errors: Estimated errors of the derivatives of the coefficients, relative to derivative
+            plus value over scale, shape (n_parameters,).
     """
 
     outputs: tuple[str, ...]
@@ -133,58 +137,103 @@ def sensitivities(
     transport: Transport,
     outputs: Sequence[str],
     parameters: Sequence[str] | None = None,
+    method: Method = "auto",
+    progress: Progress | None = None,
 ) -> Sensitivities:
     """Return the derivatives of outputs by parameters of the case, at fixed mesh.
 
-    Thicknesses of meshed layers are no parameters here; the stack solver has them.
+    Thicknesses of meshed layers are no parameters here; `femspin.stack_sensitivity` has them.
 
     Args:
         device: The problem; not with method ``stack``.
         transport: Its solution.
         outputs: Names as in `Solution.values`, of numbers that depend on the solution.
-        parameters: Dotted paths; default every scalar of the case.
+        parameters: Dotted paths or patterns; default every scalar of the case.
+        method: ``adjoint`` solves once per output that is affine in mu, ``tangent`` once per
+            parameter; ``auto`` does what takes fewer solves.
+        progress: Called with the fraction of parameters that are done.
 
     Raises:
         CaseError: If a name is unknown.
-        SolverError: If an adjoint solve fails.
+        SolverError: If an adjoint or tangent solve fails.
     """
     known = flat_numbers(discretised_numbers(device, transport))
     for name in outputs:
         if name not in known:
             raise CaseError(name, f"the result has no such number{closest(name, known)}")
-    chosen = _parameters(device, parameters)
-    affine = device_functionals(device, transport)
-    direct = [name for name in outputs if name in affine]
-    derived = [name for name in outputs if name not in affine]
-    adjoints = adjoint_solutions(
-        device.problem, transport.state, [affine[name].weights for name in direct]
-    )
-    gather = device.problem.constraint.gather
-    reduced = np.array([gather(_first_of_unknown(device, z)) for z in adjoints])
-    table = np.empty((len(outputs), len(chosen)))
-    errors = np.empty(len(chosen))
-    place = {name: k for k, name in enumerate(outputs)}
+    chosen = choose_parameters(device.case, parameters)
+    rows = _rows(device, transport, outputs, len(chosen), method)
+    moments = weak_moments(device, transport)
+    table, errors = np.full((len(outputs), len(chosen)), np.nan), np.full(len(chosen), np.inf)
     for j, parameter in enumerate(chosen):
-        slope, errors[j] = _partial(device, transport, parameter, direct)
-        if direct:
-            rows = [place[name] for name in direct]
-            table[rows, j] = slope[1] + reduced @ slope[0]
-        if derived:
-            mu = tangent_solutions(device.problem, transport.state, [slope[0]])[0]
-            rows = [place[name] for name in derived]
-            table[rows, j] = _partial(device, transport, parameter, derived, mu)[0][1]
+        try:
+            change = direction(device, transport, parameter, moments)
+        except SolverError:  # a kink or a divergence: there is no derivative
+            continue
+        table[:, j], errors[j] = rows.derivatives(change), change.error
+        if progress is not None:
+            progress((j + 1) / len(chosen))
     values = np.array([known[name] for name in outputs])
     return Sensitivities(tuple(outputs), values, chosen, table, errors)
 
 
-def _parameters(device: Device, paths: Sequence[str] | None) -> tuple[Parameter, ...]:
-    if paths is not None:
-        return tuple(find_parameter(device.case, path) for path in paths)
-    return tuple(
-        p for p in scalar_parameters(device.case)
-        if p.kind != "thickness"
-        and not (p.path.startswith("structure"))
-    )  # fmt: skip
+@dataclass(frozen=True)
+class _Rows:
+    """Outputs of one solution with the adjoints of those that have one.
+
+    Args:
+        device: The problem.
+        transport: Its solution.
+        outputs: Names.
+        adjoints: Of some of them, shape (n_free,) each: weights of the residual.
+    """
+
+    device: Device
+    transport: Transport
+    outputs: tuple[str, ...]
+    adjoints: Mapping[str, Array]
+
+    def derivatives(self, change: Direction) -> Array:
+        """Return the derivatives of all outputs by one parameter, shape (n_outputs,)."""
+        found = dict.fromkeys(self.outputs, 0.0)
+        if not change.inert:
+            direct = list(self.adjoints)
+            explicit = self._along(change, change.prescribed, direct)
+            for name, value in zip(direct, explicit, strict=True):
+                found[name] = float(value + self.adjoints[name] @ change.residual)
+            derived = [name for name in self.outputs if name not in self.adjoints]
+            if derived:
+                mu = change.prescribed + self._tangent(change)
+                found |= zip(derived, self._along(change, mu, derived).tolist(), strict=True)
+        return np.array([found[name] for name in self.outputs])
+
+    def _along(self, change: Direction, mu: Array, names: list[str]) -> Array:
+        if not names:
+            return np.zeros(0)
+        return numbers_along(self.device, self.transport, change, mu, names)
+
+    def _tangent(self, change: Direction) -> Array:
+        problem, state = self.device.problem, self.transport.state
+        return tangent_solutions(problem, state, [change.residual])[0]
+
+
+def _rows(
+    device: Device, transport: Transport, outputs: Sequence[str], parameters: int, method: Method
+) -> _Rows:
+    """Return the outputs, with adjoints where these save solves."""
+    affine = {} if method == "tangent" else device_functionals(device, transport)
+    direct = [name for name in outputs if name in affine]
+    if method == "auto" and (len(direct) < len(outputs) or len(direct) > parameters):
+        direct = []  # the tangents are needed anyway, or are fewer
+    weights = [affine[name].weights for name in direct]
+    gather = device.problem.constraint.gather
+    adjoints = {
+        name: gather(_first_of_unknown(device, z))
+        for name, z in zip(
+            direct, adjoint_solutions(device.problem, transport.state, weights), strict=True
+        )
+    }
+    return _Rows(device, transport, tuple(outputs), adjoints)
 
 
 def _first_of_unknown(device: Device, z: Array) -> Array:
@@ -197,51 +246,111 @@ def _first_of_unknown(device: Device, z: Array) -> Array:
     return kept
 
 
-def _partial(
-    device: Device,
-    transport: Transport,
-    parameter: Parameter,
-    names: Sequence[str],
-    tangent: Array | None = None,
-) -> tuple[list[Array], float]:
-    """Return the derivatives of the residual and of some numbers by a parameter.
+def choose_parameters(case: Any, paths: Sequence[str] | None = None) -> tuple[Parameter, ...]:
+    """Return the parameters of a completed case that a derivative exists for.
 
-    At fixed unknowns, or along the tangent of mu, where the residual is left out.
+    Args:
+        case: Completed; with the method ``stack``, thicknesses count.
+        paths: Dotted paths, or patterns such as ``regions.Pt.*``; default all.
+
+    Raises:
+        CaseError: If a path is no parameter, names the closest one; or if it is the thickness
+            of a layer that has a mesh.
     """
-    faces = not parameter.path.startswith("regions") or bool(device.reduced)
-    state = transport.state
+    known = scalar_parameters(case)
+    fixed = {p.path for p in known if p.kind == "thickness" and _meshed(case, p.path)}
+    if paths is None:
+        return tuple(p for p in known if p.path not in fixed)
+    found: dict[str, Parameter] = {}
+    for path in paths:
+        if any(mark in path for mark in "*?"):
+            matches = [p for p in known if fnmatchcase(p.path, path) and p.path not in fixed]
+            if not matches:
+                raise CaseError("--parameters", f"no parameter matches {path!r}")
+        else:
+            matches = [find_parameter(case, path)]
+        found |= {p.path: p for p in matches}
+    for path in fixed & set(found):
+        raise CaseError(
+            path, "the thickness of a meshed layer is no parameter of finite elements; in one"
+            ' dimension solver.method = "stack" differentiates by it',
+        )  # fmt: skip
+    return tuple(found.values())
 
-    def at(x: float) -> list[Array]:
-        case = with_parameters(device.case, {parameter.path: x})
-        other = changed_device(device, case, faces)
-        fields = other.fields(transport.m)
-        # What prescribes potentials moves them at fixed unknowns.
-        moved = (other.problem.constraint.fixed - device.problem.constraint.fixed).reshape(-1, 4)
-        mu = state.mu + moved
-        if tangent is not None:
-            mu = mu + (x - parameter.value) * tangent
-        laws = other.laws(transport.m)
-        scaled = other.problem.scaled(fields)
-        changed = replace(state, mu=mu, coefficients=scaled, laws=laws)
-        found = discretised_numbers(other, transport_of(other, transport.m, fields, changed))
-        flat = flat_numbers(found)
-        numbers = np.array([flat[name] for name in names])
-        if tangent is not None:
-            return [np.zeros(0), numbers]
-        return [other.problem.residual(scaled, laws, mu, state.mu_low), numbers]
 
-    return extrapolated_derivative(at, parameter.value, parameter.scale, _LEVELS)
+def _meshed(case: Any, path: str) -> bool:
+    """Return whether the layer at a path has a mesh that its thickness would change."""
+    layer = case.structure.layers[int(path.split(".")[2])]
+    return case.solver.method != "stack" and case.regions[layer.region].model == "resolved"
+
+
+def possible_outputs(device: Device) -> tuple[str, ...]:
+    """Return the names of all numbers that a solution can have, without solving."""
+    generic = np.random.default_rng(0).normal(size=(2, device.space.n_dofs, 4))
+    fields, laws = device.fields(device.direction), device.laws(device.direction)
+    report = LinearReport("none", 0, 0, 0.0, 0.0)
+    state = TransportState(
+        generic[0], 0 * generic[1], device.problem.scaled(fields), {}, laws, report
+    )
+    transport = transport_of(device, device.direction, fields, state)
+    return tuple(flat_numbers(discretised_numbers(device, transport)))
+
+
+def choose_outputs(wanted: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that are meant by names, patterns and vectors.
+
+    Args:
+        wanted: Dotted names, patterns such as ``interfaces.*.spin_current.y``, or the name of a
+            vector or table.
+        known: All names.
+
+    Raises:
+        CaseError: If one means nothing; names the closest.
+    """
+    names, found = tuple(known), []
+    for name in wanted:
+        matches = [
+            n for n in names if n == name or n.startswith(f"{name}.") or fnmatchcase(n, name)
+        ]
+        if not matches:
+            what = "matches no number" if any(c in name for c in "*?") else "is no number"
+            raise CaseError("--outputs", f"{name!r} {what} of the result{closest(name, names)}")
+        found += matches
+    return tuple(dict.fromkeys(found))
+
+
+def default_outputs(values: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the spin currents and torque efficiencies that are not negligible.
+
+    A spin current counts from 1e-6 of the largest component at all interfaces on, an
+    efficiency from 1e-6 of the largest of all magnets.
+    """
+    spin = {
+        k: v for k, v in values.items() if k.startswith("interfaces.") and ".spin_current." in k
+    }
+    torque = {k: v for k, v in values.items() if k.startswith("torques.")
+              and k.endswith(_EFFICIENCIES)}  # fmt: skip
+    found: list[str] = []
+    for group in (spin, torque):
+        largest = max((abs(v) for v in group.values()), default=0.0)
+        found += [k for k, v in group.items() if abs(v) > _NEGLIGIBLE * largest]
+    return tuple(found)
 
 
 def table_rows(found: Sensitivities, output: int) -> list[Mapping[str, Any]]:
-    """Return the parameters of one output by falling size of the elasticity."""
+    """Return the parameters of one output by falling size of the elasticity.
+
+    Where the output is zero, by the size of the derivative times the parameter.
+    """
     relative = found.elasticities[output]
-    order = np.argsort(-np.abs(np.nan_to_num(relative)))
+    sizes = relative if found.values[output] != 0 else relative * 0
+    order = np.argsort(-np.abs(np.nan_to_num(sizes, posinf=0.0, neginf=0.0)), kind="stable")
     return [
         {
             "parameter": found.parameters[j].path,
             "value": found.parameters[j].value,
             "unit": found.parameters[j].unit,
+            "scale": found.parameters[j].scale,
             "derivative": float(found.derivatives[output, j]),
             "elasticity": float(relative[j]),
         }

@@ -350,6 +350,13 @@ class Solver(Table):
         True, description="estimate the discretisation error of every number by elements of the"
         " next order"
     )
+    target_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="refine the mesh (line, tri, tet) until the estimated relative error of"
+        " every spin current, part and electrode is below it"
+    )
+    max_unknowns: Annotated[int, Field(ge=100)] = Field(
+        300_000, description="at which refinement towards target_error gives up"
+    )
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500
     polarisation_form: Literal["auto", "paper", "onsager"] = Field(

@@ -39,6 +39,7 @@ class Solution:
         solutions: How many transport problems were solved.
         response: Currents at the frequencies or in the time the case asks for.
         errors: Estimated discretisation errors of `discretised_numbers`, in the same form.
+        levels: Meshes of an adaptive run, as tables.
     """
 
     device: Device
@@ -48,6 +49,7 @@ class Solution:
     solutions: int = 1
     response: FrequencyResponse | TransientResponse | None = None
     errors: Mapping[str, Any] | None = None
+    levels: tuple[Mapping[str, Any], ...] = ()
 
     def interface(self, name: str) -> InterfaceCurrents:
         """Return the currents of one interface, by ``first|second`` in either order.
@@ -104,6 +106,8 @@ class Solution:
             "inputs": dump_case(device.case),
             "versions": report.versions(),
         }  # fmt: skip
+        if self.levels:
+            result["refinement"] = list(self.levels)
         if self.trajectory is not None:
             result["dynamics"] = _dynamics_table(self.trajectory)
         if self.response is not None:

@@ -90,6 +90,7 @@ def linear_solver(
     dimension: int,
     method: Method = "auto",
     max_iterations: int = 500,
+    vertices: Callable[[], sp.csr_array] | None = None,
 ) -> LinearSolver:
     """Return a prepared solver for a matrix with positive definite symmetric part.
 
@@ -99,6 +100,8 @@ def linear_solver(
         dimension: Space dimension; decides up to which size a direct solve is faster.
         method: ``auto`` chooses by size.
         max_iterations: Limit of Krylov iterations per right-hand side.
+        vertices: Makes the interpolation of charge unknowns from those of linear elements,
+            shape (n_charge, n_linear), where the elements are of higher order.
 
     Raises:
         SolverError: If the matrix is singular.
@@ -107,7 +110,7 @@ def linear_solver(
         method = "direct" if matrix.shape[0] <= _DIRECT_LIMIT[dimension] else "iterative"
     if method == "direct":
         return DirectSolver(matrix, dimension)
-    return KrylovSolver(matrix, charge, max_iterations)
+    return KrylovSolver(matrix, charge, max_iterations, vertices and vertices())
 
 
 class DirectSolver:
@@ -160,11 +163,17 @@ class KrylovSolver:
     reduction = 1e-7
 
     def __init__(
-        self, matrix: sp.csr_array, charge: NDArray[np.bool_], max_iterations: int
+        self,
+        matrix: sp.csr_array,
+        charge: NDArray[np.bool_],
+        max_iterations: int,
+        vertices: sp.csr_array | None = None,
     ) -> None:
         self.iterations = 0
         self._matrix, self._charge, self._limit = matrix, charge, max_iterations
-        self._preconditioner = spl.LinearOperator(matrix.shape, _field_split(matrix, charge))
+        self._vertices = vertices
+        split = _field_split(matrix, charge, vertices)
+        self._preconditioner = spl.LinearOperator(matrix.shape, split)
 
     def solve(self, load: Array) -> Array:
         """Return a solution whose residual is smaller than `reduction` times |load|."""
@@ -191,7 +200,8 @@ class KrylovSolver:
 
     def transposed(self) -> KrylovSolver:
         """Return a solver of the transposed matrix, with a preconditioner of its own."""
-        return KrylovSolver(sp.csr_array(self._matrix.T), self._charge, self._limit)
+        transposed = sp.csr_array(self._matrix.T)
+        return KrylovSolver(transposed, self._charge, self._limit, self._vertices)
 
 
 def refine(
@@ -246,7 +256,9 @@ def refine(
     return x, relative
 
 
-def _field_split(matrix: sp.csr_array, charge: NDArray[np.bool_]) -> Callable[[Array], Array]:
+def _field_split(
+    matrix: sp.csr_array, charge: NDArray[np.bool_], vertices: sp.csr_array | None
+) -> Callable[[Array], Array]:
     """Return the block Gauss-Seidel preconditioner: spin first, then charge."""
     spin_at, charge_at = np.flatnonzero(~charge), np.flatnonzero(charge)
     spin = sp.csc_matrix(matrix[spin_at][:, spin_at])
@@ -254,7 +266,7 @@ def _field_split(matrix: sp.csr_array, charge: NDArray[np.bool_]) -> Callable[[A
     # The Hall part of the charge block is antisymmetric; multigrid needs the symmetric part.
     block = matrix[charge_at][:, charge_at]
     laplacian = sp.csr_matrix(0.5 * (block + block.T))
-    multigrid = _charge_solver(laplacian)
+    multigrid = _charge_solver(laplacian, vertices)
     incomplete = _spin_factor(spin)
 
     def apply(r: Array) -> Array:
@@ -269,12 +281,14 @@ def _field_split(matrix: sp.csr_array, charge: NDArray[np.bool_]) -> Callable[[A
     return apply
 
 
-def _charge_solver(laplacian: sp.csr_matrix) -> Callable[[Array], Array]:
+def _charge_solver(
+    laplacian: sp.csr_matrix, vertices: sp.csr_array | None
+) -> Callable[[Array], Array]:
     """Return an approximate inverse of the charge block.
 
     Classical multigrid follows the strong couplings of flat cells if the matrix is nearly an
-    M-matrix (first order).  Quadratic elements on flat cells are not: a direct factor is cheap
-    up to a size, and above it aggregation along strong couplings still converges.
+    M-matrix (first order).  Elements of higher order are not: a direct factor is cheap up to a
+    size, and above it they are smoothed and corrected on linear elements.
     """
     import pyamg
 
@@ -289,6 +303,8 @@ def _charge_solver(laplacian: sp.csr_matrix) -> Callable[[Array], Array]:
         )  # fmt: skip
         direct: Callable[[Array], Array] = factor.solve
         return direct
+    if vertices is not None and not nearly_m:
+        return _two_orders(laplacian, vertices)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if nearly_m:
@@ -300,6 +316,23 @@ def _charge_solver(laplacian: sp.csr_matrix) -> Callable[[Array], Array]:
                 laplacian, max_coarse=300, strength=("symmetric", {"theta": 0.25})
             )
     cycle: Callable[[Array], Array] = levels.aspreconditioner().matvec
+    return cycle
+
+
+def _two_orders(laplacian: sp.csr_matrix, vertices: sp.csr_array) -> Callable[[Array], Array]:
+    """Return a cycle of symmetric Gauss-Seidel sweeps around classical multigrid at order 1."""
+    from pyamg.relaxation.relaxation import gauss_seidel
+
+    up = sp.csr_matrix(vertices)
+    coarse = _charge_solver(sp.csr_matrix(up.T @ laplacian @ up), None)
+
+    def cycle(r: Array) -> Array:
+        x = np.zeros_like(r)
+        gauss_seidel(laplacian, x, r, iterations=2, sweep="symmetric")
+        x += up @ coarse(up.T @ (r - laplacian @ x))
+        gauss_seidel(laplacian, x, r, iterations=2, sweep="symmetric")
+        return x
+
     return cycle
 
 

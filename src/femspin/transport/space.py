@@ -85,6 +85,7 @@ class Space:
             shape (n_groups, n_raw).
         group_of_region: Group of each region of the structure, -1 for insulators.  Regions
             joined without a contact are one group and share their dofs.
+        contacts: Interfaces across which the potentials may jump.
     """
 
     structure: Structure
@@ -97,6 +98,13 @@ class Space:
     locations: Array
     number: Indices
     group_of_region: Indices
+    contacts: frozenset[str] = frozenset()
+
+    def of_order(self, order: int) -> Space:
+        """Return the space of another order on the same cells with the same contacts."""
+        names = self.structure.regions
+        conductors = tuple(names[k] for k in np.flatnonzero(self.group_of_region >= 0))
+        return build_space(self.structure, conductors, order, self.contacts)
 
     @property
     def dimension(self) -> int:
@@ -336,6 +344,7 @@ def build_space(
         locations=locations[:, first],
         number=number.reshape(-1, basis.N),
         group_of_region=group_of_region,
+        contacts=frozenset(contacts),
     )
 
 

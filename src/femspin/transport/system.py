@@ -24,7 +24,7 @@ from .boundary import (
 from .coefficients import Coefficients, coefficients
 from .covariant import Elements, carried_directions
 from .solve import LinearReport, LinearSolver, Method, linear_solver, refine
-from .space import Space
+from .space import Space, prolongation
 
 __all__ = ["LinearSystem", "SolverOptions", "TransportProblem", "TransportState"]
 
@@ -209,7 +209,7 @@ class TransportProblem:
         )
         solver = linear_solver(
             matrix, self.constraint.charge, self.space.dimension, self.options.method,
-            self.options.max_iterations,
+            self.options.max_iterations, self._from_vertices if self.space.order > 1 else None,
         )  # fmt: skip
         return LinearSystem(matrix, solver)
 
@@ -237,6 +237,36 @@ class TransportProblem:
         known = None if guess is None else guess.astype(np.longdouble)
         x, relative = refine(solver, residual, start, self.options.tolerance, known)
         return (*self._split(x), relative)
+
+    def _from_vertices(self) -> sp.csr_array:
+        """Return the charge unknowns as interpolated from those at the vertices of cells.
+
+        Shape (n_charge, n_linear); what is prescribed counts as zero.
+        """
+        space = self.space
+        linear = space.of_order(1)
+        weights = prolongation(linear, space)
+        # Every dof of order 1 sits on one of this order, and shares its unknown.
+        same = weights.tocoo()
+        exact = np.abs(same.data - 1) < 1e-9
+        dof_of_vertex = np.zeros(linear.n_dofs, int)
+        dof_of_vertex[same.col[exact]] = same.row[exact]
+        number = np.full(len(self.constraint.charge), -1)
+        charge = np.flatnonzero(self.constraint.charge)
+        number[charge] = np.arange(len(charge))
+        unknown = self.constraint.unknown[::4]
+        fine = np.where(unknown >= 0, number[unknown], -1)  # charge unknown of every dof
+        used = np.unique(fine[dof_of_vertex])
+        used = used[used >= 0]
+        column = np.full(len(charge) + 1, -1)
+        column[used] = np.arange(len(used))
+        _, first = np.unique(fine, return_index=True)
+        first = first[fine[first] >= 0]  # one dof of every unknown, in their order
+        rows = sp.coo_array(weights[first])
+        target = column[fine[dof_of_vertex[rows.col]]]
+        kept = target >= 0
+        shape = (len(charge), len(used))
+        return sp.csr_array((rows.data[kept], (rows.row[kept], target[kept])), shape=shape)
 
     def _split(self, x: NDArray[np.longdouble]) -> tuple[Array, Array]:
         full = self.constraint.expand(x).reshape(-1, 4)

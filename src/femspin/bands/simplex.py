@@ -1,0 +1,227 @@
+"""Sums over the Fermi points of a chain, and over the Fermi surface of a crystal by tetrahedra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SolverError
+from .contours import band_bounds
+from .hamiltonian import band_energy, band_gradient
+from .lattice import TwoSublattice
+
+__all__ = ["point_sum", "tetrahedron_integral"]
+
+Array = NDArray[np.float64]
+Kernel = Callable[[Array, int], Array]
+
+_FIRST = 16
+_DEEPEST = 45
+_SHIFT = (0.137, 0.071, 0.223)
+_SLAB = 12  # layers of the mesh held at a time
+# Six tetrahedra of a cube along its main diagonal: corners in the order of a path along edges.
+_PATHS = [np.cumsum([[0, 0, 0], *np.eye(3, dtype=int)[list(p)]], axis=0)
+          for p in permutations(range(3))]  # fmt: skip
+
+
+def point_sum(
+    model: TwoSublattice, mu: float, s: int, kernel: Kernel, count: int
+) -> tuple[Array, Array, float]:
+    r"""Return :math:`\int\frac{dk}{2\pi}X\,\delta(\mu - \epsilon_{ks})` of a chain and its error.
+
+    Every Fermi point is enclosed by a bound on the curvature of the band and polished to
+    round-off; the error estimate is what round-off in mu does to the sum.
+
+    Args:
+        model: The lattice, in one dimension.
+        mu: Energy.
+        s: Band.
+        kernel: See `femspin.bands.contours.contour_integral`.
+        count: Numbers per point.
+
+    Returns:
+        Integrals and errors, shape (count,), and the share of the zone below mu.
+
+    Raises:
+        SolverError: If mu is a van Hove energy within round-off.
+    """
+    points, below = _fermi_points(model, mu, s)
+    if not len(points):
+        return np.zeros(count), np.zeros(count), below
+
+    def terms(shift: float) -> Array:
+        u = _polish(model, mu + shift, s, points)
+        k = u[:, None] @ model.reciprocal
+        slope = band_gradient(model, k, s)[1] @ model.reciprocal.T
+        return kernel(k, s).reshape(len(u), count) / abs(slope) / model.cell_volume
+
+    scale = 1e-13 * (abs(mu) + model.exchange)
+    here = terms(0.0)
+    error = abs(terms(scale) - here).sum(0) + 1e-15 * abs(here).sum(0)
+    return here.sum(0), error, below
+
+
+def _fermi_points(model: TwoSublattice, mu: float, s: int) -> tuple[Array, float]:
+    """Return the fractional positions of the Fermi points and the share of the zone below mu."""
+    bounds, b = band_bounds(model), model.reciprocal
+    low, side = np.arange(_FIRST) / _FIRST + _SHIFT[0] / _FIRST, 1 / _FIRST
+    e = np.array(model.inter)
+    brackets, below = [], 0.0
+    for _ in range(_DEEPEST):
+        k = (low + side / 2)[:, None] @ b
+        energy, gradient = band_gradient(model, k, s)
+        g = (gradient @ b.T)[:, 0]
+        hop = np.exp(-1j * (k @ e.T)) * np.array(model.inter_amplitudes)
+        half = np.full((len(low), 1), side / 2)
+        H = bounds.curvature(abs(hop.sum(-1)), abs(hop @ (e @ b.T)), half)[:, 0, 0]
+        missed = abs(energy - mu) > side / 2 * abs(g) + side**2 / 8 * H
+        below += side * np.count_nonzero(missed & (energy < mu))
+        sure = ~missed & (abs(g) > side / 2 * H)
+        brackets.append(np.stack([low[sure], low[sure] + side], axis=1))
+        low, side = low[~missed & ~sure], side / 2
+        if not len(low):
+            break
+        low = np.concatenate([low, low + side])
+    else:
+        raise SolverError(f"mu = {mu:.15g} is a van Hove energy; move it a little")
+    found = np.concatenate(brackets)
+    ends = [band_energy(model, found[:, i, None] @ b, s) - mu for i in (0, 1)]
+    crosses = (ends[0] < 0) != (ends[1] < 0)
+    whole = found[~crosses & (ends[0] < 0)]
+    below += float((whole[:, 1] - whole[:, 0]).sum())
+    roots = _bisect(model, mu, s, found[crosses])
+    part = np.where(ends[0][crosses] < 0, roots - found[crosses, 0], found[crosses, 1] - roots)
+    return roots, below + float(part.sum())
+
+
+def _bisect(model: TwoSublattice, mu: float, s: int, brackets: Array) -> Array:
+    a, b = brackets.T.copy()
+    left = band_energy(model, a[:, None] @ model.reciprocal, s) < mu
+    for _ in range(60):
+        x = (a + b) / 2
+        same = (band_energy(model, x[:, None] @ model.reciprocal, s) < mu) == left
+        a, b = np.where(same, x, a), np.where(same, b, x)
+    return (a + b) / 2
+
+
+def _polish(model: TwoSublattice, mu: float, s: int, u: Array) -> Array:
+    """Return the Fermi points of a slightly different mu, by Newton steps."""
+    for _ in range(3):
+        k = u[:, None] @ model.reciprocal
+        energy, gradient = band_gradient(model, k, s)
+        u = u - (energy - mu) / (gradient @ model.reciprocal.T)[:, 0]
+    return u
+
+
+def tetrahedron_integral(
+    model: TwoSublattice, mu: float, s: int, kernel: Kernel, count: int, n: int
+) -> tuple[Array, float]:
+    """Return the integral over the Fermi surface of a crystal, and the share of the zone below mu.
+
+    Linear in every tetrahedron, with an error of order n^-2.
+
+    Args:
+        model: The lattice, in three dimensions.
+        mu: Energy.
+        s: Band.
+        kernel: See `femspin.bands.contours.contour_integral`.
+        count: Numbers per point.
+        n: Cells of the mesh per direction.
+
+    Returns:
+        Integrals, shape (count,), and the share.
+    """
+    total, below = np.zeros(count), 0.0
+    for first in range(0, n, _SLAB):
+        layers = min(_SLAB, n - first)
+        k = _mesh(model, n, first, layers)
+        energy = band_energy(model, k, s)
+        for path in _PATHS:
+            corners = [tuple(slice(a, a + m) for a, m in zip(c, (layers, n, n), strict=True))
+                       for c in path]  # fmt: skip
+            e = np.stack([energy[c].ravel() for c in corners])
+            below += float(_occupied(np.sort(e, axis=0), mu).sum())
+            cut = np.flatnonzero((e.min(0) < mu) & (e.max(0) >= mu))
+            points = np.stack([k[c].reshape(-1, 3)[cut] for c in corners])
+            total += _cut_sum(points, e[:, cut], mu, s, kernel, count)
+    volume = 1 / (6 * n**3)
+    return total * volume / model.cell_volume, below * volume
+
+
+def _mesh(model: TwoSublattice, n: int, first: int, layers: int) -> Array:
+    axes = [(np.arange(m + 1) + f + x) / n - 0.5
+            for m, f, x in zip((layers, n, n), (first, 0, 0), _SHIFT, strict=True)]  # fmt: skip
+    grid: Array = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ model.reciprocal
+    return grid
+
+
+def _cut_sum(points: Array, e: Array, mu: float, s: int, kernel: Kernel, count: int) -> Array:
+    """Return the sum over tetrahedra of their mean kernel on the cut times the density of states.
+
+    Args:
+        points: Corners, shape (4, N, 3).
+        e: Energies of the corners, shape (4, N).
+        mu: Energy of the cut.
+        s: Band.
+        kernel: See above.
+        count: Numbers per point.
+    """
+    order = np.argsort(e, axis=0)
+    e = np.take_along_axis(e, order, 0)
+    points = np.take_along_axis(points, order[..., None], 0)
+    total = np.zeros(count)
+    for case in (1, 2, 3):  # how many corners lie below
+        which = np.count_nonzero(e < mu, axis=0) == case
+        if np.any(which):
+            total += _one_case(points[:, which], e[:, which], mu, s, kernel, count, case)
+    return total
+
+
+def _one_case(points: Array, e: Array, mu: float, s: int, kernel: Kernel, count: int, case: int
+              ) -> Array:  # fmt: skip
+    """Return the sum over tetrahedra with the same number of corners below mu.
+
+    The cut is one triangle, or two with four corners below and above in pairs.  Each triangle
+    carries a share of the density of states, d(volume)/d(energy), and the mean of its corners.
+    """
+    if case == 2:
+        edges = [[(0, 2), (0, 3), (1, 3)], [(0, 2), (1, 2), (1, 3)]]
+    else:
+        apex = 0 if case == 1 else 3
+        edges = [[(apex, other) for other in range(4) if other != apex]]
+    gradient = _energy_gradient(points, e)
+    total = np.zeros(count)
+    size = abs(np.linalg.det(points[1:].swapaxes(0, 1) - points[0][:, None]))  # 6 volumes
+    for triangle in edges:
+        corners = []
+        for a, b in triangle:
+            x = ((mu - e[a]) / (e[b] - e[a]))[:, None]
+            corners.append(points[a] + x * (points[b] - points[a]))
+        area = np.linalg.norm(np.cross(corners[1] - corners[0], corners[2] - corners[0]), axis=1)
+        weight = area / 2 / gradient / (size / 6)
+        centre = (corners[0] + corners[1] + corners[2]) / 3
+        total += (kernel(centre, s).reshape(-1, count) * weight[:, None]).sum(0)
+    return total
+
+
+def _energy_gradient(points: Array, e: Array) -> Array:
+    """Return the length of the gradient of the linear interpolant."""
+    sides = points[1:].swapaxes(0, 1) - points[0][:, None]
+    gradient = np.linalg.solve(sides, (e[1:] - e[0]).T[..., None])[..., 0]
+    length: Array = np.linalg.norm(gradient, axis=1)
+    return length
+
+
+def _occupied(e: Array, mu: float) -> Array:
+    """Return the share of each tetrahedron below mu; e sorted, shape (4, N)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        a = (mu - e[0]) ** 3 / ((e[1] - e[0]) * (e[2] - e[0]) * (e[3] - e[0]))
+        d = (e[3] - mu) ** 3 / ((e[3] - e[0]) * (e[3] - e[1]) * (e[3] - e[2]))
+        b = (mu - e[1]) ** 3 / ((e[1] - e[0]) * (e[2] - e[1]) * (e[3] - e[1]))
+    share: Array = np.select(
+        [mu <= e[0], mu <= e[1], mu < e[2], mu < e[3]], [0 * a, a, a - b, 1 - d], 1.0
+    )
+    return share

@@ -1,0 +1,57 @@
+"""The pages on bands agree with the code: entries, linked tests, keys of a case, files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from test_docs import links, section
+from test_project import SOURCE, imported_folders
+
+from femspin.bands import case as schema
+
+DOCS = Path(__file__).parents[1] / "docs"
+ERRATA = (DOCS / "afm-errata.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "afm-torques.md").read_text(encoding="utf-8")
+ENTRIES = [*(f"B{k}" for k in range(1, 21)), "C"]
+DYNAMICS = ("B16", "B17")  # equations of motion, not of the bands
+
+
+def test_every_erratum_has_an_entry_and_a_row():
+    assert re.findall(r"^## (\w+)$", ERRATA, re.M) == ENTRIES
+    assert re.findall(r"^\| \[(\w+)\]", ERRATA, re.M) == ENTRIES
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_an_entry_says_what_is_printed_corrected_why_and_tested(entry):
+    body = section(ERRATA + "\n# end", f"## {entry}")
+    parts = ["Printed", "Corrected", "Why", "Effect"]
+    for part in parts if entry in DYNAMICS else [*parts, "Tests"]:
+        assert f"**{part}** " in body, part
+
+
+def test_every_linked_test_exists_and_every_erratum_test_is_linked():
+    linked = [(a.strip("`"), t) for a, t in links(ERRATA) if a.startswith("`test_")]
+    for name, target in linked:
+        source = (DOCS / target).resolve().read_text(encoding="utf-8")
+        assert f"\ndef {name}(" in source, name
+    tests = Path(__file__).parent / "errata" / "test_afm_errata.py"
+    defined = re.findall(r"^def (test_\w+)\(", tests.read_text(encoding="utf-8"), re.M)
+    assert set(defined) <= {name for name, _ in linked}
+
+
+def test_every_key_of_a_band_case_is_documented():
+    tables = {"": schema.BandCase, "lattice.": schema.Lattice, "exchange.": schema.Exchange,
+              "torque.": schema.Torque, "scan.": schema.Scan}  # fmt: skip
+    known = set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", PAGE, flags=re.S)))
+    for head, table in tables.items():
+        for key in table.model_fields:
+            if f"{key}." not in tables:
+                assert f"{head}{key}" in known, f"{head}{key}"
+
+
+def test_bands_stand_beside_fields_in_the_order_of_folders():
+    allowed = {"", "bands", "case", "errors", "materials", "units"}
+    for path in (SOURCE / "bands").glob("*.py"):
+        assert imported_folders(path) <= allowed, path

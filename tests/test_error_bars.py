@@ -1,0 +1,227 @@
+"""Error bars: effectivity against exact stacks, tails at singularities, adaptive refinement."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reference import CASES as REFERENCE
+from reference import STEADY, case_table
+
+from femspin import build_device, case_from_table, load_case, simulate, solve_transport
+from femspin.adaptive import adapt, goal_errors
+from femspin.error_bars import enriched, error_bars, tail_factor
+from femspin.errors import CaseError, SolverError
+from femspin.results.solution import discretised_numbers, flat_numbers
+from femspin.sensitivity import device_functionals
+from femspin.transport.adjoint import adjoint_solutions
+from femspin.transport.covariant import interpolation
+
+SHIPPED = Path(__file__).parents[1] / "cases"
+STACKS = ["eus_pt", "yig_pt", "ggg_pt", "fgt_pt", "biox_cu"]
+
+
+def steady(name: str):
+    """Return a shipped case without motion, as a mesh problem and as an exact stack."""
+    case = load_case(SHIPPED / f"{name}.toml")
+    return case.model_copy(update={"dynamics": None, "frequency": None, "transient": None})
+
+
+def exact_numbers(case) -> dict[str, float]:
+    solver = case.solver.model_copy(update={"method": "stack"})
+    device = build_device(case.model_copy(update={"solver": solver}))
+    return flat_numbers(discretised_numbers(device, solve_transport(device, device.direction)))
+
+
+def effectivities(case, order: int | None = None) -> dict[str, float]:
+    """Return estimated over true error of every vector of the interfaces and torques.
+
+    Vectors whose error is at the round-off of their group tell nothing and are left out.
+    """
+    device = build_device(case, order=order)
+    transport = solve_transport(device, device.direction)
+    bars = flat_numbers(error_bars(device, transport).table)
+    found, exact = flat_numbers(discretised_numbers(device, transport)), exact_numbers(case)
+    groups: dict[str, list[str]] = {}
+    for name in bars:
+        if name.startswith(("interfaces", "torques")) and name[-2:] in (".x", ".y", ".z"):
+            groups.setdefault(name[:-2], []).append(name)
+    result = {}
+    for group, names in groups.items():
+        owner = ".".join(group.split(".")[:2])
+        scale = max((abs(v) for k, v in exact.items() if k.startswith(owner)), default=0.0)
+        true = max(abs(found[n] - exact[n]) for n in names)
+        if true > 1e-11 * scale:
+            result[group] = max(bars[n] for n in names) / true
+    return result
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_error_bars_of_shipped_stacks_are_the_true_errors(name):
+    """Effectivity within 0.5 to 2 for every current, part and torque; the exact stack judges."""
+    found = effectivities(steady(name))
+    assert len(found) >= 4
+    for group, effectivity in found.items():
+        assert 0.5 < effectivity < 2, (group, effectivity)
+
+
+@pytest.mark.parametrize("key", [k for k in STEADY if k != "C11"])
+def test_error_bars_of_the_reference_cases_are_the_true_errors(key):
+    """The same for the currents of the reference stacks, from their 8 to 16 digits."""
+    case = case_from_table(case_table(REFERENCE[key]))
+    found = effectivities(case)
+    for group, effectivity in found.items():
+        assert 0.5 < effectivity < 2, (group, effectivity)
+
+
+def test_effectivity_tends_to_one_under_refinement():
+    """At order 1 the next order is better by h^2: effectivity 1 + O(h^2)."""
+    base = steady("ggg_pt")
+    gaps = []
+    for cells in (4, 8, 16):
+        layers = [x.model_copy(update={"cells": cells}) for x in base.structure.layers]
+        stack = base.structure.model_copy(update={"layers": layers})
+        found = effectivities(base.model_copy(update={"structure": stack}), order=1)
+        gaps.append(abs(found["interfaces.Pt|F.spin_current"] - 1))
+    assert gaps[2] < gaps[1] < gaps[0]
+    assert np.log2(gaps[1] / gaps[2]) > 1.6
+
+
+def test_estimate_is_the_dual_weighted_residual():
+    """Q_{p+1} - Q_p equals r(mu_p) z_{p+1} to round-off of the adjoint, output by output."""
+    device = build_device(steady("ggg_pt"))
+    transport = solve_transport(device, device.direction)
+    finer = enriched(device)
+    better = solve_transport(finer, device.direction)
+    functionals = device_functionals(finer, better, device)
+    up = interpolation(device.space, finer.space, better.state.coefficients)
+    mu = (up @ transport.state.mu.ravel()).reshape(-1, 4)
+    residual = finer.problem.dof_residual(better.state.coefficients, better.state.laws, mu)
+    before = flat_numbers(discretised_numbers(device, transport))
+    after = flat_numbers(discretised_numbers(finer, better))
+    names = [n for n in functionals if n.startswith("interfaces.Pt|F") and before[n] != 0]
+    adjoints = adjoint_solutions(
+        finer.problem, better.state, [functionals[n].weights for n in names]
+    )
+    assert len(names) >= 12
+    for name, z in zip(names, adjoints, strict=True):
+        change = after[name] - before[name]
+        size = np.abs(z * residual).sum()
+        assert abs(float(np.sum(z * residual)) - change) < 1e-6 * size + 1e-9 * abs(before[name])
+
+
+def test_tail_of_algebraic_errors_is_added():
+    """Errors p^-s: the factor times the last change is the error of order 2, for any s."""
+    for s in (1.0, 1.5, 2.0, 4.0, 12.0):
+        e1, e2, e3 = (float(p) ** -s for p in (1, 2, 3))
+        assert tail_factor(e2 - e3, e1 - e2) == pytest.approx(min(e2 / (e2 - e3), 2.5), rel=1e-9)
+    assert tail_factor(1e-9, 1.0) == pytest.approx(1.0, abs=1e-3)
+    assert tail_factor(1.0, 0.5) == 2.5
+    assert tail_factor(0.0, 1.0) == 1.0
+
+
+def test_exact_stack_has_round_off_as_its_error(tmp_path):
+    case = steady("ggg_pt")
+    solver = case.solver.model_copy(update={"method": "stack"})
+    solution = simulate(case.model_copy(update={"solver": solver}))
+    entry = solution.report["interfaces"]["Pt|F"]["spin_current"]
+    assert np.all(entry["error"] <= 1e-10 * np.abs(entry["value"]).max())
+
+
+def test_result_file_holds_value_and_error(tmp_path):
+    """Every current, part, torque and observable of result.json is {value, error}."""
+    solution = simulate(steady("ggg_pt"))
+    folder = solution.write(tmp_path / "out")
+    table = json.loads((folder / "result.json").read_text())
+    entry = table["interfaces"]["Pt|F"]
+    for cell in (entry["spin_current"], entry["parts"]["M"], entry["M_on_moments"]):
+        assert set(cell) == {"value", "error"}
+        assert len(cell["value"]) == len(cell["error"]) == 3
+    assert entry["area"] == 1.0
+    np.testing.assert_array_equal(
+        entry["spin_current"]["value"], solution.table["interfaces"]["Pt|F"]["spin_current"]
+    )
+    assert set(table["torques"]["GGG"]["efficiency_damping_like"]) == {"value", "error"}
+    plain = simulate(steady("ggg_pt"), errors=False)
+    assert plain.errors is None
+    np.testing.assert_array_equal(
+        plain.report["interfaces"]["Pt|F"]["spin_current"], entry["spin_current"]["value"]
+    )
+
+
+# ---------------------------------------------------------------------------- refinement
+def coarse_stack(**solver):
+    """Return a stack on far too coarse a mesh, on lines or triangles."""
+    table = case_table(REFERENCE["C08"])
+    for layer in table["structure"]["layers"]:
+        layer["cells"] = 2
+    table["solver"] = solver
+    return case_from_table(table)
+
+
+@pytest.mark.parametrize("target", [1e-3, 1e-6])
+def test_refinement_reaches_its_target_and_the_truth_is_inside(target):
+    case = coarse_stack(target_error=target)
+    device = build_device(case)
+    found = adapt(device, device.direction, target, 10_000)
+    assert found.levels[-1].error <= target < found.levels[0].error
+    numbers = flat_numbers(discretised_numbers(found.device, found.transport))
+    exact = exact_numbers(case)
+    scale = max(abs(exact[n]) for n in exact if n.startswith("interfaces.HM|F"))
+    for name in goal_errors(found.device, found.transport, found.bars):
+        assert abs(numbers[name] - exact[name]) <= 1.5 * target * scale, name
+
+
+def test_refinement_beats_uniform_meshes_on_a_stack_with_a_short_length():
+    """Exponential decay over 1/100 of a layer: graded cells against equal ones."""
+    case = coarse_stack()
+    device = build_device(case)
+    target = 1e-5
+    adapted = adapt(device, device.direction, target, 100_000).levels[-1].unknowns
+    cells, uniform = 2, None
+    while uniform is None:
+        table = case_table(REFERENCE["C08"])
+        for layer in table["structure"]["layers"]:
+            layer["cells"] = cells
+        other = build_device(case_from_table(table))
+        transport = solve_transport(other, other.direction)
+        bars = error_bars(other, transport)
+        if max(goal_errors(other, transport, bars).values()) <= target:
+            uniform = transport.state.report.unknowns
+        cells *= 2
+    assert adapted < uniform
+
+
+def test_target_out_of_reach_says_what_it_would_need():
+    case = coarse_stack(target_error=1e-9, max_unknowns=150)
+    with pytest.raises(
+        SolverError, match=r"target_error: 1e-09 is not reached .* would be needed"
+    ):
+        simulate(case)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dimension": 2, "cell": "quad", "width": "3 nm"}, 'has quadrilaterals .*cell = "tri"'),
+        ({"dimension": 3, "cell": "hex", "width": "3 nm", "depth": "3 nm"}, "has hexahedra"),
+    ],
+)
+def test_cells_that_cannot_be_refined_locally_are_refused(change, message):
+    table = case_table(REFERENCE["C08"])
+    table["structure"] |= change
+    table["solver"] = {"target_error": 1e-3}
+    with pytest.raises(CaseError, match=message):
+        simulate(case_from_table(table))
+
+
+def test_adaptive_run_lists_its_meshes():
+    solution = simulate(coarse_stack(target_error=1e-4))
+    levels = solution.table["refinement"]
+    assert levels[-1]["error"] <= 1e-4
+    assert [x["unknowns"] for x in levels] == sorted(x["unknowns"] for x in levels)
+    assert solution.errors is not None
+    assert replace(solution, levels=()).levels == ()

@@ -1,0 +1,1 @@
+"""Magnetization textures on finite-element meshes: ferromagnets and antiferromagnets in time."""

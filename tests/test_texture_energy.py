@@ -1,0 +1,290 @@
+"""Energy terms on meshes: fields are derivatives of energies, and profiles are analytic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skfem
+from texture_setup import CASES, afm, fm, g_of, line, meshes, richardson
+
+from femspin.dynamics.texture.energy import BulkDMI, Exchange, InterfacialDMI, zeeman
+from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
+from femspin.dynamics.texture.magnet import damping_like_rate, drift_velocity
+from femspin.dynamics.texture.run import relax_texture
+from femspin.dynamics.texture.space import mesh_space, region_space
+from femspin.dynamics.texture.walls import find_wall, wall_profile
+from femspin.errors import CaseError
+
+EVERY_TERM = {
+    "anisotropy": 4e5, "axis": (0.0, 0.6, 0.8), "hard_anisotropy": 1e5,
+    "cubic_anisotropy": 2e5, "cubic_axes": ((0.6, 0.8, 0.0), (0.0, 0.0, 1.0)),
+    "interfacial_dmi": 1e-3, "bulk_dmi": 7e-4, "thin_film": True,
+}  # fmt: skip
+
+
+def field(x, time):
+    """Return a field [T] that varies in space [m] and time [s]."""
+    return np.stack([0.1 * np.sin(x[:, 0] / 3e-9), 0 * x[:, 0], 0.2 + 1e9 * time + 0 * x[:, 0]], 1)
+
+
+def meshed(kind):
+    return mesh_space(meshes()[kind], section=1.0 if kind in ("tet", "hex") else 2.0)
+
+
+@pytest.fixture(params=["line", "tri", "quad", "tet", "hex"])
+def texture(request):
+    space = meshed(request.param)
+    return ferromagnet_texture(space, fm(**EVERY_TERM), field=field)
+
+
+def random(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def test_the_effective_field_is_minus_the_derivative_of_the_energy(texture):
+    """-M_s V_i B_i = dE/dm_i, by central differences of step h = 1e-4.
+
+    The energy is a polynomial of degree 4, so the error is h^2 of its size, 1e-8, and rounding
+    1e-16/h of the energy.
+    """
+    m, h = texture.start(random((texture.space.size, 3))), 1e-4
+    weight = 8e5 * texture.space.volumes * 1e-27
+    field_of_m = texture.effective_field(m, 0.3)
+    for node in range(0, len(m), 7):
+        for k in range(3):
+            step = np.zeros_like(m)
+            step[node, k] = h
+            slope = (texture.energy(m + step, 0.3) - texture.energy(m - step, 0.3)) / (2 * h)
+            size = 8e5 * weight[node] * np.abs(field_of_m).max() / 8e5
+            assert abs(slope + weight[node] * field_of_m[node, k]) < 1e-6 * size
+
+
+def test_the_discrete_gradient_gives_the_energy_difference_exactly(texture):
+    before, change = (
+        texture.start(random((texture.space.size, 3))),
+        random((texture.space.size, 3), 1),
+    )
+    after = before + 0.5 * change
+    omega = texture.secant_precession(before, after, 0.3)
+    work = (
+        -texture.spin_density
+        * 1e-15
+        * np.vdot(omega * texture.space.volumes[:, None], 0.5 * change)
+    )
+    difference = texture.energy(after, 0.3) - texture.energy(before, 0.3)
+    size = max(abs(v) for v in texture.energies(after, 0.3).values())
+    assert abs(work - difference) < 1e-12 * size
+
+
+def test_the_stiffness_matrix_is_the_derivative_of_the_precession(texture):
+    m, d, h = (
+        texture.start(random((texture.space.size, 3))),
+        random((texture.space.size, 3), 1),
+        1e-4,
+    )
+    slope = (texture.precession(m + h * d) - texture.precession(m - h * d)) / (2 * h)
+    product = (texture.stiffness(m) @ d.ravel()).reshape(d.shape)
+    # third derivatives of the cubic term and rounding: h^2 and 1e-16/h
+    assert np.abs(slope + product).max() < 1e-7 * np.abs(product).max()
+
+
+@pytest.mark.parametrize("kind", ["line", "tri", "quad", "tet", "hex"])
+def test_volumes_and_a_linear_gradient_are_exact(kind):
+    space = meshed(kind)
+    extent = {"line": 6 * 2, "tri": 24 * 2, "quad": 24 * 2, "tet": 72, "hex": 72}[kind]
+    assert space.volume == pytest.approx(extent, rel=1e-13)
+    slope = space.along(np.array([1.0, 0, 0]), 0.25 * space.positions[:, :1])
+    np.testing.assert_allclose(slope, 0.25, rtol=1e-12)
+
+
+def helix(wave, axis_two, count=24):
+    """Return a periodic line along x and m = x-hat-or-z cos + second axis sin of k x."""
+    space = mesh_space(skfem.MeshLine(np.linspace(0, 2 * np.pi / wave, count + 1)), periodic=(0,))
+    phase = wave * space.positions[:, 0]
+    m = np.zeros((space.size, 3))
+    m[:, 2], m[:, axis_two] = np.cos(phase), np.sin(phase)
+    return space, m
+
+
+def test_energies_of_helices_are_those_of_the_lattice():
+    """Exchange A (2/h)^2 sin^2(kh/2); DMI of a cycloid and of a helix -+D sin(kh)/h per volume."""
+    wave, count = 0.3, 24
+    h = 2 * np.pi / wave / count
+    space, cycloid = helix(wave, 0)
+    _, screw = helix(wave, 1)
+    exchange = Exchange(space, 2.0).energy(cycloid, 0.0) / space.volume
+    assert exchange == pytest.approx(2.0 * (2 / h * np.sin(wave * h / 2)) ** 2, rel=1e-12)
+    # m_z div m - m . grad m_z = cos(kx) k cos(kx) + sin(kx) k sin(kx) = k
+    chiral = InterfacialDMI(space, 2.0).energy(cycloid, 0.0) / space.volume
+    assert chiral == pytest.approx(2.0 * np.sin(wave * h) / h, rel=1e-12)
+    # m . curl m = m_z d_x m_y - m_y d_x m_z = k
+    bulk = BulkDMI(space, 2.0).energy(screw, 0.0) / space.volume
+    assert bulk == pytest.approx(2.0 * np.sin(wave * h) / h, rel=1e-12)
+    assert abs(BulkDMI(space, 2.0).energy(cycloid, 0.0)) < 1e-12
+    assert abs(InterfacialDMI(space, 2.0).energy(screw, 0.0)) < 1e-12
+
+
+def relaxed_wall(cell, dmi=0.0, **changes):
+    p = CASES["D11"]["inputs"]
+    magnet = fm(exchange_stiffness=p["A"], anisotropy=p["K"], interfacial_dmi=dmi, **changes)
+    space = line(magnet.wall_width, 24, cell)
+    texture = ferromagnet_texture(space, magnet)
+    # D > 0 lowers the energy of a wall that turns against the cycloid: m_x < 0 from +z to -z.
+    m = wall_profile(space, 0.0, magnet.wall_width, tilt=np.pi if dmi else 0.3)
+    return texture, relax_texture(texture, texture.start(m), 1e-8), magnet
+
+
+def wall_energy(cell, dmi):
+    """Return the energy of a wall above that of the same line without one [J/m^2]."""
+    texture, m, _ = relaxed_wall(cell, dmi)
+    domain = relax_texture(texture, texture.start([0.05, 0.0, 1.0]), 1e-8)
+    return (texture.energy(m) - texture.energy(domain)) / 1e-18
+
+
+def test_wall_energy_is_4_sqrt_ak_minus_pi_d():
+    p = CASES["D11"]
+    for dmi, exact in (
+        (0.0, 4 * np.sqrt(5e-12 * 4.25e4)),
+        (p["inputs"]["D"], p["outputs"]["E_neel"]),
+    ):
+        values = [wall_energy(cell, dmi) for cell in (0.4, 0.2, 0.1)]
+        errors = np.abs(np.array(values) - exact)
+        assert 3.4 < errors[0] / errors[1] < 4.6
+        assert 3.4 < errors[1] / errors[2] < 4.6
+        limit, rest = richardson(values[1], values[2])
+        assert abs(limit - exact) < rest
+
+
+def test_wall_profile_is_the_hyperbolic_tangent_of_width_sqrt_a_over_k():
+    p = CASES["R17"]
+    widths = []
+    for cell in (0.2, 0.1):
+        magnet = fm(**{"exchange_stiffness": p["inputs"]["A"], "anisotropy": p["inputs"]["K"]})
+        space = line(magnet.wall_width, 24, cell)
+        texture = ferromagnet_texture(space, magnet)
+        m = relax_texture(
+            texture, wall_profile(space, 0.0, 1.1 * magnet.wall_width, tilt=1.0), 1e-8
+        )
+        wall = find_wall(space, m)
+        widths.append(wall.width)
+        assert abs(wall.position) < 1e-12
+        assert wall.tilt == pytest.approx(1.0, abs=1e-9)
+    limit, rest = richardson(*widths)
+    assert abs(limit - p["outputs"]["Delta"]) < rest
+
+
+def test_interfacial_dmi_tilts_the_edges_of_a_film_by_its_boundary_condition():
+    """At the edge |m_x| = D / (2 sqrt(A K)), reached with order 2."""
+    p = CASES["D11"]
+    tilts = []
+    for cell in (0.2, 0.1, 0.05):
+        texture, _, _ = relaxed_wall(cell, p["inputs"]["D"])
+        m = relax_texture(texture, texture.start([0.05, 0.0, 1.0]), 1e-8)
+        tilts.append(m[:, 0])
+        assert m[0, 0] * m[-1, 0] < 0
+    edge = [abs(t[-1]) for t in tilts]
+    exact = p["outputs"]["edge_tilt_sin"]
+    errors = np.abs(np.array(edge) - exact)
+    assert 3.4 < errors[0] / errors[1] < 4.6
+    limit, rest = richardson(edge[1], edge[2])
+    assert abs(limit - exact) < rest
+
+
+def test_the_sign_of_interfacial_dmi_selects_the_neel_wall():
+    for dmi in (2e-4, -2e-4):
+        texture, _, magnet = relaxed_wall(0.2, dmi)
+        start = wall_profile(texture.space, 0.0, magnet.wall_width, tilt=0.5 * np.pi + 0.1)
+        tilt = find_wall(texture.space, relax_texture(texture, start, 1e-7)).tilt
+        # E_wall = 4 sqrt(AK) + pi D cos(tilt), from the integral of w over n = (sech, 0, -tanh)
+        assert np.cos(tilt) == pytest.approx(-np.sign(dmi), abs=1e-6)
+
+
+def test_derived_quantities_are_those_of_the_reference():
+    for magnet, case in ((afm(), CASES["D00"]),):
+        out = case["outputs"]
+        found = {
+            "s": magnet.spin_density, "rho": magnet.inertia, "wall_width": magnet.wall_width,
+            "magnon_velocity": magnet.magnon_velocity, "omega0": magnet.resonance,
+            "Gamma": magnet.momentum_relaxation, "B_E": magnet.exchange_field,
+            "B_A": magnet.anisotropy_field, "wall_energy": magnet.wall_energy,
+            "wall_mass": magnet.wall_mass, "B_sf_thermodynamic": magnet.spin_flop_field,
+        }  # fmt: skip
+        for name, value in found.items():
+            assert value == pytest.approx(out[name], rel=1e-12), name
+
+
+def test_currents_convert_to_velocities_and_rates():
+    p = CASES["F05"]
+    i, o = p["inputs"], p["outputs"]
+    # the reference constants have 10 digits
+    assert drift_velocity(1.0, i["jc"], i["s_afm"]) == pytest.approx(o["u_afm"], rel=1e-9)
+    assert drift_velocity(1.0, i["jc"], i["s_fm"]) == pytest.approx(o["u_fm"], rel=1e-9)
+    rate = damping_like_rate(i["Js"], i["s_fm"], i["d"])
+    assert rate == pytest.approx(o["omega_DL_fm"], rel=1e-9)
+    assert rate / fm().gamma == pytest.approx(o["B_DL_fm"], rel=1e-9)
+
+
+def test_a_field_function_sees_positions_in_metres_and_time_in_seconds():
+    space = mesh_space(meshes()["line"])
+    term = zeeman(space, field, 1e11)
+    found = term.precession(2.0)
+    np.testing.assert_allclose(found, 0.1 * field(space.positions * 1e-9, 2e-12), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"saturation": 0.0}, "magnet.saturation"),
+        ({"damping": -0.1}, "magnet.damping"),
+        ({"axis": (0.0, 0.0, 2.0)}, "magnet.axis"),
+        ({"exchange_stiffness": float("nan")}, "magnet.exchange_stiffness"),
+        ({"cubic_axes": ((1.0, 0.0, 0.0), (1.0, 0.0, 0.0))}, "magnet.cubic_axes"),
+    ],
+)
+def test_impossible_parameters_are_refused_by_name(changes, path):
+    with pytest.raises(CaseError, match="must be") as caught:
+        fm(**changes)
+    assert caught.value.path == path
+
+
+def test_wrong_meshes_and_states_are_refused():
+    with pytest.raises(CaseError, match="linear cells"):
+        mesh_space(skfem.MeshTri2())
+    with pytest.raises(CaseError, match="one per coordinate"):
+        mesh_space(meshes()["tri"], axes=(0,))
+    space = mesh_space(meshes()["tri"])
+    texture = ferromagnet_texture(space, fm())
+    with pytest.raises(CaseError, match="must have shape"):
+        texture.start(np.zeros((2, 3)))
+    with pytest.raises(CaseError, match="not zero"):
+        texture.start([0.0, 0.0, 0.0])
+
+
+def test_a_region_of_a_device_gives_its_own_nodes_and_surface():
+    from femspin import build_device, case_from_table
+
+    magnet = {"saturation_magnetization": "1.4e5 A/m", "damping": 0.1}
+    case = case_from_table(
+        {
+            "structure": {"layers": [{"region": "YIG", "thickness": "2 nm", "cells": 2},
+                                     {"region": "Pt", "thickness": "3 nm", "cells": 6}],
+                          "dimension": 2, "width": "10 nm", "cells_x": 5},
+            "regions": {"YIG": {"kind": "FI", "magnet": magnet},
+                        "Pt": {"kind": "HM", "material": "Pt"}},
+            "interfaces": {"Pt|YIG": {"G_r": "5e14 S/m^2"}},
+        }
+    )  # fmt: skip
+    structure = build_device(case).structure
+    space = region_space(structure, "YIG", section=4.0)
+    assert space.axes == (0, 2)
+    assert space.volume == pytest.approx(10 * 2 * 4, rel=1e-12)
+    areas = space.surface(structure.interfaces["Pt|YIG"].facets)
+    assert areas.sum() == pytest.approx(10 * 4, rel=1e-12)
+    top = space.positions[:, 2].max()
+    assert set(space.positions[areas > 0, 2]) == {top}
+    with pytest.raises(CaseError, match="did you mean 'YIG'"):
+        region_space(structure, "YIK")
+
+
+def test_gamma_follows_the_g_factor():
+    assert fm(g_factor=g_of(1.7e11)).gamma == pytest.approx(1.7e11, rel=1e-12)

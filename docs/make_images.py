@@ -13,7 +13,10 @@ import numpy as np
 from femspin import load_case, simulate
 from femspin.fit import build_model, fit_model, load_fit
 from femspin.fit.plot import plot_fit
+from femspin.materials.parameters import complete_case
 from femspin.results.plots import plot_parts, plot_profiles
+from femspin.sensitivity_report import SensitivityReport, plot_tornado
+from femspin.stack_sensitivity import solved_stack, stack_sensitivities
 
 HERE = Path(__file__).parent
 
@@ -46,7 +49,23 @@ def fit() -> None:
     figure.savefig(HERE / "images" / "fit.png", dpi=130)
 
 
+def sensitivities() -> None:
+    """Largest elasticities of the Fe3GeTe2/Pt case."""
+    case, _ = complete_case(
+        load_case(HERE.parent / "cases" / "fgt_pt.toml", ["solver.method=stack"])
+    )
+    names = [f"interfaces.Pt|F.spin_current.{axis}" for axis in "xy"]
+    names += [f"torques.F.efficiency_{kind}_like" for kind in ("damping", "field")]
+    found = stack_sensitivities(solved_stack(case), names)
+    figure, _ = plot_tornado(SensitivityReport(case, found, (), 1, "stack"))
+    figure.savefig(HERE / "images" / "sensitivities.png", dpi=120)
+
+
 if __name__ == "__main__":
+    import make_accuracy_images
+
     (HERE / "images").mkdir(exist_ok=True)
+    make_accuracy_images.main()
     overview()
     fit()
+    sensitivities()

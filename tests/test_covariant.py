@@ -16,7 +16,7 @@ from femspin.interface.split import SUBPARTS, cell_integrals, cell_parts, part_f
 from femspin.structure.stack import build_stack
 from femspin.transport.assembly import apply_region, assemble_region, block_matrix
 from femspin.transport.coefficients import Coefficients
-from femspin.transport.covariant import pieces
+from femspin.transport.covariant import interpolation, pieces
 from femspin.transport.frames import (
     GaugeFunction,
     carried_frames,
@@ -222,8 +222,11 @@ class LocalRotation:
         self.size, self.phase = rng.normal(size=(3, 3)), rng.uniform(0, 6, size=(3, 3))
 
     def angle(self, x):
-        return np.einsum("aw,...aw->...a", self.size,
-                         np.sin(np.einsum("awj,...j->...aw", self.wave, x) + self.phase))
+        return np.einsum(
+            "aw,...aw->...a",
+            self.size,
+            np.sin(np.einsum("awj,...j->...aw", self.wave, x) + self.phase),
+        )
 
     def slope(self, x):
         wave = np.cos(np.einsum("awj,...j->...aw", self.wave, x) + self.phase)
@@ -239,8 +242,11 @@ class LocalRotation:
         hat = np.einsum("abc,...b->...ac", cross_matrix(np.eye(3)).transpose(1, 0, 2), t)
         square = hat @ hat
         g = np.eye(3) + np.sin(size) / size * hat + (1 - np.cos(size)) / size**2 * square
-        left = (np.eye(3) + (1 - np.cos(size)) / size**2 * hat
-                + (size - np.sin(size)) / size**3 * square)
+        left = (
+            np.eye(3)
+            + (1 - np.cos(size)) / size**2 * hat
+            + (size - np.sin(size)) / size**3 * square
+        )
         return g, left
 
     def value(self, x):
@@ -373,9 +379,7 @@ def helix_rates(cells_per_pitch: float, along: bool, order: int = 1):
         "width": f"{pitch} nm", "depth": f"{pitch} nm",
         "layers": [{"region": "F", "thickness": "0.3 nm", "cells": 1}],
     }  # fmt: skip
-    space = build_space(
-        build_stack(Stack.model_validate(table), {"F": "F"}, {}), ("F",), order
-    )
+    space = build_space(build_stack(Stack.model_validate(table), {"F": "F"}, {}), ("F",), order)
     gauge = q * np.array([[-1.0, 1, 0], [-1, 1, 0], [0, 0, 0]])
     gamma = 0.05
     c = Coefficients(
@@ -509,3 +513,23 @@ def test_cell_integrals_of_carried_elements_are_those_of_the_field():
 
 
 LEVI = cross_matrix(np.eye(3)).transpose(1, 0, 2)
+
+
+@pytest.mark.parametrize(("dimension", "cell"), CELLS)
+def test_interpolation_between_orders_is_that_of_the_carried_basis(dimension, cell):
+    """Order 1 to 2 in the frame of the cell: a covariantly constant field stays one, and back."""
+    space = box(dimension, cell, 3, 1)
+    finer = space.of_order(2)
+    axis, axes = np.array([0.6, 0.0, 0.8]), list(space.structure.axes)
+    gauge = np.outer([1.0, -2.0, 1.5], axis)
+    c = replace(covariant(space), gauge=gauge, rotation=covariant_rotation(gauge))
+    fields = []
+    for s in (space, finer):
+        mu = np.ones((s.n_dofs, 4))
+        mu[:, 1:] = rotation_by(-s.locations.T @ gauge[axes]) @ np.array([1.0, 0.5, -0.2])
+        fields.append(mu.ravel())
+    up, down = interpolation(space, finer, {"F": c}), interpolation(finer, space, {"F": c})
+    np.testing.assert_allclose(up @ fields[0], fields[1], atol=1e-13)
+    np.testing.assert_allclose(down @ fields[1], fields[0], atol=1e-13)
+    plain = interpolation(space, finer, {"F": replace(c, along=())})
+    assert np.abs(plain @ fields[0] - fields[1]).max() > 1e-2

@@ -121,7 +121,9 @@ def adapt(
         _require_room(levels, target, max_unknowns)
         indicator = _cell_indicators(device, transport, finer, better, errors, target)
         structure = refine(device.structure, _chosen(device, indicator))
-        device = build_device(device.case, device.folder, structure, device.space.order)
+        chosen = device.problem.options.elements  # one kind of elements on all meshes
+        assert not isinstance(chosen, str)
+        device = build_device(device.case, device.folder, structure, device.space.order, chosen)
 
 
 def goal_errors(device: Device, transport: Transport, bars: ErrorBars) -> dict[str, float]:
@@ -245,8 +247,10 @@ def _chosen(device: Device, indicator: Array) -> Indices:
     """Return the mesh cells that carry most of the error, the largest first."""
     order = np.argsort(-indicator, kind="stable")
     reached = np.cumsum(indicator[order])
-    count = int(np.searchsorted(reached, _FRACTION * reached[-1])) + 1
-    return np.sort(device.space.cells[order[:count]])
+    count = int(np.searchsorted(reached, _FRACTION * reached[-1]))
+    last = indicator[order[min(count, len(order) - 1)]]
+    equal = indicator >= last * (1 - 1e-6)  # cells that are images of each other stay so
+    return np.sort(device.space.cells[equal])
 
 
 def level_table(levels: tuple[Level, ...]) -> list[dict[str, Any]]:

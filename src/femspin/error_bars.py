@@ -58,7 +58,11 @@ class ErrorBars:
 
 def enriched(device: Device, step: int = 1) -> Device:
     """Return the device on the same mesh with elements of another order."""
-    finer = build_device(device.case, device.folder, device.structure, device.space.order + step)
+    options = device.problem.options
+    assert not isinstance(options.elements, str)
+    finer = build_device(
+        device.case, device.folder, device.structure, device.space.order + step, options.elements
+    )
     finer.problem.options = replace(finer.problem.options, tolerance=_ESTIMATE_TOLERANCE)
     return finer
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +42,13 @@ from .structure import Structure, build_stack, load_mesh
 from .time_response import require_resolved, storage_length, time_response
 from .transport.boundary import FluxLaw, flux_law
 from .transport.conditions import build_boundary, contact_names, table_law, table_response
+from .transport.covariant import carried_directions
 from .transport.space import Space, build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
 from .units import ENERGY, FLUX
+
+if TYPE_CHECKING:
+    from .error_bars import ErrorBars
 
 __all__ = [
     "Device", "Transport", "build_device", "changed_device", "simulate", "solve",
@@ -159,6 +163,7 @@ def build_device(
     folder: Path | None = None,
     structure: Structure | None = None,
     order: int | None = None,
+    elements: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Device:
     """Return the meshed problem of a case.
 
@@ -167,10 +172,14 @@ def build_device(
         folder: Where relative mesh paths start; default the working directory.
         structure: A mesh to take instead of the one the case describes.
         order: Polynomial order to take instead of the one the case names; 1, 2 or 3.
+        elements: Directions along which elements carry spin, instead of the case's choice.
 
     Raises:
         CaseError: If parameters are missing or inconsistent, or names do not match the mesh.
     """
+    if not case.regions:
+        raise CaseError("texture", "this needs a device; the case has only a texture with a mesh"
+                        " of its own, for `femspin run`")  # fmt: skip
     case, used = complete_case(case)
     parameters = {
         name: region_parameters(name, region)
@@ -194,9 +203,12 @@ def build_device(
     space = build_space(structure, conductors, order or case.solver.order, contacts)
     faces = build_boundary(meshed, space, conductors, [layer.face for layer in reduced])
     method = "direct" if case.solver.method == "stack" else case.solver.method
-    options = SolverOptions(
-        method, case.solver.tolerance, case.solver.max_iterations, case.solver.elements
-    )
+    if elements is None:
+        elements = {
+            n: carried_directions(space, n, fields[n], case.solver.elements, space.order)
+            for n in conductors
+        }
+    options = SolverOptions(method, case.solver.tolerance, case.solver.max_iterations, elements)
     device = Device(
         case, used, parameters, conditions, direction, structure, space,
         TransportProblem(space, faces.boundary, options),
@@ -268,8 +280,12 @@ def simulate(
     Raises:
         FemspinError: If the case is wrong or a solver fails.
     """
+    if case.texture is not None:
+        raise CaseError("texture", "is not part of this computation; in Python use"
+                        " femspin.texture_run.simulate_texture")  # fmt: skip
     device = build_device(case, folder)
     levels: tuple[dict[str, Any], ...] = ()
+    bars: ErrorBars | None = None
     if case.solver.target_error is not None:
         from .adaptive import adapt, level_table
 
@@ -277,12 +293,14 @@ def simulate(
             device, device.direction, case.solver.target_error, case.solver.max_unknowns
         )
         device, levels = refined.device, tuple(level_table(refined.levels))
+        bars = refined.bars if case.dynamics is None else None
     solution = replace(solve(device, progress), levels=levels)
     if not (case.solver.error_bars if errors is None else errors):
         return solution
-    from .error_bars import error_bars
+    if bars is None:
+        from .error_bars import error_bars
 
-    bars = error_bars(device, solution.transport)
+        bars = error_bars(device, solution.transport)
     return solution if bars is None else replace(solution, errors=bars.table)
 
 

@@ -41,7 +41,7 @@ from .transport.system import TransportState
 
 __all__ = [
     "Sensitivities", "choose_outputs", "choose_parameters", "default_outputs",
-    "device_functionals", "possible_outputs", "sensitivities", "table_rows",
+    "device_functionals", "is_output", "possible_outputs", "sensitivities", "table_rows",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -49,6 +49,7 @@ Method = Literal["auto", "adjoint", "tangent"]
 Progress = Callable[[float], None]
 
 _NEGLIGIBLE = 1e-6  # of the largest output of its group
+_NO_OUTPUTS = ("area", "balance_residual")
 _EFFICIENCIES = ("efficiency_damping_like", "efficiency_field_like")
 
 
@@ -162,9 +163,10 @@ def sensitivities(
         if name not in known:
             raise CaseError(name, f"the result has no such number{closest(name, known)}")
     chosen = choose_parameters(device.case, parameters)
-    rows = _rows(device, transport, outputs, len(chosen), method)
+    wanted = {name: known[name] for name in outputs}
+    rows = _rows(device, transport, wanted, len(chosen), method)
     moments = weak_moments(device, transport)
-    table, errors = np.full((len(outputs), len(chosen)), np.nan), np.full(len(chosen), np.inf)
+    table, errors = np.full((len(wanted), len(chosen)), np.nan), np.full(len(chosen), np.inf)
     for j, parameter in enumerate(chosen):
         try:
             change = direction(device, transport, parameter, moments)
@@ -173,8 +175,8 @@ def sensitivities(
         table[:, j], errors[j] = rows.derivatives(change), change.error
         if progress is not None:
             progress((j + 1) / len(chosen))
-    values = np.array([known[name] for name in outputs])
-    return Sensitivities(tuple(outputs), values, chosen, table, errors)
+    values = np.array(list(wanted.values()))
+    return Sensitivities(tuple(wanted), values, chosen, table, errors)
 
 
 @dataclass(frozen=True)
@@ -184,13 +186,13 @@ class _Rows:
     Args:
         device: The problem.
         transport: Its solution.
-        outputs: Names.
+        outputs: Their values by name.
         adjoints: Of some of them, shape (n_free,) each: weights of the residual.
     """
 
     device: Device
     transport: Transport
-    outputs: tuple[str, ...]
+    outputs: Mapping[str, float]
     adjoints: Mapping[str, Array]
 
     def derivatives(self, change: Direction) -> Array:
@@ -210,7 +212,8 @@ class _Rows:
     def _along(self, change: Direction, mu: Array, names: list[str]) -> Array:
         if not names:
             return np.zeros(0)
-        return numbers_along(self.device, self.transport, change, mu, names)
+        values = {name: self.outputs[name] for name in names}
+        return numbers_along(self.device, self.transport, change, mu, values)
 
     def _tangent(self, change: Direction) -> Array:
         problem, state = self.device.problem, self.transport.state
@@ -218,7 +221,11 @@ class _Rows:
 
 
 def _rows(
-    device: Device, transport: Transport, outputs: Sequence[str], parameters: int, method: Method
+    device: Device,
+    transport: Transport,
+    outputs: Mapping[str, float],
+    parameters: int,
+    method: Method,
 ) -> _Rows:
     """Return the outputs, with adjoints where these save solves."""
     affine = {} if method == "tangent" else device_functionals(device, transport)
@@ -233,7 +240,7 @@ def _rows(
             direct, adjoint_solutions(device.problem, transport.state, weights), strict=True
         )
     }
-    return _Rows(device, transport, tuple(outputs), adjoints)
+    return _Rows(device, transport, outputs, adjoints)
 
 
 def _first_of_unknown(device: Device, z: Array) -> Array:
@@ -264,13 +271,14 @@ def choose_parameters(case: Any, paths: Sequence[str] | None = None) -> tuple[Pa
     found: dict[str, Parameter] = {}
     for path in paths:
         if any(mark in path for mark in "*?"):
-            matches = [p for p in known if fnmatchcase(p.path, path) and p.path not in fixed]
-            if not matches:
+            every = [p for p in known if fnmatchcase(p.path, path)]
+            if not every:
                 raise CaseError("--parameters", f"no parameter matches {path!r}")
+            matches = [p for p in every if p.path not in fixed] or every
         else:
             matches = [find_parameter(case, path)]
         found |= {p.path: p for p in matches}
-    for path in fixed & set(found):
+    for path in sorted(fixed & set(found)):
         raise CaseError(
             path, "the thickness of a meshed layer is no parameter of finite elements; in one"
             ' dimension solver.method = "stack" differentiates by it',
@@ -293,7 +301,12 @@ def possible_outputs(device: Device) -> tuple[str, ...]:
         generic[0], 0 * generic[1], device.problem.scaled(fields), {}, laws, report
     )
     transport = transport_of(device, device.direction, fields, state)
-    return tuple(flat_numbers(discretised_numbers(device, transport)))
+    return tuple(filter(is_output, flat_numbers(discretised_numbers(device, transport))))
+
+
+def is_output(name: str) -> bool:
+    """Return whether a number is a result: neither a measure of the mesh nor a residual."""
+    return name.rpartition(".")[2] not in _NO_OUTPUTS
 
 
 def choose_outputs(wanted: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .coefficients import Coefficients, block_tensors
+from .coefficients import BlockTensors, Coefficients, block_tensors
 from .covariant import (
     apply_local,
     back_to_nodes,
@@ -18,7 +18,7 @@ from .covariant import (
     matrix_local,
     pieces,
 )
-from .space import Space
+from .space import Moments, Space
 
 __all__ = ["RegionBlocks", "apply_region", "assemble_region", "block_matrix", "local_residuals"]
 
@@ -54,13 +54,24 @@ def _local_blocks(
 ) -> Iterator[tuple[NDArray[np.int64], Array, Array]]:
     """Yield cells with their element matrices and loads."""
     axes = space.structure.axes
-    if c.uniform:
-        tensors = block_tensors(c, axes)
-        for chunk in space.chunks(space.in_region(name)):
+    if c.uniform or c.cellwise:
+        for chunk, tensors in _chunk_tensors(space, name, c):
             yield chunk.cells, chunk.matrix @ tensors.matrix, chunk.vector @ tensors.vector
         return
     for piece in pieces(space, name, c):
         yield piece.cells, matrix_local(piece, c, axes), load_local(piece, c, axes)
+
+
+def _chunk_tensors(
+    space: Space, name: str, c: Coefficients
+) -> Iterator[tuple[Moments, BlockTensors]]:
+    """Yield the element moments of standard elements with the tensors they multiply."""
+    axes, start = space.structure.axes, 0
+    shared = block_tensors(c, axes) if c.uniform else None
+    for chunk in space.chunks(space.in_region(name)):
+        place = slice(start, start + len(chunk.cells))
+        start = place.stop
+        yield chunk, block_tensors(c, axes, place) if shared is None else shared
 
 
 def apply_region(
@@ -97,24 +108,24 @@ def local_residuals(
     """
     axes = space.structure.axes
     low = np.broadcast_to(np.asarray(mu_low, float), mu.shape)
-    if not c.uniform:
+    if not (c.uniform or c.cellwise):
         for piece in pieces(space, name, c):
             dofs = space.dofs[piece.cells]
             local = in_cell_frame(piece, mu[dofs].astype(np.longdouble) + low[dofs])
             yield piece.cells, back_to_nodes(piece, apply_local(piece, c, axes, local))
         return
-    tensors, d = block_tensors(c, axes), space.dimension
+    d = space.dimension
     # Moments with a derivative of the trial function: the first d^2, and the second d of the 2d.
     kills_constants = np.r_[0 : d * d, d * d + d : d * d + 2 * d]
     keeps = np.r_[d * d : d * d + d, d * d + 2 * d]
     n = space.dofs.shape[1]
-    for chunk in space.chunks(space.in_region(name)):
+    for chunk, tensors in _chunk_tensors(space, name, c):
         dofs = space.dofs[chunk.cells]
         local, rest = mu[dofs], low[dofs]
         deviation = (local - local.mean(axis=1, keepdims=True)) + rest
         out = -chunk.vector @ tensors.vector
         for which, field in ((kills_constants, deviation), (keeps, local + rest)):
-            blocks = chunk.matrix[:, :, which] @ tensors.matrix[which]
+            blocks = chunk.matrix[:, :, which] @ tensors.matrix[..., which, :]
             blocks = blocks.reshape(-1, n, n, 4, 4).transpose(0, 1, 3, 2, 4)
             out += (blocks.reshape(-1, 4 * n, 4 * n) @ field.reshape(-1, 4 * n, 1)).reshape(
                 -1, n, 4

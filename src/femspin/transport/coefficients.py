@@ -67,6 +67,14 @@ class Coefficients:
         return fixed and not self.along and self.gauge_function is None
 
     @property
+    def cellwise(self) -> bool:
+        """Whether standard elements with one set of tensors in every cell are meant."""
+        if self.uniform or self.along or self.gauge_function is not None or self.gauge.ndim > 2:
+            return False
+        values = (self.theta, self.drift, self.relaxation, self.omega[..., None])
+        return all(v.ndim == 2 or v.shape[1] == 1 for v in values)
+
+    @property
     def storage(self) -> Coefficients:
         """Coefficients of nu v^a mu^a, on the same elements: what multiplies d_t mu."""
         return replace(
@@ -84,6 +92,8 @@ class Coefficients:
 @dataclass(frozen=True)
 class BlockTensors:
     """The 4 x 4 tensors that multiply the element moments, and those of the load.
+
+    With one set per cell both have the cells as a leading axis.
 
     Args:
         matrix: In the order of `Moments.matrix`, shape (dim^2 + 2 dim + 1, 16).
@@ -117,28 +127,45 @@ def coefficients(fields: RegionFields, along: tuple[int, ...] = ()) -> Coefficie
     )
 
 
-def block_tensors(c: Coefficients, axes: tuple[int, ...]) -> BlockTensors:
+def block_tensors(
+    c: Coefficients, axes: tuple[int, ...], place: slice = slice(None)
+) -> BlockTensors:
     """Return the tensors of W1: expand (D_j v) Theta (D_k mu) with D_j = d_j + T_j.
 
     Args:
-        c: Coefficients of a region.
+        c: Coefficients of a region, uniform or cellwise.
         axes: Physical direction of each mesh coordinate; T acts in all three directions.
+        place: Cells of the region, where they differ.
     """
-    theta = c.theta.reshape(3, 4, 3, 4)
+    theta = _of_cells(c.at("theta", place), 2)
+    theta = theta.reshape(*theta.shape[:-2], 3, 4, 3, 4)
+    reaction = _of_cells(c.at("reaction", place), 2)
+    drift = _of_cells(c.at("drift", place), 2)
     stiffness = c.dos * c.diffusion * theta
-    right = np.einsum("jekz,kzb->jeb", stiffness, c.rotation)
-    left = np.einsum("jea,jekb->akb", c.rotation, stiffness)
-    both = np.einsum("jea,jeb->ab", c.rotation, right)
+    right = np.einsum("...jekz,kzb->...jeb", stiffness, c.rotation)
+    left = np.einsum("jea,...jekb->...akb", c.rotation, stiffness)
+    both = np.einsum("jea,...jeb->...ab", c.rotation, right)
     rows = np.array(axes)
     d = len(rows)
-    matrix = np.concatenate(
-        [
-            stiffness[rows][:, :, rows].transpose(0, 2, 1, 3).reshape(d * d, 16),
-            right[rows].reshape(d, 16),
-            left[:, rows].transpose(1, 0, 2).reshape(d, 16),
-            (both + c.dos * c.reaction).reshape(1, 16),
-        ]
+    inner = stiffness[..., rows, :, :, :][..., rows, :].swapaxes(-3, -2)
+    local = both + c.dos * reaction
+    matrix = _joined(
+        inner.reshape(*inner.shape[:-4], d * d, 16),
+        right[..., rows, :, :].reshape(*right.shape[:-3], d, 16),
+        left[..., rows, :].swapaxes(-3, -2).reshape(*left.shape[:-3], d, 16),
+        local.reshape(*local.shape[:-2], 1, 16),
     )
-    forced = np.einsum("jekz,kz->je", theta, c.drift)
-    vector = np.concatenate([forced[rows], np.einsum("jea,je->a", c.rotation, forced)[None]])
-    return BlockTensors(matrix, vector)
+    forced = np.einsum("...jekz,...kz->...je", theta, drift)
+    turned = np.einsum("jea,...je->...a", c.rotation, forced)
+    return BlockTensors(matrix, _joined(forced[..., rows, :], turned[..., None, :]))
+
+
+def _of_cells(value: Array, axes: int) -> Array:
+    """Return a tensor without the axis of quadrature points, of which there is one."""
+    return value if value.ndim == axes else value[:, 0]
+
+
+def _joined(*parts: Array) -> Array:
+    """Return arrays (..., k, n) of some or no cells joined along k."""
+    leading = np.broadcast_shapes(*(p.shape[:-2] for p in parts))
+    return np.concatenate([np.broadcast_to(p, (*leading, *p.shape[-2:])) for p in parts], axis=-2)

@@ -33,8 +33,8 @@ from .space import Space, prolongation, reference_nodes
 
 __all__ = [
     "Elements", "Piece", "PointTensors", "apply_local", "back_to_nodes", "carried_directions",
-    "in_cell_frame", "interpolation", "jets_of", "load_local", "matrix_local", "pieces",
-    "point_tensors",
+    "in_cell_frame", "interpolation", "jets_of", "load_local", "matrix_local", "node_links",
+    "pieces", "point_tensors",
 ]  # fmt: skip
 
 Elements = Literal["auto", "covariant", "plain"]
@@ -42,26 +42,29 @@ Elements = Literal["auto", "covariant", "plain"]
 Array = NDArray[np.float64]
 _PIECE_BYTES = 4.0e7
 _KEPT_BYTES = 2.0e7
-# Spin turns by less than this [rad] across a cell along a direction in which it is carried.
-_MOST_TURN = 1.0
+# A uniform potential on elements of order p that carry spin loses (a h)^(2p) of its gauge terms,
+# with a small factor: at these turns [rad] per cell, times p, a few 1e-3 (p = 1) to 1e-4 (p = 2).
+_MOST_TURN = 0.25
 
 
 def carried_directions(
-    space: Space, name: str, fields: RegionFields, elements: Elements
+    space: Space, name: str, fields: RegionFields, elements: Elements, order: int
 ) -> tuple[int, ...]:
     """Return the physical directions along which the elements of a region carry spin.
 
     ``plain``: none.  ``covariant``: all mesh directions, if there is a gauge field.  ``auto``:
     those along which a gauge field acts, the device is not periodic and no cell is so wide that
-    spin would turn by more than 1 rad across it.  The reason: potentials that are the same
-    everywhere along a direction, as in periodic or wide devices, are exact on plain elements of
-    any width, while a carried basis resolves the turn of the spin frame.
+    spin would turn by more than 0.25 rad (order 1) or 0.5 rad (order 2) across it.  The reason:
+    potentials that are the same everywhere along a direction, as in periodic or wide devices, are
+    exact on plain elements of any width, while a carried basis resolves the turn of the spin
+    frame.
 
     Args:
         space: The scalar space.
         name: The region.
         fields: Its coefficients.
         elements: ``auto``, ``covariant`` or ``plain``.
+        order: Polynomial order the choice is made for.
     """
     axes, structure = space.structure.axes, space.structure
     strength = np.linalg.norm(fields.gauge * LENGTH, axis=1)
@@ -75,7 +78,7 @@ def carried_directions(
     return tuple(
         axis
         for row, axis in enumerate(axes)
-        if row not in periodic and 0 < strength[axis] * width[row] <= _MOST_TURN
+        if row not in periodic and 0 < strength[axis] * width[row] <= _MOST_TURN * order
     )
 
 
@@ -139,6 +142,19 @@ def _piece(space: Space, name: str, c: Coefficients, place: slice) -> Piece:
     else:
         frames = carried_frames(nodes, points, c.at("gauge", place), axes, c.along)
     return Piece(cells, place, jet, dx, frames)
+
+
+def node_links(space: Space, name: str, c: Coefficients) -> Array:
+    """Return W(c <- x_i) of the nodes of every cell of a region, shape (n, n_local, 3, 3)."""
+    cells = space.in_region(name)
+    centres = space.centroids(cells)
+    nodes = space.node_positions(cells) - centres[:, None]
+    if not c.along:
+        return np.broadcast_to(np.eye(3), (*nodes.shape[:2], 3, 3))
+    axes = space.structure.axes
+    if c.gauge_function is not None:
+        return varying_frames(nodes, nodes, centres, c.gauge_function, axes, c.along).links
+    return carried_frames(nodes, nodes[:, :1], c.gauge, axes, c.along).links
 
 
 def in_cell_frame(piece: Piece, local: Array) -> Array:
@@ -307,26 +323,19 @@ def interpolation(
     weights = node_values(coarse.basis.elem, reference_nodes(fine))
     rows, columns, values, done = [], [], [], np.zeros(fine.n_dofs, bool)
     for name, c in carried.items():
-        for low, high in zip(pieces(coarse, name, c), pieces(fine, name, c), strict=True):
-            back = _four(high.frames.links).swapaxes(-1, -2)
-            blocks = back[:, :, None] @ _four(low.frames.links)[:, None]
-            blocks = blocks * weights[None, :, :, None, None]
-            dofs, place = np.unique(fine.dofs[high.cells], return_index=True)
-            new = ~done[dofs]
-            dofs, (cell, node) = dofs[new], np.divmod(place[new], fine.dofs.shape[1])
-            done[dofs] = True
-            found = blocks[cell, node]  # (dof, coarse node, 4, 4)
-            source = coarse.dofs[low.cells][cell]
-            shape = found.shape
-            rows.append(
-                np.broadcast_to(
-                    (4 * dofs[:, None, None] + np.arange(4)[:, None])[:, None], shape
-                ).ravel()
-            )
-            columns.append(
-                np.broadcast_to((4 * source)[:, :, None, None] + np.arange(4), shape).ravel()
-            )
-            values.append(found.ravel())
+        cells = fine.in_region(name)
+        dofs, place = np.unique(fine.dofs[cells], return_index=True)
+        new = ~done[dofs]
+        dofs, (cell, node) = dofs[new], np.divmod(place[new], fine.dofs.shape[1])
+        done[dofs] = True
+        back = _four(node_links(fine, name, c)[cell, node]).swapaxes(-1, -2)
+        there = _four(node_links(coarse, name, c)[cell])
+        found = back[:, None] @ there * weights[node][:, :, None, None]  # (dof, node, 4, 4)
+        row = 4 * dofs[:, None, None, None] + np.arange(4)[:, None]
+        column = 4 * coarse.dofs[cells[cell]][:, :, None, None] + np.arange(4)
+        rows.append(np.broadcast_to(row, found.shape).ravel())
+        columns.append(np.broadcast_to(column, found.shape).ravel())
+        values.append(found.ravel())
     block = sp.coo_array(
         (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
         shape=plain.shape,

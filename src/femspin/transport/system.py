@@ -37,13 +37,14 @@ class SolverOptions:
 
     Args:
         tolerance: Relative residual that must be reached.
-        elements: Whether elements carry spin; see `carried_directions`.
+        elements: Whether elements carry spin, see `carried_directions`, or the directions by
+            region.
     """
 
     method: Method = "auto"
     tolerance: float = 1e-11
     max_iterations: int = 500
-    elements: Elements = "auto"
+    elements: Elements | Mapping[str, tuple[int, ...]] = "auto"
 
 
 @dataclass(frozen=True)
@@ -215,10 +216,13 @@ class TransportProblem:
 
     def scaled(self, fields: Mapping[str, RegionFields]) -> dict[str, Coefficients]:
         """Return the coefficients of every region, with the elements that suit it."""
-        return {
-            name: coefficients(f, carried_directions(self.space, name, f, self.options.elements))
-            for name, f in fields.items()
-        }
+        return {name: coefficients(f, self._carried(name, f)) for name, f in fields.items()}
+
+    def _carried(self, name: str, fields: RegionFields) -> tuple[int, ...]:
+        chosen = self.options.elements
+        if isinstance(chosen, str):
+            return carried_directions(self.space, name, fields, chosen, self.space.order)
+        return chosen.get(name, ())
 
     def _refine(
         self,

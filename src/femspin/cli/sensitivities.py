@@ -1,0 +1,252 @@
+"""``femspin sensitivities``: what every parameter of a case does to its results."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..case import Case, load_case
+from ..errors import CaseError
+from ..materials.parameters import complete_case
+from ..pipeline import build_device, solve_transport
+from ..results.solution import discretised_numbers, flat_numbers
+from ..results.write import check_target, to_json
+from ..sensitivity import (
+    Sensitivities,
+    choose_outputs,
+    choose_parameters,
+    default_outputs,
+    is_output,
+    possible_outputs,
+    table_rows,
+)
+from ..sensitivity import sensitivities as device_sensitivities
+from ..sensitivity_report import (
+    SensitivityReport,
+    plot_tornado,
+    sensitivity_csv,
+    sensitivity_summary,
+    tornado_bars,
+    write_sensitivities,
+)
+from ..stack_sensitivity import solved_stack, stack_sensitivities
+from .run import _progress, with_file
+
+__all__ = ["sensitivities"]
+
+Progress = Callable[[float], None] | None
+
+_FILES = (".json", ".csv", ".png")
+_ZERO = 1e-10  # of the largest number of the same kind: round-off
+_DOUBTFUL = 1e-6
+_LEFT_OUT = {
+    "dynamics": "the motion of the magnetization is left out",
+    "frequency": "the response at its frequencies is left out",
+    "transient": "the response in time is left out",
+    "scan": "the case stands for itself, not for the points of its scan",
+}
+
+
+def sensitivities(args: argparse.Namespace) -> int:
+    """Print and write the sensitivities of a case file; return the exit code."""
+    file = Path(args.case)
+    case = load_case(file, args.set)
+    targets = _targets(args, file)
+    try:
+        report = _report(case, file.parent, args)
+        _write(report, targets, args.force)
+    except CaseError as error:
+        raise with_file(error, file) from None
+    if args.json:
+        sys.stdout.write(_json(report))
+    elif not args.quiet:
+        _print(report, targets)
+    return 0
+
+
+_Target = tuple[Path, str]
+
+
+def _targets(args: argparse.Namespace, file: Path) -> tuple[_Target, ...]:
+    """Return what will be written and as what kind, refusing early what cannot be."""
+    found: list[_Target] = []
+    if args.output is not None:
+        path = Path(args.output)
+        kind = path.suffix if path.suffix in _FILES and not path.is_dir() else "folder"
+        found.append((path, kind))
+    if args.csv is not None:
+        found.append((Path(args.csv), ".csv"))
+    for path, kind in found:
+        _check_target(path, kind, file, args.force)
+    return tuple(found)
+
+
+def _check_target(path: Path, kind: str, file: Path, force: bool) -> None:
+    option = "--output" if kind == "folder" else "--output, --csv"
+    if kind == "folder":
+        check_target(path, force)
+        for kept in (file, Path.cwd()):
+            if kept.resolve().is_relative_to(path.resolve()):
+                raise CaseError(option, f"{str(path)!r} would replace {str(kept)!r}")
+    elif path.resolve() == file.resolve():
+        raise CaseError(option, f"{str(path)!r} is the case file")
+    elif path.is_dir() or not path.parent.is_dir():
+        what = "is a folder, not a file" if path.is_dir() else "lies in no folder that exists"
+        raise CaseError(option, f"{str(path)!r} {what}")
+
+
+def _report(case: Case, folder: Path, args: argparse.Namespace) -> SensitivityReport:
+    complete, _ = complete_case(case)
+    choose_parameters(complete, args.parameters)
+    notes = tuple(
+        f"steady state at the magnetization of the case; [{key}]: {text}"
+        for key, text in _LEFT_OUT.items() if getattr(case, key) is not None
+    )  # fmt: skip
+    solve = _stack if case.solver.method == "stack" else _elements
+    with _progress(not (args.quiet or args.json)) as progress:
+        completed, found, left = solve(complete, folder, args, progress)
+    if left:
+        notes += (f"zero, left out: {', '.join(left)}",)
+    method = "stack" if case.solver.method == "stack" else "finite elements"
+    dimension = case.structure.dimension if case.structure is not None else 3
+    return SensitivityReport(completed, found, notes, dimension, method)
+
+
+_Found = tuple[Case, Sensitivities, list[str]]
+
+
+def _elements(case: Case, folder: Path, args: argparse.Namespace, progress: Progress) -> _Found:
+    device = build_device(case, folder)
+    if args.outputs:
+        choose_outputs(args.outputs, possible_outputs(device))
+    transport = solve_transport(device, device.direction)
+    values = flat_numbers(discretised_numbers(device, transport))
+    names, left = _outputs(args.outputs, values)
+    found = device_sensitivities(device, transport, names, args.parameters, progress=progress)
+    return device.case, found, left
+
+
+def _stack(case: Case, folder: Path, args: argparse.Namespace, progress: Progress) -> _Found:
+    solved = solved_stack(case)
+    names, left = _outputs(args.outputs, solved.values)
+    return case, stack_sensitivities(solved, names, args.parameters, progress), left
+
+
+def _outputs(
+    wanted: Sequence[str] | None, values: Mapping[str, float]
+) -> tuple[tuple[str, ...], list[str]]:
+    """Return the outputs, and those that patterns mean but that are zero."""
+    if not wanted:
+        names = default_outputs(values)
+        if not names:
+            raise CaseError("--outputs", "no spin current and no torque is driven; name outputs")
+        return names, []
+    names = choose_outputs(wanted, [name for name in values if is_output(name)])
+    largest: dict[str, float] = {}
+    for name, value in values.items():
+        kind = _kind(name)
+        largest[kind] = max(largest.get(kind, 0.0), abs(value))
+    left = [
+        name for name in names
+        if name not in wanted and abs(values[name]) <= _ZERO * largest[_kind(name)]
+    ]  # fmt: skip
+    kept = tuple(name for name in names if name not in left)
+    if not kept:
+        raise CaseError("--outputs", f"all of it is zero: {', '.join(left)}")
+    return kept, left
+
+
+def _kind(name: str) -> str:
+    """Return what numbers of different interfaces, magnets and axes have in common."""
+    parts = name.split(".")
+    return ".".join(p for k, p in enumerate(parts) if k != 1 and p not in ("x", "y", "z"))
+
+
+def _write(report: SensitivityReport, targets: Sequence[_Target], force: bool) -> None:
+    for target, kind in targets:
+        if kind == "folder":
+            write_sensitivities(report, target, force)
+            continue
+        part = target.with_name(f".{target.stem}.{os.getpid()}.part{kind}")
+        try:
+            if kind == ".png":
+                plot_tornado(report)[0].savefig(part, dpi=140)
+            else:
+                text = sensitivity_csv if kind == ".csv" else _json
+                part.write_text(text(report), encoding="utf-8")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _json(report: SensitivityReport) -> str:
+    return to_json(sensitivity_summary(report))
+
+
+def _print(report: SensitivityReport, targets: Sequence[_Target]) -> None:
+    """Print a table per output, sorted by elasticity, and what the marks mean."""
+    found = report.found
+    if report.case.title:
+        print(report.case.title)
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
+    for k in range(len(found.outputs)):
+        _print_output(report, k)
+    print("\nderivative: unit of the output per unit of the parameter; elasticity:"
+          " (p/Q) dQ/dp")  # fmt: skip
+    zero = [p for p in found.parameters if p.value == 0]
+    if zero:
+        scales = ", ".join(f"{report.name(p.path)} {p.scale:.3g} {p.unit}".rstrip() for p in zero)
+        print(f"* is zero; the elasticity is for a change by {scales}")
+    rough = [
+        f"{report.name(p.path)} ({e:.0e})"
+        for p, e in zip(found.parameters, found.errors, strict=True)
+        if _DOUBTFUL < e < np.inf
+    ]
+    if rough:
+        print(f"warning: inaccurate derivatives (relative error): {', '.join(rough)}",
+              file=sys.stderr)  # fmt: skip
+    for target, _ in targets:
+        print(f"-> {target}")
+
+
+def _print_output(report: SensitivityReport, k: int) -> None:
+    found = report.found
+    name, value = found.outputs[k], found.values[k]
+    print(f"\n{name} = {value:.6e} {report.unit(name)}".rstrip())
+    bars = tornado_bars(found, k) if value != 0 else _by_change(table_rows(found, k))
+    shown = {row["parameter"] for row in bars}
+    width = max((len(report.name(path)) for path in shown), default=9)
+    print(f"  {'parameter':<{width}}  {'value':<22}{'derivative':>14}{'elasticity':>13}")
+    for row in bars:
+        given = f"{row['value']:.6g} {row['unit']}".strip()
+        relative = _relative(row["elasticity"])
+        mark = "*" if row["value"] == 0 else ""
+        print(f"  {report.name(row['parameter']):<{width}}  {given:<22}{row['derivative']:>14.6e}"
+              f"{relative:>13}{mark}")  # fmt: skip
+    lost = [r["parameter"] for r in table_rows(found, k) if np.isnan(r["derivative"])]
+    idle = [p.path for p in found.parameters if p.path not in shown and p.path not in lost]
+    for what, paths in (("no influence", idle), ("no smooth derivative", lost)):
+        if paths:
+            print(f"  {what}: {', '.join(map(report.name, paths))}")
+
+
+def _relative(elasticity: float) -> str:
+    if not np.isfinite(elasticity):
+        return "-"
+    return f"{elasticity:+.6f}" if abs(elasticity) < 1e3 else f"{elasticity:+.5e}"
+
+
+def _by_change(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of an output that is zero, by the change that each parameter makes."""
+
+    def change(row: Mapping[str, Any]) -> float:
+        return abs(float(row["derivative"])) * float(row["scale"])
+
+    return sorted((r for r in rows if change(r) > 0), key=change, reverse=True)

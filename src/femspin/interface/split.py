@@ -93,7 +93,7 @@ def cell_integrals(space: Space, c: Coefficients, mu: Array, name: str) -> CellI
     found = [_piece_integrals(p, c, mu[space.dofs[p.cells]], axes) for p in pieces(space, name, c)
              ] if not c.uniform else [
         _moment_integrals(space, chunk, c, mu, axes)
-        for chunk in space.chunks(space.in_region(name))
+        for chunk in space.vector_chunks(space.in_region(name))
     ]  # fmt: skip
     return CellIntegrals(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
@@ -144,7 +144,7 @@ def cell_parts(space: Space, c: Coefficients, mu: Array, name: str) -> Mapping[s
     found = []
     if c.uniform:
         part = _uniform_rows(c, space.structure.axes)
-        for chunk in space.chunks(space.in_region(name)):
+        for chunk in space.vector_chunks(space.in_region(name)):
             jets = np.einsum("eic,eik->eck", chunk.vector, mu[space.dofs[chunk.cells]])
             measure = chunk.vector[:, :, -1].sum(axis=1)
             values = np.einsum("pack,eck->epa", part.rows[0, 0], jets, optimize=True)
@@ -168,7 +168,7 @@ def part_functionals(
     axes = space.structure.axes
     if c.uniform:
         rows = _uniform_rows(c, axes).rows[0, 0]
-        for chunk in space.chunks(space.in_region(name)):
+        for chunk in space.vector_chunks(space.in_region(name)):
             yield chunk.cells, np.einsum("pack,eic->eikpa", rows, chunk.vector, optimize=True)
         return
     for piece in pieces(space, name, c):
@@ -192,7 +192,7 @@ def flux_functionals(
         slope = theta[:, :, axes].transpose(2, 0, 1, 3)  # (c, j, eta, zeta)
         value = np.einsum("jekz,kzb->jeb", theta, c.rotation)
         rows = np.concatenate([slope, value[None]])
-        for chunk in space.chunks(space.in_region(name)):
+        for chunk in space.vector_chunks(space.in_region(name)):
             yield chunk.cells, np.einsum("cjeb,nic->nibje", rows, chunk.vector, optimize=True)
         return
     for piece in pieces(space, name, c):

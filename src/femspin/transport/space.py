@@ -18,6 +18,14 @@ from numpy.typing import NDArray
 
 from ..structure.model import Interface, Structure
 from .elements import LagrangeElement, consistent_dofs, node_values
+from .moments import (
+    Moments,
+    ReferenceMoments,
+    affine_moments,
+    affine_vector,
+    quadrature_moments,
+    reference_moments,
+)
 from .numbering import region_groups, shared_numbers
 
 __all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells", "prolongation",
@@ -35,22 +43,6 @@ _ELEMENTS: dict[tuple[str, int], Any] = {
 }  # fmt: skip
 _CHUNK_BYTES = 2.0e8
 _KEPT_BYTES = 2.0e7
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Element integrals of the scalar basis over some cells; phi_i,j means d_j phi_i.
-
-    Args:
-        cells: Positions among the conducting cells, shape (n,).
-        matrix: Integrals of (phi_i,j phi_m,k | phi_i,j phi_m | phi_i phi_m,k | phi_i phi_m),
-            shape (n, n_local^2, dim^2 + 2 dim + 1).
-        vector: Integrals of (phi_i,j | phi_i), shape (n, n_local, dim + 1).
-    """
-
-    cells: Indices
-    matrix: Array
-    vector: Array
 
 
 @dataclass(frozen=True)
@@ -244,25 +236,30 @@ class Space:
         """Pieces of small regions with a gauge field, kept by `covariant.pieces`."""
         return {}
 
+    def vector_chunks(self, cells: Indices) -> Iterator[Moments]:
+        """Yield moments like `chunks`, without the costly matrix (its size is zero)."""
+        step = max(1, int(_CHUNK_BYTES / (8 * self.dofs.shape[1] * (self.dimension + 1) ** 2)))
+        for start in range(0, len(cells), step):
+            piece = cells[start : start + step]
+            if self._reference is None:
+                vector = np.einsum("icep,ep->eic", *self.jets(piece))
+            else:
+                vector = affine_vector(self._reference, *self._metric(piece))
+            yield Moments(piece, np.zeros((len(piece), 0, 0)), vector)
+
+    @cached_property
+    def _reference(self) -> ReferenceMoments | None:
+        return reference_moments(self.basis)
+
+    def _metric(self, cells: Indices) -> tuple[Array, Array]:
+        mapping, mesh_cells = self.basis.mapping, self.cells[cells]
+        return mapping.invA[:, :, mesh_cells].transpose(2, 0, 1), mapping.detA[mesh_cells]
+
     def moments(self, cells: Indices) -> Moments:
         """Return the element moments of `cells`, by quadrature exact for affine cells."""
-        d = self.dimension
-        jet, dx = self.jets(cells)
-        n = jet.shape[0]
-        flat = jet.transpose(2, 0, 1, 3).reshape(len(cells), n * (d + 1), -1)
-        full = (flat * dx[:, None, :]) @ flat.transpose(0, 2, 1)
-        full = full.reshape(len(cells), n, d + 1, n, d + 1)
-        matrix = np.concatenate(
-            [
-                full[:, :, :d, :, :d].transpose(0, 1, 3, 2, 4).reshape(len(cells), n * n, d * d),
-                full[:, :, :d, :, d].transpose(0, 1, 3, 2).reshape(len(cells), n * n, d),
-                full[:, :, d, :, :d].reshape(len(cells), n * n, d),
-                full[:, :, d, :, d].reshape(len(cells), n * n, 1),
-            ],
-            axis=2,
-        )
-        vector = np.einsum("icep,ep->eic", jet, dx)
-        return Moments(cells, matrix, vector)
+        if self._reference is not None:
+            return affine_moments(self._reference, cells, *self._metric(cells))
+        return quadrature_moments(cells, *self.jets(cells))
 
     def facet_mass(self, facets: Indices, cells: Indices) -> tuple[sp.csr_array, Array]:
         """Return the mass matrix (n_dofs, n_dofs) and load (n_dofs,) of a set of facets.

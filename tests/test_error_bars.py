@@ -12,11 +12,12 @@ from reference import CASES as REFERENCE
 from reference import STEADY, case_table
 
 from femspin import build_device, case_from_table, load_case, simulate, solve_transport
-from femspin.adaptive import adapt, goal_errors
+from femspin.adaptive import adapt, goal_errors, goal_scales
 from femspin.error_bars import enriched, error_bars, tail_factor
 from femspin.errors import CaseError, SolverError
 from femspin.results.solution import discretised_numbers, flat_numbers
 from femspin.sensitivity import device_functionals
+from femspin.structure.refine import refine
 from femspin.transport.adjoint import adjoint_solutions
 from femspin.transport.covariant import interpolation
 
@@ -225,3 +226,31 @@ def test_adaptive_run_lists_its_meshes():
     assert [x["unknowns"] for x in levels] == sorted(x["unknowns"] for x in levels)
     assert solution.errors is not None
     assert replace(solution, levels=()).levels == ()
+
+
+@pytest.mark.slow
+def test_adaptive_hall_bar_needs_a_fifth_of_the_unknowns_of_a_uniform_mesh():
+    """The 3D bar at order 2; the next order on the last adaptive mesh judges (ten minutes)."""
+    case = load_case(SHIPPED / "hall_bar.toml")
+    device = build_device(case, SHIPPED)
+    found = adapt(device, device.direction, 1e-3, 200_000)
+    finer = enriched(found.device)
+    truth = flat_numbers(discretised_numbers(finer, solve_transport(finer, device.direction)))
+
+    def true_error(other, transport) -> float:
+        numbers = flat_numbers(discretised_numbers(other, transport))
+        return max(abs(numbers[k] - truth[k]) / v for k, v in goal_scales(truth).items())
+
+    halved = build_device(
+        case, SHIPPED, refine(device.structure), None, device.problem.options.elements
+    )
+    uniform = solve_transport(halved, device.direction)
+    reached = true_error(found.device, found.transport)
+    assert reached <= found.levels[-1].error  # the truth lies inside the bar
+    assert reached <= true_error(halved, uniform)
+    # Errors fall as N^(-s) between the meshes: where the adaptive ones pass the uniform error.
+    first, last = found.levels[0], found.levels[-1]
+    start = solve_transport(device, device.direction)
+    rate = np.log(true_error(device, start) / reached) / np.log(last.unknowns / first.unknowns)
+    needed = last.unknowns * (reached / true_error(halved, uniform)) ** (1 / rate)
+    assert uniform.state.report.unknowns >= 5 * needed

@@ -18,6 +18,7 @@ ORDER = [
     "materials",
     "structure",
     "fields",
+    "bands",
     "transport",
     "interface",
     "dynamics",

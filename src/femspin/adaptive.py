@@ -28,7 +28,7 @@ from .structure.refine import refine
 from .transport.adjoint import adjoint_solutions
 from .transport.covariant import interpolation
 
-__all__ = ["Level", "Refined", "adapt", "goal_errors", "level_table"]
+__all__ = ["Level", "Refined", "adapt", "goal_errors", "goal_scales", "level_table"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -132,11 +132,11 @@ def goal_errors(device: Device, transport: Transport, bars: ErrorBars) -> dict[s
     """Return the relative errors of the outputs that the goal counts, by name."""
     numbers = flat_numbers(discretised_numbers(device, transport))
     errors = flat_numbers(bars.table)
-    scales = _goal_scales(numbers)
+    scales = goal_scales(numbers)
     return {name: errors[name] / scale for name, scale in scales.items() if name in errors}
 
 
-def _goal_scales(numbers: Mapping[str, float]) -> dict[str, float]:
+def goal_scales(numbers: Mapping[str, float]) -> dict[str, float]:
     """Return what the error of every output of the goal is compared with."""
     groups: dict[str, list[str]] = {}
     for name in numbers:
@@ -236,7 +236,7 @@ def _combined_weights(
     functionals = device_functionals(finer, better, device)
     coarse = flat_numbers(discretised_numbers(device, transport))
     fine = flat_numbers(discretised_numbers(finer, better))
-    scales = _goal_scales(coarse)
+    scales = goal_scales(coarse)
     total = np.zeros((finer.space.n_dofs, 4))
     for name, error in errors.items():
         if error > target and name in functionals:

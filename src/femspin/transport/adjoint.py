@@ -89,7 +89,7 @@ def _solve(
     """Return solutions of A x = loads or A^T x = loads, refined until nothing is gained."""
     system = problem.system(state)
     matrix = system.matrix.T if transposed else system.matrix
-    solver = system.transposed if transposed else system.solver
+    solver = system.for_many(loads.shape[1], transposed)
     size = np.linalg.norm(loads, axis=0)
     size[size == 0] = 1.0
     x, r = np.zeros_like(loads), loads
@@ -101,7 +101,7 @@ def _solve(
         if not progress.max() < relative.max():
             break
         x, r, relative = trial, after, progress
-        if relative.max() < (1e-13 if solver.method == "direct" else tolerance):
+        if relative.max() < (1e-11 if solver.method == "direct" else tolerance):
             break
     if not relative.max() <= tolerance:
         kind = "adjoint" if transposed else "tangent"

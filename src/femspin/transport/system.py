@@ -23,12 +23,15 @@ from .boundary import (
 )
 from .coefficients import Coefficients, coefficients
 from .covariant import Elements, carried_directions
-from .solve import LinearReport, LinearSolver, Method, linear_solver, refine
+from .solve import DirectSolver, LinearReport, LinearSolver, Method, linear_solver, refine
 from .space import Space, prolongation
 
 __all__ = ["LinearSystem", "SolverOptions", "TransportProblem", "TransportState"]
 
 Array = NDArray[np.float64]
+
+# From this many right-hand sides on, up to this size, a factorisation pays off even in 3D.
+_MANY, _MANY_DIRECT = 12, 80_000
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,30 @@ class LinearSystem:
     Args:
         matrix: Shape (n_free, n_free).
         solver: Prepared solver.
+        dimension: Space dimension.
     """
 
     matrix: sp.csr_array
     solver: LinearSolver
+    dimension: int
 
     @cached_property
     def transposed(self) -> LinearSolver:
         """A solver of the transposed matrix."""
         return self.solver.transposed()
+
+    @cached_property
+    def factorised(self) -> LinearSolver:
+        """A direct solver, whatever the choice for single right-hand sides."""
+        if self.solver.method == "direct":
+            return self.solver
+        return DirectSolver(self.matrix, self.dimension)
+
+    def for_many(self, columns: int, transposed: bool) -> LinearSolver:
+        """Return the solver that is fastest for many right-hand sides at once."""
+        if columns >= _MANY and len(self.matrix.indptr) <= _MANY_DIRECT:
+            return self.factorised.transposed() if transposed else self.factorised
+        return self.transposed if transposed else self.solver
 
 
 class TransportProblem:
@@ -212,7 +230,7 @@ class TransportProblem:
             matrix, self.constraint.charge, self.space.dimension, self.options.method,
             self.options.max_iterations, self._from_vertices if self.space.order > 1 else None,
         )  # fmt: skip
-        return LinearSystem(matrix, solver)
+        return LinearSystem(matrix, solver, self.space.dimension)
 
     def scaled(self, fields: Mapping[str, RegionFields]) -> dict[str, Coefficients]:
         """Return the coefficients of every region, with the elements that suit it."""

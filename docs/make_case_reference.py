@@ -37,7 +37,7 @@ F before FI; either order is understood.  Outer faces of a stack are `top`, `bot
 `right` (x), `front`, `back` (y), those of a mesh have the names of its physical groups.
 
 **Choices.** A case has either `[structure]` or `[mesh]`, a drive by `electric_field` or by
-`electrodes`, and at most one of `[dynamics]`, `[frequency]`, `[transient]`.
+`electrodes`, and at most one of `[dynamics]`, `[frequency]`, `[transient]`, `[texture]`.
 
 In the tables below, a default of *none* means that the key may be left out and nothing replaces
 it, *required* that it may not; a unit stands with an example.  Symbols and equations (T..) are
@@ -62,6 +62,19 @@ TABLES: dict[str, str] = {
     "Dynamics": "[dynamics]",
     "Frequency": "[frequency]",
     "Transient": "[transient]",
+    "Texture": "[texture]",
+    "TextureMesh": "[texture.mesh]",
+    "TextureMagnet": "[texture.magnet]",
+    "Initial": "[texture.initial]",
+    "FieldDrive": "[[texture.fields]]",
+    "SpinOrbitDrive": "[[texture.spin_orbit]]",
+    "CurrentDrive": "[texture.current]",
+    "Signal": "[texture.current.signal] or signal = { ... } of another drive",
+    "WallTracking": "[texture.wall]",
+    "Hysteresis": "[texture.hysteresis]",
+    "Threshold": "[texture.threshold]",
+    "Resonance": "[texture.resonance]",
+    "LineShape": "[texture.line_shape]",
     "Solver": "[solver]",
     "Output": "[output]",
     "Scan": "[scan]",
@@ -79,7 +92,8 @@ MEANINGS: dict[str, str] = {
     " `{ value, source, status }`",
     "Case.structure": "a layered stack, see [[structure]](#structure)",
     "Case.mesh": "a gmsh mesh, see [[mesh]](#mesh)",
-    "Case.regions": "regions by name, at least one HM or F",
+    "Case.regions": "regions by name, at least one HM or F; only a texture with a mesh of its own"
+    " has none",
     "Case.interfaces": "conditions on interfaces and outer faces; others are insulating (at FI and"
     " outside) or continuous (between conductors)",
     "Case.drive": "what drives the device",
@@ -87,6 +101,8 @@ MEANINGS: dict[str, str] = {
     "Case.dynamics": "motion of the magnetization; default: it rests",
     "Case.frequency": "harmonic response",
     "Case.transient": "transport in time",
+    "Case.texture": "magnetization of a ferromagnet or antiferromagnet on a mesh, see"
+    " [textures.md](textures.md)",
     "Case.solver": "discretisation and linear solver",
     "Case.output": "what is written",
     "Case.scan": "variation of keys",
@@ -186,6 +202,67 @@ MEANINGS: dict[str, str] = {
     "Frequency.angular_frequency": "$W$, one or more, instead of `frequency`",
     "Transient.pulse_length": 'with `drive = "pulse"`',
     "Transient.duration": "time after the switch",
+    "Texture.kind": "what m (ferromagnet) or n and m (antiferromagnet) obey",
+    "Texture.mesh": "mesh of the magnet alone, instead of `region`",
+    "Texture.magnet": "material constants",
+    "Texture.magnetostatics": "`thin_film`: local $\\mu_0M_s^2m_z^2/2$; `full`: stray field of"
+    " equal bricks (FFT) or of tetrahedra (boundary elements)",
+    "Texture.initial": "texture at time 0",
+    "Texture.fields": "external fields, added up",
+    "Texture.spin_orbit": "torques of absorbed spins, added up",
+    "Texture.current": "current in the magnet",
+    "Texture.temperature": "of the thermal field of a ferromagnet; needs `step`",
+    "Texture.analysis": "what is found out; all but `run` and `relax` have a table of that name",
+    "Texture.duration": "length of a run",
+    "Texture.output_interval": "interval of the history; default: duration / 200",
+    "Texture.stop": "when a run ends before its duration: `relaxed`, or `switched` (the mean"
+    " direction has turned by more than 120 degrees)",
+    "Texture.scheme": "`midpoint` (implicit, exact energy law), `runge_kutta` (explicit,"
+    " adaptive), `heun` (explicit, fixed), `rotor` (n and m), `two_sublattice` (implicit); `auto`:"
+    " midpoint where exchange is stiff or with a temperature, else runge_kutta; rotor",
+    "Texture.step": "fixed time step; default: adaptive, and of `rotor` from mesh and resonance",
+    "Texture.wall": "follow a wall",
+    "Texture.hysteresis": "with `analysis` of this name",
+    "Texture.threshold": "with `analysis` of this name",
+    "Texture.resonance": "with `analysis` of this name",
+    "Texture.line_shape": "with `analysis` of this name",
+    "TextureMesh.shape": "`point` is a macrospin",
+    "TextureMesh.periodic": "meshed directions that are periodic",
+    "TextureMagnet.g_factor": "g of $\\gamma = g\\mu_B/\\hbar$",
+    "TextureMagnet.axis": "easy axis",
+    "TextureMagnet.hard_axis": "hard axis",
+    "Initial.type": "kind of texture",
+    "FieldDrive.field": "amplitude of B",
+    "FieldDrive.signal": "its time dependence",
+    "SpinOrbitDrive.signal": "its time dependence",
+    "CurrentDrive.model": "of the band theory, with `band_structure`",
+    "CurrentDrive.signal": "its time dependence",
+    "Signal.shape": "constant after the start, a pulse, sin(2 pi f t + phase), or straight lines",
+    "Texture.relax_torque": "relaxed when |m x B| is below it at every node",
+    "Texture.checkpoint": "time of the clock between checkpoints",
+    "TextureMesh.length": "along x",
+    "TextureMesh.width": "along y; meshed in a film and a box",
+    "TextureMesh.thickness": "along z; meshed in a box",
+    "TextureMagnet.exchange_stiffness": "A of A |grad m|^2",
+    "TextureMagnet.anisotropy": "K of -K (m.axis)^2; positive: easy axis",
+    "TextureMagnet.hard_anisotropy": "K_h of +K_h (m.hard_axis)^2",
+    "TextureMagnet.cubic_anisotropy": "K_1, ferromagnet",
+    "TextureMagnet.interfacial_dmi": "D of a film with normal z",
+    "TextureMagnet.bulk_dmi": "D_b, ferromagnet",
+    "Initial.position": "of a wall along x",
+    "Initial.tilt": "of the moment in the wall: 0 Neel, 90 deg Bloch",
+    "Initial.helicity": "skyrmion: 0 or 180 deg Neel, 90 deg Bloch",
+    "SpinOrbitDrive.field_like": "B_FL = w_F/gamma",
+    "Signal.start": "before it the drive is off",
+    "Signal.rise": "linear ramp after the start, and before the end",
+    "Signal.phase": 'of a sine, like "90 deg"',
+    "LineShape.frequency": "W/(2 pi) of the drive",
+    "Hysteresis.direction": "of the swept field, added to the steady fields",
+    "Hysteresis.largest": "largest field",
+    "Resonance.modes": "how many eigenmodes",
+    "LineShape.low": "lowest field",
+    "LineShape.high": "highest field",
+    "LineShape.points": "fields between them",
     "Solver.order": "polynomial order of the elements",
     "Solver.method": "`direct`: sparse LU; `iterative`: Krylov; `auto`: by size; `stack`: exact"
     " solution of a 1D stack without electrodes",
@@ -317,8 +394,15 @@ def _default(entry: Mapping[str, Any]) -> str:
     if isinstance(value, float):
         return f"`{value:g}`"
     if isinstance(value, list):
-        return "`[" + ", ".join(f"{v:g}" for v in value) + "]`"
+        return f"`{_listed(value)}`" if value else "*empty*"
     return f"`{value}`" if value != "" else "*empty*"
+
+
+def _listed(value: Any) -> str:
+    """Return a list, nested or not, as it stands in a case."""
+    if isinstance(value, list):
+        return "[" + ", ".join(_listed(v) for v in value) + "]"
+    return f"{value:g}"
 
 
 if __name__ == "__main__":

@@ -63,9 +63,11 @@ def sensitivities() -> None:
 
 if __name__ == "__main__":
     import make_accuracy_images
+    import make_texture_images
 
     (HERE / "images").mkdir(exist_ok=True)
     make_accuracy_images.main()
+    make_texture_images.main()
     overview()
     fit()
     sensitivities()

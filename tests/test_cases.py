@@ -14,7 +14,7 @@ from femspin.results.expected import compare_expected
 CASES = sorted(
     p
     for p in (Path(__file__).parents[1] / "cases").glob("*.toml")
-    if not p.stem.startswith(("scan_", "fit_"))
+    if not p.stem.startswith(("scan_", "fit_", "texture_"))
 )
 IDS = [p.stem for p in CASES]
 

@@ -79,7 +79,7 @@ def test_rotations_are_matrix_exponentials():
 
 @pytest.mark.parametrize("size", [1e-6, 0.04, 0.9, 4.0])
 def test_carried_connection_is_the_transformed_gauge_field(size):
-    """a' = W a W^T - (dW) W^T, the derivative taken by complex steps through W."""
+    """The field a' = W a W^T - (dW) W^T, the derivative taken by complex steps through W."""
     rng = np.random.default_rng(2)
     gauge, y, axes = rng.normal(size=(3, 3)) * size, rng.normal(size=(5, 2)), (0, 2)
     frames = carried_frames(y[None], y[None], gauge, axes, axes)
@@ -120,7 +120,7 @@ def test_varying_frames_of_a_constant_field_are_the_closed_form():
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
 @pytest.mark.parametrize("order", [1, 2])
 def test_kernel_equals_basis_functions_written_out(dimension, cell, order):
-    """phi W(x<-c) W(c<-x_i) in the global frame, its derivative by the chain rule and expm."""
+    """The basis phi W(x<-c) W(c<-x_i) in the global frame, its derivative by the chain rule and expm."""
     space = shaken_box(dimension, cell, 2, order)
     c, axes = covariant(space), space.structure.axes
     cells = space.in_region("F")[:2]
@@ -286,8 +286,10 @@ def turned_tensors(space, c, g):
 @pytest.mark.parametrize(("dimension", "cell"), [(1, "line"), (2, "tri"), (3, "tet"), (2, "quad")])
 @pytest.mark.parametrize("order", [1, 2])
 def test_local_spin_rotations_change_nothing_but_components(dimension, cell, order):
-    """mu -> g mu at every node and the interface current is the same, on unstructured meshes,
-    with precession, anisotropic relaxation and Theta on; Wilson lines are exact to round-off.
+    """The nodes turn, mu -> g mu, and the interface current is the same.
+
+    On unstructured meshes, with precession, anisotropic relaxation and Theta on; the Wilson lines
+    are exact to round-off.
     """
     space = shaken_box(dimension, cell, 3 if dimension < 3 else 2, order)
     flat = unit_coefficients().gauge
@@ -341,7 +343,7 @@ def test_random_rotations_of_the_nodes_conjugate_the_element_matrices(dimension,
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
 @pytest.mark.parametrize("order", [1, 2])
 def test_pure_gauge_solution_is_the_rotated_one_without_field(dimension, cell, order):
-    """a along one spin axis: W(x) mu_0 at every node and the same current, however coarse."""
+    """Field along one spin axis: W(x) mu_0 at every node and the same current, however coarse."""
     space = shaken_box(dimension, cell, 2, order)
     axis = np.array([0.48, -0.6, 0.64])
     gauge = np.outer([7.0, -5.0, 6.0], axis)  # up to 4 rad across a cell
@@ -394,7 +396,7 @@ def helix_rates(cells_per_pitch: float, along: bool, order: int = 1):
 
 
 def test_persistent_spin_helix_decays_at_the_exact_rate_on_a_coarse_mesh():
-    """alpha = beta: three modes, uniform along the axis and two helices, decay at Gamma only.
+    """For alpha = beta three modes, uniform along the axis and two helices, decay at Gamma only.
 
     With six cells per pitch; plain elements add (q h)^2-like relaxation that is not there.
     """
@@ -493,7 +495,7 @@ def test_parts_converge_to_those_of_plain_elements(order, rate):
 
 
 def test_cell_integrals_of_carried_elements_are_those_of_the_field():
-    """mu, its gradient and D mu in the global frame, for a field the elements hold exactly."""
+    """The integrals of mu, its gradient and D mu in the global frame, for a field the elements hold exactly."""
     space = box(3, "tet", 2, 1)
     c = covariant(space)
     axis = np.array([0.0, 0.6, 0.8])

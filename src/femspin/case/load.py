@@ -184,7 +184,10 @@ def _key_parts(key: str) -> list[str]:
 
 def dump_case(case: Case) -> dict[str, Any]:
     """Return the case as plain tables with every default filled in; it loads to an equal case."""
-    return case.model_dump(mode="json", exclude_none=True)
+    table = case.model_dump(mode="json", exclude_none=True)
+    if not case.regions:  # a texture with a mesh of its own
+        del table["regions"]
+    return table
 
 
 def to_toml(table: Mapping[str, Any], comment: str = "") -> str:

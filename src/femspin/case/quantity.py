@@ -13,10 +13,11 @@ from ..errors import closest
 from ..units import HBAR
 
 __all__ = [
-    "Capacity", "Conductance", "Conductivity", "Current", "Diffusion", "Dos", "Duration",
-    "ElectricField", "Energy", "ExchangeCoupling", "Length", "MagneticField", "Magnetization",
-    "Mass", "MomentDensity", "Rate", "SpinFlux", "SpinVelocity", "Temperature", "Voltage",
-    "WaveNumber", "parse_quantity",
+    "Capacity", "Conductance", "Conductivity", "Current", "CurrentDensity", "Diffusion", "Dos",
+    "Duration", "ElectricField", "Energy", "ExchangeCoupling", "ExchangeStiffness", "Length",
+    "MagneticField", "Magnetization", "Mass", "MomentDensity", "Position", "Rate", "SpinFlux",
+    "SpinVelocity", "SurfaceEnergy", "Temperature", "Time", "Voltage", "WaveNumber",
+    "parse_quantity",
 ]  # fmt: skip
 
 # A case file is data: only this form ever reaches the units library, so that no text can call
@@ -193,3 +194,8 @@ Conductance = _quantity("S/m**2", "1e13 S/m^2", 0, 1e22)
 SpinFlux = _quantity("1/(m**2*s)", "1e28 1/(m^2*s)", 0, 1e40)
 Magnetization = _quantity("A/m", "1.4e5 A/m", 1e-3, 1e9)
 Capacity = _quantity("J/m**3", "1e4 J/m^3", 0, 1e12)
+Position = _quantity("m", "-20 nm", 0, 1e-2)
+Time = _quantity("s", "50 ps", 0, 1e3)
+CurrentDensity = _quantity("A/m**2", "1e12 A/m^2", 0, 1e18)
+ExchangeStiffness = _quantity("J/m", "13 pJ/m", 1e-16, 1e-6)
+SurfaceEnergy = _quantity("J/m**2", "1 mJ/m^2", 0, 1e3)

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from ..errors import closest
 from . import quantity as q
 from .scan import Scan
+from .texture import Texture
 from .time import Dynamics, Frequency, Transient, check_one_motion
 from .values import (
     Dimension,
@@ -340,19 +341,22 @@ class Solver(Table):
 
     order: Order = 2
     elements: Literal["auto", "covariant", "plain"] = Field(
-        "auto", description="covariant elements carry spin within cells; auto: where a gauge"
-        " field acts along a direction the mesh resolves"
+        "auto",
+        description="covariant elements carry spin within cells; auto: where a gauge"
+        " field acts along a direction the mesh resolves",
     )
     method: Literal["auto", "direct", "iterative", "stack"] = Field(
         "auto", description="stack: exact solution of a 1D stack by matrix exponentials"
     )
     error_bars: bool = Field(
-        True, description="estimate the discretisation error of every number by elements of the"
-        " next order"
+        True,
+        description="estimate the discretisation error of every number by elements of the"
+        " next order",
     )
     target_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="refine the mesh (line, tri, tet) until the estimated relative error of"
-        " every spin current, part and electrode is below it"
+        None,
+        description="refine the mesh (line, tri, tet) until the estimated relative error of"
+        " every spin current, part and electrode is below it",
     )
     max_unknowns: Annotated[int, Field(ge=100)] = Field(
         300_000, description="at which refinement towards target_error gives up"
@@ -384,19 +388,25 @@ class Case(Table):
     materials: dict[str, dict[str, Any]] = Field({})
     structure: Stack | None = None
     mesh: MeshFile | None = None
-    regions: Annotated[dict[str, Region], Field(min_length=1)]
+    regions: Annotated[dict[str, Region], Field(min_length=1)] = Field({})
     interfaces: dict[str, Interface] = Field({})
     drive: Drive = Drive()
     magnetization: Magnetization = Magnetization()
     dynamics: Dynamics | None = None
     frequency: Frequency | None = None
     transient: Transient | None = None
+    texture: Texture | None = None
     solver: Solver = Solver()
     output: Output = Output()
     scan: Scan | None = None
 
     @model_validator(mode="after")
     def _names_agree(self) -> Case:
+        check_one_motion(self, "dynamics", "frequency", "transient", "texture")
+        if self.texture is not None and not self.texture.needs_device(self):
+            return self
+        if not self.regions:
+            raise refuse("regions", "is missing")
         if (self.structure is None) == (self.mesh is None):
             raise refuse("structure", "a case has either [structure] or [mesh]")
         for name in self.regions:  # names become names of interfaces and files
@@ -404,20 +414,18 @@ class Case(Table):
         if self.structure is not None:
             for k, layer in enumerate(self.structure.layers):
                 if layer.region not in self.regions:
-                    raise refuse(
-                        f"structure.layers.{k}.region", "no region {n}{hint}; [regions] has {all}",
-                        n=repr(layer.region), hint=closest(layer.region, self.regions),
-                        all=", ".join(self.regions),
-                    )  # fmt: skip
+                    raise refuse(f"structure.layers.{k}.region",
+                                 "no region {n}{hint}; [regions] has {all}", n=repr(layer.region),
+                                 hint=closest(layer.region, self.regions),
+                                 all=", ".join(self.regions))  # fmt: skip
             used = {layer.region for layer in self.structure.layers}
             for name in self.regions:
                 if name not in used:
                     raise refuse(f"regions.{name}", "no layer of [structure] uses this region")
-        if all(r.kind == "FI" for r in self.regions.values()):
+        if self.texture is None and all(r.kind == "FI" for r in self.regions.values()):
             raise refuse("regions", "at least one HM or F region must conduct")
         self._faces_have_one_condition()
         self._dynamics_has_a_magnet()
-        check_one_motion(self, "dynamics", "frequency", "transient")
         return self
 
     def _faces_have_one_condition(self) -> None:

@@ -121,6 +121,19 @@ direction = [0, 0, 1]            # along the field the moments feel
 # tolerance = 1e-5
 # frames = 20
 
+# [texture]                      # or a texture of m on a mesh of its own: docs/textures.md
+# kind = "ferromagnet"           # "antiferromagnet": sublattice_magnetization, exchange_field
+# mesh = { shape = "line", length = "300 nm", cell = "1 nm" }     # point, line, film, box
+# magnet = { saturation_magnetization = "8e5 A/m", exchange_stiffness = "13 pJ/m", damping = 0.02 }
+# initial = { type = "wall" }    # uniform, wall, vortex, skyrmion, random, file
+# wall = { direction = "x" }     # follow it
+# fields = [{ field = ["0 T", "0 T", "1 mT"] }]
+# spin_orbit = [{ polarisation = [0, 1, 0], damping_like = "5 mT" }]
+# current = { density = ["1e12 A/m^2", "0 A/m^2", "0 A/m^2"], polarisation = 0.5, beta = 0.04 }
+# analysis = "run"               # relax, hysteresis, threshold, resonance, line_shape
+# duration = "1 ns"
+# output_interval = "5 ps"
+
 [solver]
 order = 2                        # 1 or 2
 method = "auto"                  # direct, iterative; stack: exact solution of a 1D stack

@@ -28,6 +28,10 @@ def check(args: argparse.Namespace) -> int:
     file = Path(args.case)
     case = load_case(file, args.set)
     try:
+        if case.texture is not None:
+            from .texture import check_texture
+
+            return check_texture(args, case, file)
         device = build_device(case, file.parent)
         if case.scan is not None:
             scan_points(case)

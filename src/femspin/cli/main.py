@@ -106,6 +106,12 @@ def _fit(args: argparse.Namespace) -> int:
     return fit(args)
 
 
+def _sensitivities(args: argparse.Namespace) -> int:
+    from .sensitivities import sensitivities
+
+    return sensitivities(args)
+
+
 def _afm_torques(args: argparse.Namespace) -> int:
     from .afm_torques import afm_torques
 
@@ -124,6 +130,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "schema": (_schema, "print the JSON schema of case files, for editors"),
     "info": (_info, "print versions"),
     "smr": (_smr, "spin Hall magnetoresistance of a case: amplitudes and angular scans"),
+    "sensitivities": (_sensitivities, "what every parameter of a case does to its results"),
     "fit": (_fit, "estimate parameters of a case from measured data"),
     "afm-torques": (_afm_torques, "torque coefficients of an antiferromagnetic band structure"),
 }
@@ -143,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, (function, text) in _COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(function=function)
-        if name in ("run", "check", "conductances", "smr", "afm-torques"):
+        if name in ("run", "check", "conductances", "smr", "sensitivities", "afm-torques"):
             sub.add_argument("case", help="case file (TOML)")
             sub.add_argument(
                 "--set",
@@ -155,6 +162,17 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("-v", "--verbose", action="store_true", help="log each stage")
             sub.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
             sub.add_argument("--json", action="store_true", help="print the result as JSON")
+        if name == "sensitivities":
+            sub.add_argument("--outputs", nargs="+", action="extend", metavar="NAME",
+                             help="numbers of the result, also patterns; default: spin currents"
+                             " and torque efficiencies")  # fmt: skip
+            sub.add_argument("--parameters", nargs="+", action="extend", metavar="PATH",
+                             help="numbers of the case, also patterns; default: all")  # fmt: skip
+            sub.add_argument("-o", "--output", metavar="DIR",
+                             help="result folder, or a file that ends in .json, .csv or"
+                             " .png")  # fmt: skip
+            sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
+            sub.add_argument("--force", action="store_true", help="replace an earlier result")
         if name in ("run", "afm-torques"):
             sub.add_argument("-o", "--output", metavar="DIR", help="result folder")
             sub.add_argument("--force", action="store_true", help="replace an earlier result")
@@ -163,6 +181,11 @@ def _parser() -> argparse.ArgumentParser:
                 "--fresh",
                 action="store_true",
                 help="of a scan: solve points again that an earlier run finished",
+            )
+            sub.add_argument(
+                "--resume",
+                action="store_true",
+                help="of a texture: go on from the checkpoint of a run that was cut off",
             )
         if name == "conductances":
             sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")

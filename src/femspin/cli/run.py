@@ -42,6 +42,12 @@ def run(args: argparse.Namespace) -> int:
             from .scan import run_scan_case
 
             return run_scan_case(args, case, file, folder)
+        if case.texture is not None:
+            from .texture import run_texture_case
+
+            return run_texture_case(args, case, file, folder)
+        if args.resume:
+            raise CaseError("--resume", "only a case with [texture] keeps checkpoints")
         moving = case.dynamics is not None or case.transient is not None
         with _progress(moving and not args.quiet) as progress:
             solution = simulate(case, file.parent, progress)

@@ -170,7 +170,7 @@ def _common(names: Sequence[str]) -> str:
 
 
 def _readable(name: str) -> str:
-    for head in ("drive.", "regions.", "interfaces.", "torques.", "observables."):
+    for head in ("texture.", "drive.", "regions.", "interfaces.", "torques.", "observables."):
         name = name.removeprefix(head)
     return name.replace("_", " ").replace(".", " ")
 

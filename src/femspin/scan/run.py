@@ -12,11 +12,12 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from ..case.load import _toml_key, _toml_value, to_toml
+from ..case.load import _toml_key, _toml_value, dump_case, to_toml
 from ..case.scan import Scan
 from ..case.schema import Case
 from ..errors import CaseError, closest
 from ..results.report import CONVENTIONS, versions
+from ..results.texture_result import resolve_files
 from ..results.write import result_folder, to_json
 from .points import Axis, Coordinate, ScanPoints
 from .store import PointStore, Record, file_digest, point_key
@@ -119,7 +120,7 @@ class ScanResult:
             ],
             "estimates": self.estimates,
             "warnings": self.warnings,
-            "inputs": self.case.model_dump(mode="json", exclude_none=True),
+            "inputs": dump_case(self.case),
             "versions": versions(),
         }  # fmt: skip
 
@@ -167,9 +168,8 @@ class ScanResult:
         return target
 
     def _resolved(self) -> str:
-        table = self.case.model_dump(mode="json", exclude_none=True)
-        if self.case.mesh is not None and self.folder is not None:
-            table["mesh"]["file"] = str((self.folder / self.case.mesh.file).resolve())
+        table = dump_case(self.case)
+        resolve_files(table, self.folder)
         # Sub-tables would come after lists; the order of the axes is that of the rows.
         axes = table["scan"].pop("axes")
         lines = ["The scan, with every default filled in.  It reruns as it is."]

@@ -24,6 +24,7 @@ _DEFAULT = re.compile(
     r"|charge_current_density\..+"
     r"|frequency\.\d+\.frequency"
     r"|dynamics\.final\.[xyz]"
+    r"|texture\.(?!initial).+"
     r"|balance_residual"
 )
 _SPIN_CURRENT = "A/m^2 (hbar/2e)"
@@ -41,7 +42,10 @@ _UNITS = {
     "mean_potential": "meV", "spin_density": "1/m^3", "areal_spin_density": "1/m^2",
     "damping_like_per_field": "S/m", "field_like_per_field": "S/m", "frequency": "Hz",
     "angular_frequency": "rad/s", "duration": "s", "final_torque": "1/s",
-    "final_energy": "J/m^3",
+    "final_energy": "J/m^3", "velocity": "m/s", "final_velocity": "m/s",
+    "fitted_velocity": "m/s", "largest_velocity": "m/s", "velocity_amplitude": "m/s",
+    "displacement": "m", "switching_time": "s", "coercive_field": "T", "resonance_field": "T",
+    "tilt_rate": "rad/s",
 }  # fmt: skip
 _TOTAL_CURRENT = {1: "A/m^2", 2: "A/m", 3: "A"}
 

@@ -38,6 +38,10 @@ _READY = "ready"
 
 def solve_point(case: Case, folder: Path | None) -> Mapping[str, Any]:
     """Return the result table of one point."""
+    if case.texture is not None:
+        from ..texture_run import simulate_texture
+
+        return simulate_texture(case, folder).table
     from ..pipeline import simulate
 
     return simulate(case, folder, errors=False).table

@@ -97,9 +97,13 @@ class RungeKutta:
         miss = step * sum(e * k for e, k in zip(_E, slopes, strict=True))
         return after, float(np.sqrt(np.einsum("ij,ij->i", miss, miss).max())), turn
 
+    def forget(self) -> None:
+        """Drop the slope kept from the last step, as when a torque has changed since."""
+        self._turn, self._at = None, np.nan
+
     def state(self) -> dict[str, Array]:
         """Return what a resumed run needs besides m and the time, and forget the rest."""
-        self._turn, self._at = None, np.nan
+        self.forget()
         return {"step": np.array(self.step), "steps": np.array(self.steps)}
 
     def restore(self, state: dict[str, Array]) -> None:

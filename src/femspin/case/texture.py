@@ -1,0 +1,272 @@
+"""Tables of a magnetization texture: [texture] and what stands below it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ..errors import closest
+from . import quantity as q
+from .texture_analyses import Hysteresis, LineShape, Resonance, Threshold
+from .texture_drives import Angle, CurrentDrive, FieldDrive, SpinOrbitDrive
+from .values import Direction, Extent, FileName, Table, Vector, refuse, vector
+
+__all__ = ["Initial", "Texture", "TextureMagnet", "TextureMesh", "WallTracking"]
+
+_MOST_OUTPUTS = 100_000
+_DEFAULT_OUTPUTS = 200
+_MOST_NODES = 2_000_000
+
+
+_Axis = Literal["x", "y", "z"]
+
+
+class TextureMesh(Table):
+    """A mesh of the magnet alone, centred at 0: a macrospin, line, film or box along x, y, z."""
+
+    shape: Literal["point", "line", "film", "box"]
+    length: Extent
+    width: Extent = 1e-9
+    thickness: Extent = 1e-9
+    cell: Extent | Annotated[list[Extent], Field(min_length=1, max_length=3)] | None = Field(
+        None, description="largest cell edge, one for all or one per meshed direction"
+    )
+    triangles: bool = Field(False, description="triangles or tetrahedra, not rectangles or boxes")
+    periodic: Annotated[list[_Axis], Field(max_length=3)] = Field([])
+
+    @property
+    def dimension(self) -> int:
+        """How many directions are meshed; a point is a periodic line of one cell."""
+        return {"point": 1, "line": 1, "film": 2, "box": 3}[self.shape]
+
+    @property
+    def extents(self) -> list[float]:
+        """Extents of the meshed directions [m]."""
+        return [self.length, self.width, self.thickness][: self.dimension]
+
+    @property
+    def counts(self) -> list[int]:
+        """Cells along the meshed directions."""
+        if self.shape == "point":
+            return [1]
+        cells = self.cell if isinstance(self.cell, list) else [self.cell] * self.dimension
+        return [
+            max(1, math.ceil(extent / (cell or extent) - 1e-9))
+            for extent, cell in zip(self.extents, cells, strict=True)
+        ]
+
+    @model_validator(mode="after")
+    def _fits_shape(self) -> TextureMesh:
+        if (self.shape == "point") != (self.cell is None):
+            raise refuse("cell", "a point has no cells" if self.shape == "point" else
+                         'needed, like "2 nm"')  # fmt: skip
+        if isinstance(self.cell, list) and len(self.cell) != self.dimension:
+            raise refuse("cell", "a {s} has {d} meshed directions", s=self.shape, d=self.dimension)
+        meshed = "xyz"[: self.dimension] if self.shape != "point" else ""
+        for axis in self.periodic:
+            if axis not in meshed:
+                raise refuse("periodic", "{a} is not meshed in a {s}", a=axis, s=self.shape)
+        if self.triangles and self.dimension == 1:
+            raise refuse("triangles", "only for a film or a box")
+        nodes = math.prod(k + 1 for k in self.counts)
+        if nodes > _MOST_NODES:
+            raise refuse("cell", "the mesh would have {n} nodes (allowed {m})", n=nodes,
+                         m=_MOST_NODES)  # fmt: skip
+        return self
+
+
+_FERRO = ("saturation_magnetization", "cubic_anisotropy", "cubic_axes", "bulk_dmi")
+_ANTI = ("sublattice_magnetization", "homogeneous_exchange", "exchange_field", "homogeneous_dmi")
+
+
+class TextureMagnet(Table):
+    """Material constants of the magnet."""
+
+    saturation_magnetization: q.Magnetization | None = Field(None, description="M_s, ferromagnet")
+    sublattice_magnetization: q.Magnetization | None = Field(
+        None, description="M_0 of one sublattice, antiferromagnet"
+    )
+    exchange_stiffness: q.ExchangeStiffness
+    homogeneous_exchange: q.Capacity | None = Field(
+        None, description="a of a |m|^2/2, antiferromagnet: 4 M_0 times the exchange field"
+    )
+    exchange_field: q.MagneticField | None = Field(None, description="instead: B_E")
+    damping: Annotated[float, Field(ge=0, le=10)] = Field(description="Gilbert alpha")
+    g_factor: Annotated[float, Field(gt=0, le=20)] = 2.0
+    anisotropy: q.Capacity = 0.0
+    axis: Direction = Field([0.0, 0.0, 1.0])
+    hard_anisotropy: q.Capacity = 0.0
+    hard_axis: Direction = Field([0.0, 1.0, 0.0])
+    cubic_anisotropy: q.Capacity = 0.0
+    cubic_axes: Annotated[list[Vector], Field(min_length=2, max_length=2)] = Field(
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], description="two cubic axes"
+    )
+    interfacial_dmi: q.SurfaceEnergy = 0.0
+    bulk_dmi: q.SurfaceEnergy = 0.0
+    homogeneous_dmi: vector(q.Capacity) = Field(  # type: ignore[valid-type]
+        [0.0, 0.0, 0.0], description="d_h of d_h.(n x m), antiferromagnet"
+    )
+
+    def check(self, kind: str) -> None:
+        """Refuse keys that a magnet of this kind does not have, and what it lacks."""
+        foreign = _ANTI if kind == "ferromagnet" else _FERRO
+        for key in foreign:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise refuse(f"magnet.{key}", "not for a texture of kind {k}", k=repr(kind))
+        own = "saturation" if kind == "ferromagnet" else "sublattice"
+        if getattr(self, f"{own}_magnetization") is None:
+            raise refuse(f"magnet.{own}_magnetization", 'is missing; like "8e5 A/m"')
+        if kind == "ferromagnet":
+            return
+        if (self.homogeneous_exchange is None) == (self.exchange_field is None):
+            raise refuse("magnet.homogeneous_exchange",
+                         "give either homogeneous_exchange or exchange_field")  # fmt: skip
+        if not (self.homogeneous_exchange or self.exchange_field or 0.0) > 0:
+            raise refuse("magnet.homogeneous_exchange", "must be > 0")
+
+
+class Initial(Table):
+    """The texture at time 0, of m or of n."""
+
+    type: Literal["uniform", "wall", "vortex", "skyrmion", "random", "file"] = "uniform"
+    direction: Direction = Field([0.0, 0.0, 1.0], description="of a uniform texture")
+    position: q.Position = 0.0
+    width: q.Length | None = Field(None, description="of a wall; default sqrt(A/K)")
+    tilt: Angle = 0.0
+    reversed: bool = Field(False, description="wall from - to +, skyrmion with core up")
+    radius: q.Length | None = Field(None, description="of a vortex core or a skyrmion")
+    chirality: Literal[-1, 1] = Field(1, description="vortex: 1 is counter-clockwise")
+    polarity: Literal[-1, 1] = Field(1, description="m_z in the core of a vortex")
+    helicity: Angle = 0.0
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="of random directions")
+    file: FileName | None = Field(
+        None, description=".vtu of a result, or .npy with one row per node"
+    )
+    relax: bool = Field(False, description="relax first, in the steady fields without torques")
+
+    @model_validator(mode="after")
+    def _file_given(self) -> Initial:
+        if (self.type == "file") != (self.file is not None):
+            raise refuse("file", 'comes with type = "file", and only there')
+        if self.type in ("vortex", "skyrmion") and self.radius is None:
+            raise refuse("radius", 'needed for a {t}, like "10 nm"', t=self.type)
+        return self
+
+
+class WallTracking(Table):
+    """A domain wall that is followed: position, width, velocity and tilt."""
+
+    direction: _Axis = Field("x", description="across the wall")
+    axis: Direction = Field([0.0, 0.0, 1.0], description="of the domains")
+    zero: Direction = Field([1.0, 0.0, 0.0], description="from which the tilt counts")
+
+    @model_validator(mode="after")
+    def _axes_are_normal(self) -> WallTracking:
+        if abs(sum(a * b for a, b in zip(self.axis, self.zero, strict=True))) > 1e-9:
+            raise refuse("zero", "must be normal to axis")
+        return self
+
+
+class Texture(Table):
+    """A magnetization texture of a ferromagnet or an antiferromagnet, and what happens to it."""
+
+    kind: Literal["ferromagnet", "antiferromagnet"]
+    region: str | None = Field(None, description="magnetic region of [structure] or [mesh]")
+    mesh: TextureMesh | None = None
+    magnet: TextureMagnet
+    magnetostatics: Literal["none", "thin_film", "full"] = "none"
+    initial: Initial = Initial()
+    fields: Annotated[list[FieldDrive], Field(max_length=20)] = Field([])
+    spin_orbit: Annotated[list[SpinOrbitDrive], Field(max_length=20)] = Field([])
+    current: CurrentDrive | None = None
+    torque_source: Literal["given", "transport"] = Field(
+        "given", description="transport: torques of the solved device"
+    )
+    temperature: q.Temperature | None = None
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="of the thermal field")
+    analysis: Literal["run", "relax", "hysteresis", "threshold", "resonance", "line_shape"] = "run"
+    duration: q.Duration = 1e-9
+    output_interval: q.Duration | None = None
+    frames: Annotated[int, Field(ge=1, le=10_000)] = Field(6, description="field files")
+    stop: Literal["time", "relaxed", "switched"] = "time"
+    relax_torque: q.MagneticField = 1e-5
+    scheme: Literal["auto", "midpoint", "runge_kutta", "heun", "rotor", "two_sublattice"] = "auto"
+    step: q.Duration | None = None
+    tolerance: Annotated[float, Field(ge=1e-12, le=0.1)] = Field(
+        1e-5, description="angle error allowed per step [rad]"
+    )
+    checkpoint: q.Duration = 30.0
+    wall: WallTracking | None = None
+    rotation_axis: Direction | None = Field(
+        None, description="about which the turning of the mean direction is measured"
+    )
+    hysteresis: Hysteresis | None = None
+    threshold: Threshold | None = None
+    resonance: Resonance | None = None
+    line_shape: LineShape | None = None
+
+    @model_validator(mode="after")
+    def _tables_agree(self) -> Texture:
+        if (self.region is None) == (self.mesh is None):
+            raise refuse("region", "a texture has either a region of the device or [texture.mesh]")
+        if self.torque_source == "transport" and self.region is None:
+            raise refuse("torque_source", "transport needs a region of a device")
+        self.magnet.check(self.kind)
+        if self.current is not None:
+            self.current.check(self.kind)
+        for name in ("hysteresis", "threshold", "resonance", "line_shape"):
+            if (getattr(self, name) is not None) != (self.analysis == name):
+                raise refuse(name, 'this table comes with analysis = "{n}", and only there',
+                             n=name)  # fmt: skip
+        if not self.relax_torque > 0:
+            raise refuse("relax_torque", "must be > 0")
+        interval = self.output_interval
+        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
+            raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
+                         " that over {n}", t=self.duration, n=_MOST_OUTPUTS)  # fmt: skip
+        self._scheme_fits()
+        return self
+
+    def _scheme_fits(self) -> None:
+        anti = self.kind == "antiferromagnet"
+        if anti != (self.scheme in ("rotor", "two_sublattice")) and self.scheme != "auto":
+            raise refuse("scheme", "{s} is not a scheme of an {k}; allowed: auto, {a}",
+                         s=self.scheme, k=self.kind, a="rotor, two_sublattice" if anti
+                         else "midpoint, runge_kutta, heun")  # fmt: skip
+        fixed = self.temperature is not None or self.scheme == "heun"
+        if fixed and self.step is None:
+            raise refuse("step", 'needed with a temperature or scheme = "heun", like "50 fs"')
+        if self.temperature is not None and (anti or self.scheme == "runge_kutta"):
+            raise refuse("temperature", "only for a ferromagnet with the scheme midpoint or heun")
+        if anti and self.magnetostatics != "none":
+            raise refuse("magnetostatics", "an antiferromagnet has no stray field here")
+        if not anti and any(drive.staggered for drive in self.spin_orbit):
+            raise refuse("spin_orbit", "a staggered torque needs an antiferromagnet")
+
+    def needs_device(self, case: Table) -> bool:
+        """Return whether the case describes a device; refuse one that is not used.
+
+        Raises:
+            PydanticCustomError: If the region is not one of the device.
+        """
+        regions: dict[str, object] = getattr(case, "regions")  # noqa: B009
+        if self.region is None:
+            for name in ("structure", "mesh", "regions", "interfaces"):
+                if getattr(case, name):
+                    raise refuse(name, "not used: the texture has a mesh of its own,"
+                                 " [texture.mesh]")  # fmt: skip
+            return False
+        if regions and self.region not in regions:
+            raise refuse("texture.region", "no region {n}{hint}; regions: {all}",
+                         n=repr(self.region), hint=closest(self.region, regions),
+                         all=", ".join(regions))  # fmt: skip
+        return True
+
+    @property
+    def times(self) -> list[float]:
+        """Initial time 0 and the output times [s]; the last one is the duration."""
+        interval = self.output_interval or self.duration / _DEFAULT_OUTPUTS
+        count = max(1, round(self.duration / interval))
+        return [self.duration * k / count for k in range(count + 1)]

@@ -1,0 +1,194 @@
+"""Tables of what drives a texture: fields, absorbed spins and currents, with their signals."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from . import quantity as q
+from .values import Direction, FileName, Table, refuse, vector
+
+__all__ = ["Angle", "CurrentDrive", "FieldDrive", "Signal", "SpinOrbitDrive"]
+
+
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise PydanticCustomError("out_of_range", "must be >= 0")
+    return value
+
+
+def _degrees(text: Any) -> float:
+    return q.parse_quantity(text, "rad", "45 deg")
+
+
+_Since = Annotated[q.Time, AfterValidator(_not_negative)]
+_Frequency = Annotated[q.Rate, AfterValidator(_not_negative)]
+Angle = Annotated[
+    float,
+    BeforeValidator(_degrees),
+    PlainSerializer(lambda x: f"{x!r} rad", return_type=str),
+    WithJsonSchema({"type": "string", "description": "quantity in rad", "examples": ["45 deg"]}),
+]
+"""An angle as text, in radians inside."""
+
+
+class Signal(Table):
+    """How a drive depends on time: a factor of its amplitude."""
+
+    shape: Literal["constant", "pulse", "sine", "sequence"] = "constant"
+    start: _Since = 0.0
+    rise: _Since = 0.0
+    length: q.Duration | None = Field(None, description="of a pulse, ramps included")
+    frequency: _Frequency | None = Field(None, description="W/(2 pi) of a sine")
+    phase: Angle = 0.0
+    times: Annotated[list[_Since], Field(min_length=2, max_length=10_000)] | None = Field(
+        None, description="of a sequence, ascending"
+    )
+    values: Annotated[list[float], Field(min_length=2, max_length=10_000)] | None = Field(
+        None, description="factors of a sequence; straight lines between them"
+    )
+
+    @model_validator(mode="after")
+    def _keys_fit_shape(self) -> Signal:
+        needed = {"pulse": ("length",), "sine": ("frequency",), "sequence": ("times", "values")}
+        for shape, keys in needed.items():
+            for key in keys:
+                given = getattr(self, key) is not None
+                if given != (shape == self.shape):
+                    raise refuse(key, 'comes with shape = "{s}", and only there', s=shape)
+        if self.times is not None and self.values is not None:
+            if len(self.times) != len(self.values):
+                raise refuse("values", "must have as many entries as times")
+            if any(b <= a for a, b in zip(self.times, self.times[1:], strict=False)):
+                raise refuse("times", "must ascend")
+        if self.length is not None and 2 * self.rise > self.length:
+            raise refuse("rise", "must be at most half the length of the pulse")
+        return self
+
+    @property
+    def constant(self) -> bool:
+        """Whether the drive does not change after time 0."""
+        return self.shape == "constant" and self.start == 0.0 and self.rise == 0.0
+
+    def scale(self, time: float) -> float:
+        """Return the factor at a time [s]; at a jump, the later value."""
+        since = time - self.start
+        if since < 0.0:
+            return 0.0
+        up = 1.0 if self.rise == 0.0 else min(1.0, since / self.rise)
+        if self.shape == "sine":
+            assert self.frequency is not None
+            return up * math.sin(2 * math.pi * self.frequency * since + self.phase)
+        if self.shape == "pulse":
+            assert self.length is not None
+            left = self.length - since
+            if left <= 0.0:
+                return 0.0
+            return up if self.rise == 0.0 else min(up, left / self.rise)
+        if self.shape == "sequence":
+            return up * self._between(since)
+        return up
+
+    def _between(self, since: float) -> float:
+        assert self.times is not None
+        assert self.values is not None
+        if since <= self.times[0]:
+            return self.values[0]
+        for k, end in enumerate(self.times[1:], 1):
+            if since < end:
+                part = (since - self.times[k - 1]) / (end - self.times[k - 1])
+                return self.values[k - 1] + part * (self.values[k] - self.values[k - 1])
+        return self.values[-1]
+
+
+class FieldDrive(Table):
+    """An external magnetic field."""
+
+    field: vector(q.MagneticField)  # type: ignore[valid-type]
+    signal: Signal = Signal()
+
+
+class SpinOrbitDrive(Table):
+    """A torque -w_D m x (m x p) - w_F m x p of absorbed spins with moments along p."""
+
+    polarisation: Direction = Field(description="p: direction of the moments of the carriers")
+    damping_like: q.MagneticField | None = Field(None, description="B_DL = w_D/gamma")
+    damping_like_rate: q.Rate | None = Field(None, description="w_D, instead")
+    spin_current: q.CurrentDensity | None = Field(
+        None, description="J_s, instead: w_D = hbar J_s/(2 e s d), with the thickness d"
+    )
+    thickness: q.Length | None = Field(None, description="d; default: that of the mesh")
+    field_like: q.MagneticField = 0.0
+    staggered: bool = Field(False, description="opposite on the sublattices, antiferromagnet")
+    signal: Signal = Signal()
+
+    @model_validator(mode="after")
+    def _one_strength(self) -> SpinOrbitDrive:
+        keys = ("damping_like", "damping_like_rate", "spin_current")
+        given = [k for k in keys if getattr(self, k) is not None]
+        if len(given) > 1:
+            raise refuse(given[1], "give one of {k}", k=", ".join(keys))
+        if not given and self.field_like == 0.0:
+            raise refuse("damping_like", "the torque has no strength; give one of {k}, or"
+                         " field_like", k=", ".join(keys))  # fmt: skip
+        if self.thickness is not None and self.spin_current is None:
+            raise refuse("thickness", "only with spin_current")
+        return self
+
+
+class CurrentDrive(Table):
+    """A charge current in the magnet: spin-transfer torques."""
+
+    density: vector(q.CurrentDensity) = Field(  # type: ignore[valid-type]
+        description="conventional"
+    )
+    polarisation: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        None, description="P of a ferromagnet"
+    )
+    beta: float | None = Field(None, description="non-adiabatic over adiabatic torque; default 0")
+    p_n: float | None = Field(None, description="drift coefficient of n")
+    p_m: float | None = Field(None, description="of m; default p_n")
+    p_st: float | None = Field(
+        None, description="of the torque of a changing current; default p_n"
+    )
+    tau_sd: q.Duration | None = Field(None, description="hbar/2J of the changing current")
+    band_structure: FileName | None = Field(
+        None, description="a case of femspin afm-torques, or its coefficients.json, instead of p_n"
+    )
+    model: Literal["complete", "paper_corrected", "paper_printed"] = "complete"
+    spin_relaxation_time: q.Duration | None = Field(
+        None, description="tau_s: beta = tau_sd/tau_s; default: that of the band structure"
+    )
+    signal: Signal = Signal()
+
+    def check(self, kind: str) -> None:
+        """Refuse what does not fit the kind of magnet."""
+        anti = ("p_n", "p_m", "p_st", "tau_sd", "band_structure", "spin_relaxation_time")
+        if kind == "ferromagnet":
+            for key in anti:
+                if getattr(self, key) is not None:
+                    raise refuse(f"current.{key}", "only for an antiferromagnet")
+            if self.polarisation is None:
+                raise refuse("current.polarisation", "is missing")
+            return
+        if self.polarisation is not None:
+            raise refuse("current.polarisation", "only for a ferromagnet; an antiferromagnet has"
+                         " p_n or band_structure")  # fmt: skip
+        if (self.p_n is None) == (self.band_structure is None):
+            raise refuse("current.p_n", "give either p_n or band_structure")
+        if self.band_structure is not None:
+            for key in ("p_m", "p_st"):
+                if getattr(self, key) is not None:
+                    raise refuse(f"current.{key}", "comes from the band structure")
+        if self.beta is not None and self.spin_relaxation_time is not None:
+            raise refuse("current.beta", "give either beta or spin_relaxation_time")

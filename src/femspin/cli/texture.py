@@ -1,0 +1,119 @@
+"""``femspin run`` and ``femspin check`` on a case with [texture]."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..case import Case
+from ..dynamics.texture.magnet import Antiferromagnet
+from ..errors import CaseError
+from ..results.expected import compare_expected
+from ..results.texture_result import TextureResult
+from ..results.write import to_json
+from ..texture_motion import start_motion
+from ..texture_run import Keeper, checkpoint_file, simulate_texture
+from ..texture_states import initial_texture
+from ..texture_system import build_texture_system
+from .run import _progress
+
+__all__ = ["check_texture", "run_texture_case"]
+
+
+def run_texture_case(args: argparse.Namespace, case: Case, file: Path, folder: Path) -> int:
+    """Run a texture case and write its result folder; return the exit code."""
+    assert case.texture is not None
+    start = time.perf_counter()
+    if args.resume and case.texture.analysis != "run":
+        raise CaseError("--resume", f'a case with analysis = "{case.texture.analysis}" keeps no'
+                        " checkpoint; run it again")  # fmt: skip
+    keeper = Keeper(checkpoint_file(folder), case, case.texture.checkpoint, args.resume)
+    if args.resume and not keeper.file.is_file():
+        print(f"femspin: no checkpoint at {keeper.file}; starting from the beginning",
+              file=sys.stderr)  # fmt: skip
+    try:
+        with _progress(not args.quiet) as progress:
+            result = simulate_texture(case, file.parent, progress, keeper)
+    except KeyboardInterrupt:
+        if not keeper.file.is_file():
+            raise
+        print(f"femspin: interrupted; --resume goes on from {keeper.file}", file=sys.stderr)
+        return 130
+    expected = () if args.set else compare_expected(case.expected, result.values)
+    result.write(folder, overwrite=args.force)
+    keeper.clear()
+    if args.json:
+        sys.stdout.write(to_json(result.table))
+    elif not args.quiet:
+        _summary(result, folder, time.perf_counter() - start)
+        if expected and all(e.holds for e in expected):
+            print(f"all {len(expected)} expected numbers are reproduced")
+    failed = [e for e in expected if not e.holds]
+    for e in failed:
+        print(f"FAILED: expected {e.name} = {e.expected:.8g}, found {e.found:.8g}",
+              file=sys.stderr)  # fmt: skip
+    return 1 if failed else 0
+
+
+def _summary(result: TextureResult, folder: Path, seconds: float) -> None:
+    if result.case.title:
+        print(result.case.title)
+    for name, value in result.values.items():
+        if name.startswith("texture."):
+            print(f"  {name.removeprefix('texture.'):36} {value:.8g}")
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    facts = result.facts
+    scheme = f", {facts['scheme']}" if "scheme" in facts else ""
+    print(f"\n{facts['nodes']} nodes{scheme}, {seconds:.1f} s -> {folder}")
+
+
+def check_texture(args: argparse.Namespace, case: Case, file: Path) -> int:
+    """Check a texture case: build it and show what it implies; return the exit code."""
+    table = texture_lengths(case, file.parent)
+    if args.json:
+        sys.stdout.write(to_json(table))
+    elif not args.quiet:
+        print(f"{file}: valid")
+        for name, value in table.items():
+            print(f"  {name:28} {value:.6g}" if isinstance(value, float) else
+                  f"  {name:28} {value}")  # fmt: skip
+    return 0
+
+
+def texture_lengths(case: Case, folder: Path | None) -> Mapping[str, Any]:
+    """Return nodes, scheme and characteristic lengths, times and fields of a texture, SI."""
+    system = build_texture_system(case, folder)
+    magnet, space = system.magnet, system.space
+    motion, _ = start_motion(system, initial_texture(system))
+    table: dict[str, Any] = {
+        "kind": system.table.kind, "nodes": space.size, "volume": space.volume * 1e-27,
+        "scheme": type(motion.scheme).__name__, "spin_density": magnet.spin_density,
+    }  # fmt: skip
+    if magnet.anisotropy > 0 and magnet.exchange_stiffness > 0:
+        table["wall_width"] = magnet.wall_width
+        if np.isfinite(space.spacing):
+            table["cell_over_wall_width"] = float(space.spacing) * 1e-9 / magnet.wall_width
+    if isinstance(magnet, Antiferromagnet):
+        table |= {"exchange_field": magnet.exchange_field, "magnon_velocity":
+                  magnet.magnon_velocity, "step": float(motion.scheme.step) * 1e-12}  # fmt: skip
+        if magnet.anisotropy > 0:
+            table |= {"resonance_frequency": magnet.resonance / (2 * np.pi),
+                      "spin_flop_field": magnet.spin_flop_field}  # fmt: skip
+    elif magnet.hard_anisotropy > 0 and magnet.anisotropy > 0:
+        table |= {"walker_field": magnet.walker_field, "walker_velocity": magnet.walker_velocity}
+    transfer = system.transfer()
+    if transfer is not None:
+        rates = transfer.rates(0.0)
+        table |= {"u_n": rates.u_n * 1e3, "beta": transfer.beta, "tau_sd": transfer.tau_sd}
+    for k, torque in enumerate(system.orbit()):
+        _, damping, field = torque.rates(0.0)
+        table[f"spin_orbit.{k}.damping_like_field"] = float(damping) * 1e12 / magnet.gamma
+        table[f"spin_orbit.{k}.field_like_field"] = float(field) * 1e12 / magnet.gamma
+    return table

@@ -1,0 +1,159 @@
+"""The result of a texture case: numbers, series, fields, pictures, and their folder."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..case.load import dump_case, to_toml
+from ..case.schema import Case
+from ..dynamics.texture.space import TextureSpace
+from .report import versions
+from .solution import flat_numbers
+from .write import result_folder, to_json
+
+__all__ = ["TEXTURE_CONVENTIONS", "Series", "TextureResult", "resolve_files"]
+
+Array = NDArray[np.float64]
+
+TEXTURE_CONVENTIONS = {
+    "m": "direction of the magnetization, averaged over the volume",
+    "n": "half the difference of the sublattice magnetization directions; m half their sum",
+    "current": "conventional; electrons drift against it",
+    "tilt": "angle of the moment at the centre of a wall about the axis of its domains",
+    "unrest": "largest |dm/dt|/gamma or |dn/dt|/gamma at a node, in T",
+}
+
+
+_FILES = (
+    ("mesh", "file"), ("texture", "initial", "file"), ("texture", "current", "band_structure"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Series:
+    """A table of numbers that becomes one CSV file and one picture.
+
+    Args:
+        name: Of the files.
+        columns: Heads with units.
+        rows: Shape (k, columns).
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Array
+
+    def column(self, name: str) -> Array:
+        """Return one column by its head without unit, shape (k,)."""
+        return self.rows[:, [c.split(" [")[0] for c in self.columns].index(name)]
+
+    def write(self, file: Path) -> None:
+        """Write the CSV file."""
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(self.columns)
+            writer.writerows([repr(float(x)) for x in row] for row in self.rows)
+
+
+@dataclass(frozen=True)
+class TextureResult:
+    """Everything a texture case gave.
+
+    Args:
+        case: The case.
+        space: The nodal space.
+        numbers: What `result.json` holds under `texture`.
+        history: Mean direction and energy against time, if it was followed in time.
+        wall: Position, width, tilt and velocity of a wall.
+        frames: Times [s] with nodal fields by name, shape (n, 3).
+        curves: Loop, spectrum, line shape, modes or bisection.
+        warnings: Sentences.
+        folder: Where relative paths of the case start.
+        facts: Mesh and scheme.
+    """
+
+    case: Case
+    space: TextureSpace
+    numbers: Mapping[str, Any]
+    history: Series | None = None
+    wall: Series | None = None
+    frames: tuple[tuple[float, dict[str, Array]], ...] = ()
+    curves: tuple[Series, ...] = ()
+    warnings: tuple[str, ...] = ()
+    folder: Path | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """Everything `result.json` holds, SI."""
+        assert self.case.texture is not None
+        return {
+            "title": self.case.title,
+            "analysis": self.case.texture.analysis,
+            "texture": dict(self.numbers),
+            "texture_facts": dict(self.facts),
+            "conventions": TEXTURE_CONVENTIONS,
+            "warnings": list(self.warnings),
+            "inputs": dump_case(self.case),
+            "versions": versions(),
+        }
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Single numbers by dotted name, e.g. ``texture.wall.velocity``."""
+        keys = ("texture", "texture_facts")
+        return flat_numbers({k: v for k, v in self.table.items() if k in keys})
+
+    def write(self, folder: Path | str, overwrite: bool = False) -> Path:
+        """Write the result folder in one piece and return it.
+
+        Raises:
+            CaseError: If the folder exists and is no earlier result, or `overwrite` is False.
+        """
+        target = Path(folder)
+        with result_folder(target, overwrite) as part:
+            (part / "result.json").write_text(to_json(self.table), encoding="utf-8")
+            (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
+            for series in (self.history, self.wall, *self.curves):
+                if series is not None:
+                    series.write(part / f"{series.name}.csv")
+            if self.case.output.fields and self.frames:
+                from .texture_vtk import write_frames
+
+                write_frames(self.space, self.frames, part)
+            if self.case.output.plots:
+                from .texture_plots import write_plots
+
+                write_plots(self, part)
+        return target
+
+    def _resolved(self) -> str:
+        lines = ["Resolved case: every default filled in.  It reruns as it is."]
+        lines += [f"{k} {v}" for k, v in versions().items()]
+        table = dump_case(self.case)
+        resolve_files(table, self.folder)
+        return to_toml(table, "\n".join(lines))
+
+
+def resolve_files(table: dict[str, Any], folder: Path | None) -> None:
+    """Make the paths of files in the tables of a case absolute.
+
+    Args:
+        table: Tables of a case; changed in place.
+        folder: Where relative paths start; None leaves them as they are.
+    """
+    if folder is None:
+        return
+    for *parents, last in _FILES:
+        node: Any = table
+        for part in parents:
+            node = node.get(part, {})
+        if last in node:
+            node[last] = str((folder / node[last]).resolve())

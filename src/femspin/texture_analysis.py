@@ -1,0 +1,326 @@
+"""Equilibria, loops, thresholds, resonances and line shapes of a texture case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .case.load import case_from_table, dump_case
+from .case.scan import path_parts
+from .case.schema import Case
+from .dynamics.texture.modes import Modes, antiferromagnet_modes, ring_down, texture_modes
+from .dynamics.texture.two_sublattice import join, two_sublattice_texture
+from .dynamics.texture.vectors import rotate
+from .errors import CaseError, SolverError
+from .results.texture_result import Series, TextureResult
+from .texture_line_shape import line_shape
+from .texture_motion import relaxed, start_motion
+from .texture_numbers import run_numbers, texture_facts, topological_charge
+from .texture_run import TextureRun, run_motion
+from .texture_states import initial_texture
+from .texture_system import TextureSystem, build_texture_system
+
+__all__ = ["analysed", "hysteresis", "resonance", "threshold"]
+
+Array = NDArray[np.float64]
+Progress = Callable[[float], None]
+
+_MOST_BISECTIONS = 200
+
+
+def analysed(case: Case, system: TextureSystem, progress: Progress | None) -> TextureResult:
+    """Return the result of an analysis other than a run.
+
+    Raises:
+        FemspinError: If it does not suit the magnet or a solver fails.
+    """
+    analyses = {"relax": _relax, "hysteresis": hysteresis, "threshold": threshold,
+                "resonance": resonance, "line_shape": _line_shape}  # fmt: skip
+    result = analyses[system.table.analysis](case, system, progress or (lambda _: None))
+    return replace(result, folder=system.folder, facts=texture_facts(system))
+
+
+def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
+    """Return the equilibrium under the fields and torques of time 0."""
+    order, canting = relaxed(system, initial_texture(system), driven=True)
+    fields = _fields(order, canting)
+    numbers: dict[str, Any] = {
+        "energy": _energy(system, order, canting),
+        "final": {name: system.space.mean(values) for name, values in fields.items()},
+    }
+    if {0, 1} <= set(system.space.axes):
+        numbers["topological_charge"] = topological_charge(system.space, order)
+    if system.table.wall is not None:
+        motion, _ = start_motion(system, order)
+        run = run_motion(_instant(system), motion, start_motion(system, order)[1])
+        found = run.wall_series
+        if found is not None and len(found.rows):
+            _, position, width, tilt, _ = found.rows[0]
+            numbers["wall"] = {"position": position, "width": width, "tilt": tilt}
+    progress(1.0)
+    return TextureResult(case, system.space, numbers, frames=((0.0, fields),))
+
+
+def _instant(system: TextureSystem) -> TextureSystem:
+    """Return the system for one look at its state: a run of a femtosecond."""
+    table = system.table.model_copy(
+        update={"duration": 1e-18, "output_interval": None, "frames": 1}
+    )
+    return replace(system, table=table)
+
+
+def _fields(order: Array, canting: Array | None) -> dict[str, Array]:
+    return {"m": order} if canting is None else {"n": order, "m": canting}
+
+
+def _energy(
+    system: TextureSystem, order: Array, canting: Array | None, field: Any = None
+) -> float:
+    if canting is None:
+        return system.ferromagnet(field, driven=field is None).energy(order)
+    return system.antiferromagnet(field, driven=field is None).energy(order, canting)
+
+
+# ---------------------------------------------------------------- hysteresis
+
+
+def hysteresis(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
+    """Return the loop of the equilibrium against the field, with coercive field and remanence."""
+    options = system.table.hysteresis
+    assert options is not None
+    unit = np.array(options.direction) / np.linalg.norm(options.direction)
+    down = np.linspace(options.largest, -options.largest, options.points)
+    strengths = np.concatenate([down, down[::-1][1:]])
+    order = initial_texture(system)
+    rows, frames = [], []
+    for k, strength in enumerate(strengths):
+        field = system.steady_field + strength * unit
+        order, canting = relaxed(system, order, field)
+        moment = order if canting is None else canting
+        mean = system.space.mean(moment)
+        rows.append([strength, float(mean @ unit), *mean])
+        if k in (0, options.points // 2, options.points - 1):
+            frames.append((float(k), _fields(order, canting)))
+        progress((k + 1) / len(strengths))
+    table = np.array(rows)
+    first, second = table[: options.points], table[options.points - 1 :]
+    coercive = [_crossing(b[:, 0], b[:, 1]) for b in (first, second)]
+    numbers: dict[str, Any] = {
+        "remanence": float(np.interp(0.0, first[::-1, 0], first[::-1, 1])),
+        "saturation": float(table[0, 1]),
+        "loop_area": float(abs(np.trapezoid(table[:, 1], table[:, 0]))),
+    }
+    if None not in coercive:
+        down_field, up_field = (float(x) for x in coercive if x is not None)
+        numbers |= {"coercive_field": 0.5 * (up_field - down_field),
+                    "loop_shift": 0.5 * (up_field + down_field)}  # fmt: skip
+    heads = ("B [T]", "m along B", "m_x", "m_y", "m_z")
+    return TextureResult(case, system.space, numbers, frames=tuple(frames),
+                         curves=(Series("loop", heads, table),))  # fmt: skip
+
+
+def _crossing(x: Array, y: Array) -> float | None:
+    """Return where a branch of a loop changes sign: the middle of the step it jumps in."""
+    change = np.flatnonzero(np.sign(y[:-1]) * np.sign(y[1:]) <= 0)
+    if not len(change):
+        return None
+    k = int(change[0])
+    if abs(y[k + 1] - y[k]) > 0.5:
+        return float(0.5 * (x[k] + x[k + 1]))
+    return float(x[k] - y[k] * (x[k + 1] - x[k]) / (y[k + 1] - y[k]))
+
+
+# ---------------------------------------------------------------- threshold
+
+
+def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
+    """Return the value of a key between two outcomes of a run, by bisection.
+
+    Raises:
+        CaseError: If the path leads nowhere, or both ends have the same outcome.
+    """
+    options = system.table.threshold
+    assert options is not None
+    low, high, unit = options.bracket
+    tried: list[list[float]] = []
+
+    def beyond(value: float) -> bool:
+        run = _varied_run(case, system, value, unit)
+        found = _outcome(run, options.criterion, system.antiferromagnetic)
+        tried.append([value, float(found > 0), found])
+        return found > 0
+
+    for value, wanted, key in ((low, False, "low"), (high, True, "high")):
+        if beyond(value) != wanted:
+            state = "beyond" if not wanted else "not beyond"
+            problem = f"{value:g} {unit} is {state} the threshold ({options.criterion})"
+            raise CaseError(f"texture.threshold.{key}", problem)
+    width = high - low
+    for _ in range(_MOST_BISECTIONS):
+        if high - low <= options.tolerance * 0.5 * (low + high):
+            break
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if beyond(middle) else (middle, high)
+        progress(float(np.clip(np.log(width / (high - low)) /
+                               np.log(width / (options.tolerance * high)), 0, 1)))  # fmt: skip
+    last = _varied_run(case, system, high, unit)
+    numbers = {
+        "threshold": 0.5 * (low + high), "bracket": high - low,
+        "runs": len(tried), "just_above": run_numbers(system, last),
+    }  # fmt: skip
+    heads = (f"{options.vary} [{unit}]", "beyond", "measure")
+    curve = Series("bisection", heads, np.array(sorted(tried)))
+    return TextureResult(
+        case, system.space, numbers, last.history, last.wall_series, last.frames, (curve,)
+    )
+
+
+def _varied_run(case: Case, system: TextureSystem, value: float, unit: str) -> TextureRun:
+    """Return the run of the case with another value of the varied key."""
+    options = system.table.threshold
+    assert options is not None
+    table = dump_case(case)
+    table["texture"] |= {"analysis": "run"}
+    del table["texture"]["threshold"]
+    node: Any = table
+    *parents, last = path_parts(options.vary)
+    try:
+        for part in parents:
+            node = node[int(part)] if isinstance(node, list) else node[part]
+        entry = f"{value!r} {unit}" if unit else value
+        node[int(last) if isinstance(node, list) else last] = entry
+    except (KeyError, IndexError, ValueError, TypeError):
+        raise CaseError("texture.threshold.vary", f"leads nowhere: {options.vary}") from None
+    external: Any = system.external
+    changed = build_texture_system(case_from_table(table), system.folder, lambda _: external)
+    order = initial_texture(changed)
+    if changed.table.initial.relax:
+        order, _ = relaxed(changed, order)
+    motion, state = start_motion(changed, order)
+    return run_motion(changed, motion, state)
+
+
+def _outcome(run: TextureRun, criterion: str, staggered: bool) -> float:
+    """Return a number that is positive beyond the threshold."""
+    name = "n" if staggered else "m"
+    mean = np.stack([run.column(f"{name}_{a}") for a in "xyz"], axis=1)
+    if criterion == "switched":
+        return float(-(mean[0] @ mean[-1]) / (mean[0] @ mean[0]))
+    # The last tenths of the run against the middle: what grew at first may only be a transient.
+    centre = mean[-1] * 0 + _axis_of(mean)
+    off = np.linalg.norm(mean - (mean @ centre)[:, None] * centre, axis=1)
+    k = len(off)
+    before, after = off[int(0.4 * k) : int(0.6 * k)].max(), off[int(0.8 * k) :].max()
+    return float(np.log(after / before))
+
+
+def _axis_of(mean: Array) -> Array:
+    """Return the direction about which the mean deviates at first."""
+    k = max(2, len(mean) // 5)
+    axis = mean[:k].mean(axis=0)
+    unit: Array = axis / np.linalg.norm(axis)
+    return unit
+
+
+# ---------------------------------------------------------------- resonance
+
+
+def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
+    """Return eigenmodes about equilibrium, and the spectrum of the ring-down after a kick."""
+    options = system.table.resonance
+    assert options is not None
+    if system.orbit() or system.transfer() is not None:
+        raise CaseError("texture.analysis", "a resonance is that of the magnet without torques;"
+                        " drop spin_orbit and current")  # fmt: skip
+    order, canting = relaxed(system, initial_texture(system))
+    modes = _modes(system, order, canting, options.modes)
+    progress(0.3)
+    numbers: dict[str, Any] = {
+        "modes": {
+            str(k): {"frequency": w / (2 * np.pi), "decay_rate": g, "linewidth": g / np.pi}
+            for k, (w, g) in enumerate(zip(modes.frequency, modes.decay, strict=True))
+        },
+        "equilibrium": {k: system.space.mean(v) for k, v in _fields(order, canting).items()},
+    }
+    heads = ("mode", "frequency [Hz]", "decay rate [1/s]")
+    rows = np.column_stack([np.arange(len(modes.decay)), modes.frequency / (2 * np.pi),
+                            modes.decay])  # fmt: skip
+    curves = [Series("modes", heads, rows)]
+    history = None
+    if options.kick > 0:
+        run = _kicked(system, order)
+        history = run.history
+        curves.append(_spectrum(run, system.antiferromagnetic))
+        peak = _peak(curves[-1].rows)
+        nearest = int(np.argmin(np.abs(modes.frequency / (2 * np.pi) - peak)))
+        numbers["ring_down"] = {
+            "frequency": peak,
+            "nearest_mode": nearest,
+            "over_mode": peak * 2 * np.pi / modes.frequency[nearest],
+        }
+    progress(1.0)
+    fields = _fields(order, canting)
+    if len(modes.shape[0]) == system.space.size:
+        for k, shape in enumerate(modes.shape):
+            fields |= {f"mode_{k}_re": np.real(shape), f"mode_{k}_im": np.imag(shape)}
+    return TextureResult(case, system.space, numbers, history, frames=((0.0, fields),),
+                         curves=tuple(curves))  # fmt: skip
+
+
+def _modes(system: TextureSystem, order: Array, canting: Array | None, count: int) -> Modes:
+    """Return the lowest modes; those of an antiferromagnet in a field by its sublattices."""
+    if canting is None:
+        return texture_modes(system.ferromagnet(driven=False), order, count)
+    staggered = system.antiferromagnet(driven=False)
+    if staggered.precession is None:
+        return antiferromagnet_modes(staggered, order, count)
+    magnet: Any = system.magnet
+    stack = two_sublattice_texture(system.space, magnet, system.steady_field)
+    from .dynamics.texture.run import relax_texture
+
+    rest = relax_texture(stack, join(order, canting), system.table.relax_torque, 200_000)
+    return texture_modes(stack, rest, count)
+
+
+def _kicked(system: TextureSystem, order: Array) -> TextureRun:
+    options = system.table.resonance
+    assert options is not None
+    unit = np.array(options.kick_axis) / np.linalg.norm(options.kick_axis)
+    angle = np.broadcast_to(options.kick * unit, order.shape)
+    motion, state = start_motion(system, rotate(np.array(angle), order))
+    return run_motion(system, motion, state)
+
+
+def _spectrum(run: TextureRun, staggered: bool) -> Series:
+    """Return the power of the mean direction, all components added, against frequency."""
+    name = "n" if staggered else "m"
+    total: Array = np.zeros(0)
+    for a in "xyz":
+        omega, power = ring_down(run.time, run.column(f"{name}_{a}"))
+        total = power if not len(total) else total + power
+    keep = omega <= omega[-1] / 2
+    return Series("spectrum", ("frequency [Hz]", "power"),
+                  np.column_stack([omega[keep] / (2 * np.pi), total[keep]]))  # fmt: skip
+
+
+def _peak(rows: Array) -> float:
+    """Return the frequency of the largest power, by a parabola through its logarithm."""
+    k = int(np.argmax(rows[1:-1, 1])) + 1
+    a, b, c = np.log(rows[k - 1 : k + 2, 1])
+    shift = 0.5 * (a - c) / (a - 2 * b + c)
+    return float(rows[k, 0] + shift * (rows[1, 0] - rows[0, 0]))
+
+
+def _line_shape(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
+    if system.antiferromagnetic:
+        raise CaseError("texture.analysis", '"line_shape" is for a ferromagnet')
+    try:
+        numbers, curve, m = line_shape(system, initial_texture(system), progress)
+    except np.linalg.LinAlgError as error:
+        raise SolverError(f"the response has no solution ({error})") from None
+    frames = ((0.0, {"m": m}),)
+    return TextureResult(case, system.space, numbers, frames=frames, curves=(curve,))

@@ -1,0 +1,156 @@
+"""Numbers of a texture run: final state, switching, rotation, wall, charge; SI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .dynamics.texture.space import TextureSpace
+from .texture_motion import Motion
+from .texture_system import TextureSystem
+
+if TYPE_CHECKING:
+    from .texture_run import TextureRun
+
+__all__ = ["run_numbers", "texture_facts", "topological_charge"]
+
+Array = NDArray[np.float64]
+
+
+def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
+    """Return the numbers of a run as `result.json` holds them, SI."""
+    order = "n" if system.antiferromagnetic else "m"
+    mean = np.stack([run.column(f"{order}_{a}") for a in "xyz"], axis=1)
+    half = len(run.rows) // 2
+    table: dict[str, Any] = {
+        "stopped": run.stopped,
+        "duration": float(run.time[-1]),
+        "steps": run.steps,
+        "unrest": run.unrest,
+        "switched": int(mean[0] @ mean[-1] < 0),
+        "initial": {order: mean[0], "energy": float(run.column("energy")[0])},
+        "final": {order: mean[-1], "energy": float(run.column("energy")[-1])},
+        "late_mean": {order: mean[half:].mean(axis=0)},
+        "late_range": {order: np.ptp(mean[half:], axis=0)},
+        "largest_energy_rise": float(np.diff(run.column("energy")).max(initial=-np.inf)),
+    }
+    if system.antiferromagnetic:
+        table["final"]["m"] = np.array([run.column(f"m_{a}")[-1] for a in "xyz"])
+    table["switching_time"] = _first_reversal(run.time, mean)
+    if {0, 1} <= set(system.space.axes) and run.frames:
+        table["topological_charge"] = topological_charge(system.space, run.frames[-1][1][order])
+    if system.table.rotation_axis is not None and half > 2:
+        table["rotation"] = _rotation(system.table.rotation_axis, run.time, mean)
+    if run.wall_series is not None and len(run.wall_series.rows):
+        table["wall"] = _wall_numbers(run.wall_series.rows)
+        frequency = _alternating(system)
+        if frequency is not None:
+            table["wall"]["alternating"] = _locked_in(run.wall_series.rows, frequency)
+    return table
+
+
+def _alternating(system: TextureSystem) -> float | None:
+    """Return the frequency of the first drive with a sine signal [Hz], None without one."""
+    table = system.table
+    drives = [*table.fields, *table.spin_orbit, *(() if table.current is None else
+                                                  (table.current,))]  # fmt: skip
+    found = [d.signal.frequency for d in drives if d.signal.shape == "sine"]
+    return found[0] if found else None
+
+
+def _locked_in(rows: Array, frequency: float) -> dict[str, float]:
+    """Return the velocity at the frequency of the drive, from the position of the second half.
+
+    The position is fitted by a line and both phases; v = amplitude sin(w t + phase) where the
+    drive is sin(w t).
+    """
+    time, position = rows[len(rows) // 2 :, :2].T
+    w = 2 * np.pi * frequency
+    if len(time) < 5 or w * (time[-1] - time[0]) < 2 * np.pi:
+        return {}
+    shapes = np.stack([np.ones_like(time), (time - time[0]) * w, np.cos(w * time),
+                       np.sin(w * time)], axis=1)  # fmt: skip
+    _, _, a, b = np.linalg.lstsq(shapes, position, rcond=None)[0]
+    # x = a cos + b sin gives v = w (b cos - a sin)
+    return {"velocity_amplitude": float(w * np.hypot(a, b)), "phase": float(np.arctan2(b, -a)),
+            "displacement_amplitude": float(np.hypot(a, b))}  # fmt: skip
+
+
+def topological_charge(space: TextureSpace, values: Array) -> float:
+    r"""Return :math:`\frac1{4\pi}\int m\cdot(\partial_xm\times\partial_ym)\,dx\,dy`.
+
+    The integral over a film, averaged over its thickness; -1 of a skyrmion with its core down.
+    """
+    x, y = (space.gradient[k] @ values for k in (0, 1))
+    density = np.einsum("ij,ij->i", values, np.cross(x, y)) / space.volumes
+    height = space.section if len(space.axes) == 2 else float(np.ptp(space.positions[:, 2]))
+    return float(density.sum() / height / (4 * np.pi))
+
+
+def _first_reversal(time: Array, mean: Array) -> float:
+    """Return when the component along the initial direction first vanishes [s], or NaN."""
+    along = mean @ mean[0]
+    change = np.flatnonzero((along[:-1] > 0) & (along[1:] <= 0))
+    if not len(change):
+        return float("nan")
+    k = int(change[0])
+    part = along[k] / (along[k] - along[k + 1])
+    return float(time[k] + part * (time[k + 1] - time[k]))
+
+
+def _rotation(axis: Sequence[float], time: Array, mean: Array) -> dict[str, float]:
+    """Return the mean turning about an axis over the second half of a run."""
+    unit = np.array(axis) / np.linalg.norm(axis)
+    helper = np.eye(3)[int(np.argmin(np.abs(unit)))]
+    first = np.cross(helper, unit)
+    first /= np.linalg.norm(first)
+    second = np.cross(unit, first)
+    angle = np.unwrap(np.arctan2(mean @ second, mean @ first))
+    half = len(time) // 2
+    rate = float(np.polyfit(time[half:] - time[half], angle[half:], 1)[0])
+    return {"angular_frequency": rate, "frequency": rate / (2 * np.pi),
+            "turns": float((angle[-1] - angle[0]) / (2 * np.pi))}  # fmt: skip
+
+
+def _wall_numbers(rows: Array) -> dict[str, Any]:
+    """Return position, width and tilt at the end, and velocities.
+
+    `velocity` is the mean over the second half, `final_velocity` over the last output interval;
+    the oscillation is what is left of the position after its mean drift over the second half.
+    """
+    time, position, width, tilt = rows[:, :4].T
+    half = len(rows) // 2
+    late = slice(half, None)
+    table: dict[str, Any] = {
+        "position": float(position[-1]), "width": float(width[-1]), "tilt": float(tilt[-1]),
+        "displacement": float(position[-1] - position[0]),
+        "smallest_width": float(width.min()), "largest_width": float(width.max()),
+    }  # fmt: skip
+    if len(rows) > 3:
+        slope = np.polyfit(time[late] - time[half], position[late], 1)
+        table["velocity"] = float((position[-1] - position[half]) / (time[-1] - time[half]))
+        table["fitted_velocity"] = float(slope[0])
+        table["final_velocity"] = float((position[-1] - position[-2]) / (time[-1] - time[-2]))
+        table["largest_velocity"] = float(np.abs(rows[:, 4]).max())
+        table["tilt_rate"] = float((tilt[-1] - tilt[half]) / (time[-1] - time[half]))
+    return table
+
+
+def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[str, Any]:
+    """Return facts on mesh and scheme."""
+    facts: dict[str, Any] = {
+        "nodes": system.space.size, "volume": system.space.volume * 1e-27,
+        "spacing": float(system.space.spacing) * 1e-9,
+    }  # fmt: skip
+    if motion is not None:
+        facts["scheme"] = type(motion.scheme).__name__
+    if system.bands is not None:
+        u = system.transfer()
+        assert u is not None
+        facts["bands"] = {"p_n": system.bands.p_n, "p_m": system.bands.p_m,
+                          "p_st": system.bands.p_st, "tau_sd": system.bands.tau_sd,
+                          "beta": u.beta}  # fmt: skip
+    return facts

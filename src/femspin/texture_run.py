@@ -1,0 +1,352 @@
+"""A texture in time: what is recorded, when it stops, and how it is taken up again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time as clock_of_the_wall
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .case.load import dump_case
+from .case.schema import Case
+from .dynamics.texture.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    restore_scheme,
+    save_checkpoint,
+    take_checkpoint,
+)
+from .dynamics.texture.walls import find_wall
+from .errors import CaseError, SolverError
+from .results.texture_result import Series, TextureResult
+from .texture_motion import Motion, State, relaxed, start_motion
+from .texture_numbers import run_numbers, texture_facts
+from .texture_states import initial_texture, wall_frame
+from .texture_system import TextureSystem, TransportTorque, build_texture_system
+from .units import TIME
+
+__all__ = [
+    "Keeper", "TextureRun", "checkpoint_file", "run_motion", "simulate_texture",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+Progress = Callable[[float], None]
+
+_KEPT = 100  # states of a run that may become checkpoints
+_SWITCHED = -0.5  # component along the initial mean direction
+
+
+def simulate_texture(
+    case: Case,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    keeper: Keeper | None = None,
+    transport: TransportTorque | None = None,
+) -> TextureResult:
+    """Return what a texture case asks for: motion, equilibrium, loop, threshold or resonance.
+
+    Args:
+        case: A case with [texture].
+        folder: Where relative paths start.
+        progress: Called with the fraction of the work that is done.
+        keeper: Checkpoints of a run; by default none.
+        transport: Makes the torque of `torque_source = "transport"`.
+
+    Raises:
+        FemspinError: If the case is wrong or a solver fails.
+    """
+    system = build_texture_system(case, folder, transport)
+    if system.table.analysis != "run":
+        from .texture_analysis import analysed
+
+        return analysed(case, system, progress)
+    order = initial_texture(system)
+    if system.table.initial.relax and (keeper is None or keeper.load() is None):
+        order, _ = relaxed(system, order)
+    motion, state = start_motion(system, order)
+    run = run_motion(system, motion, state, progress, keeper)
+    return TextureResult(
+        case, system.space, run_numbers(system, run), run.history, run.wall_series, run.frames,
+        warnings=run.warnings, folder=folder, facts=texture_facts(system, motion),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TextureRun:
+    """What was recorded of a motion.
+
+    Args:
+        columns: Names of the columns with units.
+        rows: One row per output time, shape (k, columns).
+        frames: Times [s] with fields of the nodes by name.
+        stopped: Why it ended: time, relaxed, switched, or wall left.
+        unrest: |dm/dt|/gamma [T] at the end.
+        steps: Time steps.
+    """
+
+    columns: tuple[str, ...]
+    rows: Array
+    frames: tuple[tuple[float, dict[str, Array]], ...]
+    stopped: str
+    unrest: float
+    steps: int
+    warnings: tuple[str, ...] = ()
+
+    def column(self, name: str) -> Array:
+        """Return one column by name without unit, shape (k,)."""
+        return self.rows[:, [c.split(" ")[0] for c in self.columns].index(name)]
+
+    @property
+    def time(self) -> Array:
+        """Output times [s]."""
+        return self.rows[:, 0]
+
+    @property
+    def history(self) -> Series:
+        """Mean direction and energy against time."""
+        return Series("history", self.columns, self.rows)
+
+    @property
+    def wall_series(self) -> Series | None:
+        """Position, width, tilt and velocity of the wall against time, None without tracking."""
+        if "wall_position" not in {c.split(" ")[0] for c in self.columns}:
+            return None
+        names = ("time", "wall_position", "wall_width", "wall_tilt")
+        found = np.stack([self.column(n) for n in names], axis=1)
+        found = found[np.isfinite(found).all(axis=1)]
+        speed = np.gradient(found[:, 1], found[:, 0]) if len(found) > 1 else np.zeros(len(found))
+        tilt = np.unwrap(found[:, 3])
+        rows = np.column_stack([found[:, :3], tilt, speed])
+        heads = ("time [s]", "position [m]", "width [m]", "tilt [rad]", "velocity [m/s]")
+        return Series("wall", heads, rows)
+
+
+@dataclass
+class Keeper:
+    """Checkpoints of a run beside its result.
+
+    Args:
+        path: File; its ending is replaced by .h5 or .npz.
+        case: The case, whose checkpoint only it may take up.
+        interval: Time of the clock between checkpoints [s].
+        resuming: Take up what is there.
+    """
+
+    path: Path
+    case: Case
+    interval: float
+    resuming: bool = False
+    _last: float = field(default_factory=clock_of_the_wall.monotonic)
+
+    @property
+    def file(self) -> Path:
+        """The checkpoint that is there, or the path where there is none."""
+        for ending in (".h5", ".npz"):
+            if self.path.with_suffix(ending).is_file():
+                return self.path.with_suffix(ending)
+        return self.path
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for the next checkpoint."""
+        return clock_of_the_wall.monotonic() - self._last >= self.interval
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(self.path.with_suffix(".h5"), checkpoint)
+        self._last = clock_of_the_wall.monotonic()
+
+    def load(self) -> Checkpoint | None:
+        """Return the checkpoint to take up, None without one.
+
+        Raises:
+            CaseError: If it belongs to another case.
+        """
+        if not self.resuming or not self.file.is_file():
+            return None
+        found = load_checkpoint(self.file)
+        if not np.array_equal(found.fields.get("case", np.zeros(0)), self.digest):
+            raise CaseError("--resume", f"{self.file} belongs to another case or version of it;"
+                            " run without --resume")  # fmt: skip
+        return found
+
+    @cached_property
+    def digest(self) -> Array:
+        """Numbers that tell cases apart, but for what does not change the motion."""
+        table = dump_case(self.case)
+        for key in ("expected", "output", "title"):
+            table.pop(key, None)
+        table["texture"].pop("checkpoint")
+        text = json.dumps(table, sort_keys=True).encode()
+        return np.frombuffer(hashlib.sha256(text).digest(), np.uint8).astype(float)
+
+    def clear(self) -> None:
+        """Remove the checkpoint of a run that is complete."""
+        for ending in (".h5", ".npz"):
+            self.path.with_suffix(ending).unlink(missing_ok=True)
+
+
+def checkpoint_file(result: Path) -> Path:
+    """Return where the checkpoint of a result folder is kept; its ending says in what form."""
+    return result.with_name(f"{result.name}.checkpoint.h5")
+
+
+@dataclass
+class _Recorder:
+    """Rows and frames so far; all of it goes into a checkpoint."""
+
+    system: TextureSystem
+    motion: Motion
+    rows: list[list[float]] = field(default_factory=list)
+    frame_times: list[float] = field(default_factory=list)
+    frames: list[Array] = field(default_factory=list)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        anti = self.system.antiferromagnetic
+        names = ["time [s]", *(f"{'n' if anti else 'm'}_{a}" for a in "xyz")]
+        if anti:
+            names += [f"m_{a}" for a in "xyz"]
+        names.append("energy [J]")
+        if self.system.table.wall is not None:
+            names += ["wall_position [m]", "wall_width [m]", "wall_tilt [rad]"]
+        return tuple(names)
+
+    def record(self, state: State, time: float) -> None:
+        """Add one row at a time [s]."""
+        space, motion = self.system.space, self.motion
+        row = [time, *space.mean(motion.order(state))]
+        canting = motion.canting(state)
+        if canting is not None:
+            row += [*space.mean(canting)]
+        row.append(motion.energy(state, time / TIME))
+        if self.system.table.wall is not None:
+            row += self._wall(motion.order(state))
+        self.rows.append([float(x) for x in row])
+
+    def _wall(self, order: Array) -> list[float]:
+        axis, zero, across = wall_frame(self.system)
+        try:
+            wall = find_wall(self.system.space, order, across, axis, zero)
+        except SolverError:
+            return [np.nan] * 3
+        return [wall.position, wall.width, wall.tilt]
+
+    def add_frame(self, state: State, time: float) -> None:
+        """Keep the fields at a time [s]."""
+        canting = self.motion.canting(state)
+        parts = [self.motion.order(state), *(() if canting is None else (canting,))]
+        self.frame_times.append(time)
+        self.frames.append(np.stack(parts))
+
+    def stopped(self, state: State, time: float) -> str:
+        """Return why the run ends here, or an empty text."""
+        table = self.system.table
+        if table.wall is not None and not np.isfinite(self.rows[-1][-1]):
+            return "wall left"
+        if table.stop == "relaxed":
+            quiet = self.motion.unrest(state, time / TIME) < table.relax_torque
+            return "relaxed" if quiet and time > 0 else ""
+        if table.stop == "switched":
+            first, now = np.array(self.rows[0][1:4]), np.array(self.rows[-1][1:4])
+            return "switched" if first @ now < _SWITCHED * (first @ first) else ""
+        return ""
+
+    def named_frames(self) -> tuple[tuple[float, dict[str, Array]], ...]:
+        """Return times and fields by name."""
+        names = ("n", "m") if self.system.antiferromagnetic else ("m",)
+        return tuple(
+            (t, dict(zip(names, parts, strict=True)))
+            for t, parts in zip(self.frame_times, self.frames, strict=True)
+        )
+
+
+def run_motion(
+    system: TextureSystem,
+    motion: Motion,
+    state: State,
+    progress: Progress | None = None,
+    keeper: Keeper | None = None,
+) -> TextureRun:
+    """Return the recorded motion from time 0 to the duration or a stop condition.
+
+    At fixed output times the scheme forgets what a checkpoint does not hold, whether or not one
+    is written, so that a run that was cut off and resumed does the same arithmetic.
+
+    Raises:
+        SolverError: If a step fails.
+    """
+    times = system.table.times
+    recorder = _Recorder(system, motion)
+    chosen = _frame_indices(len(times), system.table.frames)
+    every = max(1, (len(times) - 1) // _KEPT)
+    start, state, stopped = _begin(recorder, state, keeper, chosen)
+    for k in range(start + 1, len(times)):
+        if stopped:
+            break
+        state = motion.advance(state, times[k - 1] / TIME, times[k] / TIME)
+        recorder.record(state, times[k])
+        stopped = recorder.stopped(state, times[k])
+        if k in chosen or stopped:
+            recorder.add_frame(state, times[k])
+        if k % every == 0:
+            saved = _checkpoint(recorder, state, times[k], k, keeper)
+            if keeper is not None and "case" in saved.fields and not stopped:
+                keeper.save(saved)
+        if progress is not None:
+            progress(times[k] / times[-1])
+    end = recorder.rows[-1][0]
+    warnings: tuple[str, ...] = ()
+    if stopped == "wall left":
+        warnings = (f"the wall reached the end of the magnet or vanished at {end:.4g} s; the run"
+                    " ends there",)  # fmt: skip
+    return TextureRun(
+        recorder.columns, np.array(recorder.rows), recorder.named_frames(), stopped or "time",
+        motion.unrest(state, end / TIME), int(motion.scheme.steps), warnings,
+    )  # fmt: skip
+
+
+def _begin(
+    recorder: _Recorder, state: State, keeper: Keeper | None, chosen: set[int]
+) -> tuple[int, State, str]:
+    """Return output index, state and stop reason to start from."""
+    saved = None if keeper is None else keeper.load()
+    if saved is None:
+        recorder.record(state, 0.0)
+        stopped = recorder.stopped(state, 0.0)
+        if 0 in chosen or stopped:
+            recorder.add_frame(state, 0.0)
+        return 0, state, stopped
+    fields = saved.fields
+    recorder.rows = fields["rows"].tolist()
+    recorder.frame_times = fields["frame_times"].tolist()
+    recorder.frames = list(fields["frames"])
+    restore_scheme(recorder.motion.scheme, saved)
+    recorder.motion.scheme.steps = int(fields["steps"])
+    return int(fields["index"]), tuple(fields[n] for n in recorder.motion.names), ""
+
+
+def _checkpoint(
+    recorder: _Recorder, state: State, time: float, index: int, keeper: Keeper | None
+) -> Checkpoint:
+    fields = dict(zip(recorder.motion.names, state, strict=True))
+    if keeper is not None and keeper.due:
+        fields |= {
+            "rows": np.array(recorder.rows), "frame_times": np.array(recorder.frame_times),
+            "frames": np.array(recorder.frames), "index": np.array(float(index)),
+            "case": keeper.digest, "steps": np.array(float(recorder.motion.scheme.steps)),
+        }  # fmt: skip
+    return take_checkpoint(recorder.motion.scheme, time / TIME, **fields)
+
+
+def _frame_indices(outputs: int, frames: int) -> set[int]:
+    """Return the output times at which fields are kept: the last one and others in between."""
+    if frames == 1:
+        return {outputs - 1}
+    return {int(k) for k in np.linspace(0, outputs - 1, min(frames, outputs)).round()}

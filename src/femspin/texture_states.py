@@ -1,0 +1,123 @@
+"""Initial textures: uniform, wall, vortex, skyrmion, random or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .case.texture import Initial
+from .dynamics.texture.vectors import normalized
+from .dynamics.texture.walls import wall_profile
+from .errors import CaseError
+from .texture_system import TextureSystem
+from .units import LENGTH
+
+__all__ = ["initial_texture", "wall_frame"]
+
+Array = NDArray[np.float64]
+
+
+def initial_texture(system: TextureSystem) -> Array:
+    """Return the initial directions of m or n, shape (n, 3).
+
+    Raises:
+        CaseError: If a file does not fit the mesh, or a wall has no width.
+    """
+    given = system.table.initial
+    shape = (system.space.size, 3)
+    if given.type == "uniform":
+        return normalized(np.array(np.broadcast_to(np.array(given.direction), shape)))
+    if given.type == "wall":
+        return _wall(system, given)
+    if given.type == "random":
+        return normalized(np.random.default_rng(given.seed).standard_normal(shape))
+    if given.type == "file":
+        return _from_file(system, given)
+    return _vortex(system, given) if given.type == "vortex" else _skyrmion(system, given)
+
+
+def wall_frame(system: TextureSystem) -> tuple[Array, Array, int]:
+    """Return the axis of the domains, the direction of tilt 0, and that across the wall."""
+    tracking = system.table.wall
+    if tracking is not None:
+        axis, zero = np.array(tracking.axis), np.array(tracking.zero)
+        across = "xyz".index(tracking.direction)
+    else:
+        axis, across = np.array(system.magnet.axis), 0
+        helper = np.eye(3)[0 if abs(axis[0]) < 0.9 else 1]
+        zero = helper - axis * (axis @ helper)
+    return axis / np.linalg.norm(axis), zero / np.linalg.norm(zero), across
+
+
+def _wall(system: TextureSystem, given: Initial) -> Array:
+    magnet = system.magnet
+    width = given.width
+    if width is None:
+        if not (magnet.anisotropy > 0 and magnet.exchange_stiffness > 0):
+            raise CaseError("texture.initial.width", "is needed without an easy axis")
+        width = magnet.wall_width
+    axis, zero, across = wall_frame(system)
+    sign = -1.0 if given.reversed else 1.0
+    flat = wall_profile(system.space, given.position, sign * width, across, given.tilt)
+    return flat @ np.stack([zero, np.cross(axis, zero), axis])
+
+
+def _vortex(system: TextureSystem, given: Initial) -> Array:
+    assert given.radius is not None
+    x, y, _ = system.space.positions.T
+    core = np.full_like(x, given.polarity * given.radius / LENGTH)
+    return normalized(np.stack([-given.chirality * y, given.chirality * x, core], axis=1))
+
+
+def _skyrmion(system: TextureSystem, given: Initial) -> Array:
+    """Return two opposite walls wrapped around the core (Braun, Phys. Rev. B 50, 16485 (1994))."""
+    assert given.radius is not None
+    magnet = system.magnet
+    width = given.width
+    if width is None:
+        if not (magnet.anisotropy > 0 and magnet.exchange_stiffness > 0):
+            raise CaseError("texture.initial.width", "is needed without an easy axis")
+        width = magnet.wall_width
+    x, y, _ = system.space.positions.T * LENGTH
+    far = np.minimum(np.hypot(x, y) / width, 300.0)
+    theta = 2 * np.arctan2(np.sinh(given.radius / width), np.sinh(far))
+    phi = np.arctan2(y, x) + given.helicity
+    out = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], 1)
+    if given.reversed:
+        out[:, 2] *= -1
+    return normalized(out)
+
+
+def _from_file(system: TextureSystem, given: Initial) -> Array:
+    assert given.file is not None
+    path = Path(given.file)
+    path = path if path.is_absolute() or system.folder is None else system.folder / path
+    key, n = "texture.initial.file", system.space.size
+    try:
+        if path.suffix == ".vtu":
+            found = _nearest(system, path)
+        else:
+            found = np.asarray(np.load(path, allow_pickle=False), float)
+    except (OSError, ValueError, KeyError, SystemExit) as error:
+        raise CaseError(key, f"{path} cannot be read ({error})") from None
+    if found.shape != (n, 3) or not np.isfinite(found).all():
+        raise CaseError(key, f"must hold {n} finite vectors, found shape {found.shape}")
+    if np.linalg.norm(found, axis=1).min() < 1e-6:
+        raise CaseError(key, "a vector is zero")
+    return normalized(found)
+
+
+def _nearest(system: TextureSystem, path: Path) -> Array:
+    """Return the texture of a field file at the nodes nearest to its points."""
+    import meshio
+    from scipy.spatial import cKDTree
+
+    mesh = meshio.read(path)
+    name = "n" if system.antiferromagnetic else "m"
+    if name not in mesh.point_data:
+        raise KeyError(f"no point data {name!r}")
+    values = np.asarray(mesh.point_data[name], float)
+    _, nearest = cKDTree(mesh.points).query(system.space.positions)
+    return values[nearest]

@@ -1,0 +1,99 @@
+"""Time per coupled step of a texture and transport, split by phase; not a test.
+
+    python tests/benchmarks/coupled_step.py [--steps 20] [--lateral 50] [--tolerance 0.01]
+
+A Pt film on a thin F on a magnetic insulator.  A wall lies across the film and moves in the
+current along x; every step moves it, and transport is solved again where a moment has turned by
+half the tolerance.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from femspin import build_device, case_from_table
+from femspin.dynamics.coupling import CoupledTorque, run_coupled
+from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
+from femspin.dynamics.texture.magnet import Ferromagnet
+from femspin.dynamics.texture.midpoint import Midpoint
+from femspin.dynamics.texture.walls import wall_profile
+from femspin.textured import textured_transport
+
+PHASES = ("magnetics", "fields", "assembly", "factor", "solve", "torque")
+
+
+def film(dimension: int, lateral: int, response: bool):
+    """Return the case: order 1, electrodes left and right, cells of 2 nm laterally."""
+    f = {
+        "kind": "F", "conductivity": "2e6 S/m", "diffusion_constant": "3e-4 m^2/s",
+        "spin_diffusion_length": "4 nm",
+        "kondo": {"spin": 2.5, "moment_density": "1e28 1/m^3", "exchange_energy": "20 meV",
+                  "curie_temperature": "559 K"},
+    }  # fmt: skip
+    if response:
+        f |= {"mass": "1 m_e", "scattering_time": "2 fs", "polarisation": 0.3}
+    layers = [("YIG", "2 nm", 2), ("F", "0.6 nm", 2), ("Pt", "3 nm", 6)]
+    structure = {
+        "dimension": dimension, "lateral": "insulating", "width": f"{2 * lateral} nm",
+        "cells_x": lateral,
+        "layers": [{"region": n, "thickness": t, "cells": c} for n, t, c in layers],
+    }  # fmt: skip
+    if dimension == 3:
+        structure |= {"depth": f"{2 * lateral} nm", "cells_y": lateral}
+    return case_from_table({
+        "structure": structure,
+        "regions": {"YIG": {"kind": "FI"}, "F": f,
+                    "Pt": {"kind": "HM", "material": "Pt"}},
+        "drive": {"electrodes": {"left": {"voltage": f"{4e-4 * lateral} V"},
+                                 "right": {"voltage": "0 V"}}},
+        "solver": {"order": 1},
+    })  # fmt: skip
+
+
+def run(dimension: int, lateral: int, response: bool, steps: int, tolerance: float) -> str:
+    """Return one row of the table."""
+    device = build_device(film(dimension, lateral, response))
+    coupled = textured_transport(device, "YIG")
+    magnet = Ferromagnet(1.4e5, 4e-12, 0.05, anisotropy=1e5)
+    torque = CoupledTorque(coupled, magnet.spin_density, tolerance)
+    texture = ferromagnet_texture(coupled.map.space, magnet).with_torques(torque.external)
+    m = wall_profile(coupled.map.space, lateral * 1e-9, magnet.wall_width)
+    scheme = Midpoint(texture, 0.5)
+    m, _ = scheme.advance(m, 0.0, 1e-6)  # the first solution and the first factors
+    first = dict(coupled.work.seconds)
+    solved, made = coupled.work.solutions, coupled.work.factorisations
+    _, report = run_coupled(
+        scheme, texture, torque, m, np.array([0.0, 0.5e-12 * steps]), lambda *_: 0.0
+    )
+    spent = {k: report["seconds"].get(k, 0.0) - first.get(k, 0.0) for k in PHASES}
+    spent["magnetics"] += sum(first.values())
+    count, done = report["steps"], report["solutions"] - solved
+    iterations = np.mean(coupled.work.iterations[solved:] or [0])
+    columns = [f"{dimension}D", device.space.n_dofs, 4 * device.space.n_dofs,
+               coupled.map.space.size, "all" if response else "reaction", count, done,
+               report["factorisations"] - made, f"{iterations:.1f}",
+               *(f"{1e3 * spent[k] / count:.1f}" for k in PHASES),
+               f"{sum(first.values()):.1f}", f"{report['angle_error']:.1e}"]  # fmt: skip
+    return " | ".join(str(c) for c in columns)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--lateral", type=int, default=50, help="cells per side in 3D")
+    parser.add_argument("--tolerance", type=float, default=1e-2)
+    given = parser.parse_args()
+    heads = ["", "nodes", "unknowns", "magnet nodes", "varies", "steps", "solutions", "factors",
+             "iterations", *(f"{p} [ms/step]" for p in PHASES), "first solution [s]",
+             "angle error"]  # fmt: skip
+    print(" | ".join(heads), flush=True)
+    for dimension, lateral in ((2, 200), (3, given.lateral)):
+        for response in (False, True):
+            print(run(dimension, lateral, response, given.steps, given.tolerance), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from test_structure import gmsh_file
 
-from femspin import build_device, case_from_table, pipeline, solve
+from femspin import build_device, case_from_table, pipeline, simulate, solve
 from femspin.case.load import read_table
 from femspin.errors import CaseError, MeshError
 from femspin.interface.split import cell_integrals, flux_density
+from femspin.pipeline import transport_of
+from femspin.results.solution import discretised_numbers, flat_numbers
+from femspin.sensitivity import device_functionals
 from femspin.transport.assembly import block_matrix
 from femspin.units import ENERGY, TIME
 
@@ -473,3 +476,51 @@ def test_spin_contact_leaves_the_charge_problem_alone(one_layer_electrodes):
     spin = bilayer_between_electrodes({"contact_spin_conductance": "1e15 S/m^2"}).values
     key = "electrodes.left.current"
     np.testing.assert_allclose(spin[key], plain[key], rtol=1e-10)
+
+
+@pytest.mark.parametrize("conductance", ["1e13 S/m^2", "1e15 S/m^2", "1e17 S/m^2"])
+@pytest.mark.parametrize("order", [1, 2])
+def test_electrode_that_ends_on_a_contact_feeds_what_the_other_takes(conductance, order):
+    """Currents add up to zero, and none stays in the metal behind the contact."""
+    table = {
+        "mesh": {"file": str(ROOT / "meshes/strip_2d.msh"), "length_unit": "nm"},
+        "regions": {"YIG": {"kind": "FI"}, "F": METAL, "Pt": METAL | {"spin_hall_angle": 0.1}},
+        "interfaces": {"Pt|F": {"contact_conductance": conductance}},
+        "drive": {"electrodes": {"left": volts(1e-3), "right": volts(0)}},
+        "solver": {"order": order},
+    }
+    device = build_device(case_from_table(table))
+    found = solve(device)
+    left, right = (found.values[f"electrodes.{k}.current"] for k in ("left", "right"))
+    assert abs(left + right) < 1e-9 * abs(left)
+    passing = (
+        found.values["interfaces.F|Pt.charge_current"]
+        * device.structure.interfaces["F|Pt"].area
+        * 1e-9
+    )
+    assert abs(passing) < 1e-9 * abs(left)
+    functionals = device_functionals(device, found.transport)
+    shifted = 0.1 * np.random.default_rng(1).normal(size=found.transport.state.mu.shape)
+    state = replace(found.transport.state, mu=found.transport.state.mu + shifted)
+    moved = flat_numbers(discretised_numbers(device, transport_of(
+        device, found.transport.m, found.transport.fields, state)))  # fmt: skip
+    for name in ("electrodes.left.current", "interfaces.F|Pt.charge_current"):
+        weights = functionals[name].weights * shifted
+        change = moved[name] - found.values[name]
+        assert abs(change - weights.sum()) < 1e-10 * np.abs(weights).sum()
+
+
+@pytest.mark.parametrize(("dimension", "cell"), [(2, "quad"), (2, "tri"), (3, "tet")])
+@pytest.mark.parametrize("order", [1, 2])
+def test_field_along_a_periodic_direction_of_a_plain_metal_gives_no_potential(
+    dimension, cell, order
+):
+    """The loads of the cells cancel to round-off; there is nothing to solve for."""
+    table = bar(dimension, cell, {}, order=order)
+    table["structure"]["lateral"] = "periodic"
+    table["drive"] = {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]}
+    found = simulate(case_from_table(table))
+    assert np.abs(found.transport.state.mu).max() < 1e-9
+    assert found.errors is not None
+    current = found.values["charge_current_density.metal.x"]
+    assert abs(current - SIGMA * 1e5) < 1e-9 * current

@@ -15,7 +15,7 @@ from .case.schema import Case, Dynamics
 from .case.schema import Interface as InterfaceTable
 from .dynamics.run import QuasiStaticTorque, macrospin, magnet_name, run_dynamics
 from .dynamics.torque import driving_flux
-from .errors import CaseError
+from .errors import CaseError, SolverError
 from .fields.build import Conditions, region_fields
 from .fields.closed_forms import SpinOrbitConstants, spin_orbit_constants
 from .fields.lengths import mesh_scale
@@ -212,7 +212,10 @@ def build_device(
     device = Device(
         case, used, parameters, conditions, direction, structure, space,
         TransportProblem(space, faces.boundary, options),
-        shares(space, conductors, faces.outer, faces.electrodes, faces.joined),
+        shares(
+            space, conductors, faces.outer, faces.electrodes, faces.joined,
+            faces.boundary.contacts,
+        ),
         faces.tables, reduced, folder,
     )  # fmt: skip
     if case.solver.method == "stack":
@@ -300,7 +303,10 @@ def simulate(
     if bars is None:
         from .error_bars import error_bars
 
-        bars = error_bars(device, solution.transport)
+        try:
+            bars = error_bars(device, solution.transport)
+        except SolverError as error:  # the solution itself is not in doubt
+            log.warning("no error bars: %s", error)
     return solution if bars is None else replace(solution, errors=bars.table)
 
 

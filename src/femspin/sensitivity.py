@@ -30,7 +30,7 @@ from .interface.functionals import (
     electrode_functionals,
     interface_functionals,
 )
-from .interface.report import Share
+from .interface.report import Share, exchange
 from .partial_derivatives import Direction, direction, numbers_along, weak_moments
 from .pipeline import Device, Transport, transport_of
 from .results.solution import discretised_numbers, flat_numbers
@@ -106,7 +106,9 @@ def device_functionals(
     for name in device.conductors:
         found += current_functionals(space, state, name)
     electrodes = device.problem.boundary.electrodes
-    found += electrode_functionals(space, state, electrodes, traces)
+    found += electrode_functionals(
+        space, state, electrodes, traces, exchange(space, device.problem.boundary.contacts)
+    )
     return {f.path: f for f in found}
 
 

@@ -97,6 +97,8 @@ class _InflowWeights:
         self.share = share
         self.region = _matrix(space, state.blocks[side]).T
         everything = sp.csr_array(block_matrix(space, state.blocks))
+        if share.contacts is not None:
+            everything = sp.csr_array(everything + share.contacts)
         self.whole = everything.T if np.any(share.electrode) else None
 
     def weights(self, inflow: Array, eta: int) -> Array:
@@ -143,6 +145,7 @@ def electrode_functionals(
     state: TransportState,
     electrodes: Sequence[ElectrodeFace],
     traces: Mapping[str, Array] | None = None,
+    contacts: sp.csr_array | None = None,
 ) -> list[Functional]:
     """Return the functionals of the voltage [V] and current of every electrode.
 
@@ -152,10 +155,14 @@ def electrode_functionals(
         electrodes: The electrodes.
         traces: Scalar weights of every dof in the current of an electrode, shape (n_dofs,), by
             name; default one at its dofs.
+        contacts: What passes contacts, from `exchange`.
     """
     if not electrodes:
         return []
-    whole = sp.csr_array(block_matrix(space, state.blocks)).T
+    everything = sp.csr_array(block_matrix(space, state.blocks))
+    if contacts is not None:
+        everything = sp.csr_array(everything + contacts)
+    whole = everything.T
     per_current = -E_CHARGE / TIME / LENGTH ** (3 - space.dimension)
     found = []
     for face in electrodes:

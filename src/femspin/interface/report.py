@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..structure.model import Interface
+from ..transport.boundary import ContactFace, contact_terms
 from ..transport.coefficients import Coefficients
 from ..transport.harmonic import HarmonicState
 from ..transport.space import Space, outer_cells
@@ -19,8 +21,8 @@ from .flux import boundary_inflow, face_share
 from .split import SPLIT, CellIntegrals, cell_integrals, cell_parts, stored_spin
 
 __all__ = [
-    "InterfaceCurrents", "Share", "balanced", "face_mean", "interface_currents", "over_pairs",
-    "shares",
+    "InterfaceCurrents", "Share", "balanced", "exchange", "face_mean", "interface_currents",
+    "over_pairs", "shares",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -69,12 +71,14 @@ class Share:
         weights: By face, its share of the spin inflow of each dof, shape (n_dofs,).
         electrode: The region's share of the charge that electrodes feed in at each dof.
         joined: Pairs of dofs, shape (2, n) each, that have one mu^0 on two sides of a contact.
+        contacts: From `exchange`, if regions meet at contacts.
     """
 
     region: str
     weights: Mapping[str, Array]
     electrode: Array
     joined: Sequence[Indices] = ()
+    contacts: sp.csr_array | None = None
 
 
 def shares(
@@ -83,6 +87,7 @@ def shares(
     outer: Mapping[str, tuple[Indices, Indices]],
     electrodes: Sequence[tuple[Indices, Indices]] = (),
     joined: Sequence[Indices] = (),
+    contacts: Sequence[ContactFace] = (),
 ) -> dict[str, Share]:
     """Return, for every conducting region, the share of each of its faces.
 
@@ -92,8 +97,10 @@ def shares(
         outer: Facets and cells of the outer faces through which spin may flow.
         electrodes: Facets and cells of the electrodes.
         joined: Pairs of dofs with one mu^0 on two sides of a contact.
+        contacts: Contacts between regions.
     """
     structure = space.structure
+    exchanged = exchange(space, contacts)
     fed = _electrode_shares(space, conductors, electrodes, joined)
     result = {}
     for region in conductors:
@@ -110,8 +117,18 @@ def shares(
             here = structure.region_of_cell[cells] == mine
             if here.any():
                 faces[name] = (facets[here], cells[here])
-        result[region] = Share(region, face_share(space, faces), fed[region], joined)
+        result[region] = Share(region, face_share(space, faces), fed[region], joined, exchanged)
     return result
+
+
+def exchange(space: Space, contacts: Sequence[ContactFace]) -> sp.csr_array | None:
+    """Return what takes mu to the outflow of every dof through contacts, (4 n_dofs, 4 n_dofs)."""
+    if not contacts:
+        return None
+    total = sp.csr_array((space.size, space.size))
+    for face in contacts:
+        total = sp.csr_array(total + contact_terms(face))
+    return total
 
 
 def _electrode_shares(
@@ -177,6 +194,9 @@ def interface_currents(
         fed = np.zeros_like(residual[:, 0])
         for name, other in state.coefficients.items():
             fed += region_inflow(space, name, other, state.mu, state.mu_low, mu_dot)[:, 0]
+        exchanged = share[side].contacts
+        if exchanged is not None:  # what passes a contact is not fed in either
+            fed += (exchanged @ (state.mu + state.mu_low).ravel())[::4]
         residual[:, 0] -= own * over_pairs(fed, share[side].joined)
     zero = np.zeros(4)
     inflow = {name: boundary_inflow(residual, w) for name, w in weights.items()}

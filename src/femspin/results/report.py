@@ -25,7 +25,7 @@ from ..fields.lengths import lengths
 from ..fields.region import RegionFields
 from ..fields.soc import LEVI_CIVITA
 from ..fields.validity import ValidityWarning, validity
-from ..interface.report import InterfaceCurrents
+from ..interface.report import InterfaceCurrents, exchange
 from ..interface.split import cell_integrals, flux_density
 from ..units import E_CHARGE, ENERGY, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
 
@@ -143,8 +143,14 @@ def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
     contacts = device.problem.boundary.electrodes
     if not contacts:
         return {}
-    total = sum(region_residual(device.space, transport.state, n) for n in device.conductors)
-    assert not isinstance(total, int)
+    total = sum(
+        (region_residual(device.space, transport.state, n) for n in device.conductors),
+        np.zeros_like(transport.state.mu),
+    )
+    exchanged = exchange(device.space, device.problem.boundary.contacts)
+    if exchanged is not None:
+        mu = transport.state.mu + transport.state.mu_low
+        total = total + (exchanged @ mu.ravel()).reshape(-1, 4)
     unit = E_CHARGE / TIME / LENGTH ** (3 - device.space.dimension)
     table = {}
     for contact in contacts:
@@ -232,7 +238,27 @@ def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, 
 def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
     found = [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
-    return found + _drive_warnings(device) + _gain_warnings(device, transport)
+    found += _drive_warnings(device) + _gain_warnings(device, transport)
+    return found + _corner_warnings(device)
+
+
+def _corner_warnings(device: Device) -> list[str]:
+    """Return the interfaces on which a face with a fixed spin potential ends.
+
+    What such a face takes up at the common edge is shared with the interface by area, which is
+    accurate to first order in the cell size only.
+    """
+    boundary, space = device.problem.boundary, device.space
+    fixed = {e.name: e.sinks for e in boundary.electrodes if len(e.sinks)}
+    fixed |= {p.name: p.dofs for p in boundary.potential}
+    return [
+        f"interfaces.{name}: {end} fixes the spin potential at its edge; what {end} absorbs there"
+        " is shared by area, so the spin current converges slowly and its error bar is too small"
+        for name, face in device.structure.interfaces.items()
+        for end, dofs in fixed.items()
+        if {face.first, face.second} <= set(device.conductors)
+        and np.isin(dofs, space.interface_dofs(face)).any()
+    ]
 
 
 def _drive_warnings(device: Device) -> list[str]:

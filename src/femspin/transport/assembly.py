@@ -20,7 +20,14 @@ from .covariant import (
 )
 from .space import Moments, Space
 
-__all__ = ["RegionBlocks", "apply_region", "assemble_region", "block_matrix", "local_residuals"]
+__all__ = [
+    "RegionBlocks",
+    "apply_region",
+    "assemble_region",
+    "block_matrix",
+    "load_size",
+    "local_residuals",
+]
 
 Array = NDArray[np.float64]
 
@@ -140,6 +147,21 @@ def _scatter(target: NDArray[np.int64], values: Array, size: int) -> Array:
     return np.asarray(np.bincount(where, values.ravel(), minlength=k * size), float).reshape(
         size, k
     )
+
+
+def load_size(space: Space, name: str, c: Coefficients) -> Array:
+    """Return the load of a region with everything counted positive, shape (4 n_dofs,).
+
+    Loads of a uniform drift cancel between cells; this tells what round-off is left of them.
+    Zero for tensors that vary within the region.
+    """
+    total = np.zeros((space.n_dofs, 4))
+    if c.uniform and np.any(c.drift):
+        vector = np.abs(block_tensors(c, space.structure.axes).vector)
+        for chunk in space.vector_chunks(space.in_region(name)):
+            local = (np.abs(chunk.vector) @ vector).reshape(-1, 4)
+            total += _scatter(space.dofs[chunk.cells].ravel(), local, space.n_dofs)
+    return total.ravel()
 
 
 def block_matrix(space: Space, blocks: Mapping[str, RegionBlocks]) -> sp.bsr_array:

@@ -28,7 +28,7 @@ from ..fields.soc import covariant_rotation
 from ..units import LENGTH
 from .coefficients import Coefficients
 from .elements import node_values
-from .frames import CellFrames, carried_frames, plain_frames, varying_frames
+from .frames import CellFrames, GaugeFunction, carried_frames, plain_frames, varying_frames
 from .space import Space, prolongation, reference_nodes
 
 __all__ = [
@@ -117,13 +117,13 @@ def pieces(space: Space, name: str, c: Coefficients) -> Iterator[Piece]:
         for start in starts:
             yield _piece(space, name, c, slice(start, start + step))
         return
-    kept: dict[str, tuple[bytes, list[Piece]]] = space.kept_pieces
+    kept: dict[str, tuple[bytes, GaugeFunction | None, list[Piece]]] = space.kept_pieces
     key = repr(c.along).encode() + np.ascontiguousarray(c.gauge).tobytes()
-    key += b"" if c.gauge_function is None else str(id(c.gauge_function)).encode()
-    if name not in kept or kept[name][0] != key:
+    known = kept.get(name)
+    if known is None or known[0] != key or known[1] is not c.gauge_function:
         found = [_piece(space, name, c, slice(start, start + step)) for start in starts]
-        kept[name] = (key, found)
-    yield from kept[name][1]
+        kept[name] = (key, c.gauge_function, found)
+    yield from kept[name][2]
 
 
 def _piece(space: Space, name: str, c: Coefficients, place: slice) -> Piece:

@@ -41,6 +41,7 @@ _PIVOT_CHECK = 100_000
 _CHARGE_DIRECT = 60_000
 _REFINEMENTS = 6
 _EXACT = 1e-16
+_CANCELLED = 1e-4
 # Assembled and cell-wise operator agree to round-off only; below this a direct solve is exact.
 _ROUND_OFF = 1e-11
 _DIRECT_LIMIT = {1: 10**9, 2: 150_000, 3: 20_000}
@@ -210,6 +211,7 @@ def refine(
     start: Any,
     tolerance: float,
     guess: Any = None,
+    size: float = 0.0,
 ) -> tuple[Any, float]:
     """Return the unknowns in extended precision and the relative residual reached.
 
@@ -223,12 +225,13 @@ def refine(
             is the scale of the relative one.
         tolerance: Relative residual that must be reached.
         guess: Unknowns to start from.
+        size: |b| before loads of neighbouring cells cancel: a residual of its round-off is none.
 
     Raises:
         SolverError: If the tolerance is not reached.
     """
     x, r = start, residual(start)
-    scale = float(np.linalg.norm(r))
+    scale = max(float(np.linalg.norm(r)), _CANCELLED * size)
     if scale == 0.0:
         return x, 0.0
     if guess is not None:

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..fields.region import RegionFields
-from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix
+from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix, load_size
 from .boundary import (
     Boundary,
     Constraint,
@@ -257,7 +257,15 @@ class TransportProblem:
 
         start = np.zeros(len(self.constraint.charge), np.longdouble)
         known = None if guess is None else guess.astype(np.longdouble)
-        x, relative = refine(solver, residual, start, self.options.tolerance, known)
+        size = np.linalg.norm(
+            self.constraint.gather(
+                sum(
+                    (load_size(self.space, n, c) for n, c in scaled.items()),
+                    np.zeros(self.space.size),
+                )
+            )
+        )
+        x, relative = refine(solver, residual, start, self.options.tolerance, known, float(size))
         return (*self._split(x), relative)
 
     def _from_vertices(self) -> sp.csr_array:

@@ -412,16 +412,13 @@ class Case(Table):
         for name in self.regions:  # names become names of interfaces and files
             check_region_name(name)
         if self.structure is not None:
+            words, known = "no region {n}{hint}; [regions] has {all}", ", ".join(self.regions)
             for k, layer in enumerate(self.structure.layers):
                 if layer.region not in self.regions:
-                    raise refuse(f"structure.layers.{k}.region",
-                                 "no region {n}{hint}; [regions] has {all}", n=repr(layer.region),
-                                 hint=closest(layer.region, self.regions),
-                                 all=", ".join(self.regions))  # fmt: skip
-            used = {layer.region for layer in self.structure.layers}
-            for name in self.regions:
-                if name not in used:
-                    raise refuse(f"regions.{name}", "no layer of [structure] uses this region")
+                    raise refuse(f"structure.layers.{k}.region", words, n=repr(layer.region),
+                                 hint=closest(layer.region, self.regions), all=known)
+            for name in sorted(set(self.regions) - {x.region for x in self.structure.layers}):
+                raise refuse(f"regions.{name}", "no layer of [structure] uses this region")
         if self.texture is None and all(r.kind == "FI" for r in self.regions.values()):
             raise refuse("regions", "at least one HM or F region must conduct")
         self._faces_have_one_condition()
@@ -444,9 +441,10 @@ class Case(Table):
             return
         magnets = [n for n, r in self.regions.items() if r.kind == "FI"]
         name = self.dynamics.region
+        known = ", ".join(magnets) or "none"
         if name is None and len(magnets) != 1:
-            raise refuse("dynamics.region", "name the FI region that moves; FI regions: {m}",
-                         m=", ".join(magnets) or "none")  # fmt: skip
+            words = "name the FI region that moves; FI regions: {m}"
+            raise refuse("dynamics.region", words, m=known)
         if name is not None and name not in magnets:
-            raise refuse("dynamics.region", "no FI region {n}; FI regions: {m}",
-                         n=repr(name), m=", ".join(magnets) or "none")  # fmt: skip
+            words = "no FI region {n}; FI regions: {m}"
+            raise refuse("dynamics.region", words, n=repr(name), m=known)

@@ -296,11 +296,12 @@ def uniform_levels(device, count: int):
 
 def goal(level, truth) -> tuple[int, float, float]:
     """Return unknowns, estimated and true relative error of the worst output of the goal."""
-    device, transport, bars = level
-    relative, errors = adaptive.goal_errors(device, transport, bars), flat_numbers(bars.table)
-    numbers = flat_numbers(discretised_numbers(device, transport))
+    _, transport, bars = level
+    relative, errors = adaptive.goal_errors(bars), flat_numbers(bars.table)
     true = {
-        k: abs(numbers[k] - truth[k]) * v / errors[k] for k, v in relative.items() if errors[k]
+        k: abs(bars.numbers[k] - truth[k]) * v / errors[k]
+        for k, v in relative.items()
+        if errors[k]
     }
     return transport.state.report.unknowns, max(relative.values()), max(true.values())
 

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .error_bars import ErrorBars, compare_orders, enriched
+from .error_bars import ErrorBars, compare_orders, enriched_solution
 from .errors import CaseError, SolverError
+from .interface.functionals import Functional
 from .pipeline import Device, Transport, build_device, solve_transport
-from .results.solution import discretised_numbers, flat_numbers
+from .results.solution import flat_numbers
 from .sensitivity import device_functionals
 from .structure.refine import refine
 from .transport.adjoint import adjoint_solutions
@@ -105,10 +106,9 @@ def adapt(
     levels: list[Level] = []
     while True:
         transport = solve_transport(device, m)
-        finer = enriched(device)
-        better = solve_transport(finer, m, _as_guess(device, finer, transport))
+        finer, better = enriched_solution(device, transport)
         bars = compare_orders(device, transport, finer, better)
-        errors = goal_errors(device, transport, bars)
+        errors = goal_errors(bars)
         worst = max(errors, key=errors.__getitem__, default="")
         level = Level(
             transport.state.report.unknowns, device.structure.quality.cells,
@@ -121,18 +121,17 @@ def adapt(
         if level.error <= target:
             return Refined(device, transport, bars, tuple(levels))
         _require_room(levels, target, max_unknowns)
-        indicator = _cell_indicators(device, transport, finer, better, errors, target)
+        missed = [name for name, error in errors.items() if error > target]
+        indicator = _cell_indicators(device, transport, finer, better, bars, missed)
         structure = refine(device.structure, _chosen(device, indicator))
         chosen = device.problem.options.elements  # one kind of elements on all meshes
         assert not isinstance(chosen, str)
         device = build_device(device.case, device.folder, structure, device.space.order, chosen)
 
 
-def goal_errors(device: Device, transport: Transport, bars: ErrorBars) -> dict[str, float]:
+def goal_errors(bars: ErrorBars) -> dict[str, float]:
     """Return the relative errors of the outputs that the goal counts, by name."""
-    numbers = flat_numbers(discretised_numbers(device, transport))
-    errors = flat_numbers(bars.table)
-    scales = goal_scales(numbers)
+    errors, scales = flat_numbers(bars.table), goal_scales(bars.numbers)
     return {name: errors[name] / scale for name, scale in scales.items() if name in errors}
 
 
@@ -194,23 +193,17 @@ def _require_room(levels: list[Level], target: float, max_unknowns: int) -> None
     )
 
 
-def _as_guess(device: Device, finer: Device, transport: Transport) -> Transport:
-    weights = interpolation(device.space, finer.space, transport.state.coefficients)
-    mu = (weights @ transport.state.mu.ravel()).reshape(-1, 4)
-    return replace(transport, state=replace(transport.state, mu=mu))
-
-
 def _cell_indicators(
     device: Device,
     transport: Transport,
     finer: Device,
     better: Transport,
-    errors: Mapping[str, float],
-    target: float,
+    bars: ErrorBars,
+    missed: list[str],
 ) -> Array:
     """Return what every conducting cell contributes to the outputs that miss the target."""
     state, space = better.state, finer.space
-    weights = _combined_weights(finer, better, device, transport, errors, target)
+    weights = _combined_weights(device_functionals(finer, better, device), bars, missed)
     z = adjoint_solutions(finer.problem, state, [weights], _ROUGH)[0]
     up = interpolation(device.space, space, state.coefficients)
     down = interpolation(space, device.space, state.coefficients)
@@ -225,22 +218,14 @@ def _cell_indicators(
 
 
 def _combined_weights(
-    finer: Device,
-    better: Transport,
-    device: Device,
-    transport: Transport,
-    errors: Mapping[str, float],
-    target: float,
+    functionals: Mapping[str, Functional], bars: ErrorBars, missed: list[str]
 ) -> Array:
     """Return the weights of the sum of all outputs over their scales, with their errors' signs."""
-    functionals = device_functionals(finer, better, device)
-    coarse = flat_numbers(discretised_numbers(device, transport))
-    fine = flat_numbers(discretised_numbers(finer, better))
-    scales = goal_scales(coarse)
-    total = np.zeros((finer.space.n_dofs, 4))
-    for name, error in errors.items():
-        if error > target and name in functionals:
-            sign = np.sign(fine[name] - coarse[name])
+    scales = goal_scales(bars.numbers)
+    total = np.zeros_like(next(iter(functionals.values())).weights)
+    for name in missed:
+        if name in functionals:
+            sign = np.sign(bars.better[name] - bars.numbers[name])
             total += sign / scales[name] * functionals[name].weights
     return total
 

@@ -18,7 +18,7 @@ from .case.scan import path_parts
 from .case.schema import Case
 from .errors import SolverError
 from .extrapolation import extrapolated_derivative
-from .fields.build import Conditions, region_fields
+from .fields.build import Conditions, case_conditions, region_fields
 from .fields.closed_forms import spin_orbit_constants
 from .fields.kondo import MomentState
 from .fields.region import RegionFields
@@ -112,7 +112,7 @@ def _coefficients(case: Case, m: Array, only: str | None) -> CaseCoefficients:
         for name, region in case.regions.items()
         if region.kind != "FI" and only in (None, name)
     }
-    conditions = _conditions(case)
+    conditions = case_conditions(case)
     found = {n: region_fields(p, conditions, m) for n, p in parameters.items()}
     meshed, reduced = _reduced(case, parameters)
     stack = case.structure
@@ -133,16 +133,6 @@ def _coefficients(case: Case, m: Array, only: str | None) -> CaseCoefficients:
         np.array([x.thickness for x in stack.layers] if stack and only is None else []),
         {k: (e.voltage or 0.0, e.current or 0.0) for k, e in case.drive.electrodes.items()},
     )  # fmt: skip
-
-
-def _conditions(case: Case) -> Conditions:
-    drive, form = case.drive, case.solver.polarisation_form
-    return Conditions(
-        temperature=drive.temperature,
-        magnetic_field=np.array(drive.magnetic_field or [0.0, 0.0, 0.0]),
-        electric_field=np.array(drive.electric_field or [0.0, 0.0, 0.0]),
-        onsager=form == "onsager" or (form == "auto" and bool(drive.electrodes)),
-    )
 
 
 def _reduced(

@@ -23,10 +23,17 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from .pipeline import Device, Transport, build_device, solve_transport
-from .results.solution import discretised_numbers
+from .results.solution import discretised_numbers, flat_numbers
 from .transport.covariant import interpolation
 
-__all__ = ["ErrorBars", "compare_orders", "enriched", "error_bars", "tail_factor"]
+__all__ = [
+    "ErrorBars",
+    "compare_orders",
+    "enriched",
+    "enriched_solution",
+    "error_bars",
+    "tail_factor",
+]
 
 Array = NDArray[np.float64]
 
@@ -47,11 +54,15 @@ class ErrorBars:
 
     Args:
         table: Errors in the same nested form, positive, in the unit of the numbers.
+        numbers: The numbers themselves, by dotted name.
+        better: Those of the next order.
         order: Order of the elements they come from.
         unknowns: Unknowns of that order.
     """
 
     table: Mapping[str, Any]
+    numbers: Mapping[str, float]
+    better: Mapping[str, float]
     order: int
     unknowns: int
 
@@ -82,17 +93,27 @@ def error_bars(device: Device, transport: Transport) -> ErrorBars | None:
         finer = enriched(device)
         tables = [discretised_numbers(device, transport),
                   discretised_numbers(finer, solve_transport(finer, transport.m))]  # fmt: skip
-        floor = max(_ROUND_OFF, transport.state.report.residual)
-        return ErrorBars(_compare(floor, *tables), 0, transport.state.report.unknowns)
+        floor, unknowns = transport.state.report.residual, transport.state.report.unknowns
+        return _bars(max(_ROUND_OFF, floor), tables, 0, unknowns)
     size = _unknowns_of_next_order(device)
     if size > _MOST_UNKNOWNS:
         log.warning("no error bars: elements of the next order would have about %d unknowns", size)
         return None
+    return compare_orders(device, transport, *enriched_solution(device, transport))
+
+
+def enriched_solution(device: Device, transport: Transport) -> tuple[Device, Transport]:
+    """Return the device with elements of the next order and its solution, from a good guess.
+
+    Args:
+        device: The problem.
+        transport: Its solution.
+    """
     finer = enriched(device)
     weights = interpolation(device.space, finer.space, transport.state.coefficients)
-    guess = (weights @ transport.state.mu.ravel()).reshape(-1, 4)
-    better = solve_transport(finer, transport.m, replace_mu(transport, guess))
-    return compare_orders(device, transport, finer, better)
+    mu = (weights @ transport.state.mu.ravel()).reshape(-1, 4)
+    guess = replace(transport, state=replace(transport.state, mu=mu))
+    return finer, solve_transport(finer, transport.m, guess)
 
 
 def compare_orders(
@@ -111,12 +132,12 @@ def compare_orders(
         coarser = enriched(device, -1)
         tables.append(discretised_numbers(coarser, solve_transport(coarser, transport.m)))
     floor = max(_ROUND_OFF, transport.balance)
-    return ErrorBars(_compare(floor, *tables), finer.space.order, finer.space.size)
+    return _bars(floor, tables, finer.space.order, finer.space.size)
 
 
-def replace_mu(transport: Transport, mu: Array) -> Transport:
-    """Return a solution whose potentials are a guess for other elements."""
-    return replace(transport, state=replace(transport.state, mu=mu))
+def _bars(floor: float, tables: list[dict[str, Any]], order: int, unknowns: int) -> ErrorBars:
+    numbers, better = flat_numbers(tables[0]), flat_numbers(tables[1])
+    return ErrorBars(_compare(floor, *tables), numbers, better, order, unknowns)
 
 
 def _unknowns_of_next_order(device: Device) -> int:

@@ -16,7 +16,7 @@ from .case.schema import Interface as InterfaceTable
 from .dynamics.run import QuasiStaticTorque, macrospin, magnet_name, run_dynamics
 from .dynamics.torque import driving_flux
 from .errors import CaseError, SolverError
-from .fields.build import Conditions, region_fields
+from .fields.build import Conditions, case_conditions, region_fields
 from .fields.closed_forms import SpinOrbitConstants, spin_orbit_constants
 from .fields.lengths import mesh_scale
 from .fields.region import RegionFields
@@ -186,7 +186,7 @@ def build_device(
         for name, region in case.regions.items()
         if region.kind != "FI"
     }
-    conditions = _conditions(case)
+    conditions = case_conditions(case)
     direction = np.array(case.magnetization.direction, float)
     direction /= np.linalg.norm(direction)
     kinds = {name: region.kind for name, region in case.regions.items()}
@@ -240,7 +240,7 @@ def changed_device(device: Device, case: Case, boundary: bool = True) -> Device:
         boundary: Whether conditions on faces may have changed, too.
     """
     parameters = {name: region_parameters(name, case.regions[name]) for name in device.parameters}
-    changed = replace(device, case=case, parameters=parameters, conditions=_conditions(case))
+    changed = replace(device, case=case, parameters=parameters, conditions=case_conditions(case))
     if not boundary:
         return changed
     meshed, reduced = find_reduced(case, parameters)
@@ -402,15 +402,3 @@ def _keep(old: RegionFields, new: RegionFields) -> RegionFields:
         for key in ("gauge", "omega", "relaxation", "theta", "drift")
     )
     return old if same else new
-
-
-def _conditions(case: Case) -> Conditions:
-    drive = case.drive
-    form = case.solver.polarisation_form
-    onsager = form == "onsager" or (form == "auto" and bool(drive.electrodes))
-    return Conditions(
-        temperature=drive.temperature,
-        magnetic_field=np.array(drive.magnetic_field or [0.0, 0.0, 0.0]),
-        electric_field=np.array(drive.electric_field or [0.0, 0.0, 0.0]),
-        onsager=onsager,
-    )

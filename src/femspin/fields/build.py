@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case.schema import Kondo
+from ..case.schema import Case, Kondo
 from ..materials.parameters import RegionParameters
 from ..units import HBAR, MU_B
 from .hall import hall_angle, isotropic_spin_hall, response, response_polarised
@@ -22,7 +22,7 @@ from .kondo import (
 from .region import RegionFields
 from .soc import curvature_spin_hall, gauge_field, velocity_matrix
 
-__all__ = ["Conditions", "moment_direction", "region_fields"]
+__all__ = ["Conditions", "case_conditions", "moment_direction", "region_fields"]
 
 Array = NDArray[np.float64]
 
@@ -70,6 +70,17 @@ def _exchange(k: Kondo) -> float:
         return k.exchange
     assert k.spin is not None
     return exchange_from_curie(k.curie_temperature, k.spin) if k.curie_temperature else 0.0
+
+
+def case_conditions(case: Case) -> Conditions:
+    """Return the temperature and fields of a case, and the form of its polarisation."""
+    drive, form = case.drive, case.solver.polarisation_form
+    return Conditions(
+        temperature=drive.temperature,
+        magnetic_field=np.array(drive.magnetic_field or [0.0, 0.0, 0.0]),
+        electric_field=np.array(drive.electric_field or [0.0, 0.0, 0.0]),
+        onsager=form == "onsager" or (form == "auto" and bool(drive.electrodes)),
+    )
 
 
 def moment_direction(parameters: RegionParameters, conditions: Conditions, m: Array) -> Array:

@@ -120,7 +120,7 @@ def test_varying_frames_of_a_constant_field_are_the_closed_form():
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
 @pytest.mark.parametrize("order", [1, 2])
 def test_kernel_equals_basis_functions_written_out(dimension, cell, order):
-    """phi W(x<-c) W(c<-x_i) in the global frame, its derivative by the chain rule and expm."""
+    """Basis phi W(x<-c) W(c<-x_i) in the global frame, derivative by chain rule and expm."""
     space = shaken_box(dimension, cell, 2, order)
     c, axes = covariant(space), space.structure.axes
     cells = space.in_region("F")[:2]
@@ -495,7 +495,7 @@ def test_parts_converge_to_those_of_plain_elements(order, rate):
 
 
 def test_cell_integrals_of_carried_elements_are_those_of_the_field():
-    """Integrals of mu, grad mu, D mu in the global frame, for a field the elements hold exactly."""
+    """Integrals of mu, grad mu, D mu in the global frame, of a field the elements hold exactly."""
     space = box(3, "tet", 2, 1)
     c = covariant(space)
     axis = np.array([0.0, 0.6, 0.8])

@@ -415,11 +415,8 @@ class Case(Table):
             words, known = "no region {n}{hint}; [regions] has {all}", ", ".join(self.regions)
             for k, layer in enumerate(self.structure.layers):
                 if layer.region not in self.regions:
-                    where, hint = (
-                        f"structure.layers.{k}.region",
-                        closest(layer.region, self.regions),
-                    )
-                    raise refuse(where, words, n=repr(layer.region), hint=hint, all=known)
+                    raise refuse(f"structure.layers.{k}.region", words, n=repr(layer.region),
+                                 hint=closest(layer.region, self.regions), all=known)  # fmt: skip
             for name in sorted(set(self.regions) - {x.region for x in self.structure.layers}):
                 raise refuse(f"regions.{name}", "no layer of [structure] uses this region")
         if self.texture is None and all(r.kind == "FI" for r in self.regions.values()):

@@ -131,7 +131,7 @@ def current_functionals(space: Space, state: TransportState, region: str) -> lis
     total = np.zeros((space.n_dofs, 4, 3))
     for cells, weights in flux_functionals(space, c, region):
         np.add.at(total, space.dofs[cells], weights[:, :, :, :, 0])
-    volume = space.basis.dx[space.in_region(region)].sum()
+    volume = space.measure(space.in_region(region))
     return [
         Functional(
             f"charge_current_density.{region}.{axis}", -SPIN_CURRENT / volume * total[..., j]

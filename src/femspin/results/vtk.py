@@ -76,7 +76,7 @@ def _point_fields(
     if region is None:
         m = np.tile(transport.m, (n, 1))
         return {"mu_0": np.zeros(n), "mu": np.zeros((n, 3)), "N": np.zeros((n, 3)), "m": m}
-    dofs = device.space.numbers(region)[device.space.basis.nodal_dofs[0, vertices]]
+    dofs = device.space.numbers(region)[device.space.numbering.nodal_dofs[0, vertices]]
     mu = transport.state.mu[dofs]
     fields = transport.fields[region]
     dos = transport.state.coefficients[region].dos

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .coefficients import BlockTensors, Coefficients, block_tensors
+from .compiled import apply_compiled, fill_compiled, pays_off
 from .covariant import (
     apply_local,
     back_to_nodes,
@@ -30,35 +32,70 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+Indices = NDArray[Any]
+
+# Cells with tensors of their own that are handed to the compiled kernels at once.
+_PIECE = 20_000
 
 
 @dataclass(frozen=True)
 class RegionBlocks:
-    """What one region adds to the system, on the pattern of the whole space.
+    """What one region adds to the system, on its part of the pattern of the whole space.
 
     Args:
-        values: Block values, shape (n_slots, 4, 4).
+        entries: Block values, shape (n_touched, 4, 4).
+        slots: Slots of the whole pattern to which they belong, shape (n_touched,).
+        n_slots: Number of slots of the whole pattern.
         load: Right-hand side, shape (n_dofs, 4).
     """
 
-    values: Array
+    entries: Array
+    slots: Indices
+    n_slots: int
     load: Array
+
+    @property
+    def values(self) -> Array:
+        """Block values of all slots, shape (n_slots, 4, 4)."""
+        if len(self.slots) == self.n_slots:
+            return self.entries
+        full = np.zeros((self.n_slots, 4, 4))
+        full[self.slots] = self.entries
+        return full
 
 
 def assemble_region(space: Space, name: str, c: Coefficients) -> RegionBlocks:
     """Return matrix and load of W1 restricted to one region."""
-    pattern = space.pattern
-    values = np.zeros((len(pattern.indices), 16))
-    load = np.zeros((space.n_dofs, 4))
+    slots, position = space.region_slots(name)
+    entries, load = np.zeros((len(slots), 4, 4)), np.zeros((space.n_dofs, 4))
+    if pays_off(space) and (c.uniform or c.cellwise):
+        nothing = np.zeros_like(load)
+        for cells, tensors in _cell_tensors(space, name, c):
+            fill_compiled(space, cells, tensors, position, entries)
+            apply_compiled(space, cells, tensors, nothing, nothing, load)
+        return RegionBlocks(entries, slots, len(position), np.negative(load, out=load))
+    flat = entries.reshape(-1, 16)
     for cells, local, forced in _local_blocks(space, name, c):
-        values += _scatter(pattern.slots[cells].ravel(), local.reshape(-1, 16), len(values))
+        where = position[space.pattern.slots[cells].ravel()]
+        flat += _scatter(where, local.reshape(-1, 16), len(slots))
         load += _scatter(space.dofs[cells].ravel(), forced.reshape(-1, 4), space.n_dofs)
-    return RegionBlocks(values.reshape(-1, 4, 4), load)
+    return RegionBlocks(entries, slots, len(position), load)
+
+
+def _cell_tensors(
+    space: Space, name: str, c: Coefficients
+) -> Iterator[tuple[Indices, BlockTensors]]:
+    """Yield cells of a region with the tensors they share, or pieces of it with their own."""
+    axes, cells = space.structure.axes, space.in_region(name)
+    step = max(1, len(cells) if c.uniform else _PIECE)
+    for start in range(0, len(cells), step):
+        place = slice(start, start + step)
+        yield cells[place], block_tensors(c, axes) if c.uniform else block_tensors(c, axes, place)
 
 
 def _local_blocks(
     space: Space, name: str, c: Coefficients
-) -> Iterator[tuple[NDArray[np.int64], Array, Array]]:
+) -> Iterator[tuple[Indices, Array, Array]]:
     """Yield cells with their element matrices and loads."""
     axes = space.structure.axes
     if c.uniform or c.cellwise:
@@ -101,6 +138,11 @@ def apply_region(
         mu_low: Rest of an extended-precision mu.
     """
     residual = np.zeros((space.n_dofs, 4))
+    if pays_off(space) and (c.uniform or c.cellwise):
+        low = np.broadcast_to(np.asarray(mu_low, float), mu.shape)
+        for cells, tensors in _cell_tensors(space, name, c):
+            apply_compiled(space, cells, tensors, mu, low, residual)
+        return residual
     for cells, out in local_residuals(space, name, c, mu, mu_low):
         residual += _scatter(space.dofs[cells].ravel(), out.reshape(-1, 4), space.n_dofs)
     return residual
@@ -108,7 +150,7 @@ def apply_region(
 
 def local_residuals(
     space: Space, name: str, c: Coefficients, mu: Array, mu_low: Array | float = 0.0
-) -> Iterator[tuple[NDArray[np.int64], Array]]:
+) -> Iterator[tuple[Indices, Array]]:
     """Yield cells of a region with their own K mu - b at their nodes, shape (n, n_local, 4).
 
     The arguments are those of `apply_region`, which adds them up.
@@ -140,10 +182,10 @@ def local_residuals(
         yield chunk.cells, out
 
 
-def _scatter(target: NDArray[np.int64], values: Array, size: int) -> Array:
+def _scatter(target: Indices, values: Array, size: int) -> Array:
     """Return the sums of rows of `values` (n, k) that share a target, shape (size, k)."""
     k = values.shape[1]
-    where = (k * target[:, None] + np.arange(k)).ravel()
+    where = (k * target.astype(np.int64)[:, None] + np.arange(k)).ravel()
     return np.asarray(np.bincount(where, values.ravel(), minlength=k * size), float).reshape(
         size, k
     )
@@ -167,6 +209,8 @@ def load_size(space: Space, name: str, c: Coefficients) -> Array:
 def block_matrix(space: Space, blocks: Mapping[str, RegionBlocks]) -> sp.bsr_array:
     """Return the sum of the regions' matrices, shape (4 n_dofs, 4 n_dofs)."""
     pattern = space.pattern
-    values = sum(b.values for b in blocks.values())
+    values = np.zeros((len(pattern.indices), 4, 4))
+    for b in blocks.values():
+        values[b.slots] += b.entries
     shape = (space.size, space.size)
     return sp.bsr_array((values, pattern.indices, pattern.indptr), shape=shape)

@@ -320,7 +320,7 @@ def interpolation(
     carried = {name: c for name, c in coefficients.items() if not c.uniform}
     if not carried:
         return plain
-    weights = node_values(coarse.basis.elem, reference_nodes(fine))
+    weights = node_values(coarse.element, reference_nodes(fine))
     rows, columns, values, done = [], [], [], np.zeros(fine.n_dofs, bool)
     for name, c in carried.items():
         cells = fine.in_region(name)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import skfem
 from numpy.typing import NDArray
+from skfem.quadrature import get_quadrature
 
 __all__ = [
-    "Moments", "ReferenceMoments", "affine_moments", "affine_vector", "quadrature_moments",
+    "Moments", "ReferenceMoments", "affine_moments", "affine_vector", "basis_table",
+    "quadrature_moments",
     "reference_moments",
 ]  # fmt: skip
 
@@ -47,22 +48,35 @@ class ReferenceMoments:
     vector: Array
 
 
-def reference_moments(basis: Any) -> ReferenceMoments | None:
-    """Return the moments of the reference cell, or None if cells are no affine images of it."""
-    if not isinstance(basis.mapping, skfem.MappingAffine):
-        return None
-    shape, rows = (basis.X.shape[1],), basis.X.shape[0] + 1
-    found = [basis.elem.lbasis(basis.X, i) for i in range(basis.Nbfun)]
-    jet = np.stack(
-        [
-            np.stack([*(np.broadcast_to(g, shape) for g in grad), np.broadcast_to(v, shape)])
-            for v, grad in found
-        ]
-    )
-    full = np.einsum("icq,mkq,q->imck", jet, jet, basis.W)
+def reference_moments(element: Any, quadrature: int) -> ReferenceMoments:
+    """Return the moments of the reference cell.
+
+    Args:
+        element: scikit-fem element.
+        quadrature: scikit-fem order of a rule that is exact for products of two fields.
+    """
+    points, weights = get_quadrature(element.refdom, quadrature)
+    table = basis_table(element, points)
+    full = np.einsum("qic,qmk,q->imck", table, table, weights)
+    rows = points.shape[0] + 1
     return ReferenceMoments(
-        np.ascontiguousarray(full.reshape(-1, rows**2)), np.einsum("icq,q->ic", jet, basis.W)
+        np.ascontiguousarray(full.reshape(-1, rows**2)), np.einsum("qic,q->ic", table, weights)
     )
+
+
+def basis_table(element: Any, points: Array) -> Array:
+    """Return derivatives and value of the basis at reference points, shape (q, n_local, dim + 1).
+
+    Args:
+        element: scikit-fem element.
+        points: Shape (dim, q).
+    """
+    shape = (points.shape[1],)
+    jets = []
+    for i in range(len(element.doflocs)):
+        value, slope = element.lbasis(points, i)
+        jets.append(np.stack([np.broadcast_to(v, shape) for v in (*slope, value)], axis=1))
+    return np.stack(jets, axis=1)
 
 
 def affine_vector(reference: ReferenceMoments, inverse: Array, volume: Array) -> Array:

@@ -19,7 +19,8 @@ import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
 
 from ..errors import SolverError
-from .ilu import BlockILU, compiled_available
+from .ilu import BlockILU
+from .threads import compiled_available
 
 __all__ = [
     "DirectSolver",

@@ -15,8 +15,10 @@ import numpy as np
 import scipy.sparse as sp
 import skfem
 from numpy.typing import NDArray
+from skfem.assembly.dofs import Dofs
 
 from ..structure.model import Interface, Structure
+from .affine import affine_maps, affine_measures, is_affine
 from .elements import LagrangeElement, consistent_dofs, node_values
 from .moments import (
     Moments,
@@ -27,12 +29,13 @@ from .moments import (
     reference_moments,
 )
 from .numbering import region_groups, shared_numbers
+from .pattern import Pattern, build_pattern
 
 __all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells", "prolongation",
-           "reference_nodes"]  # fmt: skip
+           "quadrature_order", "reference_nodes"]  # fmt: skip
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+Indices = NDArray[Any]
 
 _ELEMENTS: dict[tuple[str, int], Any] = {
     ("MeshLine1", 1): skfem.ElementLineP1, ("MeshLine1", 2): skfem.ElementLineP2,
@@ -46,28 +49,14 @@ _KEPT_BYTES = 2.0e7
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """Sparsity of the block matrix: where the blocks of every cell go.
-
-    Args:
-        indptr: CSR row pointer of the scalar graph, shape (n_dofs + 1,).
-        indices: CSR columns, shape (n_slots,).
-        slots: Slot of local pair (i, m) of every cell, shape (n_cells, n_local^2).
-    """
-
-    indptr: Indices
-    indices: Indices
-    slots: Indices
-
-
-@dataclass(frozen=True)
 class Space:
     """Scalar space on the conducting cells.
 
     Args:
         structure: The meshed device.
         order: Polynomial order.
-        basis: scikit-fem basis on the conducting cells (scikit-fem numbering).
+        element: scikit-fem element.
+        numbering: scikit-fem numbering of the dofs of the whole mesh.
         cells: Mesh cell of each conducting cell, shape (n_cells,).
         region_of_cell: Index into structure.regions, shape (n_cells,).
         dofs: Scalar dofs of each cell, shape (n_cells, n_local).
@@ -82,7 +71,8 @@ class Space:
 
     structure: Structure
     order: int
-    basis: Any
+    element: Any
+    numbering: Any
     cells: Indices
     region_of_cell: Indices
     dofs: Indices
@@ -109,19 +99,54 @@ class Space:
         return 4 * self.n_dofs
 
     @cached_property
+    def basis(self) -> Any:
+        """The scikit-fem basis on the conducting cells; large, so only made where needed."""
+        mesh = self.structure.mesh
+        return skfem.Basis(
+            mesh, self.element, elements=self.cells.astype(np.int32), dofs=self.numbering,
+            intorder=quadrature_order(mesh, self.order), disable_doflocs=True,
+        )  # fmt: skip
+
+    @cached_property
+    def mapping(self) -> Any:
+        """The scikit-fem map from the reference cell to every mesh cell."""
+        return self.structure.mesh._mapping()
+
+    @cached_property
     def pattern(self) -> Pattern:
         """The sparsity pattern, built once per mesh and element."""
-        n = self.dofs.shape[1]
-        rows = np.repeat(self.dofs, n, axis=1)
-        columns = np.tile(self.dofs, (1, n))
-        key = rows.astype(np.int64) * self.n_dofs + columns
-        unique, slots = np.unique(key, return_inverse=True)
-        indptr = np.searchsorted(unique, np.arange(self.n_dofs + 1) * self.n_dofs)
-        return Pattern(indptr, unique % self.n_dofs, slots.reshape(key.shape))
+        return build_pattern(self.dofs, self.n_dofs)
+
+    @cached_property
+    def affine(self) -> bool:
+        """Whether all cells are affine images of the reference cell."""
+        return is_affine(self.structure.mesh, self.cells)
+
+    def measure(self, cells: Indices) -> float:
+        """Return the volume of some conducting cells [nm^dim]."""
+        if self.affine:
+            return float(affine_measures(self.structure.mesh, self.cells[cells]).sum())
+        return float(self.basis.dx[cells].sum())
 
     def in_region(self, name: str) -> Indices:
         """Return the positions of a region's cells among the conducting cells."""
         return self._cells_of[name]
+
+    def region_slots(self, name: str) -> tuple[Indices, Indices]:
+        """Return the slots of the pattern that a region's cells touch, and where each stands.
+
+        The second has shape (n_slots,), -1 for other slots.
+        """
+        if name not in self._slots_of:
+            touched = np.zeros(len(self.pattern.indices), bool)
+            touched[self.pattern.slots[self.in_region(name)].ravel()] = True
+            position = np.where(touched, np.cumsum(touched, dtype=np.int32) - 1, np.int32(-1))
+            self._slots_of[name] = (np.flatnonzero(touched), position)
+        return self._slots_of[name]
+
+    @cached_property
+    def _slots_of(self) -> dict[str, tuple[Indices, Indices]]:
+        return {}
 
     @cached_property
     def _cells_of(self) -> dict[str, Indices]:
@@ -137,7 +162,7 @@ class Space:
         """Return the scalar dofs on mesh facets as seen from the given cells, ascending."""
         group = self._group_of_cell(cells)
         found = [
-            self.number[g][self.basis.get_dofs(np.asarray(facets)[group == g]).flatten()]
+            self.number[g][self.numbering.get_facet_dofs(np.asarray(facets)[group == g]).flatten()]
             for g in np.unique(group)
         ]
         dofs = np.unique(np.concatenate(found))
@@ -224,7 +249,7 @@ class Space:
         They are not wrapped: on a periodic side two cells name one dof at two positions.
         """
         nodes = reference_nodes(self).T
-        return np.asarray(self.basis.mapping.F(nodes, self.cells[cells])).transpose(1, 2, 0)
+        return np.asarray(self.mapping.F(nodes, self.cells[cells])).transpose(1, 2, 0)
 
     def centroids(self, cells: Indices) -> Array:
         """Return the mean of the vertices of the cells [nm], shape (n, dim)."""
@@ -241,24 +266,26 @@ class Space:
         step = max(1, int(_CHUNK_BYTES / (8 * self.dofs.shape[1] * (self.dimension + 1) ** 2)))
         for start in range(0, len(cells), step):
             piece = cells[start : start + step]
-            if self._reference is None:
+            if self.reference is None:
                 vector = np.einsum("icep,ep->eic", *self.jets(piece))
             else:
-                vector = affine_vector(self._reference, *self._metric(piece))
+                vector = affine_vector(self.reference, *self._metric(piece))
             yield Moments(piece, np.zeros((len(piece), 0, 0)), vector)
 
     @cached_property
-    def _reference(self) -> ReferenceMoments | None:
-        return reference_moments(self.basis)
+    def reference(self) -> ReferenceMoments | None:
+        """The moments of the reference cell; None if some cells are no affine images of it."""
+        if not self.affine:
+            return None
+        return reference_moments(self.element, quadrature_order(self.structure.mesh, self.order))
 
     def _metric(self, cells: Indices) -> tuple[Array, Array]:
-        mapping, mesh_cells = self.basis.mapping, self.cells[cells]
-        return mapping.invA[:, :, mesh_cells].transpose(2, 0, 1), mapping.detA[mesh_cells]
+        return affine_maps(self.structure.mesh, self.cells[cells])
 
     def moments(self, cells: Indices) -> Moments:
         """Return the element moments of `cells`, by quadrature exact for affine cells."""
-        if self._reference is not None:
-            return affine_moments(self._reference, cells, *self._metric(cells))
+        if self.reference is not None:
+            return affine_moments(self.reference, cells, *self._metric(cells))
         return quadrature_moments(cells, *self.jets(cells))
 
     def facet_mass(self, facets: Indices, cells: Indices) -> tuple[sp.csr_array, Array]:
@@ -284,8 +311,8 @@ class Space:
         side = (self.structure.mesh.f2t[1, facets] == cells).astype(np.int32)
         oriented = skfem.generic_utils.OrientedBoundary(facets, side)
         basis = skfem.FacetBasis(
-            self.structure.mesh, self.basis.elem, facets=oriented, intorder=2 * self.order + 1,
-            dofs=self.basis.dofs, disable_doflocs=True,
+            self.structure.mesh, self.element, facets=oriented, intorder=2 * self.order + 1,
+            dofs=self.numbering, disable_doflocs=True,
         )  # fmt: skip
         phi = np.stack([np.broadcast_to(np.asarray(f[0]), basis.dx.shape) for f in basis.basis])
         return phi, basis.dx, self.dofs[np.searchsorted(self.cells, cells)].T
@@ -312,45 +339,52 @@ def build_space(
     mesh = structure.mesh
     known = _ELEMENTS.get((type(mesh).__name__, order))
     element = known() if known else LagrangeElement(mesh.refdom, order)
-    elements = cells.astype(np.int32)
-    basis = skfem.Basis(
-        mesh, element, elements=elements, intorder=_quadrature(mesh, order), disable_doflocs=True
-    )
-    own = consistent_dofs(element, mesh.t[:, cells], basis.element_dofs)
-    positions = np.zeros((mesh.dim(), basis.N))
-    positions[:, own] = basis.mapping.F(element.doflocs.T, elements).transpose(0, 2, 1)
-    basis.doflocs = positions
+    numbering = Dofs(mesh, element)
+    own = consistent_dofs(element, mesh.t[:, cells], numbering.element_dofs[:, cells])
+    positions = _positions(mesh, element, cells, own, numbering.N)
     group_of_region = region_groups(structure, conductors, contacts)
     group = group_of_region[structure.region_of_cell[cells]]
-    raw = own + basis.N * group[None]
+    raw = own + numbering.N * group[None]
     used, compact = np.unique(raw, return_inverse=True)
-    locations = positions[:, used % basis.N]
-    master, n_dofs = shared_numbers(locations, used // basis.N, structure.periods)
-    number = np.full(basis.N * (group_of_region.max() + 1), -1)
+    locations = positions[:, used % numbering.N]
+    master, n_dofs = shared_numbers(locations, used // numbering.N, structure.periods)
+    number = np.full(numbering.N * (group_of_region.max() + 1), -1)
     number[used] = master
     first = np.zeros(n_dofs, int)
     first[master[::-1]] = np.arange(len(master))[::-1]
     return Space(
         structure=structure,
         order=order,
-        basis=basis,
+        element=element,
+        numbering=numbering,
         cells=cells,
         region_of_cell=structure.region_of_cell[cells],
-        dofs=np.ascontiguousarray(master[compact.reshape(raw.shape)].T),
+        dofs=np.ascontiguousarray(master[compact.reshape(raw.shape)].T, np.int32),
         n_dofs=n_dofs,
         locations=locations[:, first],
-        number=number.reshape(-1, basis.N),
+        number=number.reshape(-1, numbering.N),
         group_of_region=group_of_region,
         contacts=frozenset(contacts),
     )
 
 
+def _positions(mesh: Any, element: Any, cells: Indices, dofs: Indices, n: int) -> Array:
+    """Return where the dofs of some cells lie [nm], shape (dim, n)."""
+    if np.array_equal(dofs, mesh.t[:, cells]):  # one at each vertex
+        vertices: Array = mesh.p
+        return vertices
+    positions = np.zeros((mesh.dim(), n))
+    images = mesh._mapping().F(element.doflocs.T, cells.astype(np.int32))
+    positions[:, dofs] = images.transpose(0, 2, 1)
+    return positions
+
+
 def reference_nodes(space: Space) -> Array:
     """Return the nodes of the element in reference coordinates, shape (n_local, dim)."""
-    return np.asarray(space.basis.elem.doflocs, float)
+    return np.asarray(space.element.doflocs, float)
 
 
-def _quadrature(mesh: Any, order: int) -> int:
+def quadrature_order(mesh: Any, order: int) -> int:
     """Return the scikit-fem order of a rule exact for products of two fields on affine cells."""
     if mesh.t.shape[0] != mesh.dim() + 1:
         # Trilinear cells may be curved: integrate two orders above the affine-exact rule there.
@@ -376,7 +410,7 @@ def prolongation(coarse: Space, fine: Space) -> sp.csr_array:
         coarse.cells, fine.cells
     ):
         raise ValueError("prolongation needs two spaces on the cells of one mesh")
-    weights = node_values(coarse.basis.elem, reference_nodes(fine))
+    weights = node_values(coarse.element, reference_nodes(fine))
     dofs, place = np.unique(fine.dofs, return_index=True)
     cell, node = np.divmod(place, fine.dofs.shape[1])
     values = weights[node]

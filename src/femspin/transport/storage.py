@@ -152,7 +152,7 @@ def storage_system(
     weight = sp.csr_array((space.size, space.size))
     for name, c in scaled.items():
         weight = sp.csr_array(weight + region_mass(space, name, c))
-    capacity = sum(c.dos * space.basis.dx[space.in_region(n)].sum() for n, c in scaled.items())
+    capacity = sum(c.dos * space.measure(space.in_region(n)) for n, c in scaled.items())
     stiffness = sp.csr_array(block_matrix(space, blocks).tocsr() + faces)
     return StorageSystem(
         space, constraint, scaled, blocks, laws, constraint.reduce(stiffness),

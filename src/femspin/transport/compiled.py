@@ -1,0 +1,120 @@
+"""Block assembly with the compiled kernels: the route of large meshes of affine cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skfem.quadrature import get_quadrature
+
+from .affine import reference_frame
+from .coefficients import BlockTensors
+from .moments import basis_table
+from .space import Space, quadrature_order
+from .threads import compiled_available, run_in_threads, thread_count
+
+__all__ = ["apply_compiled", "fill_compiled", "pays_off"]
+
+Array = NDArray[np.float64]
+Indices = NDArray[Any]
+
+# Pairs of local dofs below which numpy is faster than loading the compiled kernels.
+_PAIRS = 400_000
+
+
+def pays_off(space: Space) -> bool:
+    """Return whether the kernels can be used on a space, and are faster than numpy."""
+    pairs = space.dofs.size * space.dofs.shape[1]
+    return pairs >= _PAIRS and compiled_available() and space.affine
+
+
+def fill_compiled(
+    space: Space, cells: Indices, tensors: BlockTensors, position: Indices, values: Array
+) -> None:
+    """Add the element matrices of some cells to block values.
+
+    Args:
+        space: The scalar space.
+        cells: Positions among the conducting cells, shape (n,).
+        tensors: One set for all of them, or one for each.
+        position: Where the block of every slot is stored in `values`, shape (n_slots,).
+        values: Shape (n_stored, 4, 4).
+    """
+    from . import kernels
+
+    flat = values.reshape(-1, 16)
+    where = (*_cells(space, cells), space.pattern.slots, position)
+    between = _between_jets(space.dimension, tensors.matrix)
+    if _linear(space):
+        _by_rows(space, kernels.fill_linear, (*where, *_slopes(space), between, flat))
+    else:
+        assert space.reference is not None
+        _by_rows(space, kernels.fill, (*where, space.reference.matrix, between, flat))
+
+
+def apply_compiled(
+    space: Space, cells: Indices, tensors: BlockTensors, mu: Array, mu_low: Array, out: Array
+) -> None:
+    """Add K mu - b of some cells to the rows of their dofs; the arguments are as above.
+
+    Args:
+        space: The scalar space.
+        cells: Positions among the conducting cells, shape (n,).
+        tensors: One set for all of them, or one for each.
+        mu: Potentials [meV], shape (n_dofs, 4).
+        mu_low: Rest of an extended-precision mu.
+        out: Shape (n_dofs, 4).
+    """
+    from . import kernels
+
+    d = space.dimension
+    forced = np.ascontiguousarray(tensors.vector.reshape(-1, d + 1, 4))
+    last = (_between_jets(d, tensors.matrix), forced,
+            np.ascontiguousarray(mu, float), np.ascontiguousarray(mu_low, float), out)  # fmt: skip
+    if _linear(space):
+        _by_rows(space, kernels.apply_linear, (*_cells(space, cells), *_slopes(space), *last))
+        return
+    points, weights = get_quadrature(
+        space.element.refdom, quadrature_order(space.structure.mesh, space.order)
+    )
+    table = np.ascontiguousarray(basis_table(space.element, points))
+    _by_rows(space, kernels.apply, (*_cells(space, cells), table, weights, *last))
+
+
+def _by_rows(space: Space, kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    count = thread_count()
+    bounds = [space.n_dofs * k // count for k in range(count + 1)]
+    parts = [(low, high, *arguments) for low, high in pairwise(bounds)]
+    run_in_threads(kernel, parts)
+
+
+def _cells(space: Space, cells: Indices) -> tuple[Any, ...]:
+    mesh = space.structure.mesh
+    frame = np.asarray(reference_frame(mesh))
+    return mesh.p, mesh.t, frame, space.cells, np.asarray(cells), space.dofs
+
+
+def _linear(space: Space) -> bool:
+    return space.order == 1 and space.dofs.shape[1] == space.dimension + 1
+
+
+def _slopes(space: Space) -> tuple[Array, float]:
+    """Return the constant derivatives of linear basis functions, and the reference volume."""
+    table = basis_table(space.element, np.zeros((space.dimension, 1)))[0]
+    volume = 1.0
+    for k in range(2, space.dimension + 1):
+        volume /= k
+    return np.ascontiguousarray(table[:, :-1]), volume
+
+
+def _between_jets(d: int, matrix: Array) -> Array:
+    """Return tensors in the order of `Moments.matrix` as (n, jet, jet, 16)."""
+    given = matrix.reshape(-1, d * d + 2 * d + 1, 16)
+    full = np.empty((len(given), d + 1, d + 1, 16))
+    full[:, :d, :d] = given[:, : d * d].reshape(-1, d, d, 16)
+    full[:, :d, d] = given[:, d * d : d * d + d]
+    full[:, d] = given[:, d * d + d :]
+    return full

@@ -6,34 +6,37 @@ is kept, turned with its moment, or extrapolated.  With the flux F_i of node i
 
 .. math:: \dot m_i = \frac{\hbar}{2 s V_i}(1 - m_im_i^T)F_i .
 
-How far the kept flux was off is measured at every new solution and added up.
+How far the kept flux was off is measured at every new solution and added up.  All sources of the
+device may change in time by one factor: transport is linear in them, so the flux has that factor.
 """
 
 from __future__ import annotations
 
 import time as clocks
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import CaseError
 from ..units import HBAR, LENGTH, RATE, TIME
+from .coupling_kept import BETWEEN, Between, KeptFlux
 from .coupling_transport import TexturedSolution, TexturedTransport
 from .texture.antiferromagnet import StaggeredTorque
 from .texture.explicit import RungeKutta
 from .texture.ferromagnet import Texture
 from .texture.run import History, Scheme
 from .texture.torques import ExternalTorque
-from .texture.vectors import cross, dot, rotate
+from .texture.vectors import dot
 
-__all__ = ["BETWEEN", "Between", "CoupledTorque", "node_rate", "run_coupled", "staggered_rates"]
+__all__ = [
+    "BETWEEN", "Between", "CoupledTorque", "coupled_step", "node_rate", "refuse_odd",
+    "run_coupled", "staggered_rates",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
-Between = Literal["keep", "turn", "extrapolate"]
-BETWEEN: tuple[Between, ...] = ("keep", "turn", "extrapolate")
 Velocity = Callable[[float, Array], Array]
 
 
@@ -65,7 +68,8 @@ class CoupledTorque:
         accuracy: Relative error of the flux left by the linear solver, per `tolerance`.
         velocity: dm/dt [1/s] of time [s] and m, which then pumps spin; it may contain this
             torque, whose last value it then sees.
-        automatic: Solve inside a call; `run_coupled` solves between steps instead.
+        automatic: Solve inside a call; `coupled_step` solves between steps instead.
+        signal: Factor of all sources of the device at a time [s]; by default 1.
     """
 
     transport: TexturedTransport
@@ -75,11 +79,14 @@ class CoupledTorque:
     accuracy: float = 1e-2
     velocity: Velocity | None = None
     automatic: bool = True
+    signal: Callable[[float], float] | None = None
     angle_error: float = 0.0
     largest_error: float = 0.0
+    largest_rate: float = 0.0
+    skipped: int = 0
     solutions: list[float] = field(default_factory=list)
-    _last: TexturedSolution | None = field(default=None, repr=False)
-    _before: TexturedSolution | None = field(default=None, repr=False)
+    _driven: KeptFlux = field(init=False, repr=False)
+    _pumped: KeptFlux = field(init=False, repr=False)
     _solving: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -88,11 +95,12 @@ class CoupledTorque:
                             f" {self.between!r}")  # fmt: skip
         if not self.tolerance > 0:
             raise CaseError("dynamics.transport_tolerance", f"must be > 0, got {self.tolerance}")
+        self._driven, self._pumped = KeptFlux(self.between), KeptFlux(self.between)
 
     @property
     def solution(self) -> TexturedSolution | None:
-        """The last solution."""
-        return self._last
+        """The last solution, at the full strength of all sources."""
+        return self._driven.last
 
     @property
     def external(self) -> ExternalTorque:
@@ -110,103 +118,128 @@ class CoupledTorque:
 
     def flux(self, time: float, m: Array) -> Array:
         """Return R J^mom of every node [1/ps] at a time [s], shape (n, 3)."""
-        if self._solving and self._last is None:
+        known = self._driven.last is not None
+        if self._solving and not known:
             return np.zeros_like(m)
         if not self._solving and (
-            self._last is None or (self.automatic and self._turned(m) > self.tolerance)
+            not known or (self.automatic and self._driven.turned(m) > self.tolerance)
         ):
             self._solve(time, m)
-        return self._kept(m)
+        return self._kept(time, m)
+
+    def potentials(self, time: float) -> Array:
+        """Return mu of the last solution [meV] at a time [s], shape (n_dofs, 4)."""
+        assert self._driven.last is not None
+        found = self._scale(time) * self._driven.last.mu
+        return found if self._pumped.last is None else found + self._pumped.last.mu
 
     def renew(self, time: float, m: Array) -> bool:
         """Solve transport if a moment has turned by half the tolerance; return whether it has.
 
         With spin pumping it is solved in any case: dm/dt changes faster than m.
         """
-        due = self._last is None or self.velocity is not None
-        if due or self._turned(m) > 0.5 * self.tolerance:
+        due = self._driven.last is None or self.velocity is not None
+        if due or self._driven.turned(m) > 0.5 * self.tolerance:
             self._solve(time, m)
             return True
+        self.skipped += 1
         return False
+
+    def renew_at(self, time: float, m: Array, angle: float = 0.0) -> bool:
+        """Solve transport unless the last solution is that of m; return whether it has.
+
+        Args:
+            time: Time [s].
+            m: Directions, shape (n, 3).
+            angle: How far a moment may be from the last solution [rad].
+        """
+        if self._driven.last is not None and self._driven.turned(m) <= angle:
+            return False
+        self._solve(time, m)
+        return True
 
     def _staggered(self, time: float, n: Array, m: Array) -> tuple[Array, Array]:
         """Return the rates of n and m [1/s]."""
-        if self._last is None:
-            _refuse_odd(self.transport, n)
+        if self._driven.last is None:
+            refuse_odd(self.transport, n)
         return staggered_rates(self.flux(time, n), n, m, *self._magnet)
 
     @property
     def _magnet(self) -> tuple[Array, float]:
         return self.transport.map.space.volumes, self.spin_density
 
-    def _turned(self, m: Array) -> float:
-        assert self._last is not None
-        change = m - self._last.m
-        return float(np.sqrt(np.einsum("ij,ij->i", change, change).max()))
+    def _scale(self, time: float) -> float:
+        return 1.0 if self.signal is None else self.signal(time)
 
     def _solve(self, time: float, m: Array) -> None:
         self._solving = True
         velocity = None if self.velocity is None else self.velocity(time, m) / RATE
         self._solving = False
-        predicted = None if self._last is None else self._rate(m)
-        new = self.transport.solve(m, velocity, self.accuracy * self.tolerance, self._guess(m))
-        self._before, self._last = self._last, new
+        predicted = None if self._driven.last is None else self._rate(time, m)
+        accuracy = self.accuracy * self.tolerance
+        # What is pumped does not follow the signal: it is solved for by itself.
+        apart = velocity is not None and self.signal is not None
+        self._driven.add(self.transport.solve(
+            m, None if apart else velocity, accuracy, self._driven.guess(m)
+        ))  # fmt: skip
+        if apart:
+            self._pumped.add(self.transport.solve(
+                m, velocity, accuracy, self._pumped.guess(m), drive=0.0
+            ))  # fmt: skip
+        new = self._rate(time, m)
+        self.largest_rate = max(self.largest_rate, _largest(new))
         if predicted is not None:
-            miss = self._rate(m) - predicted
-            size = float(np.sqrt(np.einsum("ij,ij->i", miss, miss).max()))
+            size = _largest(new - predicted)
             self.largest_error = max(self.largest_error, size)
             self.angle_error += 0.5 * size * max(0.0, time - self.solutions[-1])
         self.solutions.append(time)
 
-    def _guess(self, m: Array) -> Array | None:
-        """Return unknowns extrapolated along the last change of m."""
-        if self._last is None:
-            return None
-        if self._before is None:
-            return self._last.unknowns
-        step = self._along(m)
-        return self._last.unknowns + step * (self._last.unknowns - self._before.unknowns)
+    def _rate(self, time: float, m: Array) -> Array:
+        return node_rate(self._kept(time, m), m, *self._magnet)
 
-    def _along(self, m: Array) -> float:
-        """Return how far m went in units of the last change of m, limited to [0, 1]."""
-        assert self._last is not None
-        assert self._before is not None
-        path = self._last.m - self._before.m
-        size = float(np.vdot(path, path))
-        if size == 0.0:
-            return 0.0
-        return float(np.clip(np.vdot(m - self._last.m, path) / size, 0.0, 1.0))
-
-    def _rate(self, m: Array) -> Array:
-        return node_rate(self._kept(m), m, *self._magnet)
-
-    def _kept(self, m: Array) -> Array:
+    def _kept(self, time: float, m: Array) -> Array:
         """Return the flux of the last solution as it is taken to be at m."""
-        assert self._last is not None
-        flux = self._last.flux
-        if self.between == "turn":
-            axis = cross(self._last.m, m)
-            sine = np.sqrt(dot(axis, axis))
-            angle = np.arctan2(sine, dot(self._last.m, m))
-            turn = axis * np.where(sine > 0, angle / np.where(sine > 0, sine, 1.0), 1.0)
-            flux = rotate(turn, flux)
-        elif self.between == "extrapolate" and self._before is not None:
-            flux = flux + self._along(m) * (flux - self._before.flux)
-        return flux
+        flux = self._driven.flux(m)
+        if self.signal is not None:
+            flux = self._scale(time) * flux
+        return flux if self._pumped.last is None else flux + self._pumped.flux(m)
+
+    def state(self) -> dict[str, Array]:
+        """Return what a resumed run needs to do the same arithmetic, as arrays by name."""
+        saved = {f"transport_{k}": v for k, v in self.transport.state().items()}
+        for name, kept in (("driven", self._driven), ("pumped", self._pumped)):
+            saved |= {f"{name}_{k}": v for k, v in kept.state().items()}
+        sums = (self.angle_error, self.largest_error, self.largest_rate, float(self.skipped))
+        return saved | {"sums": np.array(sums), "solutions": np.array(self.solutions)}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Take up a saved state."""
+
+        def part(name: str) -> dict[str, Array]:
+            head = f"{name}_"
+            return {k.removeprefix(head): v for k, v in state.items() if k.startswith(head)}
+
+        self.transport.restore(part("transport"))
+        self._driven.restore(part("driven"), self.transport)
+        self._pumped.restore(part("pumped"), self.transport)
+        self.angle_error, self.largest_error, self.largest_rate, skipped = state["sums"].tolist()
+        self.skipped, self.solutions = int(skipped), state["solutions"].tolist()
 
     def report(self) -> dict[str, Any]:
         """Return what coupling cost and how far the kept torque was off.
 
-        Keys: solutions, factorisations, iterations (mean per solution), most_iterations,
-        seconds (by phase), angle_error [rad], largest_error [1/s].
+        Keys: solutions, skipped (updates left out), factorisations, iterations (mean per
+        solution), most_iterations, seconds (by phase), angle_error [rad], largest_error and
+        largest_rate of the torque [1/s].
         """
         work = self.transport.work
         counts = work.iterations or [0]
         return {
-            "solutions": work.solutions, "factorisations": work.factorisations,
+            "solutions": work.solutions, "skipped": self.skipped,
+            "factorisations": work.factorisations,
             "iterations": float(np.mean(counts)), "most_iterations": int(max(counts)),
             "seconds": dict(work.seconds), "angle_error": self.angle_error,
-            "largest_error": self.largest_error,
+            "largest_error": self.largest_error, "largest_rate": self.largest_rate,
         }  # fmt: skip
 
 
@@ -230,8 +263,12 @@ def staggered_rates(
     return 0.5 * (one - other), 0.5 * (one + other)
 
 
-def _refuse_odd(transport: TexturedTransport, n: Array) -> None:
-    """Refuse couplings that change sign with the moments: they cancel between sublattices."""
+def refuse_odd(transport: TexturedTransport, n: Array) -> None:
+    """Refuse couplings that change sign with the moments: they cancel between sublattices.
+
+    Raises:
+        CaseError: If there are any.
+    """
     here, reversed_ = transport.fields(n), transport.fields(-n)
     keys = ("omega", "theta", "drift", "relaxation")
     odd = [
@@ -250,8 +287,43 @@ def _refuse_odd(transport: TexturedTransport, n: Array) -> None:
         )  # fmt: skip
 
 
+def _largest(vectors: Array) -> float:
+    """Return the length of the longest of the vectors, shape (n, 3)."""
+    return float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors).max()))
+
+
 def _differ(a: Array, b: Array) -> bool:
     return bool(np.abs(a - b).max(initial=0.0) > 1e-12 * np.abs(a).max(initial=0.0))
+
+
+def coupled_step(
+    scheme: Scheme, texture: Texture, torque: CoupledTorque, m: Array, clock: float, end: float
+) -> tuple[Array, float]:
+    """Return m and the time [ps] after one step, with transport solved at its start if due.
+
+    The step is limited so that no moment turns by more than the tolerance.
+
+    Args:
+        scheme: Time scheme of the texture, with `torque` among its torques.
+        texture: The same texture.
+        torque: The torque of transport, not automatic.
+        m: State, shape (n, 3).
+        clock: Time [ps].
+        end: Time [ps] that the step must not pass.
+    """
+    renewed = torque.renew(clock * TIME, m)
+    if renewed and isinstance(scheme, RungeKutta):
+        scheme.forget()
+    longest = getattr(scheme, "longest", None)
+    if longest is None:
+        return scheme.advance(m, clock, end)
+    speed = _largest(texture.rate(m, clock))
+    limit = torque.tolerance / speed if speed > 0 else np.inf
+    setattr(scheme, "longest", min(longest, limit))  # noqa: B010
+    try:
+        return scheme.advance(m, clock, end)
+    finally:
+        setattr(scheme, "longest", longest)  # noqa: B010
 
 
 def run_coupled(
@@ -278,22 +350,12 @@ def run_coupled(
     began, clock, steps = clocks.perf_counter(), float(grid[0]) / TIME, 0
     see = observe or (lambda _, state: state.copy())
     records = [np.asarray(see(float(grid[0]), m), float)]
-    longest = getattr(scheme, "longest", None)
     for stop in grid[1:]:
         while clock < stop / TIME:
-            renewed = torque.renew(clock * TIME, m)
-            if renewed and isinstance(scheme, RungeKutta):
-                scheme.forget()
-            if longest is not None:
-                speed = float(np.linalg.norm(texture.rate(m, clock), axis=1).max())
-                limit = torque.tolerance / speed if speed > 0 else np.inf
-                setattr(scheme, "longest", min(longest, limit))  # noqa: B010
-            m, clock = scheme.advance(m, clock, float(stop / TIME))
+            m, clock = coupled_step(scheme, texture, torque, m, clock, float(stop / TIME))
             steps += 1
         records.append(np.asarray(see(float(stop), m), float))
     torque.automatic = True
-    if longest is not None:
-        setattr(scheme, "longest", longest)  # noqa: B010
     report, total = torque.report(), clocks.perf_counter() - began
     report["seconds"]["magnetics"] = total - sum(report["seconds"].values())
     return History(grid, m, records), report | {"steps": steps}

@@ -55,6 +55,7 @@ class FacetFace:
         tensor = np.broadcast_to(-law.conductance, (len(self.rows), 3, 3)).reshape(-1, 9)
         values[self.slots, 1:, 1:] += (self.masses @ tensor).reshape(-1, 3, 3)
         given = law.drift - np.einsum("...ab,...b->...a", law.conductance, pumped)
+        given = np.broadcast_to(given, (len(self.rows), 3))
         np.add.at(load[:, 1:], space.dofs[self.rows], self.loads[:, :, None] * given[:, None])
 
     def inflow(self, space: Space, law: FluxLaw, mu: Array, pumped: Array) -> Array:

@@ -7,9 +7,8 @@ with the old factors as preconditioner from the old solution.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,13 @@ from ..fields.region import RegionFields
 from ..transport.assembly import assemble_region
 from ..transport.boundary import FluxLaw, contact_terms
 from ..transport.coefficients import Coefficients
-from ..transport.solve import DirectSolver, KrylovSolver, linear_solver
+from ..transport.solve import linear_solver
 from ..transport.system import TransportProblem
 from .coupling_faces import FacetFace
 from .coupling_krylov import ReducedPattern, reduced_pattern, warm_gmres
 from .coupling_map import MagnetMap
 from .coupling_regions import HBAR_SOLVER, FollowingRegion
+from .coupling_work import PhaseClock, Work
 from .texture.vectors import cross
 
 __all__ = ["TexturedSolution", "TexturedTransport", "Work"]
@@ -38,27 +38,6 @@ LawOf = Callable[[str, Array], FluxLaw]
 _MOST_ROUNDS = 6
 _MOST_ITERATIONS = 60
 _STALLED = 0.5
-
-
-@dataclass
-class Work:
-    """What solving has cost so far.
-
-    Args:
-        solutions: Solved problems.
-        factorisations: Preconditioners made.
-        iterations: Krylov iterations of every solution.
-        seconds: Wall time by phase: fields, assembly, factor, solve, torque.
-    """
-
-    solutions: int = 0
-    factorisations: int = 0
-    iterations: list[int] = field(default_factory=list)
-    seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(
-            ("fields", "assembly", "factor", "solve", "torque"), 0.0
-        )
-    )
 
 
 @dataclass(frozen=True)
@@ -76,6 +55,7 @@ class TexturedSolution:
         iterations: Krylov iterations.
         residual: |b - A x| / |b|.
         error: Estimated error of the flux over its largest value.
+        drive: Factor of all sources of the device.
     """
 
     m: Array
@@ -87,6 +67,7 @@ class TexturedSolution:
     iterations: int
     residual: float
     error: float
+    drive: float = 1.0
 
 
 class TexturedTransport:
@@ -124,6 +105,7 @@ class TexturedTransport:
         self._pattern: ReducedPattern | None = None
         self._solver: Any = None
         self._fresh_iterations = 0
+        self._factors_of: Array | None = None
         self._turns = {n: fields_of(n, at_rest).rotation for n in conductors}
         contacts = [contact_terms(c) for c in problem.boundary.contacts]
         self._contacts = sum(contacts, sp.csr_array((space.size, space.size)))
@@ -165,6 +147,7 @@ class TexturedTransport:
         velocity: Array | None = None,
         accuracy: float = 1e-6,
         guess: Array | None = None,
+        drive: float = 1.0,
     ) -> TexturedSolution:
         """Return the solution for a texture.
 
@@ -173,23 +156,28 @@ class TexturedTransport:
             velocity: dm/dt [1/ps], shape (n, 3), which pumps spin; None leaves pumping out.
             accuracy: Relative error allowed in the flux that drives the nodes.
             guess: Unknowns to start from, shape (n_free,).
+            drive: Factor of all sources of the device; 0 leaves only what is pumped.
 
         Raises:
             SolverError: If the iteration fails with new factors, too.
         """
-        clock = _Clock(self.work)
+        clock = PhaseClock(self.work)
         fields = self.fields(m)
         coefficients, laws = self.problem.scaled(fields), self.laws(m)
         pumped = self._pumped(m, velocity, fields)
         clock.lap("fields")
-        matrix, load = self._assemble(coefficients, laws, pumped)
+        laws = {n: FluxLaw(law.conductance, drive * law.drift) for n, law in laws.items()}
+        matrix, load = self._assemble(coefficients, laws, pumped, drive)
         clock.lap("assembly")
 
         def error(x: Array, r: Array) -> float:
-            return self._flux_error(x, r, coefficients, laws, pumped)
+            return self._flux_error(x, r, coefficients, laws, pumped, drive)
 
+        made = self.work.factorisations
         x, r, iterations, left = self._solve(matrix, load, guess, accuracy, error, clock)
-        mu = self._dofs(x)
+        if self.work.factorisations > made:
+            self._factors_of = m.copy()
+        mu = self._dofs(x, drive)
         flux = self._flux(mu, coefficients, laws, pumped)
         clock.lap("torque")
         self.work.solutions += 1
@@ -197,8 +185,44 @@ class TexturedTransport:
         size = float(np.linalg.norm(load)) or 1.0
         residual = float(np.linalg.norm(r)) / size
         return TexturedSolution(
-            m.copy(), mu, x, flux, coefficients, laws, iterations, residual, left
+            m.copy(), mu, x, flux, coefficients, laws, iterations, residual, left, drive
         )
+
+    def recalled(self, m: Array, unknowns: Array, flux: Array, drive: float) -> TexturedSolution:
+        """Return an earlier solution from what is kept of it in a checkpoint."""
+        coefficients, laws = self.problem.scaled(self.fields(m)), self.laws(m)
+        return TexturedSolution(
+            m, self._dofs(unknowns, drive), unknowns, flux, coefficients, laws, 0, np.nan, np.nan,
+            drive,
+        )  # fmt: skip
+
+    def state(self) -> dict[str, Array]:
+        """Return what a resumed run needs besides its solutions: counts and the factors' texture.
+
+        The matrix depends on the texture alone, so its factors are made again from that.
+        """
+        of = None if self._solver is None else self._factors_of
+        return {
+            "factors_of": np.zeros((0, 3)) if of is None else of,
+            "fresh_iterations": np.array(float(self._fresh_iterations)),
+            "iterations": np.array(self.work.iterations, float),
+            "factorisations": np.array(float(self.work.factorisations)),
+        }
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Take up a saved state."""
+        work, m = self.work, state["factors_of"]
+        self._fresh_iterations = int(state["fresh_iterations"])
+        work.iterations = [int(k) for k in state["iterations"]]
+        work.solutions = len(work.iterations)
+        self._solver = None
+        if len(m):
+            clock = PhaseClock(work)
+            matrix, _ = self._assemble(self.problem.scaled(self.fields(m)), self.laws(m), {}, 1.0)
+            clock.lap("assembly")
+            self._factorise(matrix, clock)
+            self._factors_of = m
+        work.factorisations = int(state["factorisations"])
 
     def _pumped(
         self, m: Array, velocity: Array | None, fields: Mapping[str, RegionFields]
@@ -223,6 +247,7 @@ class TexturedTransport:
         coefficients: Mapping[str, Coefficients],
         laws: Mapping[str, FluxLaw],
         pumped: Mapping[str, Array],
+        drive: float,
     ) -> tuple[sp.csr_array, Array]:
         """Return matrix and right-hand side of the unknowns."""
         fixed_values, fixed_load = self._unchanged(coefficients)
@@ -230,6 +255,8 @@ class TexturedTransport:
         space, constraint = self.problem.space, self.problem.constraint
         for name, region in self._following.items():
             region.add(coefficients[name], values, load)
+        load *= drive
+        for name, region in self._following.items():
             if name in pumped:
                 load += region.pumping_load(coefficients[name], pumped[name])
         nothing = np.zeros(3)
@@ -240,13 +267,14 @@ class TexturedTransport:
             shape = (space.size, space.size)
             pattern = space.pattern
             whole = sp.bsr_array((values, pattern.indices, pattern.indptr), shape=shape)
-            flat = flat - whole @ constraint.fixed - self._contacts @ constraint.fixed
+            fixed = drive * constraint.fixed
+            flat = flat - whole @ fixed - self._contacts @ fixed
         if self._pattern is None:
             self._pattern = reduced_pattern(space, constraint, self._needed(values, coefficients))
         matrix = self._pattern.matrix(values)
         if self._joined is not None:
             matrix = sp.csr_array(matrix + self._joined)
-        return matrix, constraint.gather(flat) + constraint.inflow
+        return matrix, constraint.gather(flat) + drive * constraint.inflow
 
     def _unchanged(self, coefficients: Mapping[str, Coefficients]) -> tuple[Array, Array]:
         """Return values and load of the regions that do not follow the magnet."""
@@ -275,7 +303,7 @@ class TexturedTransport:
 
     def _solve(
         self, matrix: sp.csr_array, load: Array, guess: Array | None, accuracy: float,
-        error: Callable[[Array, Array], float], clock: _Clock,
+        error: Callable[[Array, Array], float], clock: PhaseClock,
     ) -> tuple[Array, Array, int, float]:  # fmt: skip
         """Return unknowns, residual, iterations and error; new factors where old ones fail."""
         fresh = self._solver is None
@@ -315,7 +343,7 @@ class TexturedTransport:
             self._solver = None  # the next solution gets new factors
         return x, r, done, left
 
-    def _factorise(self, matrix: sp.csr_array, clock: _Clock) -> None:
+    def _factorise(self, matrix: sp.csr_array, clock: PhaseClock) -> None:
         problem, options = self.problem, self.problem.options
         vertices = problem._from_vertices if problem.space.order > 1 else None
         self._solver = linear_solver(
@@ -326,18 +354,14 @@ class TexturedTransport:
         clock.lap("factor")
 
     def _precondition(self, r: Array) -> Array:
-        if isinstance(self._solver, DirectSolver):
-            return self._solver.solve(r)
-        assert isinstance(self._solver, KrylovSolver)
-        return np.asarray(self._solver._preconditioner.matvec(r))
+        return np.asarray(self._solver.precondition(r))
 
     def _flux_error(
         self, x: Array, r: Array, coefficients: Mapping[str, Coefficients],
-        laws: Mapping[str, FluxLaw], pumped: Mapping[str, Array],
+        laws: Mapping[str, FluxLaw], pumped: Mapping[str, Array], drive: float,
     ) -> float:  # fmt: skip
         """Return the change of the flux by one more correction over its largest value."""
-        mu, fixed = self._dofs(x), self.problem.constraint.fixed.reshape(-1, 4)
-        change = self._dofs(self._precondition(r)) - fixed
+        mu, change = self._dofs(x, drive), self._dofs(self._precondition(r), 0.0)
         whole = self._flux(mu, coefficients, laws, pumped)
         undriven = {n: FluxLaw(law.conductance, np.zeros(3)) for n, law in laws.items()}
         miss = self._flux(change, coefficients, undriven, {})
@@ -361,23 +385,14 @@ class TexturedTransport:
                 total += share @ (inflow @ self._turn(face.region).T)
         return total * self.section
 
-    def _dofs(self, x: Array) -> Array:
+    def _dofs(self, x: Array, drive: float) -> Array:
         """Return mu of unknowns, shape (n_dofs, 4)."""
-        return np.asarray(self.problem.constraint.expand(x), float).reshape(-1, 4)
+        constraint = self.problem.constraint
+        mu = np.asarray(constraint.expand(x), float)
+        if drive != 1.0:
+            mu = mu - (1 - drive) * constraint.fixed
+        return mu.reshape(-1, 4)
 
     def _turn(self, region: str) -> Array:
         """Return R of a region; it does not depend on the directions."""
         return self._turns[region]
-
-
-class _Clock:
-    """Adds wall time to phases."""
-
-    def __init__(self, work: Work) -> None:
-        self._work, self._last = work, time.perf_counter()
-
-    def lap(self, phase: str) -> None:
-        """Add the time since the last lap to a phase."""
-        now = time.perf_counter()
-        self._work.seconds[phase] += now - self._last
-        self._last = now

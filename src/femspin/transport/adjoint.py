@@ -88,7 +88,6 @@ def _solve(
 ) -> Array:
     """Return solutions of A x = loads or A^T x = loads, refined until nothing is gained."""
     system = problem.system(state)
-    matrix = system.matrix.T if transposed else system.matrix
     solver = system.for_many(loads.shape[1], transposed)
     size = np.linalg.norm(loads, axis=0)
     size[size == 0] = 1.0
@@ -96,7 +95,7 @@ def _solve(
     relative = np.ones(loads.shape[1])
     for _ in range(_REFINEMENTS):
         trial = x + solver.solve_many(r)
-        after = loads - matrix @ trial
+        after = loads - system.products(trial, transposed)
         progress = np.linalg.norm(after, axis=0) / size
         if not progress.max() < relative.max():
             break

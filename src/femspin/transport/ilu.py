@@ -6,8 +6,9 @@ almost exactly.  The kernels are compiled on first use (and cached) and need num
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 __all__ = ["BlockILU"]
@@ -16,24 +17,37 @@ Array = NDArray[np.float64]
 
 
 class BlockILU:
-    """ILU(0) of a matrix of 3 x 3 blocks; `solve` applies the inverse of the factors."""
+    """ILU(0) of a matrix of 3 x 3 blocks; `solve` applies the inverse of the factors.
 
-    def __init__(self, matrix: sp.bsr_array) -> None:
+    Args:
+        indptr: Row pointer of the blocks, shape (n + 1,).
+        indices: Columns, ascending in every row.
+        values: Blocks, shape (n_blocks, 3, 3), single or double precision; overwritten.
+
+    Raises:
+        ZeroDivisionError: If a diagonal block is singular.
+    """
+
+    def __init__(self, indptr: NDArray[Any], indices: NDArray[Any], values: NDArray[Any]) -> None:
         from .ilu_kernels import ilu_factor
 
-        matrix = matrix.copy()
-        matrix.sort_indices()
-        self._indptr = matrix.indptr.astype(np.int64)
-        self._indices = matrix.indices.astype(np.int64)
-        self._data = np.ascontiguousarray(matrix.data, float)
-        self._diagonal = np.zeros(len(self._indptr) - 1, np.int64)
-        if not ilu_factor(self._indptr, self._indices, self._data, self._diagonal):
+        self._diagonal = np.zeros(len(indptr) - 1, np.int64)
+        if not ilu_factor(indptr, indices, values, self._diagonal):
             raise ZeroDivisionError("a diagonal block is singular")
+        self._factors = (indptr, indices, values, self._diagonal)
 
     def solve(self, right: Array) -> Array:
-        """Return the solution of L U x = right."""
+        """Return the solution of L U x = right, shape (3 n,)."""
         from .ilu_kernels import ilu_solve
 
         x = np.array(right, float)
-        ilu_solve(self._indptr, self._indices, self._data, self._diagonal, x)
+        ilu_solve(*self._factors, x)
+        return x
+
+    def solve_transposed(self, right: Array) -> Array:
+        """Return the solution of (L U)^T x = right, shape (3 n,)."""
+        from .ilu_kernels import ilu_solve_transposed
+
+        x = np.array(right, float)
+        ilu_solve_transposed(*self._factors, x)
         return x

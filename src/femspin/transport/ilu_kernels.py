@@ -91,3 +91,25 @@ def ilu_solve(indptr, indices, data, diagonal, x):
         d = diagonal[i]
         for r in range(3):
             x[3 * i + r] = data[d, r, 0] * a + data[d, r, 1] * b + data[d, r, 2] * c
+
+
+@njit(nogil=True, cache=True)
+def ilu_solve_transposed(indptr, indices, data, diagonal, x):
+    """Turn x into the solution of (L U)^T x = x."""
+    n = len(indptr) - 1
+    for i in range(n):
+        d = data[diagonal[i]]
+        a, b, c = x[3 * i], x[3 * i + 1], x[3 * i + 2]
+        for r in range(3):
+            x[3 * i + r] = d[0, r] * a + d[1, r] * b + d[2, r] * c
+        a, b, c = x[3 * i], x[3 * i + 1], x[3 * i + 2]
+        for p in range(diagonal[i] + 1, indptr[i + 1]):
+            k, e = 3 * indices[p], data[p]
+            for r in range(3):
+                x[k + r] -= e[0, r] * a + e[1, r] * b + e[2, r] * c
+    for i in range(n - 1, -1, -1):
+        a, b, c = x[3 * i], x[3 * i + 1], x[3 * i + 2]
+        for p in range(indptr[i], diagonal[i]):
+            k, e = 3 * indices[p], data[p]
+            for r in range(3):
+                x[k + r] -= e[0, r] * a + e[1, r] * b + e[2, r] * c

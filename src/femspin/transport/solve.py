@@ -7,7 +7,6 @@ The residual of the original equations is checked by the caller, `system`.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
 
 from ..errors import SolverError
-from .ilu import BlockILU
+from .krylov import flexible_gmres
+from .operator import BlockOperator
+from .preconditioner import BlockSplit, MatrixSplit, Preconditioner
 from .threads import compiled_available
 
 __all__ = [
@@ -27,11 +28,13 @@ __all__ = [
     "KrylovSolver",
     "LinearReport",
     "LinearSolver",
+    "block_solver",
     "linear_solver",
     "refine",
 ]
 
 Array = NDArray[np.float64]
+Apply = Callable[[Array], Array]
 Method = Literal["auto", "direct", "iterative"]
 
 _SINGULAR = (
@@ -39,7 +42,6 @@ _SINGULAR = (
     " relaxation, contact or reference"
 )
 _PIVOT_CHECK = 100_000
-_CHARGE_DIRECT = 60_000
 _REFINEMENTS = 6
 _EXACT = 1e-16
 _CANCELLED = 1e-4
@@ -81,6 +83,10 @@ class LinearSolver(Protocol):
         """Return approximate solutions for the columns of `loads`, shape (n, k)."""
         ...
 
+    def precondition(self, r: Array) -> Array:
+        """Return a cheap approximate solution."""
+        ...
+
     def transposed(self) -> LinearSolver:
         """Return a solver for the transposed matrix that shares what it can."""
         ...
@@ -112,7 +118,40 @@ def linear_solver(
         method = "direct" if matrix.shape[0] <= _DIRECT_LIMIT[dimension] else "iterative"
     if method == "direct":
         return DirectSolver(matrix, dimension)
-    return KrylovSolver(matrix, charge, max_iterations, vertices and vertices())
+    split = MatrixSplit(matrix, charge, vertices and vertices())
+    products = (lambda x: matrix @ x, lambda x: matrix.T @ x)
+    return KrylovSolver(products, split, max_iterations)
+
+
+def block_solver(
+    operator: BlockOperator,
+    dimension: int,
+    method: Method = "auto",
+    max_iterations: int = 500,
+    vertices: Callable[[], sp.csr_array] | None = None,
+) -> LinearSolver:
+    """Return a prepared solver for a matrix given by blocks; see `linear_solver`.
+
+    Args:
+        operator: The matrix.
+        dimension: Space dimension; decides up to which size a direct solve is faster.
+        method: ``auto`` chooses by size.
+        max_iterations: Limit of Krylov iterations per right-hand side.
+        vertices: See `linear_solver`.
+
+    Raises:
+        SolverError: If the matrix is singular.
+    """
+    if method == "auto":
+        method = "direct" if operator.shape[0] <= _DIRECT_LIMIT[dimension] else "iterative"
+    if method == "direct" or not compiled_available():
+        return linear_solver(
+            operator.matrix, operator.constraint.charge, dimension, method, max_iterations,
+            vertices,
+        )  # fmt: skip
+    split = BlockSplit(operator, vertices and vertices())
+    products = (operator.multiply, operator.multiply_transposed)
+    return KrylovSolver(products, split, max_iterations)
 
 
 class DirectSolver:
@@ -151,6 +190,10 @@ class DirectSolver:
         """Return the solutions for all columns at once."""
         return self.solve(np.asfortranarray(loads))
 
+    def precondition(self, r: Array) -> Array:
+        """Return the solution: a direct solver is its own best preconditioner."""
+        return self.solve(r)
+
     def transposed(self) -> DirectSolver:
         """Return the solver of the transposed matrix, with the same factors."""
         other = copy(self)
@@ -159,39 +202,38 @@ class DirectSolver:
 
 
 class KrylovSolver:
-    """Flexible GMRES with the field-split preconditioner, to a relative residual of 1e-7."""
+    """Flexible GMRES with a field-split preconditioner, to a small relative residual.
+
+    Args:
+        products: x -> A x and x -> A^T x.
+        preconditioner: Approximate inverse.
+        limit: Most iterations per right-hand side.
+    """
 
     method = "iterative"
-    reduction = 1e-7
+    reduction = 1e-6
 
     def __init__(
-        self,
-        matrix: sp.csr_array,
-        charge: NDArray[np.bool_],
-        max_iterations: int,
-        vertices: sp.csr_array | None = None,
+        self, products: tuple[Apply, Apply], preconditioner: Preconditioner, limit: int
     ) -> None:
         self.iterations = 0
-        self._matrix, self._charge, self._limit = matrix, charge, max_iterations
-        self._vertices = vertices
-        split = _field_split(matrix, charge, vertices)
-        self._preconditioner = spl.LinearOperator(matrix.shape, split)
+        self._products, self._preconditioner, self._limit = products, preconditioner, limit
+        self._side = 0
+
+    def precondition(self, r: Array) -> Array:
+        """Return one application of the preconditioner."""
+        m = self._preconditioner
+        return m.solve_transposed(r) if self._side else m.solve(r)
 
     def solve(self, load: Array) -> Array:
         """Return a solution whose residual is smaller than `reduction` times |load|."""
-        from pyamg.krylov import fgmres
-
-        residuals: list[float] = []
-        restart = min(60, self._limit)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the caller judges the residual
-            x, _ = fgmres(
-                self._matrix, load, tol=self.reduction, restart=restart,
-                maxiter=max(1, self._limit // restart), M=self._preconditioner,
-                residuals=residuals,
-            )  # fmt: skip
-        self.iterations += max(0, len(residuals) - 1)
-        return np.asarray(x).ravel()
+        target = self.reduction * float(np.linalg.norm(load))
+        product = self._products[self._side]
+        x, _, used = flexible_gmres(
+            product, np.asarray(load, float), None, self.precondition, target, self._limit
+        )
+        self.iterations += used
+        return x
 
     def solve_many(self, loads: Array) -> Array:
         """Return the solutions column by column; zero columns cost nothing."""
@@ -201,9 +243,10 @@ class KrylovSolver:
         return found
 
     def transposed(self) -> KrylovSolver:
-        """Return a solver of the transposed matrix, with a preconditioner of its own."""
-        transposed = sp.csr_array(self._matrix.T)
-        return KrylovSolver(transposed, self._charge, self._limit, self._vertices)
+        """Return the solver of the transposed matrix, with the same preconditioner."""
+        other = copy(self)
+        other._side, other.iterations = 1 - self._side, 0
+        return other
 
 
 def refine(
@@ -258,96 +301,3 @@ def refine(
             f" {solver.iterations} iterations (allowed {tolerance:.0e}); {len(x)} unknowns"
         )
     return x, relative
-
-
-def _field_split(
-    matrix: sp.csr_array, charge: NDArray[np.bool_], vertices: sp.csr_array | None
-) -> Callable[[Array], Array]:
-    """Return the block Gauss-Seidel preconditioner: spin first, then charge."""
-    spin_at, charge_at = np.flatnonzero(~charge), np.flatnonzero(charge)
-    spin = sp.csc_matrix(matrix[spin_at][:, spin_at])
-    coupling = matrix[charge_at][:, spin_at]
-    # The Hall part of the charge block is antisymmetric; multigrid needs the symmetric part.
-    block = matrix[charge_at][:, charge_at]
-    laplacian = sp.csr_matrix(0.5 * (block + block.T))
-    multigrid = _charge_solver(laplacian, vertices)
-    incomplete = _spin_factor(spin)
-
-    def apply(r: Array) -> Array:
-        r = np.asarray(r).ravel()
-        if not np.all(np.isfinite(r)):  # the iteration has broken down
-            raise SolverError("the iterative solver broke down: the preconditioner overflowed")
-        z = np.empty_like(r)
-        z[spin_at] = incomplete(r[spin_at])
-        z[charge_at] = multigrid(r[charge_at] - coupling @ z[spin_at])
-        return z
-
-    return apply
-
-
-def _charge_solver(
-    laplacian: sp.csr_matrix, vertices: sp.csr_array | None
-) -> Callable[[Array], Array]:
-    """Return an approximate inverse of the charge block.
-
-    Classical multigrid follows the strong couplings of flat cells if the matrix is nearly an
-    M-matrix (first order).  Elements of higher order are not: a direct factor is cheap up to a
-    size, and above it they are smoothed and corrected on linear elements.
-    """
-    import pyamg
-
-    rows = np.repeat(np.arange(laplacian.shape[0]), np.diff(laplacian.indptr))
-    entries, outside = laplacian.data, rows != laplacian.indices
-    positive = np.abs(entries[outside & (entries > 0)]).sum()
-    nearly_m = positive < 0.2 * np.abs(entries[outside]).sum()
-    if not nearly_m and laplacian.shape[0] <= _CHARGE_DIRECT:
-        factor = spl.splu(
-            laplacian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )  # fmt: skip
-        direct: Callable[[Array], Array] = factor.solve
-        return direct
-    if vertices is not None and not nearly_m:
-        return _two_orders(laplacian, vertices)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if nearly_m:
-            levels = pyamg.ruge_stuben_solver(
-                laplacian, max_coarse=300, strength=("classical", {"theta": 0.25})
-            )
-        else:
-            levels = pyamg.smoothed_aggregation_solver(
-                laplacian, max_coarse=300, strength=("symmetric", {"theta": 0.25})
-            )
-    cycle: Callable[[Array], Array] = levels.aspreconditioner().matvec
-    return cycle
-
-
-def _two_orders(laplacian: sp.csr_matrix, vertices: sp.csr_array) -> Callable[[Array], Array]:
-    """Return a cycle of symmetric Gauss-Seidel sweeps around classical multigrid at order 1."""
-    from pyamg.relaxation.relaxation import gauss_seidel
-
-    up = sp.csr_matrix(vertices)
-    coarse = _charge_solver(sp.csr_matrix(up.T @ laplacian @ up), None)
-
-    def cycle(r: Array) -> Array:
-        x = np.zeros_like(r)
-        gauss_seidel(laplacian, x, r, iterations=2, sweep="symmetric")
-        x += up @ coarse(up.T @ (r - laplacian @ x))
-        gauss_seidel(laplacian, x, r, iterations=2, sweep="symmetric")
-        return x
-
-    return cycle
-
-
-def _spin_factor(spin: sp.csc_matrix) -> Callable[[Array], Array]:
-    """Return the action of an incomplete factorisation of the spin block."""
-    try:
-        if compiled_available() and spin.shape[0] % 3 == 0:
-            return BlockILU(sp.bsr_array(spin, blocksize=(3, 3))).solve
-        options = {"drop_tol": 1e-3, "fill_factor": 4, "diag_pivot_thresh": 0.0}
-        factor = spl.spilu(spin, permc_spec="NATURAL", **options)
-    except (RuntimeError, ZeroDivisionError) as error:
-        raise SolverError(f"the spin block is singular ({error})") from None
-    solve: Callable[[Array], Array] = factor.solve
-    return solve

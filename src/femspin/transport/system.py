@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..fields.region import RegionFields
-from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix, load_size
+from .assembly import RegionBlocks, apply_region, assemble_region, load_size
 from .boundary import (
     Boundary,
     Constraint,
@@ -23,7 +23,8 @@ from .boundary import (
 )
 from .coefficients import Coefficients, coefficients
 from .covariant import Elements, carried_directions
-from .solve import DirectSolver, LinearReport, LinearSolver, Method, linear_solver, refine
+from .operator import BlockOperator
+from .solve import DirectSolver, LinearReport, LinearSolver, Method, block_solver, refine
 from .space import Space, prolongation
 
 __all__ = ["LinearSystem", "SolverOptions", "TransportProblem", "TransportState"]
@@ -76,12 +77,12 @@ class LinearSystem:
     """The matrix of the unknowns and its solver.
 
     Args:
-        matrix: Shape (n_free, n_free).
+        operator: The matrix by blocks.
         solver: Prepared solver.
         dimension: Space dimension.
     """
 
-    matrix: sp.csr_array
+    operator: BlockOperator
     solver: LinearSolver
     dimension: int
 
@@ -95,13 +96,21 @@ class LinearSystem:
         """A direct solver, whatever the choice for single right-hand sides."""
         if self.solver.method == "direct":
             return self.solver
-        return DirectSolver(self.matrix, self.dimension)
+        return DirectSolver(self.operator.matrix, self.dimension)
 
     def for_many(self, columns: int, transposed: bool) -> LinearSolver:
         """Return the solver that is fastest for many right-hand sides at once."""
-        if columns >= _MANY and len(self.matrix.indptr) <= _MANY_DIRECT:
+        if columns >= _MANY and self.operator.shape[0] <= _MANY_DIRECT:
             return self.factorised.transposed() if transposed else self.factorised
         return self.transposed if transposed else self.solver
+
+    def products(self, columns: Array, transposed: bool) -> Array:
+        """Return A or A^T times the columns of an array, shape (n_free, k)."""
+        if self.solver.method == "direct":
+            matrix = self.operator.matrix.T if transposed else self.operator.matrix
+            return np.asarray(matrix @ columns)
+        product = self.operator.multiply_transposed if transposed else self.operator.multiply
+        return np.stack([product(np.ascontiguousarray(x)) for x in columns.T], axis=1)
 
 
 class TransportProblem:
@@ -223,14 +232,12 @@ class TransportProblem:
         return full
 
     def _system(self, blocks: Mapping[str, RegionBlocks], extra: sp.csr_array) -> LinearSystem:
-        matrix = self.constraint.reduce(
-            sp.csr_array(block_matrix(self.space, blocks).tocsr() + extra)
-        )
-        solver = linear_solver(
-            matrix, self.constraint.charge, self.space.dimension, self.options.method,
-            self.options.max_iterations, self._from_vertices if self.space.order > 1 else None,
+        operator = BlockOperator(self.space, blocks, extra, self.constraint)
+        solver = block_solver(
+            operator, self.space.dimension, self.options.method, self.options.max_iterations,
+            self._from_vertices if self.space.order > 1 else None,
         )  # fmt: skip
-        return LinearSystem(matrix, solver, self.space.dimension)
+        return LinearSystem(operator, solver, self.space.dimension)
 
     def scaled(self, fields: Mapping[str, RegionFields]) -> dict[str, Coefficients]:
         """Return the coefficients of every region, with the elements that suit it."""

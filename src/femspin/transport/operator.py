@@ -1,0 +1,198 @@
+"""The matrix of the unknowns as blocks per region, never formed as a whole.
+
+With the constraint mu = E x + fixed the matrix is E^T (sum of regions + faces) E.  Regions keep
+their own blocks, so that a moved magnetization refills one region, and products run over all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .assembly import RegionBlocks, block_matrix
+from .boundary import Constraint
+from .space import Space
+from .threads import compiled_available, run_in_threads, thread_count
+
+__all__ = ["BlockOperator"]
+
+Array = NDArray[np.float64]
+Indices = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class BlockOperator:
+    """E^T (sum of regions + faces) E.
+
+    Args:
+        space: The scalar space.
+        blocks: By region.
+        faces: What conditions on faces add between the dofs, shape (4 n_dofs, 4 n_dofs).
+        constraint: E.
+    """
+
+    space: Space
+    blocks: Mapping[str, RegionBlocks]
+    faces: sp.csr_array
+    constraint: Constraint
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_free, n_free)."""
+        n = len(self.constraint.charge)
+        return n, n
+
+    @cached_property
+    def matrix(self) -> sp.csr_array:
+        """The whole as one sparse matrix, for direct solvers."""
+        return self.constraint.reduce(
+            sp.csr_array(block_matrix(self.space, self.blocks).tocsr() + self.faces)
+        )
+
+    def multiply(self, x: Array) -> Array:
+        """Return A x, shape (n_free,)."""
+        return self.gather(self.of_dofs(self.expand(x)))
+
+    def multiply_transposed(self, x: Array) -> Array:
+        """Return A^T x, shape (n_free,)."""
+        return self.gather(self.of_dofs_transposed(self.expand(x)))
+
+    def expand(self, x: Array) -> Array:
+        """Return E x, shape (n_dofs, 4)."""
+        unknown = self.constraint.unknown
+        return np.where(unknown >= 0, x[unknown], 0.0).reshape(-1, 4)
+
+    def gather(self, full: Array) -> Array:
+        """Return E^T of values of the dofs, shape (n_free,)."""
+        return self.constraint.gather(full.ravel())
+
+    def of_dofs(self, full: Array) -> Array:
+        """Return the product with values of the dofs, shape (n_dofs, 4)."""
+        if not compiled_available():
+            found = sum(b @ full.ravel() for b in self._matrices) + self.faces @ full.ravel()
+            return np.asarray(found).reshape(-1, 4)
+        from .kernels import multiply
+
+        y = np.reshape(self.faces @ full.ravel(), (-1, 4))
+        n, count = len(full), thread_count()
+        for indptr, indices, entries in self._parts:
+            rows = [(n * k // count, n * (k + 1) // count) for k in range(count)]
+            run_in_threads(multiply, [(*r, indptr, indices, entries, full, y) for r in rows])
+        return y
+
+    def of_dofs_transposed(self, full: Array) -> Array:
+        """Return the product of the transposed with values of the dofs, shape (n_dofs, 4)."""
+        if not compiled_available():
+            found = sum(b.T @ full.ravel() for b in self._matrices) + self.faces.T @ full.ravel()
+            return np.asarray(found).reshape(-1, 4)
+        from .kernels import multiply_transposed
+
+        y = np.reshape(self.faces.T @ full.ravel(), (-1, 4))
+        for indptr, indices, entries in self._parts:
+            multiply_transposed(indptr, indices, entries, full, y)
+        return y
+
+    def couple(self, full: Array) -> Array:
+        """Return what the spin components of dof values do to the charge rows, (n_dofs,)."""
+        from .kernels import couple
+
+        y = self._charge_faces @ np.where(np.arange(full.size) % 4, full.ravel(), 0.0)
+        n, count = len(full), thread_count()
+        for part in self._parts:
+            rows = [(n * k // count, n * (k + 1) // count) for k in range(count)]
+            run_in_threads(couple, [(*r, *part, full, y) for r in rows])
+        return y
+
+    def couple_transposed(self, charge: Array) -> Array:
+        """Return the transposed of `couple`, shape (n_dofs, 4); its charge column is not used."""
+        from .kernels import couple_transposed
+
+        y = np.reshape(self._charge_faces.T @ charge, (-1, 4))
+        for part in self._parts:
+            couple_transposed(*part, charge, y)
+        return y
+
+    @cached_property
+    def _charge_faces(self) -> sp.csr_array:
+        return sp.csr_array(self.faces[::4])
+
+    @cached_property
+    def _parts(self) -> list[tuple[Indices, Indices, Array]]:
+        """Row pointer, columns and blocks of every region."""
+        pattern = self.space.pattern
+        return [
+            (np.searchsorted(b.slots, pattern.indptr), pattern.indices[b.slots], b.entries)
+            for b in self.blocks.values()
+        ]
+
+    @cached_property
+    def _matrices(self) -> list[sp.bsr_array]:
+        shape = (self.space.size, self.space.size)
+        return [
+            sp.bsr_array((entries, indices, indptr), shape=shape)
+            for indptr, indices, entries in self._parts
+        ]
+
+    @cached_property
+    def charge_matrix(self) -> sp.csr_array:
+        """The block of the charge unknowns, shape (n_charge, n_charge)."""
+        pattern, n = self.space.pattern, self.space.n_dofs
+        values = np.zeros(len(pattern.indices))
+        for b in self.blocks.values():
+            values[b.slots] += b.entries[:, 0, 0]
+        scalar = sp.csr_array((values, pattern.indices, pattern.indptr), shape=(n, n))
+        scalar = sp.csr_array(scalar + self.faces[::4, ::4])
+        number = np.cumsum(self.constraint.charge) - 1
+        unknown = self.constraint.unknown[::4]
+        free = np.flatnonzero(unknown >= 0)
+        columns = number[unknown[free]]
+        shape = (n, int(self.constraint.charge.sum()))
+        embed = sp.csr_array((np.ones(len(free)), (free, columns)), shape=shape)
+        return sp.csr_array(embed.T @ scalar @ embed)
+
+    def spin_blocks(self, precision: Any = np.float32) -> tuple[Indices, Indices, NDArray[Any]]:
+        """Return row pointer, columns and 3 x 3 blocks between the spin components of all dofs.
+
+        Held components have rows and columns of the identity.  Needs numba.
+
+        Args:
+            precision: Number type of the blocks.
+        """
+        from .kernels import add_spin, hold
+
+        pattern = self.space.pattern
+        values = np.zeros((len(pattern.indices), 3, 3), precision)
+        for b in self.blocks.values():
+            add_spin(b.slots, b.entries, values)
+        indptr, indices, values = self._with_faces(values)
+        held = self.constraint.unknown.reshape(-1, 4)[:, 1:] < 0
+        hold(indptr, indices, held, values)
+        return indptr, indices, values
+
+    def _with_faces(self, values: NDArray[Any]) -> tuple[Indices, Indices, NDArray[Any]]:
+        """Return pattern and spin blocks with those of the faces, which may join regions."""
+        from .kernels import add_spin
+
+        pattern, n = self.space.pattern, self.space.n_dofs
+        if not self.faces.nnz:
+            return pattern.indptr, pattern.indices, values
+        added = sp.bsr_array(self.faces, blocksize=(4, 4))
+        rows = np.repeat(np.arange(n, dtype=np.int64), np.diff(added.indptr))
+        own = np.repeat(np.arange(n, dtype=np.int64), np.diff(pattern.indptr))
+        key, wanted = own * n + pattern.indices, rows * n + added.indices
+        slots = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+        if np.array_equal(key[slots], wanted):
+            add_spin(slots, added.data, values)
+            return pattern.indptr, pattern.indices, values
+        union = np.union1d(key, wanted)
+        wider = np.zeros((len(union), 3, 3), values.dtype)
+        wider[np.searchsorted(union, key)] = values
+        add_spin(np.searchsorted(union, wanted), added.data, wider)
+        indptr = np.searchsorted(union, np.arange(n + 1) * n)
+        return indptr.astype(np.int32), (union % n).astype(np.int32), wider

@@ -20,6 +20,7 @@ from ..fields.region import RegionFields
 from ..transport.assembly import assemble_region
 from ..transport.boundary import FluxLaw, contact_terms
 from ..transport.coefficients import Coefficients
+from ..transport.operator import reduced_charge
 from ..transport.solve import linear_solver
 from ..transport.system import TransportProblem
 from .coupling_faces import FacetFace
@@ -106,7 +107,10 @@ class TexturedTransport:
         self._solver: Any = None
         self._fresh_iterations = 0
         self._factors_of: Array | None = None
-        self._turns = {n: fields_of(n, at_rest).rotation for n in conductors}
+        resting = {n: fields_of(n, at_rest) for n in conductors}
+        self._turns = {n: f.rotation for n, f in resting.items()}
+        make, constraint = problem.auxiliary(problem.scaled(resting)), problem.constraint
+        self._auxiliary = make and (lambda: reduced_charge(make(), constraint))
         contacts = [contact_terms(c) for c in problem.boundary.contacts]
         self._contacts = sum(contacts, sp.csr_array((space.size, space.size)))
         self._joined = problem.constraint.reduce(self._contacts) if contacts else None
@@ -345,10 +349,9 @@ class TexturedTransport:
 
     def _factorise(self, matrix: sp.csr_array, clock: PhaseClock) -> None:
         problem, options = self.problem, self.problem.options
-        vertices = problem._from_vertices if problem.space.order > 1 else None
         self._solver = linear_solver(
             matrix, problem.constraint.charge, problem.space.dimension, options.method,
-            options.max_iterations, vertices,
+            options.max_iterations, self._auxiliary,
         )  # fmt: skip
         self.work.factorisations += 1
         clock.lap("factor")

@@ -1,4 +1,4 @@
-"""Block incomplete factorisation without fill, for the spin block.
+"""Incomplete factorisations without fill, of 3 x 3 blocks for the spin block and of scalars.
 
 With unknowns numbered column by column the strong vertical coupling of thin layers is factorised
 almost exactly.  The kernels are compiled on first use (and cached) and need numba.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["BlockILU"]
+__all__ = ["BlockILU", "ScalarILU"]
 
 Array = NDArray[np.float64]
 
@@ -50,4 +51,34 @@ class BlockILU:
 
         x = np.array(right, float)
         ilu_solve_transposed(*self._factors, x)
+        return x
+
+
+class ScalarILU:
+    """ILU(0) of a sparse matrix, in single precision.
+
+    Args:
+        matrix: Shape (n, n).
+
+    Raises:
+        ZeroDivisionError: If a pivot vanishes.
+    """
+
+    def __init__(self, matrix: sp.csr_array) -> None:
+        from .ilu_kernels import scalar_factor
+
+        matrix = sp.csr_array(matrix)
+        matrix.sort_indices()
+        values = matrix.data.astype(np.float32)
+        diagonal = np.zeros(matrix.shape[0], np.int64)
+        if not scalar_factor(matrix.indptr, matrix.indices, values, diagonal):
+            raise ZeroDivisionError("a pivot vanishes")
+        self._factors = (matrix.indptr, matrix.indices, values, diagonal)
+
+    def solve(self, right: Array) -> Array:
+        """Return the solution of L U x = right, shape (n,)."""
+        from .ilu_kernels import scalar_solve
+
+        x = np.array(right, float)
+        scalar_solve(*self._factors, x)
         return x

@@ -3,7 +3,9 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["ilu_factor", "ilu_solve"]
+__all__ = [
+    "ilu_factor", "ilu_solve", "ilu_solve_transposed", "scalar_factor", "scalar_solve",
+]  # fmt: skip
 
 
 @njit(cache=True, error_model="numpy")
@@ -113,3 +115,47 @@ def ilu_solve_transposed(indptr, indices, data, diagonal, x):
             k, e = 3 * indices[p], data[p]
             for r in range(3):
                 x[k + r] -= e[0, r] * a + e[1, r] * b + e[2, r] * c
+
+
+@njit(nogil=True, cache=True)
+def scalar_factor(indptr, indices, data, diagonal):
+    """Factorise a scalar matrix in place; return False at a vanishing pivot."""
+    n = len(indptr) - 1
+    where = np.full(n, -1, np.int64)
+    for i in range(n):
+        for p in range(indptr[i], indptr[i + 1]):
+            where[indices[p]] = p
+        for p in range(indptr[i], indptr[i + 1]):
+            k = indices[p]
+            if k == i:
+                diagonal[i] = p
+            if k >= i:
+                continue
+            d = diagonal[k]
+            data[p] *= data[d]
+            for q in range(d + 1, indptr[k + 1]):
+                t = where[indices[q]]
+                if t >= 0:
+                    data[t] -= data[p] * data[q]
+        if data[diagonal[i]] == 0.0:
+            return False
+        data[diagonal[i]] = 1.0 / data[diagonal[i]]
+        for p in range(indptr[i], indptr[i + 1]):
+            where[indices[p]] = -1
+    return True
+
+
+@njit(nogil=True, cache=True)
+def scalar_solve(indptr, indices, data, diagonal, x):
+    """Turn x into the solution of L U x = x."""
+    n = len(indptr) - 1
+    for i in range(n):
+        total = x[i]
+        for p in range(indptr[i], diagonal[i]):
+            total -= data[p] * x[indices[p]]
+        x[i] = total
+    for i in range(n - 1, -1, -1):
+        total = x[i]
+        for p in range(diagonal[i] + 1, indptr[i + 1]):
+            total -= data[p] * x[indices[p]]
+        x[i] = total * data[diagonal[i]]

@@ -20,7 +20,7 @@ from .boundary import Constraint
 from .space import Space
 from .threads import compiled_available, run_in_threads, thread_count
 
-__all__ = ["BlockOperator"]
+__all__ = ["BlockOperator", "charge_embedding", "reduced_charge"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[Any]
@@ -148,13 +148,7 @@ class BlockOperator:
             values[b.slots] += b.entries[:, 0, 0]
         scalar = sp.csr_array((values, pattern.indices, pattern.indptr), shape=(n, n))
         scalar = sp.csr_array(scalar + self.faces[::4, ::4])
-        number = np.cumsum(self.constraint.charge) - 1
-        unknown = self.constraint.unknown[::4]
-        free = np.flatnonzero(unknown >= 0)
-        columns = number[unknown[free]]
-        shape = (n, int(self.constraint.charge.sum()))
-        embed = sp.csr_array((np.ones(len(free)), (free, columns)), shape=shape)
-        return sp.csr_array(embed.T @ scalar @ embed)
+        return reduced_charge(scalar, self.constraint)
 
     def spin_blocks(self, precision: Any = np.float32) -> tuple[Indices, Indices, NDArray[Any]]:
         """Return row pointer, columns and 3 x 3 blocks between the spin components of all dofs.
@@ -196,3 +190,18 @@ class BlockOperator:
         add_spin(np.searchsorted(union, wanted), added.data, wider)
         indptr = np.searchsorted(union, np.arange(n + 1) * n)
         return indptr.astype(np.int32), (union % n).astype(np.int32), wider
+
+
+def charge_embedding(constraint: Constraint) -> sp.csr_array:
+    """Return the scalar dofs of every charge unknown, shape (n_dofs, n_charge)."""
+    number = np.cumsum(constraint.charge) - 1
+    unknown = constraint.unknown[::4]
+    free = np.flatnonzero(unknown >= 0)
+    shape = (len(unknown), int(constraint.charge.sum()))
+    return sp.csr_array((np.ones(len(free)), (free, number[unknown[free]])), shape=shape)
+
+
+def reduced_charge(matrix: sp.csr_array, constraint: Constraint) -> sp.csr_array:
+    """Return a matrix between scalar dofs as one between the charge unknowns."""
+    embed = charge_embedding(constraint)
+    return sp.csr_array(embed.T @ matrix @ embed)

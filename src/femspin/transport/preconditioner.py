@@ -1,12 +1,11 @@
-"""The field split: spin by an incomplete factorisation, then charge by multigrid.
+"""The field split: spin by an incomplete factorisation and coarse levels, charge by multigrid.
 
-The spin block is reaction-dominated with strong vertical coupling (incomplete factorisation, dofs
-numbered column by column); the charge block is a Laplacian.
+The spin block has strong vertical coupling and reaction (incomplete factorisation, dofs numbered
+column by column) and diffusion over many cells (coarse levels); the charge block is a Laplacian.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..errors import SolverError
 from .ilu import BlockILU
-from .operator import BlockOperator
+from .multigrid import SpinMultigrid, charge_cycle, interpolations, scalar_part
+from .operator import BlockOperator, reduced_charge
 from .threads import compiled_available
 
 __all__ = ["BlockSplit", "MatrixSplit", "Preconditioner", "charge_inverse"]
@@ -26,7 +26,6 @@ Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
 
 _CHARGE_DIRECT = 8_000
-_NEARLY_M = 0.2
 
 
 class Preconditioner(Protocol):
@@ -46,48 +45,59 @@ class BlockSplit:
 
     Args:
         operator: The matrix.
-        vertices: Interpolation of charge unknowns from those of linear elements, shape
-            (n_charge, n_linear), where the elements are of higher order.
+        auxiliary: Stiffness of linear elements on the nodes, shape (n_dofs, n_dofs), where the
+            elements are not linear ones on simplices themselves.
     """
 
-    def __init__(self, operator: BlockOperator, vertices: sp.csr_array | None) -> None:
+    def __init__(self, operator: BlockOperator, auxiliary: sp.csr_array | None) -> None:
         self._operator = operator
         charge = operator.constraint.charge
         self._charge_at = np.flatnonzero(charge)
         self._spin_at = np.flatnonzero(~charge)
         unknown = operator.constraint.unknown.reshape(-1, 4)
-        self._spin_dof = np.flatnonzero((unknown[:, 1:] >= 0).ravel())
+        self._free = unknown[:, 1:] >= 0
+        self._spin_dof = np.flatnonzero(self._free.ravel())
         self._charge_of_dof = unknown[:, 0]
-        self._spin = _singular(lambda: BlockILU(*operator.spin_blocks()))
-        self._charge = charge_inverse(operator.charge_matrix, vertices)
+        indptr, indices, blocks = operator.spin_blocks()
+        scalar, tensor = scalar_part(indptr, indices, blocks)
+        self._coarse = SpinMultigrid(scalar, tensor, _spin_levels(scalar, tensor, auxiliary))
+        self._spin = _singular(lambda: BlockILU(indptr, indices, blocks))
+        self._charge = charge_inverse(
+            operator.charge_matrix,
+            None if auxiliary is None else reduced_charge(auxiliary, operator.constraint),
+        )
 
     def solve(self, r: Array) -> Array:
         """Return about A^-1 r: spin first, then charge."""
+        right, full = self._spread(r), np.zeros((len(self._free), 4))
+        full[:, 1:] = self._spin.solve(right.ravel()).reshape(-1, 3)
+        left = right - self._operator.of_dofs(full)[:, 1:] * self._free
+        full[:, 1:] += self._coarse.correct(left)
         z = np.empty_like(r)
-        spin = self._spin.solve(self._spread(r))
-        z[self._spin_at] = spin[self._spin_dof]
-        full = np.zeros((len(spin) // 3, 4))
-        full[:, 1:] = spin.reshape(-1, 3)
-        left = r[self._charge_at] - self._charge_sum(self._operator.couple(full))
-        z[self._charge_at] = self._charge(left)
+        z[self._spin_at] = full[:, 1:].ravel()[self._spin_dof]
+        full[:, 1:] *= self._free
+        coupled = self._charge_sum(self._operator.couple(full))
+        z[self._charge_at] = self._charge(r[self._charge_at] - coupled)
         return z
 
     def solve_transposed(self, r: Array) -> Array:
         """Return about A^-T r: charge first, then spin."""
         z = np.empty_like(r)
-        charge = self._charge(r[self._charge_at])
-        z[self._charge_at] = charge
+        z[self._charge_at] = self._charge(r[self._charge_at])
         of_dof = np.where(self._charge_of_dof >= 0, z[self._charge_of_dof], 0.0)
-        coupled = self._operator.couple_transposed(of_dof)[:, 1:].ravel()
-        right = self._spread(r) - coupled
-        z[self._spin_at] = self._spin.solve_transposed(right)[self._spin_dof]
+        coupled = self._operator.couple_transposed(of_dof)[:, 1:]
+        right, full = (self._spread(r) - coupled) * self._free, np.zeros((len(self._free), 4))
+        full[:, 1:] = self._coarse.correct(right, transposed=True) * self._free
+        left = right - self._operator.of_dofs_transposed(full)[:, 1:] * self._free
+        spin = full[:, 1:] + self._spin.solve_transposed(left.ravel()).reshape(-1, 3)
+        z[self._spin_at] = spin.ravel()[self._spin_dof]
         return z
 
     def _spread(self, r: Array) -> Array:
-        """Return the spin unknowns as values of all dofs, shape (3 n_dofs,)."""
-        full = np.zeros(3 * len(self._charge_of_dof))
+        """Return the spin unknowns as values of all dofs, shape (n_dofs, 3)."""
+        full = np.zeros(self._free.size)
         full[self._spin_dof] = r[self._spin_at]
-        return full
+        return full.reshape(-1, 3)
 
     def _charge_sum(self, of_dof: Array) -> Array:
         """Return sums over the dofs of every charge unknown, shape (n_charge,)."""
@@ -103,17 +113,18 @@ class MatrixSplit:
     Args:
         matrix: Shape (n, n).
         charge: Which unknowns are charge potentials, shape (n,).
-        vertices: See `BlockSplit`.
+        auxiliary: Stiffness of linear elements between the charge unknowns, shape
+            (n_charge, n_charge), where the elements are not linear ones on simplices themselves.
     """
 
     def __init__(
-        self, matrix: sp.csr_array, charge: NDArray[np.bool_], vertices: sp.csr_array | None
+        self, matrix: sp.csr_array, charge: NDArray[np.bool_], auxiliary: sp.csr_array | None
     ) -> None:
         self._spin_at, self._charge_at = np.flatnonzero(~charge), np.flatnonzero(charge)
         spin_rows, charge_rows = matrix[self._spin_at], matrix[self._charge_at]
         self._coupling = sp.csr_array(charge_rows[:, self._spin_at])
         self._spin, self._spin_transposed = _incomplete(spin_rows[:, self._spin_at])
-        self._charge = charge_inverse(charge_rows[:, self._charge_at], vertices)
+        self._charge = charge_inverse(charge_rows[:, self._charge_at], auxiliary)
 
     def solve(self, r: Array) -> Array:
         """Return about A^-1 r: spin first, then charge."""
@@ -152,19 +163,26 @@ def _singular(factorise: Callable[[], Any]) -> Any:
         raise SolverError("the incomplete factorisation of the spin block failed") from None
 
 
-def charge_inverse(block: sp.csr_array, vertices: sp.csr_array | None) -> Apply:
+def _spin_levels(
+    scalar: sp.csr_array, tensor: Array, auxiliary: sp.csr_array | None
+) -> list[sp.csr_array]:
+    """Return the interpolations for the spin block."""
+    if auxiliary is None:
+        return interpolations(scalar)
+    mean = np.trace(tensor, axis1=1, axis2=2) / 3 + np.asarray(scalar.sum(axis=1))
+    return interpolations(sp.csr_array(auxiliary + sp.diags_array(np.maximum(mean, 0.0))))
+
+
+def charge_inverse(block: sp.csr_array, auxiliary: sp.csr_array | None) -> Apply:
     """Return an approximate, symmetric inverse of the charge block.
 
-    Classical multigrid follows the strong couplings of flat cells if the matrix is nearly an
-    M-matrix (first order).  Elements of higher order are not: they are smoothed and corrected on
-    linear elements.
+    Small blocks are factorised; above, one cycle of multigrid.  Its levels come from linear
+    elements, whose strong couplings classical multigrid follows on flat cells too.
 
     Args:
         block: Shape (n_charge, n_charge).
-        vertices: See `BlockSplit`.
+        auxiliary: See `MatrixSplit`.
     """
-    import pyamg
-
     # The Hall part of the charge block is antisymmetric; multigrid needs the symmetric part.
     laplacian = sp.csr_matrix(0.5 * (block + block.T))
     if laplacian.shape[0] <= _CHARGE_DIRECT:
@@ -174,43 +192,4 @@ def charge_inverse(block: sp.csr_array, vertices: sp.csr_array | None) -> Apply:
         )  # fmt: skip
         direct: Apply = factor.solve
         return direct
-    nearly_m = _positive_share(laplacian) < _NEARLY_M
-    if vertices is not None and not nearly_m:
-        return _two_orders(laplacian, vertices)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if nearly_m:
-            levels = pyamg.ruge_stuben_solver(
-                laplacian, max_coarse=300, strength=("classical", {"theta": 0.25})
-            )
-        else:
-            levels = pyamg.smoothed_aggregation_solver(
-                laplacian, max_coarse=300, strength=("symmetric", {"theta": 0.25})
-            )
-    cycle: Apply = levels.aspreconditioner().matvec
-    return cycle
-
-
-def _positive_share(matrix: sp.csr_matrix) -> float:
-    """Return the positive entries off the diagonal over all of them, by magnitude."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    outside = matrix.data[rows != matrix.indices]
-    whole = np.abs(outside).sum()
-    return float(outside[outside > 0].sum() / whole) if whole > 0 else 0.0
-
-
-def _two_orders(laplacian: sp.csr_matrix, vertices: sp.csr_array) -> Apply:
-    """Return a cycle of symmetric Gauss-Seidel sweeps around classical multigrid at order 1."""
-    from pyamg.relaxation.relaxation import gauss_seidel
-
-    up = sp.csr_matrix(vertices)
-    coarse = charge_inverse(sp.csr_matrix(up.T @ laplacian @ up), None)
-
-    def cycle(r: Array) -> Array:
-        x = np.zeros_like(r)
-        gauss_seidel(laplacian, x, r, iterations=2, sweep="symmetric")
-        x += up @ coarse(up.T @ (r - laplacian @ x))
-        gauss_seidel(laplacian, x, r, iterations=2, sweep="symmetric")
-        return x
-
-    return cycle
+    return charge_cycle(laplacian, interpolations(laplacian if auxiliary is None else auxiliary))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import SolverError
 from .krylov import flexible_gmres
-from .operator import BlockOperator
+from .operator import BlockOperator, reduced_charge
 from .preconditioner import BlockSplit, MatrixSplit, Preconditioner
 from .threads import compiled_available
 
@@ -98,7 +98,7 @@ def linear_solver(
     dimension: int,
     method: Method = "auto",
     max_iterations: int = 500,
-    vertices: Callable[[], sp.csr_array] | None = None,
+    auxiliary: Callable[[], sp.csr_array] | None = None,
 ) -> LinearSolver:
     """Return a prepared solver for a matrix with positive definite symmetric part.
 
@@ -108,8 +108,8 @@ def linear_solver(
         dimension: Space dimension; decides up to which size a direct solve is faster.
         method: ``auto`` chooses by size.
         max_iterations: Limit of Krylov iterations per right-hand side.
-        vertices: Makes the interpolation of charge unknowns from those of linear elements,
-            shape (n_charge, n_linear), where the elements are of higher order.
+        auxiliary: Makes the stiffness matrix of linear elements between the charge unknowns,
+            where the elements are not linear ones on simplices themselves.
 
     Raises:
         SolverError: If the matrix is singular.
@@ -118,7 +118,7 @@ def linear_solver(
         method = "direct" if matrix.shape[0] <= _DIRECT_LIMIT[dimension] else "iterative"
     if method == "direct":
         return DirectSolver(matrix, dimension)
-    split = MatrixSplit(matrix, charge, vertices and vertices())
+    split = MatrixSplit(matrix, charge, auxiliary and auxiliary())
     products = (lambda x: matrix @ x, lambda x: matrix.T @ x)
     return KrylovSolver(products, split, max_iterations)
 
@@ -128,7 +128,7 @@ def block_solver(
     dimension: int,
     method: Method = "auto",
     max_iterations: int = 500,
-    vertices: Callable[[], sp.csr_array] | None = None,
+    auxiliary: Callable[[], sp.csr_array] | None = None,
 ) -> LinearSolver:
     """Return a prepared solver for a matrix given by blocks; see `linear_solver`.
 
@@ -137,7 +137,7 @@ def block_solver(
         dimension: Space dimension; decides up to which size a direct solve is faster.
         method: ``auto`` chooses by size.
         max_iterations: Limit of Krylov iterations per right-hand side.
-        vertices: See `linear_solver`.
+        auxiliary: The same between all scalar dofs.
 
     Raises:
         SolverError: If the matrix is singular.
@@ -147,9 +147,9 @@ def block_solver(
     if method == "direct" or not compiled_available():
         return linear_solver(
             operator.matrix, operator.constraint.charge, dimension, method, max_iterations,
-            vertices,
+            auxiliary and (lambda: reduced_charge(auxiliary(), operator.constraint)),
         )  # fmt: skip
-    split = BlockSplit(operator, vertices and vertices())
+    split = BlockSplit(operator, auxiliary and auxiliary())
     products = (operator.multiply, operator.multiply_transposed)
     return KrylovSolver(products, split, max_iterations)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..fields.region import RegionFields
 from .assembly import RegionBlocks, apply_region, assemble_region, load_size
+from .auxiliary import linear_stiffness
 from .boundary import (
     Boundary,
     Constraint,
@@ -25,7 +26,7 @@ from .coefficients import Coefficients, coefficients
 from .covariant import Elements, carried_directions
 from .operator import BlockOperator
 from .solve import DirectSolver, LinearReport, LinearSolver, Method, block_solver, refine
-from .space import Space, prolongation
+from .space import Space
 
 __all__ = ["LinearSystem", "SolverOptions", "TransportProblem", "TransportState"]
 
@@ -150,7 +151,7 @@ class TransportProblem:
         scaled = self.scaled(fields)
         blocks = {name: self._region(name, fields[name], scaled[name]) for name in fields}
         extra, load = self._faces(laws)
-        system = self._system(blocks, extra)
+        system = self._system(blocks, extra, scaled)
         solver = system.solver
         start_values = None
         if guess is not None:
@@ -170,7 +171,7 @@ class TransportProblem:
         """Return the matrix behind a solution and a solver for it, kept from its solve if last."""
         if self._latest is None or self._latest[0] is not state:
             extra, _ = self._faces(state.laws)
-            self._latest = (state, self._system(state.blocks, extra))
+            self._latest = (state, self._system(state.blocks, extra, state.coefficients))
         return self._latest[1]
 
     def residual(
@@ -231,11 +232,16 @@ class TransportProblem:
         full: Array = load - inflow.ravel() - extra @ mu.ravel() - extra @ low.ravel()
         return full
 
-    def _system(self, blocks: Mapping[str, RegionBlocks], extra: sp.csr_array) -> LinearSystem:
+    def _system(
+        self,
+        blocks: Mapping[str, RegionBlocks],
+        extra: sp.csr_array,
+        scaled: Mapping[str, Coefficients],
+    ) -> LinearSystem:
         operator = BlockOperator(self.space, blocks, extra, self.constraint)
         solver = block_solver(
             operator, self.space.dimension, self.options.method, self.options.max_iterations,
-            self._from_vertices if self.space.order > 1 else None,
+            self.auxiliary(scaled),
         )  # fmt: skip
         return LinearSystem(operator, solver, self.space.dimension)
 
@@ -275,35 +281,18 @@ class TransportProblem:
         x, relative = refine(solver, residual, start, self.options.tolerance, known, float(size))
         return (*self._split(x), relative)
 
-    def _from_vertices(self) -> sp.csr_array:
-        """Return the charge unknowns as interpolated from those at the vertices of cells.
+    def auxiliary(self, scaled: Mapping[str, Coefficients]) -> Callable[[], sp.csr_array] | None:
+        """Return what makes the auxiliary operator of multigrid, if the elements need one.
 
-        Shape (n_charge, n_linear); what is prescribed counts as zero.
+        Args:
+            scaled: Coefficients of every conducting region.
         """
         space = self.space
-        linear = space.of_order(1)
-        weights = prolongation(linear, space)
-        # Every dof of order 1 sits on one of this order, and shares its unknown.
-        same = weights.tocoo()
-        exact = np.abs(same.data - 1) < 1e-9
-        dof_of_vertex = np.zeros(linear.n_dofs, int)
-        dof_of_vertex[same.col[exact]] = same.row[exact]
-        number = np.full(len(self.constraint.charge), -1)
-        charge = np.flatnonzero(self.constraint.charge)
-        number[charge] = np.arange(len(charge))
-        unknown = self.constraint.unknown[::4]
-        fine = np.where(unknown >= 0, number[unknown], -1)  # charge unknown of every dof
-        used = np.unique(fine[dof_of_vertex])
-        used = used[used >= 0]
-        column = np.full(len(charge) + 1, -1)
-        column[used] = np.arange(len(used))
-        _, first = np.unique(fine, return_index=True)
-        first = first[fine[first] >= 0]  # one dof of every unknown, in their order
-        rows = sp.coo_array(weights[first])
-        target = column[fine[dof_of_vertex[rows.col]]]
-        kept = target >= 0
-        shape = (len(charge), len(used))
-        return sp.csr_array((rows.data[kept], (rows.row[kept], target[kept])), shape=shape)
+        if space.order == 1 and space.dofs.shape[1] == space.dimension + 1:
+            return None
+        return lambda: linear_stiffness(
+            space, {name: c.dos * c.diffusion for name, c in scaled.items()}
+        )
 
     def _split(self, x: NDArray[np.longdouble]) -> tuple[Array, Array]:
         full = self.constraint.expand(x).reshape(-1, 4)

@@ -16,13 +16,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from ...errors import CaseError
 from ...units import LENGTH, TIME
 from .magnet import Antiferromagnet, Ferromagnet, diffusivity, rate, velocity
 from .space import TextureSpace
 
 __all__ = [
     "BulkDMI", "Cubic", "Exchange", "FieldFunction", "InterfacialDMI", "Quadratic", "Term",
-    "Uniaxial", "Zeeman", "ferromagnet_terms", "staggered_terms", "total_matrix", "zeeman",
+    "Uniaxial", "Zeeman", "ferromagnet_terms", "staggered_terms", "total_matrix", "uniaxial",
+    "zeeman",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -95,7 +97,7 @@ class Uniaxial(Quadratic):
     Args:
         volumes: V_i [nm^3], shape (n,).
         strength: K/s [1/ps], scalar or shape (n,).
-        axis: Unit vector k.
+        axis: Unit vector k, shape (3,) or (n, 3).
     """
 
     volumes: Array
@@ -108,12 +110,13 @@ class Uniaxial(Quadratic):
 
     def gradient(self, m: Array, time: float) -> Array:
         """Return -2 K V (m . k) k."""
-        return (self._weight * (m @ self.axis))[:, None] * self.axis
+        along = m @ self.axis if self.axis.ndim == 1 else (m * self.axis).sum(axis=1)
+        return (self._weight * along)[:, None] * self.axis
 
     def matrix(self, m: Array) -> sp.csr_array:
         """Return -2 K V k k^T node by node."""
-        block = np.outer(self.axis, self.axis)
-        return sp.csr_array(sp.kron(sp.diags_array(self._weight), block, format="csr"))
+        axes = np.broadcast_to(self.axis, m.shape)
+        return _node_blocks(self._weight[:, None, None] * axes[:, :, None] * axes[:, None, :])
 
 
 @dataclass(frozen=True)
@@ -271,6 +274,34 @@ def zeeman(
         return Zeeman(weights, precession)
     constant = rate(gamma * np.asarray(field, float))
     return Zeeman(weights, lambda _: constant)
+
+
+def uniaxial(
+    space: TextureSpace, magnet: Ferromagnet, constant: ArrayLike, axis: ArrayLike
+) -> Uniaxial:
+    """Return -K (m . k)^2 with K and k that may differ from node to node.
+
+    It comes on top of the anisotropy of the magnet: `texture.with_terms(uniaxial(...))`.
+
+    Args:
+        space: The nodal space.
+        magnet: Parameters, SI; only s = M_s/gamma is used.
+        constant: K [J/m^3], scalar or shape (n,).
+        axis: Unit vectors k, shape (3,) or (n, 3).
+
+    Raises:
+        CaseError: If a shape is wrong, a value is not finite or an axis is no unit vector.
+    """
+    strength, axes = np.asarray(constant, float), np.asarray(axis, float)
+    if strength.shape not in {(), (space.size,)} or not np.isfinite(strength).all():
+        raise CaseError(
+            "constant", f"must be finite, one or {space.size} numbers; got {strength.shape}"
+        )
+    if axes.shape not in {(3,), (space.size, 3)}:
+        raise CaseError("axis", f"must have shape (3,) or ({space.size}, 3), got {axes.shape}")
+    if not (np.abs(np.linalg.norm(axes, axis=-1) - 1) < 1e-9).all():
+        raise CaseError("axis", "must hold unit vectors")
+    return Uniaxial(space.volumes, rate(strength / magnet.spin_density), axes)
 
 
 def ferromagnet_terms(space: TextureSpace, magnet: Ferromagnet) -> tuple[Term, ...]:

@@ -4,7 +4,9 @@ The magnetization lives at the vertices of the cells of one region.  With the lu
 :math:`V_i = \int\phi_i` the local terms act node by node and no mass matrix is ever solved:
 
 .. math:: S_{ij} = \int\nabla\phi_i\cdot\nabla\phi_j, \qquad
-    C^k_{ij} = \int\phi_i\,\partial_k\phi_j .
+    C^k_{ij} = \int\phi_i\,\partial_k\phi_j, \qquad M_{ij} = \int\phi_i\phi_j .
+
+Where lumping would cost accuracy, one step of an iteration on M takes most of it back.
 """
 
 from __future__ import annotations
@@ -46,9 +48,11 @@ class TextureSpace:
         positions: Physical coordinates of the nodes [nm], shape (n, 3).
         section: Thickness [nm] of a plane mesh, cross-section [nm^2] of a line, 1 in 3D.
         volumes: V_i [nm^3], shape (n,).
+        mass: M [nm^3], shape (n, n); its rows add up to V.
         stiffness: S [nm], shape (n, n).
         gradient: C^k [nm^2] for k = x, y, z, each of shape (n, n); zero off `axes`.
         periods: Mesh coordinates that are periodic, with their periods [nm].
+        sharpened: Take back what the lumped mass smooths of (u . grad) m, see `along`.
     """
 
     mesh: Any
@@ -58,9 +62,11 @@ class TextureSpace:
     positions: Array
     section: float
     volumes: Array
+    mass: sp.csr_array
     stiffness: sp.csr_array
     gradient: tuple[sp.csr_array, sp.csr_array, sp.csr_array]
     periods: tuple[tuple[int, float], ...] = ()
+    sharpened: bool = False
 
     @property
     def size(self) -> int:
@@ -85,7 +91,11 @@ class TextureSpace:
         return float(2 / np.sqrt(bound.max()))
 
     def along(self, velocity: Array, values: Array) -> Array:
-        """Return (u . grad) of nodal values, projected to the nodes by the lumped mass.
+        """Return (u . grad) of nodal values, projected to the nodes.
+
+        The lumped mass makes the slope of a wave of wavenumber k by the factor 1 - (k h)^2/6 too
+        small, which the consistent mass would not.  A `sharpened` space restores it by
+        x + V^-1 (V - M) x, to order h^4 on regular meshes and without a linear solve.
 
         Args:
             velocity: u [nm/ps], shape (3,) or (n, 3).
@@ -96,7 +106,10 @@ class TextureSpace:
         for k in self.axes:
             if u[:, k].any():
                 out += u[:, k, None] * (self.gradient[k] @ values)
-        return out / self.volumes[:, None]
+        slope = out / self.volumes[:, None]
+        if not self.sharpened:
+            return slope
+        return 2 * slope - (self.mass @ slope) / self.volumes[:, None]
 
     def mean(self, values: Array) -> Array:
         """Return the volume average of nodal values, shape (c,)."""
@@ -167,11 +180,12 @@ def _build(
     first = np.unique(number, return_index=True)[1][1 if number.min() < 0 else 0 :]
     positions = np.zeros((len(first), 3))
     positions[:, axes] = mesh.p[:, first].T
-    stiffness, gradient, volumes = _integrals(mesh, cells, number, len(first), section)
+    stiffness, gradient, mass = _integrals(mesh, cells, number, len(first), section)
+    volumes = np.asarray(mass.sum(axis=1)).ravel()
     zero = sp.csr_array(stiffness.shape)
     x, y, z = (gradient[axes.index(k)] if k in axes else zero for k in range(3))
     return TextureSpace(
-        mesh, axes, cells, number, positions, section, volumes, stiffness, (x, y, z), periods
+        mesh, axes, cells, number, positions, section, volumes, mass, stiffness, (x, y, z), periods
     )
 
 
@@ -201,8 +215,8 @@ def _number_nodes(mesh: Any, cells: Indices, periods: tuple[tuple[int, float], .
 
 def _integrals(
     mesh: Any, cells: Indices, number: Indices, n: int, section: float
-) -> tuple[sp.csr_array, list[sp.csr_array], Array]:
-    """Return S, the C^k of the mesh coordinates, and V."""
+) -> tuple[sp.csr_array, list[sp.csr_array], sp.csr_array]:
+    """Return S, the C^k of the mesh coordinates, and M."""
     element = _ELEMENTS.get(type(mesh).__name__)
     if element is None:
         raise CaseError("mesh", f"linear cells are needed, got {type(mesh).__name__}")
@@ -217,5 +231,4 @@ def _integrals(
 
     stiffness = assemble(lambda u, v, _: (u.grad * v.grad).sum(axis=0))
     gradient = [assemble(lambda u, v, _, k=k: u.grad[k] * v) for k in range(mesh.dim())]
-    mass = assemble(lambda u, v, _: u * v)
-    return stiffness, gradient, np.asarray(mass.sum(axis=1)).ravel()
+    return stiffness, gradient, assemble(lambda u, v, _: u * v)

@@ -1,0 +1,200 @@
+r"""Algebraic multigrid below the incomplete factorisation of the spin block.
+
+An incomplete factorisation leaves what varies slowly over many cells.  On coarse levels the spin
+block is taken as a scalar operator for all components plus a 3 x 3 tensor per node,
+
+.. math:: K_{ij} \approx s_{ij}\,1 + \delta_{ij} B_i,\qquad
+    s_{ij} = \tfrac13 \mathrm{tr} K_{ij},\quad B_i = \sum_j (K_{ij} - s_{ij}\,1),
+
+which acts like K on uniform potentials: relaxation, precession and the loss in gauge fields are
+in B, diffusion is in s.  Levels come from classical (Ruge-Stueben) coarsening of s, which follows
+the strong couplings of flat cells.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg as la
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .auxiliary import without_positive_couplings
+from .ilu import ScalarILU
+from .threads import compiled_available
+
+__all__ = ["SpinMultigrid", "charge_cycle", "interpolations", "scalar_part"]
+
+Array = NDArray[np.float64]
+
+_COARSEST = 150
+_THRESHOLD = 0.25
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level: s, the inverses of s_ii + B_i, B, and the interpolation from the next.
+
+    Args:
+        indptr: Row pointer of s, shape (n + 1,).
+        indices: Columns.
+        data: Values of s.
+        tensor: B, shape (n, 3, 3).
+        inverse: Of s_ii + B_i, shape (n, 3, 3).
+        up: Interpolation from the next level, shape (n, n_next); None on the last.
+    """
+
+    indptr: NDArray[Any]
+    indices: NDArray[Any]
+    data: Array
+    tensor: Array
+    inverse: Array
+    up: sp.csr_array | None
+
+
+def scalar_part(
+    indptr: NDArray[Any], indices: NDArray[Any], values: NDArray[Any]
+) -> tuple[sp.csr_array, Array]:
+    """Return s, symmetric, and B, shape (n, 3, 3), of a matrix of 3 x 3 blocks."""
+    n = len(indptr) - 1
+    trace = (values[:, 0, 0] + values[:, 1, 1] + values[:, 2, 2]) / 3.0
+    scalar = sp.csr_array((trace.astype(float), indices, indptr), shape=(n, n))
+    scalar = sp.csr_array(0.5 * (scalar + scalar.T))
+    tensor = np.empty((n, 3, 3))
+    for a in range(3):
+        for b in range(3):
+            tensor[:, a, b] = np.add.reduceat(values[:, a, b].astype(float), indptr[:-1])
+    tensor -= np.eye(3) * np.asarray(scalar.sum(axis=1))[:, None, None]
+    return scalar, tensor
+
+
+class SpinMultigrid:
+    """Coarse-level corrections for the spin block.
+
+    Args:
+        scalar: s, symmetric, shape (n, n).
+        tensor: B, shape (n, 3, 3).
+        ups: Interpolations.
+    """
+
+    def __init__(self, scalar: sp.csr_array, tensor: Array, ups: list[sp.csr_array]) -> None:
+        self.levels: list[Level] = []
+        for up in (*ups, None):
+            self.levels.append(_level(scalar, tensor, up))
+            if up is not None:
+                scalar = sp.csr_array(up.T @ scalar @ up)
+                # Lumped: B of a coarse node is that of the nodes it stands for.
+                tensor = (up.T @ tensor.reshape(len(tensor), 9)).reshape(-1, 3, 3)
+        self._dense = la.lu_factor(_dense(self.levels[-1])) if len(self.levels) > 1 else None
+
+    @property
+    def sizes(self) -> list[int]:
+        """Nodes of every level."""
+        return [len(level.tensor) for level in self.levels]
+
+    def correct(self, r: Array, transposed: bool = False) -> Array:
+        """Return the correction from all levels but the finest, for a residual (n, 3)."""
+        up = self.levels[0].up
+        if up is None:
+            return np.zeros_like(r)
+        return np.asarray(up @ self._cycle(1, np.asarray(up.T @ r), transposed))
+
+    def _cycle(self, k: int, r: Array, transposed: bool) -> Array:
+        from .multigrid_kernels import residual, sweep
+
+        level = self.levels[k]
+        if level.up is None:
+            assert self._dense is not None
+            return np.asarray(la.lu_solve(self._dense, r.ravel(), trans=int(transposed))).reshape(
+                -1, 3
+            )
+        inverse, tensor = level.inverse, level.tensor
+        if transposed:
+            inverse, tensor = inverse.swapaxes(1, 2), tensor.swapaxes(1, 2)
+        s = (level.indptr, level.indices, level.data)
+        x, left = np.zeros_like(r), np.empty_like(r)
+        sweep(*s, inverse, r, x, True)
+        residual(*s, tensor, r, x, left)
+        x += level.up @ self._cycle(k + 1, np.asarray(level.up.T @ left), transposed)
+        sweep(*s, inverse, r, x, False)
+        return x
+
+
+def interpolations(matrix: sp.csr_array) -> list[sp.csr_array]:
+    """Return the interpolations of classical (Ruge-Stueben) coarsening, from fine to coarse.
+
+    Args:
+        matrix: Symmetric, positive definite, shape (n, n).  Positive entries off its diagonal
+            are lumped, as coarsening cannot follow them.
+    """
+    import pyamg
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hierarchy = pyamg.ruge_stuben_solver(
+            sp.csr_matrix(without_positive_couplings(matrix)), max_coarse=_COARSEST,
+            strength=("classical", {"theta": _THRESHOLD}), CF=("RS", {"second_pass": True}),
+        )  # fmt: skip
+    return [sp.csr_array(level.P) for level in hierarchy.levels[:-1]]
+
+
+def charge_cycle(matrix: sp.csr_array, ups: list[sp.csr_array]) -> Callable[[Array], Array]:
+    """Return one symmetric multigrid cycle for a symmetric matrix.
+
+    On the finest level an incomplete factorisation smooths, as it also follows couplings that the
+    coarsening missed; Gauss-Seidel sweeps below, and everywhere without numba.
+
+    Args:
+        matrix: Shape (n, n).
+        ups: Interpolations; the coarse matrices are those of `matrix` between them.
+    """
+    if not compiled_available() or not ups:
+        return _sweeping_cycle(matrix, ups)
+    up = sp.csr_array(ups[0])
+    smoother = ScalarILU(matrix)
+    coarse = _sweeping_cycle(sp.csr_array(up.T @ matrix @ up), ups[1:])
+
+    def cycle(r: Array) -> Array:
+        x = smoother.solve(r)
+        x += up @ coarse(up.T @ (r - matrix @ x))
+        x += smoother.solve(r - matrix @ x)
+        return x
+
+    return cycle
+
+
+def _sweeping_cycle(matrix: sp.csr_array, ups: list[sp.csr_array]) -> Callable[[Array], Array]:
+    from pyamg.multilevel import MultilevelSolver
+    from pyamg.relaxation.smoothing import change_smoothers
+
+    levels, operator = [], sp.csr_matrix(matrix)
+    for up in (*ups, None):
+        level = MultilevelSolver.Level()
+        level.A = operator
+        levels.append(level)
+        if up is not None:
+            level.P, level.R = sp.csr_matrix(up), sp.csr_matrix(up.T)
+            operator = sp.csr_matrix(level.R @ operator @ level.P)
+    hierarchy = MultilevelSolver(levels)
+    sweeps = ("gauss_seidel", {"sweep": "symmetric"})
+    change_smoothers(hierarchy, sweeps, sweeps)
+    cycle: Callable[[Array], Array] = hierarchy.aspreconditioner().matvec
+    return cycle
+
+
+def _level(operator: sp.csr_array, tensor: Array, up: sp.csr_array | None) -> Level:
+    diagonal = operator.diagonal()
+    inverse = np.linalg.inv(tensor + np.eye(3) * diagonal[:, None, None])
+    return Level(operator.indptr, operator.indices, operator.data, tensor, inverse, up)
+
+
+def _dense(level: Level) -> Array:
+    n = len(level.tensor)
+    scalar = sp.csr_array((level.data, level.indices, level.indptr), shape=(n, n)).toarray()
+    full = np.einsum("ij,ab->iajb", scalar, np.eye(3))
+    full[np.arange(n), :, np.arange(n), :] += level.tensor
+    return full.reshape(3 * n, 3 * n)

@@ -194,10 +194,6 @@ def test_what_is_wrong_is_said_in_one_line(base, name):
 
 
 LATE = {
-    "transport": (
-        DEVICE + "texture.mesh = '-'\ntexture.region = 'YIG'\ntexture.torque_source = 'transport'",
-        "texture.torque_source", "not available",
-    ),
     "missing file": ("texture.initial = { type = 'file', file = 'no.npy' }",
                      "texture.initial.file", "cannot be read"),
     "step too long": ("texture.step = '1 ns'", "texture.step", "stability limit"),

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import skfem
 from texture_setup import CASES, afm, fm, g_of, line, meshes, richardson
 
-from femspin.dynamics.texture.energy import BulkDMI, Exchange, InterfacialDMI, zeeman
+from femspin.dynamics.texture.energy import (
+    BulkDMI,
+    Exchange,
+    InterfacialDMI,
+    uniaxial,
+    zeeman,
+)
 from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
 from femspin.dynamics.texture.magnet import damping_like_rate, drift_velocity
 from femspin.dynamics.texture.run import relax_texture
@@ -95,6 +103,32 @@ def test_volumes_and_a_linear_gradient_are_exact(kind):
     assert space.volume == pytest.approx(extent, rel=1e-13)
     slope = space.along(np.array([1.0, 0, 0]), 0.25 * space.positions[:, :1])
     np.testing.assert_allclose(slope, 0.25, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("sharpened", "order"), [(False, 2), (True, 4)])
+def test_slopes_of_a_wave_converge_with_order_2_and_sharpened_with_order_4(sharpened, order):
+    """On a lattice by sin(kh)/(kh) = 1 - (kh)^2/6; sharpened times 1 + (1 - cos kh)/3."""
+    errors = []
+    for count in (12, 24, 48):
+        line_of = skfem.MeshLine(np.linspace(0, 2 * np.pi, count + 1))
+        space = replace(mesh_space(line_of, periodic=(0,)), sharpened=sharpened)
+        x = space.positions[:, :1]
+        slope = space.along(np.array([1.0, 0, 0]), np.sin(x))
+        h = 2 * np.pi / count
+        factor = np.sin(h) / h * (1 + (1 - np.cos(h)) / 3 if sharpened else 1)
+        np.testing.assert_allclose(slope, factor * np.cos(x), atol=1e-12)
+        errors.append(abs(factor - 1))
+    ratios = np.array(errors[:-1]) / errors[1:]
+    # the next order changes the ratio by less than (kh)^2 = 0.27
+    np.testing.assert_allclose(ratios, 2.0**order, rtol=0.27)
+
+
+@pytest.mark.parametrize("kind", ["line", "tri", "quad", "tet", "hex"])
+def test_a_sharpened_linear_gradient_is_exact(kind):
+    space = replace(meshed(kind), sharpened=True)
+    slope = space.along(np.array([1.0, 0, 0]), 0.25 * space.positions[:, :1])
+    np.testing.assert_allclose(slope, 0.25, rtol=1e-12)
+    np.testing.assert_allclose(space.mass.sum(axis=1), space.volumes, rtol=1e-13)
 
 
 def helix(wave, axis_two, count=24):
@@ -288,3 +322,50 @@ def test_a_region_of_a_device_gives_its_own_nodes_and_surface():
 
 def test_gamma_follows_the_g_factor():
     assert fm(g_factor=g_of(1.7e11)).gamma == pytest.approx(1.7e11, rel=1e-12)
+
+
+def test_anisotropy_and_field_may_differ_from_node_to_node():
+    """Without exchange every node is a particle of its own: w = -K (m.k)^2 - M_s B.m."""
+    space, magnet = mesh_space(meshes()["quad"], section=2.0), fm(exchange_stiffness=0.0)
+    rng = np.random.default_rng(5)
+    constant, b = rng.uniform(1e4, 9e4, space.size), rng.normal(size=(space.size, 3))
+    axes = rng.normal(size=(space.size, 3))
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    bare = ferromagnet_texture(space, replace(magnet, anisotropy=0.0), field=b)
+    texture = bare.with_terms(uniaxial(space, magnet, constant, axes))
+    m = texture.start(rng.normal(size=(space.size, 3)))
+    along = (m * axes).sum(axis=1)
+    density = -constant * along**2 - 8e5 * (b * m).sum(axis=1)
+    assert texture.energy(m) == pytest.approx(1e-27 * space.volumes @ density, rel=1e-12)
+    found = texture.effective_field(m)
+    np.testing.assert_allclose(found, b + (2 * constant * along / 8e5)[:, None] * axes, rtol=1e-11)
+    product = texture.stiffness(m) @ m.ravel()
+    local = uniaxial(space, magnet, constant, axes).gradient(m, 0.0) / space.volumes[:, None]
+    np.testing.assert_allclose(product, local.ravel(), rtol=1e-12)
+
+
+def test_uniform_anisotropy_of_every_node_is_that_of_the_magnet():
+    space = mesh_space(meshes()["hex"])
+    magnet = fm(anisotropy=3e4, axis=(0.0, 0.6, 0.8))
+    m = random((space.size, 3))
+    given = ferromagnet_texture(space, magnet).energies(m)["Uniaxial"]
+    nodes = np.full(space.size, 3e4)
+    one = ferromagnet_texture(space, fm(anisotropy=0.0))
+    for axis in (magnet.axis, np.tile(magnet.axis, (space.size, 1))):
+        found = one.with_terms(uniaxial(space, magnet, nodes, axis)).energies(m)["Uniaxial"]
+        assert found == pytest.approx(given, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("constant", "axis", "path"),
+    [
+        (np.ones(3), (0, 0, 1.0), "constant"),
+        (np.nan, (0, 0, 1.0), "constant"),
+        (1.0, np.ones((2, 3)), "axis"),
+        (1.0, (0, 0, 2.0), "axis"),
+    ],
+)
+def test_anisotropy_of_a_wrong_shape_is_refused_by_name(constant, axis, path):
+    with pytest.raises(CaseError) as caught:
+        uniaxial(mesh_space(meshes()["quad"]), fm(), constant, axis)
+    assert caught.value.path == path

@@ -1,18 +1,22 @@
 """``solver.method = "stack"``: the exact solution of a one-dimensional case.
 
 The matrix-exponential solver replaces the finite elements; its potentials are sampled at the
-nodes of the line mesh, so that fields, plots and tables come out as usual.
+nodes of the line mesh, so that fields, plots and tables come out as usual.  Many cases, as in a
+scan, are solved together.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .analytic.balance import FluxSplit
+from .analytic.batched import solve_stacks
 from .analytic.stack import (
     Conductance,
     Contact,
@@ -38,7 +42,9 @@ from .units import E_CHARGE, ENERGY, FLUX, LENGTH
 if TYPE_CHECKING:
     from .pipeline import Device, Transport
 
-__all__ = ["exact_transport", "require_stack"]
+__all__ = [
+    "StackProblem", "exact_transport", "exact_transports", "require_stack", "stack_problem",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -61,34 +67,116 @@ def require_stack(device: Device) -> None:
                         " between them")  # fmt: skip
 
 
+@dataclass(frozen=True)
+class StackProblem:
+    """The multilayer that a device is for one magnetization.
+
+    Args:
+        device: The problem.
+        m: Magnetization, shape (3,).
+        names: Region of each conducting layer, from bottom to top.
+        heights: Boundaries of these layers [nm].
+        fields: Coefficients of every conducting region (SI).
+        laws: Flux law of every face that has one.
+        case: Layers, faces and contacts as the exact solver takes them.
+    """
+
+    device: Device
+    m: Array
+    names: list[str]
+    heights: Array
+    fields: dict[str, RegionFields]
+    laws: dict[str, FluxLaw]
+    case: StackCase
+
+
+def stack_problem(device: Device, m: Array) -> StackProblem:
+    """Return the multilayer of a device for the magnetization `m`.
+
+    Args:
+        device: A device that `require_stack` accepts.
+        m: Unit vector, shape (3,).
+    """
+    fields = {name: device.region_fields(name, m) for name in device.parameters}
+    names, heights = _layers(device)
+    thickness = np.diff(heights) * LENGTH
+    laws = device.laws(m)
+    bottom, top = (_condition(device, laws, side, names) for side in ("bottom", "top"))
+    case = StackCase(
+        tuple(StackLayer(fields[n], t) for n, t in zip(names, thickness, strict=True)),
+        bottom, top, _contacts(device, names),
+    )  # fmt: skip
+    return StackProblem(device, m, names, heights, fields, laws, case)
+
+
 def exact_transport(device: Device, m: Array) -> Transport:
     """Return the exact potentials and interface currents for the magnetization `m`.
 
     Raises:
         SolverError: If the spin potential is not determined.
     """
+    began = time.perf_counter()
+    problem = stack_problem(device, m)
+    solution = solve_stack(problem.case)
+    z, above = _places(problem)
+    mu = np.empty((len(z), 4))
+    for side, here in ((1, above), (-1, ~above)):
+        mu[here] = solution.potential(z[here], side) / ENERGY
+    return _transport(problem, solution, mu, time.perf_counter() - began)
+
+
+def exact_transports(problems: Sequence[StackProblem]) -> list[Transport | Exception]:
+    """Return what `exact_transport` finds for each problem, or the error it raises; all at once.
+
+    Args:
+        problems: Multilayers with any numbers of layers.
+    """
+    found: dict[int, Transport | Exception] = {}
+    counts = [len(problem.names) for problem in problems]
+    for count in sorted(set(counts)):
+        where = [k for k, n in enumerate(counts) if n == count]
+        found.update(zip(where, _solved([problems[k] for k in where]), strict=True))
+    return [found[k] for k in range(len(problems))]
+
+
+def _solved(problems: Sequence[StackProblem]) -> list[Transport | Exception]:
+    """Return the solutions of multilayers with one number of layers."""
+    began = time.perf_counter()
+    batch = solve_stacks([problem.case for problem in problems])
+    places = [_places(problem) for problem in problems]
+    which = np.repeat(np.arange(len(places)), [len(z) for z, _ in places])
+    z, above = (np.concatenate([place[j] for place in places]) for j in range(2))
+    mu = batch.sample(which, z, np.where(above, 1, -1))[:, :4] / ENERGY
+    starts = np.cumsum([len(z) for z, _ in places])[:-1]
+    each = (time.perf_counter() - began) / len(problems)
+    return [
+        _attempt(problem)
+        if k in batch.errors
+        else _transport(problem, batch.solution(k, problem.case), sampled, each)
+        for k, (problem, sampled) in enumerate(zip(problems, np.split(mu, starts), strict=True))
+    ]
+
+
+def _attempt(problem: StackProblem) -> Transport | Exception:
+    """Return what a problem that failed among others gives by itself, most likely its error."""
+    try:
+        return exact_transport(problem.device, problem.m)
+    except Exception as error:  # handed on as it is
+        return error
+
+
+def _transport(
+    problem: StackProblem, solution: StackSolution, mu: Array, seconds: float
+) -> Transport:
+    """Return the transport that a solution means; mu at the dofs [meV]."""
     from .pipeline import Transport
 
-    began = time.perf_counter()
-    fields = {name: device.region_fields(name, m) for name in device.parameters}
-    names, heights = _layers(device)
-    thickness = np.diff(heights) * LENGTH
-    laws = device.laws(m)
-    bottom, top = (_condition(device, laws, side, names) for side in ("bottom", "top"))
-    solution = solve_stack(
-        StackCase(
-            tuple(StackLayer(fields[n], t) for n, t in zip(names, thickness, strict=True)),
-            bottom, top, _contacts(device, names),
-        )
-    )  # fmt: skip
-    mu = _sample(device, heights, solution) / ENERGY
-    report = LinearReport(
-        "stack", 8 * len(names), 0, solution.mismatch, time.perf_counter() - began
-    )
+    device, fields, names = problem.device, problem.fields, problem.names
+    report = LinearReport("stack", 8 * len(names), 0, solution.mismatch, seconds)
     meshed = {name: fields[name] for name in device.conductors}
     scaled = {name: coefficients(f) for name, f in meshed.items()}
-    state = TransportState(mu, np.zeros_like(mu), scaled, {}, laws, report)
-    return Transport(m, meshed, state, _interfaces(device, solution, names, fields))
+    state = TransportState(mu, np.zeros_like(mu), scaled, {}, problem.laws, report)
+    return Transport(problem.m, meshed, state, _interfaces(device, solution, names, fields))
 
 
 def _layers(device: Device) -> tuple[list[str], Array]:
@@ -108,15 +196,15 @@ def _layers(device: Device) -> tuple[list[str], Array]:
     return names, np.array([*heights, last])
 
 
-def _sample(device: Device, heights: Array, solution: StackSolution) -> Array:
-    """Return mu at the dofs [J], shape (n_dofs, 4), each from the side of its cell."""
-    edges, space = solution.case.interfaces, device.space
+def _places(problem: StackProblem) -> tuple[Array, NDArray[np.bool_]]:
+    """Return z of every dof within the stack [m], and whether its cell lies above it."""
+    device, heights = problem.device, problem.heights
+    edges, space = problem.case.interfaces, device.space
     at = np.clip((space.locations[-1] - heights[0]) * LENGTH + edges[0], edges[0], edges[-1])
     mesh = device.structure.mesh
     middle = np.zeros(space.n_dofs)
     middle[space.dofs] = mesh.p[-1, mesh.t[:, space.cells]].mean(axis=0)[:, None]
-    above = middle > space.locations[-1]
-    return np.where(above[:, None], solution.potential(at, 1), solution.potential(at, -1))
+    return at, middle > space.locations[-1]
 
 
 def _contacts(device: Device, names: list[str]) -> dict[int, Contact]:

@@ -19,10 +19,11 @@ from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
 from .texture_line_shape import line_shape
 from .texture_motion import relaxed, start_motion
-from .texture_numbers import run_numbers, texture_facts, topological_charge
+from .texture_numbers import field_warnings, run_numbers, texture_facts, topological_charge
 from .texture_run import TextureRun, run_motion
 from .texture_states import initial_texture
 from .texture_system import TextureSystem, build_texture_system
+from .texture_transport import transport_numbers
 
 __all__ = ["analysed", "hysteresis", "resonance", "threshold"]
 
@@ -41,7 +42,8 @@ def analysed(case: Case, system: TextureSystem, progress: Progress | None) -> Te
     analyses = {"relax": _relax, "hysteresis": hysteresis, "threshold": threshold,
                 "resonance": resonance, "line_shape": _line_shape}  # fmt: skip
     result = analyses[system.table.analysis](case, system, progress or (lambda _: None))
-    return replace(result, folder=system.folder, facts=texture_facts(system))
+    return replace(result, folder=system.folder, facts=texture_facts(system),
+                   warnings=(*field_warnings(system), *result.warnings))  # fmt: skip
 
 
 def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
@@ -54,6 +56,9 @@ def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResu
     }
     if {0, 1} <= set(system.space.axes):
         numbers["topological_charge"] = topological_charge(system.space, order)
+    if system.coupled is not None:
+        fields["torque"] = system.coupled(0.0, order)
+        numbers["transport"] = transport_numbers(system.coupled, system.magnet.gamma)
     if system.table.wall is not None:
         motion, _ = start_motion(system, order)
         run = run_motion(_instant(system), motion, start_motion(system, order)[1])
@@ -62,7 +67,9 @@ def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResu
             _, position, width, tilt, _ = found.rows[0]
             numbers["wall"] = {"position": position, "width": width, "tilt": tilt}
     progress(1.0)
-    return TextureResult(case, system.space, numbers, frames=((0.0, fields),))
+    potentials = () if system.coupled is None else (system.coupled.potentials(0.0),)
+    return TextureResult(case, system.space, numbers, frames=((0.0, fields),),
+                         device=system.device, potentials=potentials)  # fmt: skip
 
 
 def _instant(system: TextureSystem) -> TextureSystem:
@@ -149,7 +156,7 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     tried: list[list[float]] = []
 
     def beyond(value: float) -> bool:
-        run = _varied_run(case, system, value, unit)
+        _, run = _varied_run(case, system, value, unit)
         found = _outcome(run, options.criterion, system.antiferromagnetic)
         tried.append([value, float(found > 0), found])
         return found > 0
@@ -167,20 +174,23 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
         low, high = (low, middle) if beyond(middle) else (middle, high)
         progress(float(np.clip(np.log(width / (high - low)) /
                                np.log(width / (options.tolerance * high)), 0, 1)))  # fmt: skip
-    last = _varied_run(case, system, high, unit)
+    changed, last = _varied_run(case, system, high, unit)
     numbers = {
         "threshold": 0.5 * (low + high), "bracket": high - low,
-        "runs": len(tried), "just_above": run_numbers(system, last),
+        "runs": len(tried), "just_above": run_numbers(changed, last),
     }  # fmt: skip
     heads = (f"{options.vary} [{unit}]", "beyond", "measure")
     curve = Series("bisection", heads, np.array(sorted(tried)))
     return TextureResult(
-        case, system.space, numbers, last.history, last.wall_series, last.frames, (curve,)
-    )
+        case, system.space, numbers, last.history, last.wall_series, last.frames, (curve,),
+        device=changed.device, potentials=last.potentials,
+    )  # fmt: skip
 
 
-def _varied_run(case: Case, system: TextureSystem, value: float, unit: str) -> TextureRun:
-    """Return the run of the case with another value of the varied key."""
+def _varied_run(
+    case: Case, system: TextureSystem, value: float, unit: str
+) -> tuple[TextureSystem, TextureRun]:
+    """Return the case with another value of the varied key, and its run."""
     options = system.table.threshold
     assert options is not None
     table = dump_case(case)
@@ -195,13 +205,16 @@ def _varied_run(case: Case, system: TextureSystem, value: float, unit: str) -> T
         node[int(last) if isinstance(node, list) else last] = entry
     except (KeyError, IndexError, ValueError, TypeError):
         raise CaseError("texture.threshold.vary", f"leads nowhere: {options.vary}") from None
-    external: Any = system.external
-    changed = build_texture_system(case_from_table(table), system.folder, lambda _: external)
+    given: Any = system.external
+    changed = build_texture_system(
+        case_from_table(table), system.folder,
+        None if given is None or system.coupled is not None else lambda _: given,
+    )  # fmt: skip
     order = initial_texture(changed)
     if changed.table.initial.relax:
         order, _ = relaxed(changed, order)
     motion, state = start_motion(changed, order)
-    return run_motion(changed, motion, state)
+    return changed, run_motion(changed, motion, state)
 
 
 def _outcome(run: TextureRun, criterion: str, staggered: bool) -> float:

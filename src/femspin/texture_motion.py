@@ -6,11 +6,13 @@ A state is a tuple of nodal arrays: (m,), (n, m), or the stack of both sublattic
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .dynamics.coupling import CoupledTorque, coupled_step
 from .dynamics.texture.antiferromagnet import AntiferroTexture, Rotor
 from .dynamics.texture.explicit import Heun, RungeKutta
 from .dynamics.texture.ferromagnet import Texture
@@ -30,6 +32,7 @@ _STIFF = 2.0  # exchange precession of neighbouring nodes [1/ps] from which midp
 _SHARE = 0.3  # of the stability limit of the rotor scheme
 _TURN = 0.1  # of the resonance, per step
 _MOST_ROUNDS = 20_000
+_SAME = 1e-6  # angle [rad] below which transport around an antiferromagnet at rest is the same
 
 
 class Motion(Protocol):
@@ -61,12 +64,16 @@ class FerroMotion:
     texture: Texture
     scheme: Any
     names: tuple[str, ...] = ("m",)
+    coupled: CoupledTorque | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
         (m,) = state
         while clock < end:
-            m, clock = self.scheme.advance(m, clock, end)
+            if self.coupled is None:
+                m, clock = self.scheme.advance(m, clock, end)
+            else:
+                m, clock = coupled_step(self.scheme, self.texture, self.coupled, m, clock, end)
         return (m,)
 
     def order(self, state: State) -> Array:
@@ -94,10 +101,18 @@ class RotorMotion:
     texture: AntiferroTexture
     scheme: Rotor
     names: tuple[str, ...] = ("n", "m")
+    coupled: CoupledTorque | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
-        n, m, _ = self.scheme.advance(state[0], state[1], clock, end)
+        n, m = state
+        if self.coupled is None:
+            n, m, _ = self.scheme.advance(n, m, clock, end)
+            return n, m
+        count = max(1, int(np.ceil((end - clock) / self.scheme.step - 1e-9)))
+        for start, stop in pairwise(np.linspace(clock, end, count + 1)):
+            self.coupled.renew(float(start) * TIME, n)
+            n, m, _ = self.scheme.advance(n, m, float(start), float(stop))
         return n, m
 
     def order(self, state: State) -> Array:
@@ -164,7 +179,9 @@ def start_motion(system: TextureSystem, order: Array) -> tuple[Motion, State]:
     """
     if not system.antiferromagnetic:
         texture = system.ferromagnet()
-        return FerroMotion(texture, _ferro_scheme(system, texture)), (texture.start(order),)
+        _let_pump(system, texture)
+        motion = FerroMotion(texture, _ferro_scheme(system, texture), coupled=system.coupled)
+        return motion, (texture.start(order),)
     staggered = system.antiferromagnet()
     n, m = staggered.start(order, _equilibrium_canting(system))
     step = system.table.step
@@ -175,9 +192,16 @@ def start_motion(system: TextureSystem, order: Array) -> tuple[Motion, State]:
         return SublatticeMotion(stack, scheme), (join(n, m),)
     length = _rotor_step(staggered) if step is None else step / TIME
     try:
-        return RotorMotion(staggered, Rotor(staggered, length)), (n, m)
+        return RotorMotion(staggered, Rotor(staggered, length), coupled=system.coupled), (n, m)
     except CaseError as error:
         raise CaseError("texture.step", error.problem) from None
+
+
+def _let_pump(system: TextureSystem, texture: Texture) -> None:
+    """Let the motion of a texture pump spin into the device, if the case says so."""
+    options = system.table.transport
+    if system.coupled is not None and options is not None and options.spin_pumping:
+        system.coupled.velocity = lambda time, m: texture.rate(m, time / TIME) * RATE
 
 
 def _ferro_scheme(system: TextureSystem, texture: Texture) -> Any:
@@ -233,7 +257,30 @@ def relaxed(
     if system.antiferromagnetic:
         return _relaxed_staggered(system, order, field, driven)
     texture = replace(system.ferromagnet(field, driven), thermal=None)
+    if driven and system.coupled is not None:
+        return _settled(texture, system.coupled, texture.start(order), tolerance), None
     return relax_texture(texture, texture.start(order), tolerance), None
+
+
+def _settled(texture: Texture, torque: CoupledTorque, m: Array, tolerance: float) -> Array:
+    """Return the rest state under the torque of transport, solved for that very state.
+
+    Raises:
+        SolverError: If there is none.
+    """
+    scheme = Midpoint(texture.with_damping(1.0), 0.1, tolerance=0.03, longest=1e4)
+    clock = 0.0
+
+    def at_rest() -> bool:
+        speed = np.linalg.norm(texture.rotation(m, clock), axis=1).max() * RATE
+        return bool(speed / texture.gamma < tolerance)
+
+    for _ in range(_MOST_ROUNDS):
+        if at_rest() and (not torque.renew_at(clock * TIME, m) or at_rest()):
+            return m
+        m, clock = coupled_step(scheme, scheme.texture, torque, m, clock, np.inf)
+    raise SolverError(f"no equilibrium after {_MOST_ROUNDS} steps; the torque of transport may"
+                      " sustain an oscillation")  # fmt: skip
 
 
 def _relaxed_staggered(
@@ -245,15 +292,19 @@ def _relaxed_staggered(
     slowest = magnet.resonance if magnet.anisotropy > 0 else 0.1 * RATE
     damping = 2 * slowest * magnet.spin_density / magnet.homogeneous_exchange
     texture = texture.with_damping(damping)
-    rotor = Rotor(texture, _rotor_step(texture))
+    motion = RotorMotion(texture, Rotor(texture, _rotor_step(texture)))
+    motion.coupled = system.coupled if driven else None
     n, m = texture.start(order, _equilibrium_canting(system))
     stretch, clock, calm = 1 / (slowest * TIME), 0.0, 0
     for _ in range(_MOST_ROUNDS):
         before = n
-        n, m, clock = rotor.advance(n, m, clock, clock + stretch)
+        n, m = motion.advance((n, m), clock, clock + stretch)
+        clock += stretch
         calm = calm + 1 if _speed(n, before, stretch) / magnet.gamma < _quiet(system) else 0
         if calm == 2:
-            return n, m
+            if motion.coupled is None or not motion.coupled.renew_at(clock * TIME, n, _SAME):
+                return n, m
+            calm = 0
     raise SolverError(f"no equilibrium of the antiferromagnet after {clock:g} ps; the torques may"
                       " sustain a motion")  # fmt: skip
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .case.texture_drives import Signal
 from .dynamics.texture.space import TextureSpace
 from .texture_motion import Motion
 from .texture_system import TextureSystem
+from .texture_transport import transport_numbers
 
 if TYPE_CHECKING:
     from .texture_run import TextureRun
 
-__all__ = ["run_numbers", "texture_facts", "topological_charge"]
+__all__ = ["field_warnings", "run_numbers", "texture_facts", "topological_charge"]
 
 Array = NDArray[np.float64]
 
@@ -39,6 +41,8 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
     }
     if system.antiferromagnetic:
         table["final"]["m"] = np.array([run.column(f"m_{a}")[-1] for a in "xyz"])
+    if system.coupled is not None:
+        table["transport"] = transport_numbers(system.coupled, system.magnet.gamma)
     table["switching_time"] = _first_reversal(run.time, mean)
     if {0, 1} <= set(system.space.axes) and run.frames:
         table["topological_charge"] = topological_charge(system.space, run.frames[-1][1][order])
@@ -55,9 +59,10 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
 def _alternating(system: TextureSystem) -> float | None:
     """Return the frequency of the first drive with a sine signal [Hz], None without one."""
     table = system.table
-    drives = [*table.fields, *table.spin_orbit, *(() if table.current is None else
-                                                  (table.current,))]  # fmt: skip
-    found = [d.signal.frequency for d in drives if d.signal.shape == "sine"]
+    signals: list[Signal] = [drive.signal for drive in table.fields]
+    signals += [drive.signal for drive in table.spin_orbit]
+    signals += [drive.signal for drive in (table.current, table.transport) if drive is not None]
+    found = [s.frequency for s in signals if s.shape == "sine"]
     return found[0] if found else None
 
 
@@ -139,6 +144,17 @@ def _wall_numbers(rows: Array) -> dict[str, Any]:
     return table
 
 
+def field_warnings(system: TextureSystem) -> tuple[str, ...]:
+    """Return a sentence if carriers and magnet feel different fields."""
+    if system.device is None:
+        return ()
+    carriers = np.asarray(system.device.conditions.magnetic_field, float)
+    if np.allclose(carriers, system.steady_field) or not carriers.any():
+        return ()
+    return ("drive.magnetic_field acts on the carriers alone and differs from the steady field of"
+            " texture.fields, which acts on the magnet alone",)  # fmt: skip
+
+
 def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[str, Any]:
     """Return facts on mesh and scheme."""
     facts: dict[str, Any] = {
@@ -147,6 +163,10 @@ def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[s
     }  # fmt: skip
     if motion is not None:
         facts["scheme"] = type(motion.scheme).__name__
+    if system.device is not None:
+        problem = system.device.problem
+        facts["transport"] = {"unknowns": len(problem.constraint.charge),
+                              "cells": system.device.structure.quality.cells}  # fmt: skip
     if system.bands is not None:
         u = system.transfer()
         assert u is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time as clock_of_the_wall
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +26,10 @@ from .dynamics.texture.walls import find_wall
 from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
 from .texture_motion import Motion, State, relaxed, start_motion
-from .texture_numbers import run_numbers, texture_facts
+from .texture_numbers import field_warnings, run_numbers, texture_facts
 from .texture_states import initial_texture, wall_frame
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
+from .texture_transport import phase_seconds
 from .units import TIME
 
 __all__ = [
@@ -56,7 +57,8 @@ def simulate_texture(
         folder: Where relative paths start.
         progress: Called with the fraction of the work that is done.
         keeper: Checkpoints of a run; by default none.
-        transport: Makes the torque of `torque_source = "transport"`.
+        transport: Makes the torque of `torque_source = "transport"` instead of the device of
+            the case.
 
     Raises:
         FemspinError: If the case is wrong or a solver fails.
@@ -73,7 +75,9 @@ def simulate_texture(
     run = run_motion(system, motion, state, progress, keeper)
     return TextureResult(
         case, system.space, run_numbers(system, run), run.history, run.wall_series, run.frames,
-        warnings=run.warnings, folder=folder, facts=texture_facts(system, motion),
+        warnings=(*field_warnings(system), *run.warnings), folder=folder,
+        facts=texture_facts(system, motion), seconds=run.seconds,
+        device=system.device, potentials=run.potentials,
     )  # fmt: skip
 
 
@@ -88,6 +92,8 @@ class TextureRun:
         stopped: Why it ended: time, relaxed, switched, or wall left.
         unrest: |dm/dt|/gamma [T] at the end.
         steps: Time steps.
+        seconds: Wall time [s] of magnetics and transport, where transport is solved.
+        potentials: mu of the device [meV] at every frame, shape (n_dofs, 4).
     """
 
     columns: tuple[str, ...]
@@ -97,6 +103,8 @@ class TextureRun:
     unrest: float
     steps: int
     warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    potentials: tuple[Array, ...] = ()
 
     def column(self, name: str) -> Array:
         """Return one column by name without unit, shape (k,)."""
@@ -206,6 +214,7 @@ class _Recorder:
     rows: list[list[float]] = field(default_factory=list)
     frame_times: list[float] = field(default_factory=list)
     frames: list[Array] = field(default_factory=list)
+    potentials: list[Array] = field(default_factory=list)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -240,8 +249,11 @@ class _Recorder:
 
     def add_frame(self, state: State, time: float) -> None:
         """Keep the fields at a time [s]."""
-        canting = self.motion.canting(state)
+        canting, coupled = self.motion.canting(state), self.system.coupled
         parts = [self.motion.order(state), *(() if canting is None else (canting,))]
+        if coupled is not None:
+            parts.append(coupled(time, parts[0]))
+            self.potentials.append(coupled.potentials(time))
         self.frame_times.append(time)
         self.frames.append(np.stack(parts))
 
@@ -260,7 +272,9 @@ class _Recorder:
 
     def named_frames(self) -> tuple[tuple[float, dict[str, Array]], ...]:
         """Return times and fields by name."""
-        names = ("n", "m") if self.system.antiferromagnetic else ("m",)
+        names = ["n", "m"] if self.system.antiferromagnetic else ["m"]
+        if self.system.coupled is not None:
+            names.append("torque")
         return tuple(
             (t, dict(zip(names, parts, strict=True)))
             for t, parts in zip(self.frame_times, self.frames, strict=True)
@@ -282,7 +296,7 @@ def run_motion(
     Raises:
         SolverError: If a step fails.
     """
-    times = system.table.times
+    times, began = system.table.times, clock_of_the_wall.perf_counter()
     recorder = _Recorder(system, motion)
     chosen = _frame_indices(len(times), system.table.frames)
     every = max(1, (len(times) - 1) // _KEPT)
@@ -309,6 +323,9 @@ def run_motion(
     return TextureRun(
         recorder.columns, np.array(recorder.rows), recorder.named_frames(), stopped or "time",
         motion.unrest(state, end / TIME), int(motion.scheme.steps), warnings,
+        {} if system.coupled is None else
+        phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
+        tuple(recorder.potentials),
     )  # fmt: skip
 
 
@@ -329,6 +346,11 @@ def _begin(
     recorder.frames = list(fields["frames"])
     restore_scheme(recorder.motion.scheme, saved)
     recorder.motion.scheme.steps = int(fields["steps"])
+    if recorder.system.coupled is not None:
+        head, recorder.potentials = "coupled_", list(fields["potentials"])
+        recorder.system.coupled.restore(
+            {k.removeprefix(head): v for k, v in fields.items() if k.startswith(head)}
+        )
     return int(fields["index"]), tuple(fields[n] for n in recorder.motion.names), ""
 
 
@@ -342,6 +364,10 @@ def _checkpoint(
             "frames": np.array(recorder.frames), "index": np.array(float(index)),
             "case": keeper.digest, "steps": np.array(float(recorder.motion.scheme.steps)),
         }  # fmt: skip
+        if recorder.system.coupled is not None:
+            saved = recorder.system.coupled.state()
+            fields |= {f"coupled_{name}": value for name, value in saved.items()}
+            fields["potentials"] = np.array(recorder.potentials)
     return take_checkpoint(recorder.motion.scheme, time / TIME, **fields)
 
 

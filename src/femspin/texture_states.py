@@ -66,7 +66,7 @@ def _wall(system: TextureSystem, given: Initial) -> Array:
 
 def _vortex(system: TextureSystem, given: Initial) -> Array:
     assert given.radius is not None
-    x, y, _ = system.space.positions.T
+    x, y = (system.space.positions[:, :2] - np.array(given.center) / LENGTH).T
     core = np.full_like(x, given.polarity * given.radius / LENGTH)
     return normalized(np.stack([-given.chirality * y, given.chirality * x, core], axis=1))
 
@@ -80,7 +80,7 @@ def _skyrmion(system: TextureSystem, given: Initial) -> Array:
         if not (magnet.anisotropy > 0 and magnet.exchange_stiffness > 0):
             raise CaseError("texture.initial.width", "is needed without an easy axis")
         width = magnet.wall_width
-    x, y, _ = system.space.positions.T * LENGTH
+    x, y = (system.space.positions[:, :2] * LENGTH - np.array(given.center)).T
     far = np.minimum(np.hypot(x, y) / width, 300.0)
     theta = 2 * np.arctan2(np.sinh(given.radius / width), np.sinh(far))
     phi = np.arctan2(y, x) + given.helicity

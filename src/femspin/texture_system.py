@@ -15,6 +15,7 @@ from .case.schema import Case
 from .case.texture import Texture as TextureTable
 from .case.texture import TextureMesh
 from .case.texture_drives import CurrentDrive, Signal, SpinOrbitDrive
+from .dynamics.coupling import CoupledTorque
 from .dynamics.texture.antiferromagnet import (
     AntiferroTexture,
     StaggeredTorque,
@@ -34,8 +35,10 @@ from .dynamics.texture.space import TextureSpace, mesh_space, region_space
 from .dynamics.texture.torques import ExternalTorque, SpinOrbitTorque, SpinTransfer, Torque
 from .dynamics.texture.two_sublattice import two_sublattice_texture
 from .errors import CaseError
-from .structure import build_stack, load_mesh
+from .pipeline import Device
+from .structure import Structure, build_stack, load_mesh
 from .texture_current import BandTorque, band_torque
+from .texture_transport import coupled_torque, texture_device
 from .units import LENGTH
 
 __all__ = [
@@ -47,11 +50,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-
-_NO_TRANSPORT = (
-    '"transport" is not available yet: torques of a solved device do not reach a texture; give'
-    " them under spin_orbit and current"
-)
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,8 @@ class TextureSystem:
         demagnetization: Long-range term of a ferromagnet, if it has one.
         folder: Where relative paths start.
         external: Torque of transport; `ExternalTorque` of a ferromagnet, else `StaggeredTorque`.
+        coupled: What solves transport for it.
+        device: The device that is solved.
     """
 
     table: TextureTable
@@ -77,6 +77,8 @@ class TextureSystem:
     demagnetization: Any = None
     folder: Path | None = None
     external: ExternalTorque | StaggeredTorque | None = None
+    coupled: CoupledTorque | None = None
+    device: Device | None = None
 
     @property
     def antiferromagnetic(self) -> bool:
@@ -179,7 +181,8 @@ def build_texture_system(
     Args:
         case: A case with [texture].
         folder: Where relative paths start.
-        transport: Makes the torque of `torque_source = "transport"`.
+        transport: Makes the torque of `torque_source = "transport"` instead of the device of
+            the case.
 
     Raises:
         CaseError: If tables contradict each other or a file is missing.
@@ -187,10 +190,10 @@ def build_texture_system(
     table = case.texture
     if table is None:
         raise CaseError("texture", "the case has no [texture]")
-    if table.torque_source == "transport" and transport is None:
-        raise CaseError("texture.torque_source", _NO_TRANSPORT)
+    solved = table.torque_source == "transport" and transport is None
+    device = texture_device(case, folder) if solved else None
     magnet = texture_magnet(table)
-    space, thickness = texture_space(case, folder)
+    space, thickness = texture_space(case, folder, None if device is None else device.structure)
     term = None
     if table.magnetostatics == "full":
         assert isinstance(magnet, Ferromagnet)
@@ -202,9 +205,18 @@ def build_texture_system(
     system = TextureSystem(table, space, magnet, bands, thickness, term, folder)
     system.orbit()  # what is wrong with a drive is said before anything is computed
     system.transfer()
+    if device is not None:
+        return _coupled(system, device)
     if table.torque_source == "transport" and transport is not None:
         return replace(system, external=transport(system))
     return system
+
+
+def _coupled(system: TextureSystem, device: Device) -> TextureSystem:
+    """Return the system with the torque of a solved device."""
+    torque = coupled_torque(device, system.table, system.space, system.magnet)
+    external = torque.staggered if system.antiferromagnetic else torque.external
+    return replace(system, external=external, coupled=torque, device=device)
 
 
 def texture_magnet(table: TextureTable) -> Ferromagnet | Antiferromagnet:
@@ -235,8 +247,16 @@ def texture_magnet(table: TextureTable) -> Ferromagnet | Antiferromagnet:
     )  # fmt: skip
 
 
-def texture_space(case: Case, folder: Path | None) -> tuple[TextureSpace, float | None]:
-    """Return the nodal space of the magnet, and the thickness of a film [m] if it is known."""
+def texture_space(
+    case: Case, folder: Path | None, structure: Structure | None = None
+) -> tuple[TextureSpace, float | None]:
+    """Return the nodal space of the magnet, and the thickness of a film [m] if it is known.
+
+    Args:
+        case: A case with [texture].
+        folder: Where relative paths start.
+        structure: The meshed device, if there is one; by default it is meshed for the magnet.
+    """
     table = case.texture
     assert table is not None
     if table.mesh is not None:
@@ -245,10 +265,10 @@ def texture_space(case: Case, folder: Path | None) -> tuple[TextureSpace, float 
     kinds = {name: region.kind for name, region in case.regions.items()}
     thickness = None
     if case.structure is not None:
-        structure = build_stack(case.structure, kinds, {})
+        structure = structure or build_stack(case.structure, kinds, {})
         layers = [x.thickness for x in case.structure.layers if x.region == table.region]
         thickness = float(sum(layers))
-    else:
+    elif structure is None:
         assert case.mesh is not None
         path = Path(case.mesh.file)
         path = path if path.is_absolute() or folder is None else folder / path

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from ..errors import closest
 from . import quantity as q
 from .texture_analyses import Hysteresis, LineShape, Resonance, Threshold
-from .texture_drives import Angle, CurrentDrive, FieldDrive, SpinOrbitDrive
+from .texture_drives import Angle, CurrentDrive, FieldDrive, SpinOrbitDrive, TransportDrive
 from .values import Direction, Extent, FileName, Table, Vector, refuse, vector
 
 __all__ = ["Initial", "Texture", "TextureMagnet", "TextureMesh", "WallTracking"]
@@ -77,6 +77,7 @@ class TextureMesh(Table):
         return self
 
 
+_COUPLED = ("run", "relax", "threshold")
 _FERRO = ("saturation_magnetization", "cubic_anisotropy", "cubic_axes", "bulk_dmi")
 _ANTI = ("sublattice_magnetization", "homogeneous_exchange", "exchange_field", "homogeneous_dmi")
 
@@ -133,6 +134,9 @@ class Initial(Table):
     type: Literal["uniform", "wall", "vortex", "skyrmion", "random", "file"] = "uniform"
     direction: Direction = Field([0.0, 0.0, 1.0], description="of a uniform texture")
     position: q.Position = 0.0
+    center: Annotated[list[q.Position], Field(min_length=2, max_length=2)] = Field(
+        [0.0, 0.0], description="x and y of a vortex or a skyrmion"
+    )
     width: q.Length | None = Field(None, description="of a wall; default sqrt(A/K)")
     tilt: Angle = 0.0
     reversed: bool = Field(False, description="wall from - to +, skyrmion with core up")
@@ -184,6 +188,7 @@ class Texture(Table):
     torque_source: Literal["given", "transport"] = Field(
         "given", description="transport: torques of the solved device"
     )
+    transport: TransportDrive | None = None
     temperature: q.Temperature | None = None
     seed: Annotated[int, Field(ge=0)] = Field(0, description="of the thermal field")
     analysis: Literal["run", "relax", "hysteresis", "threshold", "resonance", "line_shape"] = "run"
@@ -207,6 +212,13 @@ class Texture(Table):
     resonance: Resonance | None = None
     line_shape: LineShape | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _transport_has_defaults(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("torque_source") == "transport":
+            return {"transport": {}, **data}
+        return data
+
     @model_validator(mode="after")
     def _tables_agree(self) -> Texture:
         if (self.region is None) == (self.mesh is None):
@@ -227,7 +239,26 @@ class Texture(Table):
             raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
                          " that over {n}", t=self.duration, n=_MOST_OUTPUTS)  # fmt: skip
         self._scheme_fits()
+        self._transport_fits()
         return self
+
+    def _transport_fits(self) -> None:
+        if self.transport is None:
+            if self.threshold is not None and self.threshold.varies_drive:
+                raise refuse("threshold.vary", 'a path below drive needs torque_source ='
+                             ' "transport"; else give one below texture')  # fmt: skip
+            return
+        if self.torque_source != "transport":
+            raise refuse("transport", 'this table comes with torque_source = "transport", and'
+                         " only there")  # fmt: skip
+        if self.analysis not in _COUPLED:
+            raise refuse("analysis", "{a} is that of the magnet without transport; with"
+                         ' torque_source = "transport" it is one of {k}',
+                         a=repr(self.analysis), k=", ".join(_COUPLED))  # fmt: skip
+        if self.kind == "antiferromagnet" and self.transport.spin_pumping:
+            raise refuse("transport.spin_pumping", "only for a ferromagnet")
+        if self.scheme == "two_sublattice":
+            raise refuse("scheme", "two_sublattice takes no torque of transport; use rotor")
 
     def _scheme_fits(self) -> None:
         anti = self.kind == "antiferromagnet"

@@ -42,8 +42,10 @@ class Threshold(Table):
 
     @model_validator(mode="after")
     def _bracket(self) -> Threshold:
-        if path_parts(self.vary)[:1] != ("texture",) or len(path_parts(self.vary)) < 2:
-            raise refuse("vary", 'must be a path below texture, like "texture.damping"')
+        parts = path_parts(self.vary)
+        if parts[:1] not in {("texture",), ("drive",)} or len(parts) < 2:
+            raise refuse("vary", 'must be a path below texture, or below drive with the torques of'
+                         ' transport, like "texture.damping"')  # fmt: skip
         found = []
         for key in ("low", "high"):
             read = number_and_unit(getattr(self, key))
@@ -56,6 +58,11 @@ class Threshold(Table):
         if not 0 <= low < high:
             raise refuse("high", "must be above low, and low >= 0")
         return self
+
+    @property
+    def varies_drive(self) -> bool:
+        """Whether the key belongs to what drives the device."""
+        return path_parts(self.vary)[0] == "drive"
 
     @property
     def bracket(self) -> tuple[float, float, str]:

@@ -18,7 +18,9 @@ from pydantic_core import PydanticCustomError
 from . import quantity as q
 from .values import Direction, FileName, Table, refuse, vector
 
-__all__ = ["Angle", "CurrentDrive", "FieldDrive", "Signal", "SpinOrbitDrive"]
+__all__ = [
+    "Angle", "CurrentDrive", "FieldDrive", "Signal", "SpinOrbitDrive", "TransportDrive",
+]  # fmt: skip
 
 
 def _not_negative(value: float) -> float:
@@ -192,3 +194,28 @@ class CurrentDrive(Table):
                     raise refuse(f"current.{key}", "comes from the band structure")
         if self.beta is not None and self.spin_relaxation_time is not None:
             raise refuse("current.beta", "give either beta or spin_relaxation_time")
+
+
+class TransportDrive(Table):
+    """Torque of the solved device, which follows the texture quasi-statically."""
+
+    tolerance: Annotated[float, Field(ge=1e-6, le=0.3)] = Field(
+        0.01, description="angle [rad] a moment may turn before transport is solved again"
+    )
+    between: Literal["keep", "turn", "extrapolate"] = Field(
+        "turn",
+        description="what becomes of the torque until then: kept, turned with its moment, or"
+        " extrapolated along the last change",
+    )
+    accuracy: Annotated[float, Field(ge=1e-10, le=0.1)] = Field(
+        1e-4, description="relative error of the torque that the linear solver may leave"
+    )
+    spin_pumping: bool = Field(
+        False, description="the moving magnet pumps spin into the device, ferromagnet"
+    )
+    thickness_average: bool = Field(
+        False, description="spread the torque of an interface over the thickness of the magnet"
+    )
+    signal: Signal = Field(
+        Signal(), description="of all sources of the device: fields, electrodes, spin sources"
+    )

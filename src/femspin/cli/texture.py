@@ -71,6 +71,9 @@ def _summary(result: TextureResult, folder: Path, seconds: float) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     facts = result.facts
     scheme = f", {facts['scheme']}" if "scheme" in facts else ""
+    if result.seconds:
+        spent = ", ".join(f"{k.replace('_', ' ')} {v:.2f} s" for k, v in result.seconds.items())
+        print(f"\ntime: {spent}", end="")
     print(f"\n{facts['nodes']} nodes{scheme}, {seconds:.1f} s -> {folder}")
 
 
@@ -108,6 +111,8 @@ def texture_lengths(case: Case, folder: Path | None) -> Mapping[str, Any]:
                       "spin_flop_field": magnet.spin_flop_field}  # fmt: skip
     elif magnet.hard_anisotropy > 0 and magnet.anisotropy > 0:
         table |= {"walker_field": magnet.walker_field, "walker_velocity": magnet.walker_velocity}
+    if system.device is not None:
+        table["transport_unknowns"] = len(system.device.problem.constraint.charge)
     transfer = system.transfer()
     if transfer is not None:
         rates = transfer.rates(0.0)

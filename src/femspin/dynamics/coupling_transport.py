@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from ..errors import SolverError
 from ..fields.region import RegionFields
 from ..transport.assembly import assemble_region
+from ..transport.auxiliary import auxiliary
 from ..transport.boundary import FluxLaw, contact_terms
 from ..transport.coefficients import Coefficients
-from ..transport.operator import reduced_charge
+from ..transport.preconditioner import reduced_stiffness
 from ..transport.solve import linear_solver
 from ..transport.system import TransportProblem
 from .coupling_faces import FacetFace
@@ -109,8 +110,8 @@ class TexturedTransport:
         self._factors_of: Array | None = None
         resting = {n: fields_of(n, at_rest) for n in conductors}
         self._turns = {n: f.rotation for n, f in resting.items()}
-        make, constraint = problem.auxiliary(problem.scaled(resting)), problem.constraint
-        self._auxiliary = make and (lambda: reduced_charge(make(), constraint))
+        space, scaled = problem.space, problem.scaled(resting)
+        self._stiffness = lambda: reduced_stiffness(auxiliary(space, scaled), problem.constraint)
         contacts = [contact_terms(c) for c in problem.boundary.contacts]
         self._contacts = sum(contacts, sp.csr_array((space.size, space.size)))
         self._joined = problem.constraint.reduce(self._contacts) if contacts else None
@@ -351,7 +352,7 @@ class TexturedTransport:
         problem, options = self.problem, self.problem.options
         self._solver = linear_solver(
             matrix, problem.constraint.charge, problem.space.dimension, options.method,
-            options.max_iterations, self._auxiliary,
+            options.max_iterations, self._stiffness,
         )  # fmt: skip
         self.work.factorisations += 1
         clock.lap("factor")

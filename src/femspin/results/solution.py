@@ -91,6 +91,7 @@ class Solution:
             },
             "solver": {
                 "method": linear.method,
+                "choice": linear.choice,
                 "unknowns": linear.unknowns,
                 "iterations": linear.iterations,
                 "residual": linear.residual,

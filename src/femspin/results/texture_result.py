@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from .report import versions
 from .solution import flat_numbers
 from .write import result_folder, to_json
 
+if TYPE_CHECKING:
+    from ..pipeline import Device
+
 __all__ = ["TEXTURE_CONVENTIONS", "Series", "TextureResult", "resolve_files"]
 
 Array = NDArray[np.float64]
@@ -28,6 +31,7 @@ TEXTURE_CONVENTIONS = {
     "current": "conventional; electrons drift against it",
     "tilt": "angle of the moment at the centre of a wall about the axis of its domains",
     "unrest": "largest |dm/dt|/gamma or |dn/dt|/gamma at a node, in T",
+    "torque": "dm/dt that transport gives to a node, in 1/s; in `transport` over gamma, in T",
 }
 
 
@@ -77,6 +81,10 @@ class TextureResult:
         warnings: Sentences.
         folder: Where relative paths of the case start.
         facts: Mesh and scheme.
+        seconds: Wall time [s] of magnetics and transport; kept out of `result.json`, which two
+            runs of a case have in common.
+        device: The solved device, if torques are those of transport.
+        potentials: Its mu [meV] at every frame, shape (n_dofs, 4).
     """
 
     case: Case
@@ -89,6 +97,9 @@ class TextureResult:
     warnings: tuple[str, ...] = ()
     folder: Path | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    device: Device | None = None
+    potentials: tuple[Array, ...] = ()
 
     @property
     def table(self) -> dict[str, Any]:
@@ -121,13 +132,17 @@ class TextureResult:
         with result_folder(target, overwrite) as part:
             (part / "result.json").write_text(to_json(self.table), encoding="utf-8")
             (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
+            if self.seconds:
+                (part / "timings.json").write_text(to_json(dict(self.seconds)), encoding="utf-8")
             for series in (self.history, self.wall, *self.curves):
                 if series is not None:
                     series.write(part / f"{series.name}.csv")
             if self.case.output.fields and self.frames:
-                from .texture_vtk import write_frames
+                from .texture_vtk import write_frames, write_potentials
 
                 write_frames(self.space, self.frames, part)
+                if self.device is not None and self.potentials:
+                    write_potentials(self.device, self.frames, self.potentials, part)
             if self.case.output.plots:
                 from .texture_plots import write_plots
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import meshio
 import numpy as np
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from ..dynamics.texture.space import TextureSpace
 from .vtk import write_series
 
-__all__ = ["texture_mesh", "write_frames"]
+if TYPE_CHECKING:
+    from ..pipeline import Device
+
+__all__ = ["potential_mesh", "texture_mesh", "write_frames", "write_potentials"]
 
 Array = NDArray[np.float64]
 
@@ -48,3 +52,45 @@ def write_frames(
     for file, (_, fields) in zip(files, frames, strict=True):
         texture_mesh(space, fields).write(folder / file)
     write_series(folder / "fields.pvd", [t for t, _ in frames], files)
+
+
+def potential_mesh(device: Device, mu: Array) -> meshio.Mesh:
+    """Return the conductors of a device [nm] with mu_0 and mu [meV] as point data.
+
+    Args:
+        device: The meshed device.
+        mu: Potentials, shape (n_dofs, 4).
+    """
+    structure, space = device.structure, device.space
+    mesh = structure.mesh
+    points, cells, found, region, offset = [], [], [], [], 0
+    for name in device.conductors:
+        here = structure.cells(name)
+        used, local = np.unique(mesh.t[:, here], return_inverse=True)
+        corners = local.reshape(mesh.t[:, here].shape).T + offset
+        cells.append(corners[:, _HEX_ORDER] if corners.shape[1] == 8 else corners)
+        at = np.zeros((len(used), 3))
+        at[:, list(structure.axes)] = mesh.p[:, used].T
+        points.append(at)
+        found.append(mu[space.numbers(name)[space.basis.nodal_dofs[0, used]]])
+        region.append(np.full(len(here), structure.regions.index(name)))
+        offset += len(used)
+    values = np.concatenate(found)
+    return meshio.Mesh(
+        np.concatenate(points), [(_CELLS[type(mesh).__name__], np.concatenate(cells))],
+        point_data={"mu_0": values[:, 0], "mu": values[:, 1:]},
+        cell_data={"region": [np.concatenate(region)]},
+    )  # fmt: skip
+
+
+def write_potentials(
+    device: Device,
+    frames: Sequence[tuple[float, Mapping[str, Array]]],
+    potentials: Sequence[Array],
+    folder: Path,
+) -> None:
+    """Write ``transport_*.vtu`` of every frame and ``transport.pvd``."""
+    files = [f"transport_{k:04d}.vtu" for k in range(len(frames))]
+    for file, mu in zip(files, potentials, strict=True):
+        potential_mesh(device, mu).write(folder / file)
+    write_series(folder / "transport.pvd", [t for t, _ in frames], files)

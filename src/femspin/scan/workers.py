@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -24,7 +25,7 @@ from ..case.schema import Case
 from ..errors import FemspinError
 from .store import PointStore, Record, numbers_of
 
-__all__ = ["Solve", "solve_point", "solve_points"]
+__all__ = ["Solve", "solve_point", "solve_points", "solved_together"]
 
 Solve = Callable[[Case, Path | None], Mapping[str, Any]]
 
@@ -45,6 +46,18 @@ def solve_point(case: Case, folder: Path | None) -> Mapping[str, Any]:
     from ..pipeline import simulate
 
     return simulate(case, folder, errors=False).table
+
+
+def solved_together(case: Case) -> bool:
+    """Return whether a point is a steady exact solution, of which many are solved at once."""
+    return (
+        case.solver.method == "stack"
+        and case.solver.target_error is None
+        and case.texture is None
+        and case.dynamics is None
+        and case.frequency is None
+        and case.transient is None
+    )
 
 
 @dataclass
@@ -209,21 +222,42 @@ def _stop(workers: Sequence[_Worker]) -> None:
 def _work(pipe: Connection, store: PointStore, folder: Path | None, solve: Solve) -> None:
     """Solve points until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    together = solved_together if solve is solve_point else (lambda case: False)
     with contextlib.suppress(EOFError, OSError):
         pipe.send(_READY)
         while True:
-            for key, case in pipe.recv():
-                began = time.perf_counter()
-                error = _solved(key, case, store, folder, solve)
-                pipe.send((key, error, time.perf_counter() - began))
+            chunk = pipe.recv()
+            stacks = [(key, case) for key, case in chunk if together(case)]
+            for outcome in _solved_as_stacks(stacks, store, folder):
+                pipe.send(outcome)
+            for key, case in chunk:
+                if not together(case):
+                    began = time.perf_counter()
+                    error = _solved(key, partial(solve, case, folder), store)
+                    pipe.send((key, error, time.perf_counter() - began))
 
 
-def _solved(
-    key: str, case: Case, store: PointStore, folder: Path | None, solve: Solve
-) -> str | None:
+def _solved_as_stacks(
+    stacks: Sequence[tuple[str, Case]], store: PointStore, folder: Path | None
+) -> Iterator[tuple[str, str | None, float]]:
+    """Solve points together; yield key, error and seconds of each."""
+    if not stacks:
+        return
+    from .stacks import stack_tables
+
+    began = time.perf_counter()
+    tables = stack_tables([case for _, case in stacks], folder)
+    each = (time.perf_counter() - began) / len(stacks)
+    for (key, _), table in zip(stacks, tables, strict=True):
+        began = time.perf_counter()
+        error = _solved(key, table, store)
+        yield key, error, each + time.perf_counter() - began
+
+
+def _solved(key: str, solve: Callable[[], Mapping[str, Any]], store: PointStore) -> str | None:
     """Solve one point and keep what it finds; return what went wrong."""
     try:
-        table = solve(case, folder)
+        table = solve()
         store.write(key, Record(numbers_of(table), tuple(table.get("warnings", ()))))
     except FemspinError as error:
         return one_line(str(error))

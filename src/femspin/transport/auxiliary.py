@@ -1,4 +1,4 @@
-r"""Linear elements on the nodes of any element: the operator from which multigrid is built.
+r"""What multigrid is built from: linear elements on the nodes of any element, lumped reaction.
 
 Matrices of flat hexahedra and of elements of higher order have positive couplings, which classical
 multigrid cannot follow.  The nodes of every cell span small simplices; linear elements on them
@@ -10,15 +10,26 @@ meshes it has no positive couplings.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import permutations, product
+from math import factorial
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ..fields.soc import covariant_rotation
+from ..structure.model import cell_volumes
+from .coefficients import Coefficients
 from .space import Space, reference_nodes
 
-__all__ = ["linear_stiffness", "small_simplices", "without_positive_couplings"]
+__all__ = [
+    "Auxiliary",
+    "auxiliary",
+    "linear_stiffness",
+    "small_simplices",
+    "without_positive_couplings",
+]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -26,6 +37,63 @@ Indices = NDArray[np.int64]
 _CHUNK = 200_000
 # Orders (a, b, c, d) of the vertices whose cut joins the middles of edges ac and bd.
 _TURNS = ([0, 1, 2, 3], [0, 2, 1, 3], [0, 1, 3, 2])
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """What the coarse levels need beyond the matrix.
+
+    Args:
+        stiffness: Of linear elements on the nodes, shape (n_dofs, n_dofs); None where the
+            elements are linear ones on simplices themselves.
+        reaction: What relaxes, precesses or is lost in gauge fields at every node, 3 x 3 tensors
+            times the node's share of volume, shape (n_dofs, 3, 3).
+    """
+
+    stiffness: sp.csr_array | None
+    reaction: Array
+
+
+def auxiliary(space: Space, coefficients: Mapping[str, Coefficients]) -> Auxiliary:
+    """Return what multigrid is built from.
+
+    Args:
+        space: The scalar space.
+        coefficients: Of every conducting region.
+    """
+    linear = space.order == 1 and space.dofs.shape[1] == space.dimension + 1
+    stiffness = None
+    if not linear:
+        factors = {name: c.dos * c.diffusion for name, c in coefficients.items()}
+        stiffness = linear_stiffness(space, factors)
+    reaction = np.zeros((space.n_dofs, 3, 3))
+    for name, c in coefficients.items():
+        _add_reaction(space, name, c, reaction)
+    return Auxiliary(stiffness, reaction)
+
+
+def _add_reaction(space: Space, name: str, c: Coefficients, reaction: Array) -> None:
+    """Add nu (Gamma - omega x) + nu D a . a of a region's cells, shared among their nodes."""
+    mesh, cells = space.structure.mesh, space.in_region(name)
+    measures = cell_volumes(mesh)[space.cells[cells]] / space.dofs.shape[1]
+    loss = np.einsum("...jab,...jac->...bc", _turns(c.gauge), _turns(c.gauge))
+    tensor = c.dos * (_of_cells(c.reaction)[..., 1:, 1:] + c.diffusion * _of_cells(loss))
+    shares = np.abs(measures)[:, None, None] * tensor
+    for k in range(space.dofs.shape[1]):
+        for a in range(3):
+            for b in range(3):
+                reaction[:, a, b] += np.bincount(
+                    space.dofs[cells, k], shares[:, a, b], minlength=len(reaction)
+                )
+
+
+def _turns(gauge: Array) -> Array:
+    return covariant_rotation(gauge)[..., 1:, 1:]
+
+
+def _of_cells(tensor: Array) -> Array:
+    """Return the mean over quadrature points, where a tensor has them."""
+    return tensor.mean(axis=1) if tensor.ndim > 2 else tensor
 
 
 def small_simplices(nodes: Array, order: int, simplex: bool) -> Indices:
@@ -103,7 +171,7 @@ def _stiffness(points: Array, dofs: Indices, n: int) -> sp.csr_array:
     """Return the sum of the stiffness matrices of simplices, shape (n, n)."""
     d = points.shape[2]
     edges = points[:, 1:] - points[:, :1]
-    volume = np.abs(np.linalg.det(edges))
+    volume = np.abs(np.linalg.det(edges)) / factorial(d)
     good = volume > 1e-14 * np.abs(edges).max(axis=(1, 2)) ** d
     edges, volume, dofs = edges[good], volume[good], dofs[good]
     slopes = np.linalg.inv(edges).swapaxes(1, 2)

@@ -1,14 +1,14 @@
 r"""Algebraic multigrid below the incomplete factorisation of the spin block.
 
 An incomplete factorisation leaves what varies slowly over many cells.  On coarse levels the spin
-block is taken as a scalar operator for all components plus a 3 x 3 tensor per node,
+block is taken as one Laplacian for all components plus a 3 x 3 tensor per node,
 
-.. math:: K_{ij} \approx s_{ij}\,1 + \delta_{ij} B_i,\qquad
-    s_{ij} = \tfrac13 \mathrm{tr} K_{ij},\quad B_i = \sum_j (K_{ij} - s_{ij}\,1),
+.. math:: K \approx s\,1 + \mathrm{diag}_i B_i,
 
-which acts like K on uniform potentials: relaxation, precession and the loss in gauge fields are
-in B, diffusion is in s.  Levels come from classical (Ruge-Stueben) coarsening of s, which follows
-the strong couplings of flat cells.
+with the symmetric part s of the charge block, which is diffusion alone, and lumped relaxation,
+precession and loss in gauge fields B (`auxiliary`).  Lumped tensors are never smaller than the
+consistent ones, so that the correction never overshoots.  Levels come from classical
+(Ruge-Stueben) coarsening, which follows the strong couplings of flat cells.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .auxiliary import without_positive_couplings
 from .ilu import ScalarILU
 from .threads import compiled_available
 
-__all__ = ["SpinMultigrid", "charge_cycle", "interpolations", "scalar_part"]
+__all__ = ["SpinMultigrid", "charge_cycle", "interpolations"]
 
 Array = NDArray[np.float64]
 
@@ -54,22 +54,6 @@ class Level:
     tensor: Array
     inverse: Array
     up: sp.csr_array | None
-
-
-def scalar_part(
-    indptr: NDArray[Any], indices: NDArray[Any], values: NDArray[Any]
-) -> tuple[sp.csr_array, Array]:
-    """Return s, symmetric, and B, shape (n, 3, 3), of a matrix of 3 x 3 blocks."""
-    n = len(indptr) - 1
-    trace = (values[:, 0, 0] + values[:, 1, 1] + values[:, 2, 2]) / 3.0
-    scalar = sp.csr_array((trace.astype(float), indices, indptr), shape=(n, n))
-    scalar = sp.csr_array(0.5 * (scalar + scalar.T))
-    tensor = np.empty((n, 3, 3))
-    for a in range(3):
-        for b in range(3):
-            tensor[:, a, b] = np.add.reduceat(values[:, a, b].astype(float), indptr[:-1])
-    tensor -= np.eye(3) * np.asarray(scalar.sum(axis=1))[:, None, None]
-    return scalar, tensor
 
 
 class SpinMultigrid:

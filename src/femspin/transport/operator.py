@@ -142,13 +142,21 @@ class BlockOperator:
     @cached_property
     def charge_matrix(self) -> sp.csr_array:
         """The block of the charge unknowns, shape (n_charge, n_charge)."""
+        return reduced_charge(self._charge_of_dofs(), self.constraint)
+
+    @property
+    def charge_stiffness(self) -> sp.csr_array:
+        """The symmetric part of the charge block between the scalar dofs, (n_dofs, n_dofs)."""
+        scalar = self._charge_of_dofs()
+        return sp.csr_array(0.5 * (scalar + scalar.T))
+
+    def _charge_of_dofs(self) -> sp.csr_array:
         pattern, n = self.space.pattern, self.space.n_dofs
         values = np.zeros(len(pattern.indices))
         for b in self.blocks.values():
             values[b.slots] += b.entries[:, 0, 0]
         scalar = sp.csr_array((values, pattern.indices, pattern.indptr), shape=(n, n))
-        scalar = sp.csr_array(scalar + self.faces[::4, ::4])
-        return reduced_charge(scalar, self.constraint)
+        return sp.csr_array(scalar + self.faces[::4, ::4])
 
     def spin_blocks(self, precision: Any = np.float32) -> tuple[Indices, Indices, NDArray[Any]]:
         """Return row pointer, columns and 3 x 3 blocks between the spin components of all dofs.

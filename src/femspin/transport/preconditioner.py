@@ -15,12 +15,14 @@ import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
 
 from ..errors import SolverError
+from .auxiliary import Auxiliary
+from .boundary import Constraint
 from .ilu import BlockILU
-from .multigrid import SpinMultigrid, charge_cycle, interpolations, scalar_part
+from .multigrid import SpinMultigrid, charge_cycle, interpolations
 from .operator import BlockOperator, reduced_charge
 from .threads import compiled_available
 
-__all__ = ["BlockSplit", "MatrixSplit", "Preconditioner", "charge_inverse"]
+__all__ = ["BlockSplit", "MatrixSplit", "Preconditioner", "charge_inverse", "reduced_stiffness"]
 
 Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
@@ -29,7 +31,13 @@ _CHARGE_DIRECT = 8_000
 
 
 class Preconditioner(Protocol):
-    """An approximate inverse of a matrix and of its transposed."""
+    """An approximate inverse of a matrix and of its transposed.
+
+    Attributes:
+        name: What it does, in words.
+    """
+
+    name: str
 
     def solve(self, r: Array) -> Array:
         """Return about A^-1 r."""
@@ -45,12 +53,15 @@ class BlockSplit:
 
     Args:
         operator: The matrix.
-        auxiliary: Stiffness of linear elements on the nodes, shape (n_dofs, n_dofs), where the
-            elements are not linear ones on simplices themselves.
+        auxiliary: What coarse levels are built from.
+        shift: What the diagonal blocks are enlarged by before they are factorised.
     """
 
-    def __init__(self, operator: BlockOperator, auxiliary: sp.csr_array | None) -> None:
+    def __init__(self, operator: BlockOperator, auxiliary: Auxiliary, shift: float = 0.0) -> None:
         self._operator = operator
+        self.name = "spin by ILU(0) and multigrid, charge by multigrid"
+        if shift:
+            self.name += f", diagonal enlarged by {shift:g}"
         charge = operator.constraint.charge
         self._charge_at = np.flatnonzero(charge)
         self._spin_at = np.flatnonzero(~charge)
@@ -59,12 +70,13 @@ class BlockSplit:
         self._spin_dof = np.flatnonzero(self._free.ravel())
         self._charge_of_dof = unknown[:, 0]
         indptr, indices, blocks = operator.spin_blocks()
-        scalar, tensor = scalar_part(indptr, indices, blocks)
-        self._coarse = SpinMultigrid(scalar, tensor, _spin_levels(scalar, tensor, auxiliary))
+        self._coarse = _spin_levels(operator.charge_stiffness, auxiliary)
+        if shift:
+            rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+            blocks[rows == indices] *= 1 + shift
         self._spin = _singular(lambda: BlockILU(indptr, indices, blocks))
         self._charge = charge_inverse(
-            operator.charge_matrix,
-            None if auxiliary is None else reduced_charge(auxiliary, operator.constraint),
+            operator.charge_matrix, reduced_stiffness(auxiliary, operator.constraint)
         )
 
     def solve(self, r: Array) -> Array:
@@ -117,6 +129,8 @@ class MatrixSplit:
             (n_charge, n_charge), where the elements are not linear ones on simplices themselves.
     """
 
+    name = "spin by incomplete factors, charge by multigrid"
+
     def __init__(
         self, matrix: sp.csr_array, charge: NDArray[np.bool_], auxiliary: sp.csr_array | None
     ) -> None:
@@ -163,14 +177,19 @@ def _singular(factorise: Callable[[], Any]) -> Any:
         raise SolverError("the incomplete factorisation of the spin block failed") from None
 
 
-def _spin_levels(
-    scalar: sp.csr_array, tensor: Array, auxiliary: sp.csr_array | None
-) -> list[sp.csr_array]:
-    """Return the interpolations for the spin block."""
-    if auxiliary is None:
-        return interpolations(scalar)
-    mean = np.trace(tensor, axis1=1, axis2=2) / 3 + np.asarray(scalar.sum(axis=1))
-    return interpolations(sp.csr_array(auxiliary + sp.diags_array(np.maximum(mean, 0.0))))
+def _spin_levels(laplacian: sp.csr_array, auxiliary: Auxiliary) -> SpinMultigrid:
+    """Return the coarse levels of the spin block."""
+    tensor = auxiliary.reaction
+    mean = sp.diags_array(np.maximum(np.trace(tensor, axis1=1, axis2=2) / 3, 0.0))
+    coupling = laplacian if auxiliary.stiffness is None else auxiliary.stiffness
+    return SpinMultigrid(laplacian, tensor, interpolations(sp.csr_array(coupling + mean)))
+
+
+def reduced_stiffness(auxiliary: Auxiliary, constraint: Constraint) -> sp.csr_array | None:
+    """Return the auxiliary stiffness between the charge unknowns; None where none is needed."""
+    if auxiliary.stiffness is None:
+        return None
+    return reduced_charge(auxiliary.stiffness, constraint)
 
 
 def charge_inverse(block: sp.csr_array, auxiliary: sp.csr_array | None) -> Apply:

@@ -7,7 +7,8 @@ The residual of the original equations is checked by the caller, `system`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -18,9 +19,10 @@ import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
 
 from ..errors import SolverError
+from .auxiliary import Auxiliary
 from .krylov import flexible_gmres
-from .operator import BlockOperator, reduced_charge
-from .preconditioner import BlockSplit, MatrixSplit, Preconditioner
+from .operator import BlockOperator
+from .preconditioner import BlockSplit, MatrixSplit, Preconditioner, reduced_stiffness
 from .threads import compiled_available
 
 __all__ = [
@@ -28,10 +30,12 @@ __all__ = [
     "KrylovSolver",
     "LinearReport",
     "LinearSolver",
-    "block_solver",
     "linear_solver",
     "refine",
+    "solver_chain",
 ]
+
+log = logging.getLogger("femspin")
 
 Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
@@ -48,6 +52,12 @@ _CANCELLED = 1e-4
 # Assembled and cell-wise operator agree to round-off only; below this a direct solve is exact.
 _ROUND_OFF = 1e-11
 _DIRECT_LIMIT = {1: 10**9, 2: 150_000, 3: 20_000}
+# Up to which size a direct solver is the last resort: minutes and a few GB.
+_DIRECT_RESORT = {1: 10**9, 2: 1_000_000, 3: 120_000}
+# Iterations after which a harder but safer preconditioner is tried.
+_PATIENCE = 100
+# What the diagonal blocks of the incomplete factorisation are enlarged by, in turn.
+_SHIFTS = (0.0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,10 @@ class LinearReport:
         iterations: Krylov iterations (0 if direct).
         residual: |b - A x| / |b|, recomputed cell by cell from the weak form.
         seconds: Wall time of assembly, set-up and solve.
+        choice: What was used, in words, and what failed before it.
+        assembly_s: Wall time of filling matrix and load.
+        setup_s: Wall time of factors and preconditioners.
+        solve_s: Wall time of the solution.
     """
 
     method: str
@@ -67,12 +81,17 @@ class LinearReport:
     iterations: int
     residual: float
     seconds: float
+    choice: str = ""
+    assembly_s: float = 0.0
+    setup_s: float = 0.0
+    solve_s: float = 0.0
 
 
 class LinearSolver(Protocol):
     """A prepared solver that reduces a residual; refinement is left to the caller."""
 
     method: str
+    choice: str
     iterations: int
 
     def solve(self, load: Array) -> Array:
@@ -98,7 +117,7 @@ def linear_solver(
     dimension: int,
     method: Method = "auto",
     max_iterations: int = 500,
-    auxiliary: Callable[[], sp.csr_array] | None = None,
+    stiffness: Callable[[], sp.csr_array | None] | None = None,
 ) -> LinearSolver:
     """Return a prepared solver for a matrix with positive definite symmetric part.
 
@@ -108,8 +127,7 @@ def linear_solver(
         dimension: Space dimension; decides up to which size a direct solve is faster.
         method: ``auto`` chooses by size.
         max_iterations: Limit of Krylov iterations per right-hand side.
-        auxiliary: Makes the stiffness matrix of linear elements between the charge unknowns,
-            where the elements are not linear ones on simplices themselves.
+        stiffness: Makes the auxiliary stiffness between the charge unknowns, for multigrid.
 
     Raises:
         SolverError: If the matrix is singular.
@@ -118,46 +136,64 @@ def linear_solver(
         method = "direct" if matrix.shape[0] <= _DIRECT_LIMIT[dimension] else "iterative"
     if method == "direct":
         return DirectSolver(matrix, dimension)
-    split = MatrixSplit(matrix, charge, auxiliary and auxiliary())
+    split = MatrixSplit(matrix, charge, stiffness and stiffness())
     products = (lambda x: matrix @ x, lambda x: matrix.T @ x)
     return KrylovSolver(products, split, max_iterations)
 
 
-def block_solver(
+def solver_chain(
     operator: BlockOperator,
     dimension: int,
-    method: Method = "auto",
-    max_iterations: int = 500,
-    auxiliary: Callable[[], sp.csr_array] | None = None,
-) -> LinearSolver:
-    """Return a prepared solver for a matrix given by blocks; see `linear_solver`.
+    method: Method,
+    max_iterations: int,
+    auxiliary: Callable[[], Auxiliary],
+) -> Iterator[LinearSolver]:
+    """Yield prepared solvers for a matrix given by blocks, each for when those before it failed.
+
+    ``auto``: direct for small systems; else Krylov with the field split, then with a more
+    diagonally dominant incomplete factorisation, then direct up to a size that memory allows.
 
     Args:
         operator: The matrix.
         dimension: Space dimension; decides up to which size a direct solve is faster.
-        method: ``auto`` chooses by size.
+        method: ``auto`` chooses by size; ``direct`` or ``iterative`` use only such solvers.
         max_iterations: Limit of Krylov iterations per right-hand side.
-        auxiliary: The same between all scalar dofs.
+        auxiliary: Makes what multigrid is built from.
 
     Raises:
         SolverError: If the matrix is singular.
     """
-    if method == "auto":
-        method = "direct" if operator.shape[0] <= _DIRECT_LIMIT[dimension] else "iterative"
-    if method == "direct" or not compiled_available():
-        return linear_solver(
-            operator.matrix, operator.constraint.charge, dimension, method, max_iterations,
-            auxiliary and (lambda: reduced_charge(auxiliary(), operator.constraint)),
-        )  # fmt: skip
-    split = BlockSplit(operator, auxiliary and auxiliary())
-    products = (operator.multiply, operator.multiply_transposed)
-    return KrylovSolver(products, split, max_iterations)
+    n, constraint = operator.shape[0], operator.constraint
+    if method == "direct" or (method == "auto" and n <= _DIRECT_LIMIT[dimension]):
+        yield DirectSolver(operator.matrix, dimension)
+        return
+    last = method == "auto" and n <= _DIRECT_RESORT[dimension]
+    made = auxiliary()
+    if compiled_available():
+        products = (operator.multiply, operator.multiply_transposed)
+        for shift in _SHIFTS:
+            try:
+                split: Preconditioner = BlockSplit(operator, made, shift)
+            except SolverError as error:
+                log.info("%s", error)
+                continue
+            first = shift == 0
+            most = min(max_iterations, _PATIENCE) if first else max_iterations
+            yield KrylovSolver(products, split, most, patient=not first)
+    else:
+        reduced = reduced_stiffness(made, constraint)
+        split = MatrixSplit(operator.matrix, constraint.charge, reduced)
+        matrix = operator.matrix
+        yield KrylovSolver((lambda x: matrix @ x, lambda x: matrix.T @ x), split, max_iterations)
+    if last:
+        yield DirectSolver(operator.matrix, dimension)
 
 
 class DirectSolver:
     """Sparse LU."""
 
     method = "direct"
+    choice = "sparse LU (SuperLU)"
     iterations = 0
 
     def __init__(self, matrix: sp.csr_array, dimension: int) -> None:
@@ -208,15 +244,23 @@ class KrylovSolver:
         products: x -> A x and x -> A^T x.
         preconditioner: Approximate inverse.
         limit: Most iterations per right-hand side.
+        patient: Whether a residual that is not small enough then is returned, to be reduced by
+            another solution, or raised.
     """
 
     method = "iterative"
     reduction = 1e-6
 
     def __init__(
-        self, products: tuple[Apply, Apply], preconditioner: Preconditioner, limit: int
+        self,
+        products: tuple[Apply, Apply],
+        preconditioner: Preconditioner,
+        limit: int,
+        patient: bool = True,
     ) -> None:
+        self._patient = patient
         self.iterations = 0
+        self.choice = f"flexible GMRES with {preconditioner.name}"
         self._products, self._preconditioner, self._limit = products, preconditioner, limit
         self._side = 0
 
@@ -229,10 +273,12 @@ class KrylovSolver:
         """Return a solution whose residual is smaller than `reduction` times |load|."""
         target = self.reduction * float(np.linalg.norm(load))
         product = self._products[self._side]
-        x, _, used = flexible_gmres(
+        x, left, used = flexible_gmres(
             product, np.asarray(load, float), None, self.precondition, target, self._limit
         )
         self.iterations += used
+        if not self._patient and not np.linalg.norm(left) <= 2 * target:
+            raise SolverError(f"{self.choice} did not converge in {used} iterations")
         return x
 
     def solve_many(self, loads: Array) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,9 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ..errors import SolverError
 from ..fields.region import RegionFields
 from .assembly import RegionBlocks, apply_region, assemble_region, load_size
-from .auxiliary import linear_stiffness
+from .auxiliary import auxiliary
 from .boundary import (
     Boundary,
     Constraint,
@@ -25,10 +27,12 @@ from .boundary import (
 from .coefficients import Coefficients, coefficients
 from .covariant import Elements, carried_directions
 from .operator import BlockOperator
-from .solve import DirectSolver, LinearReport, LinearSolver, Method, block_solver, refine
+from .solve import DirectSolver, LinearReport, LinearSolver, Method, refine, solver_chain
 from .space import Space
 
 __all__ = ["LinearSystem", "SolverOptions", "TransportProblem", "TransportState"]
+
+log = logging.getLogger("femspin")
 
 Array = NDArray[np.float64]
 
@@ -151,27 +155,58 @@ class TransportProblem:
         scaled = self.scaled(fields)
         blocks = {name: self._region(name, fields[name], scaled[name]) for name in fields}
         extra, load = self._faces(laws)
-        system = self._system(blocks, extra, scaled)
-        solver = system.solver
+        assembled = time.perf_counter()
         start_values = None
         if guess is not None:
             start_values = self.constraint.gather(guess.ravel()) / self.constraint.gather(
                 np.ones(self.space.size)
             )
-        mu, low, residual = self._refine(solver, scaled, extra, load, start_values)
+        system, found, words, setup = self._first_that_solves(
+            self._systems(blocks, extra, scaled), scaled, extra, load, start_values
+        )
+        mu, low, residual = found
+        now = time.perf_counter()
         report = LinearReport(
-            solver.method, len(self.constraint.charge), solver.iterations, residual,
-            time.perf_counter() - began,
+            system.solver.method, len(self.constraint.charge), system.solver.iterations, residual,
+            now - began, words, assembled - began, setup, now - assembled - setup,
         )  # fmt: skip
         state = TransportState(mu, low, scaled, blocks, dict(laws), report)
         self._latest = (state, system)
         return state
 
+    def _first_that_solves(
+        self,
+        systems: Iterator[LinearSystem],
+        scaled: Mapping[str, Coefficients],
+        extra: sp.csr_array,
+        load: Array,
+        guess: Array | None,
+    ) -> tuple[LinearSystem, tuple[Array, Array, float], str, float]:
+        """Return the first system that is solved, its solution, words on it, set-up time."""
+        failed: SolverError | None = None
+        words, setup, began = "", 0.0, time.perf_counter()
+        for system in systems:
+            setup += time.perf_counter() - began
+            if failed is not None:
+                log.warning("%s; now: %s", failed, system.solver.choice)
+                words += f"{failed}; then "
+            log.info(
+                "linear solver: %s, %d unknowns", system.solver.choice, system.operator.shape[0]
+            )
+            try:
+                found = self._refine(system.solver, scaled, extra, load, guess)
+            except SolverError as error:
+                failed, began = error, time.perf_counter()
+                continue
+            return system, found, words + system.solver.choice, setup
+        raise failed or SolverError("no solver could be prepared for the transport system")
+
     def system(self, state: TransportState) -> LinearSystem:
         """Return the matrix behind a solution and a solver for it, kept from its solve if last."""
         if self._latest is None or self._latest[0] is not state:
             extra, _ = self._faces(state.laws)
-            self._latest = (state, self._system(state.blocks, extra, state.coefficients))
+            systems = self._systems(state.blocks, extra, state.coefficients)
+            self._latest = (state, next(systems))
         return self._latest[1]
 
     def residual(
@@ -232,18 +267,21 @@ class TransportProblem:
         full: Array = load - inflow.ravel() - extra @ mu.ravel() - extra @ low.ravel()
         return full
 
-    def _system(
+    def _systems(
         self,
         blocks: Mapping[str, RegionBlocks],
         extra: sp.csr_array,
         scaled: Mapping[str, Coefficients],
-    ) -> LinearSystem:
+    ) -> Iterator[LinearSystem]:
+        """Yield the matrix with solvers, each for when those before it failed."""
         operator = BlockOperator(self.space, blocks, extra, self.constraint)
-        solver = block_solver(
-            operator, self.space.dimension, self.options.method, self.options.max_iterations,
-            self.auxiliary(scaled),
+        options = self.options
+        chain = solver_chain(
+            operator, self.space.dimension, options.method, options.max_iterations,
+            lambda: auxiliary(self.space, scaled),
         )  # fmt: skip
-        return LinearSystem(operator, solver, self.space.dimension)
+        for solver in chain:
+            yield LinearSystem(operator, solver, self.space.dimension)
 
     def scaled(self, fields: Mapping[str, RegionFields]) -> dict[str, Coefficients]:
         """Return the coefficients of every region, with the elements that suit it."""
@@ -280,19 +318,6 @@ class TransportProblem:
         )
         x, relative = refine(solver, residual, start, self.options.tolerance, known, float(size))
         return (*self._split(x), relative)
-
-    def auxiliary(self, scaled: Mapping[str, Coefficients]) -> Callable[[], sp.csr_array] | None:
-        """Return what makes the auxiliary operator of multigrid, if the elements need one.
-
-        Args:
-            scaled: Coefficients of every conducting region.
-        """
-        space = self.space
-        if space.order == 1 and space.dofs.shape[1] == space.dimension + 1:
-            return None
-        return lambda: linear_stiffness(
-            space, {name: c.dos * c.diffusion for name, c in scaled.items()}
-        )
 
     def _split(self, x: NDArray[np.longdouble]) -> tuple[Array, Array]:
         full = self.constraint.expand(x).reshape(-1, 4)

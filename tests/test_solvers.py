@@ -1,0 +1,200 @@
+"""The linear solvers: a stress set, the chain of fallbacks, products and preconditioners."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from test_transport import box
+
+from femspin import build_device, case_from_table, solve_transport
+from femspin.errors import SolverError
+from femspin.transport import solve as solvers
+from femspin.transport.auxiliary import auxiliary, linear_stiffness, without_positive_couplings
+from femspin.transport.krylov import flexible_gmres
+from femspin.transport.operator import BlockOperator
+from femspin.transport.preconditioner import BlockSplit, MatrixSplit
+
+pytest.importorskip("numba")
+
+D = 1e-4  # m^2/s
+TURN = np.array([[0, 1, 0], [-1, 0, 0.5], [0.3, 0, 0]])
+
+
+def region(length: float, precession=0.0, hall=0.05, gauge=0.0, polarisation=0.0, uneven=False):
+    """Return a region with a decay length [nm], omega tau, Hall angle and gauge field [1/nm]."""
+    rate = D / (length * 1e-9) ** 2
+    relaxation = rate * np.diag([1, 1, 2.0 if uneven else 1.0])
+    return {
+        "kind": "F", "dos": "1e47 1/(J*m**3)", "diffusion_constant": f"{D!r} m**2/s",
+        "theta_mode": "exact", "polarisation": [polarisation, 0.0, 0.3 * polarisation],
+        "override": {
+            "gauge": [[f"{x!r} 1/nm" for x in row] for row in (gauge * TURN).tolist()],
+            "omega": [f"{precession * rate * x!r} 1/s" for x in (0.6, 0.0, 0.8)],
+            "relaxation": [[f"{x!r} 1/s" for x in row] for row in relaxation.tolist()],
+            "hall_angles": [0.1 * hall, 0.0, hall],
+            "larmor_angles": [0.0, 0.0, 0.0],
+            "spin_hall_angles": [[0.0, hall, 0.0], [-hall, 0.0, 0.0], [0.0, 0.0, 0.5 * hall]],
+        },
+    }  # fmt: skip
+
+
+def device(cell, order, width, lengths=(10, 1, 5), gauge=0.0, n=8, method="iterative", **kind):
+    """Return a film of three layers between electrodes, with flat cells if it is wide."""
+    heights = {"A": (5, 8), "B": (1, 10), "C": (10, 8)}
+    regions = {
+        name: region(length, gauge=gauge * n / width, uneven=name == "B", **kind)
+        for name, length in zip(heights, lengths, strict=True)
+    }
+    layers = [
+        {"region": name, "thickness": f"{t} nm", "cells": c // order}
+        for name, (t, c) in heights.items()
+    ]
+    size = {"width": f"{width} nm", "depth": f"{width} nm",
+            "cells_x": n // order, "cells_y": n // order}  # fmt: skip
+    return build_device(case_from_table({
+        "structure": {"dimension": 3, "cell": cell, "lateral": "insulating",
+                      "layers": layers, **size},
+        "regions": regions,
+        "drive": {"electrodes": {"left": {"voltage": "2 mV"}, "right": {"voltage": "0 V"}}},
+        "solver": {"order": order, "method": method, "elements": "plain", "error_bars": False},
+    }))  # fmt: skip
+
+
+STRESS = {
+    "lengths of 0.1 to 100 nm on one mesh": {"lengths": (100, 0.1, 10)},
+    "spin that hardly relaxes": {"lengths": (100, 100, 100)},
+    "spin that relaxes within a cell": {"lengths": (0.1, 0.1, 0.1)},
+    "precession of 50 rad": {"precession": 50.0},
+    "Hall angles of 1": {"hall": 1.0},
+    "a turn of 1 rad per cell": {"gauge": 1.0},
+    "everything": {"lengths": (100, 0.1, 10), "precession": 50.0, "hall": 1.0, "gauge": 1.0,
+                   "polarisation": 0.5},
+    "everything, hardly relaxing": {"lengths": (100, 30, 100), "precession": 50.0, "hall": 1.0,
+                                    "gauge": 1.0, "polarisation": 0.5},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STRESS)
+@pytest.mark.parametrize(
+    ("cell", "order", "width"), [("tet", 1, 160), ("tet", 2, 160), ("hex", 1, 160), ("hex", 2, 20)]
+)
+def test_the_chain_of_solvers_reaches_a_true_residual_of_1e_10(name, cell, order, width):
+    """With electrodes, on cells up to 200 times wider than high; the residual is cell by cell."""
+    found = device(cell, order, width, **STRESS[name])
+    report = solve_transport(found, found.direction).state.report
+    assert report.method == "iterative"
+    assert report.residual < 1e-10
+
+
+def test_iterations_do_not_grow_with_the_mesh():
+    """Twice the cells along every edge: as many iterations, give or take one in five."""
+    counts = []
+    for n in (8, 16):
+        found = device("tet", 1, 40, n=n)
+        counts.append(solve_transport(found, found.direction).state.report.iterations)
+    assert counts[1] <= 1.2 * counts[0] + 1
+
+
+def test_a_failed_iteration_falls_back_to_the_next_solver_and_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(solvers, "_PATIENCE", 1)
+    monkeypatch.setattr(solvers, "_DIRECT_LIMIT", dict.fromkeys((1, 2, 3), 0))
+    found = device("tet", 1, 40, method="auto")
+    with caplog.at_level(logging.WARNING, logger="femspin"):
+        report = solve_transport(found, found.direction).state.report
+    assert "did not converge in 1 iterations; now: flexible GMRES" in caplog.text
+    assert "did not converge in 1 iterations; then flexible GMRES" in report.choice
+    assert report.residual < 1e-10
+
+
+def test_the_last_resort_is_direct(monkeypatch):
+    monkeypatch.setattr(solvers, "_DIRECT_LIMIT", dict.fromkeys((1, 2, 3), 0))
+    monkeypatch.setattr(solvers, "_SHIFTS", ())
+    found = device("tet", 1, 40, method="auto")
+    report = solve_transport(found, found.direction).state.report
+    assert report.method == "direct"
+    monkeypatch.setattr(solvers, "_DIRECT_RESORT", dict.fromkeys((1, 2, 3), 0))
+    found = device("tet", 1, 40, method="auto")
+    with pytest.raises(SolverError, match="no solver could be prepared"):
+        solve_transport(found, found.direction)
+
+
+def block_operator(cell="tet", order=1):
+    """Return the operator of a small film, with the problem."""
+    found = device(cell, order, 20, hall=0.5, gauge=0.5, precession=3.0)
+    problem = found.problem
+    fields = found.fields(found.direction)
+    scaled = problem.scaled(fields)
+    blocks = {name: problem._region(name, fields[name], scaled[name]) for name in fields}
+    faces, _ = problem._faces(found.laws(found.direction))
+    return BlockOperator(found.space, blocks, faces, problem.constraint), scaled
+
+
+def test_products_by_blocks_equal_those_of_the_matrix():
+    operator, _ = block_operator()
+    x = np.random.default_rng(1).normal(size=operator.shape[0])
+    for found, matrix in ((operator.multiply(x), operator.matrix),
+                          (operator.multiply_transposed(x), operator.matrix.T)):  # fmt: skip
+        expected = matrix @ x
+        np.testing.assert_allclose(found, expected, atol=1e-13 * np.abs(expected).max())
+
+
+def test_products_without_numba_are_the_same(monkeypatch):
+    operator, _ = block_operator()
+    x = np.random.default_rng(1).normal(size=operator.shape[0])
+    fast = operator.multiply(x), operator.multiply_transposed(x)
+    monkeypatch.setattr("femspin.transport.operator.compiled_available", lambda: False)
+    slow = operator.multiply(x), operator.multiply_transposed(x)
+    for a, b in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-13 * np.abs(b).max())
+
+
+@pytest.mark.parametrize(("cell", "order"), [("tet", 1), ("hex", 2)])
+@pytest.mark.parametrize("kind", ["blocks", "matrix"])
+def test_the_transposed_preconditioner_is_the_transposed_one(cell, order, kind):
+    """The scalar y . M x is x . M^T y, to the single precision of the factors."""
+    operator, scaled = block_operator(cell, order)
+    split = (BlockSplit(operator, auxiliary(operator.space, scaled)) if kind == "blocks"
+             else MatrixSplit(operator.matrix, operator.constraint.charge, None))  # fmt: skip
+    x, y = np.random.default_rng(3).normal(size=(2, operator.shape[0]))
+    one, two = y @ split.solve(x), x @ split.solve_transposed(y)
+    scale = np.linalg.norm(y) * np.linalg.norm(split.solve(x))
+    assert abs(one - two) < 1e-5 * scale
+
+
+@pytest.mark.parametrize(("dimension", "cell"), [(2, "tri"), (2, "quad"), (3, "tet"), (3, "hex")])
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_small_simplices_fill_the_cells_and_have_no_positive_couplings(dimension, cell, order):
+    """Linear fields have the energy of their gradient, whatever the cut."""
+    space = box(dimension, cell, 2, order)
+    matrix = linear_stiffness(space, {"F": 2.0})
+    slope = np.array([0.3, -1.2, 0.7])[:dimension]
+    values = slope @ space.locations
+    volume = np.prod(np.ptp(space.locations, axis=1))
+    assert values @ (matrix @ values) == pytest.approx(2.0 * volume * slope @ slope, rel=1e-12)
+    outside = matrix - sp.diags_array(matrix.diagonal())
+    if cell in ("quad", "hex") or order < 3:
+        assert outside.max() <= 1e-12 * matrix.diagonal().max()
+
+
+def test_lumping_positive_couplings_keeps_row_sums():
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(20, 20))
+    lumped = without_positive_couplings(sp.csr_array(dense))
+    np.testing.assert_allclose(lumped.sum(axis=1), dense.sum(axis=1), atol=1e-13)
+    outside = lumped.toarray() - np.diag(lumped.diagonal())
+    assert outside.max() == 0.0
+
+
+def test_gmres_solves_and_reports_its_residual():
+    rng = np.random.default_rng(4)
+    matrix = np.eye(60) + 0.1 * rng.normal(size=(60, 60))
+    load = rng.normal(size=60)
+    x, left, used = flexible_gmres(
+        lambda v: matrix @ v, load, None, lambda r: r, 1e-12 * np.linalg.norm(load), 200
+    )
+    assert used <= 60
+    np.testing.assert_allclose(load - matrix @ x, left, atol=1e-14 * np.linalg.norm(load))
+    np.testing.assert_allclose(matrix @ x, load, atol=1e-11 * np.abs(load).max())

@@ -33,6 +33,7 @@ Array = NDArray[np.float64]
 
 _COARSEST = 150
 _THRESHOLD = 0.25
+_STABLE = 0.01
 
 
 @dataclass(frozen=True)
@@ -129,26 +130,32 @@ def interpolations(matrix: sp.csr_array) -> list[sp.csr_array]:
 def charge_cycle(matrix: sp.csr_array, ups: list[sp.csr_array]) -> Callable[[Array], Array]:
     """Return one symmetric multigrid cycle for a symmetric matrix.
 
-    On the finest level an incomplete factorisation smooths, as it also follows couplings that the
-    coarsening missed; Gauss-Seidel sweeps below, and everywhere without numba.
+    Incomplete factorisations smooth: on flat cells of higher order they follow couplings that
+    the coarsening missed.  A slightly enlarged diagonal keeps them stable where the matrix is no
+    M-matrix.  Without numba: Gauss-Seidel sweeps.
 
     Args:
         matrix: Shape (n, n).
         ups: Interpolations; the coarse matrices are those of `matrix` between them.
     """
-    if not compiled_available() or not ups:
+    if not compiled_available():
         return _sweeping_cycle(matrix, ups)
-    up = sp.csr_array(ups[0])
-    smoother = ScalarILU(matrix)
-    coarse = _sweeping_cycle(sp.csr_array(up.T @ matrix @ up), ups[1:])
+    operators = [sp.csr_array(matrix)]
+    for up in ups:
+        operators.append(sp.csr_array(up.T @ operators[-1] @ up))
+    smoothers = [
+        ScalarILU(sp.csr_array(a + sp.diags_array(_STABLE * a.diagonal()))) for a in operators[:-1]
+    ]
+    dense = la.lu_factor(operators[-1].toarray())
 
-    def cycle(r: Array) -> Array:
-        x = smoother.solve(r)
-        x += up @ coarse(up.T @ (r - matrix @ x))
-        x += smoother.solve(r - matrix @ x)
-        return x
+    def cycle(k: int, r: Array) -> Array:
+        if k == len(ups):
+            return np.asarray(la.lu_solve(dense, r))
+        x = smoothers[k].solve(r)
+        x += ups[k] @ cycle(k + 1, ups[k].T @ (r - operators[k] @ x))
+        return x + smoothers[k].solve(r - operators[k] @ x)
 
-    return cycle
+    return lambda r: cycle(0, r)
 
 
 def _sweeping_cycle(matrix: sp.csr_array, ups: list[sp.csr_array]) -> Callable[[Array], Array]:

@@ -263,7 +263,7 @@ def test_dofs_of_a_contact_come_in_pairs_at_one_place(dimension, cell, lateral, 
     structure = shuffled(two_layers(dimension, cell, lateral))
     space = build_space(structure, ("F", "Pt"), order, ["Pt|F"])
     face = structure.interfaces["Pt|F"]
-    raw = space.numbering.get_facet_dofs(face.facets).flatten()
+    raw = space.raw_facet_dofs(face.facets)
     pairs = np.unique([space.numbers("Pt")[raw], space.numbers("F")[raw]], axis=1)
     side = 2 * order + (lateral == "insulating")
     assert pairs.shape[1] == side ** (dimension - 1)

@@ -17,6 +17,7 @@ from femspin import build_device, case_from_table
 from femspin.case.schema import Stack
 from femspin.errors import CaseError, MeshError
 from femspin.structure import build_stack, load_mesh
+from femspin.structure.entities import number_facets
 from femspin.structure.interfaces import find_interface, mesh_quality
 from femspin.structure.model import facet_measures
 from femspin.structure.stack import graded_cells, layer_edges
@@ -627,3 +628,21 @@ def test_a_case_with_a_bad_mesh_says_so_before_it_runs(tmp_path):
     assert set(device.structure.interfaces) == {"Pt|F", "F|YIG"}
     with pytest.raises(MeshError, match=r"^mesh\.file: no such mesh file"):
         build_device(case_from_table(case_table("n.msh")), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["MeshTri", "MeshQuad", "MeshTet", "MeshHex"])
+def test_facets_are_numbered_as_scikit_fem_does(kind):
+    """Also on a mesh whose vertices and cells come in random order."""
+    mesh_type = getattr(skfem, kind)
+    x = np.linspace(0, 1, 5)
+    mesh = mesh_type.init_tensor(*[x] * (2 if kind in ("MeshTri", "MeshQuad") else 3))
+    rng = np.random.default_rng(0)
+    place, cells = rng.permutation(mesh.nvertices), rng.permutation(mesh.nelements)
+    p = np.empty_like(mesh.p)
+    p[:, place] = mesh.p
+    one, two = (mesh_type(p.copy(), place[mesh.t[:, cells]]) for _ in range(2))
+    number_facets(one)
+    assert hasattr(one, "_f2t")
+    assert not hasattr(two, "_f2t")
+    for name in ("facets", "t2f", "f2t"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)

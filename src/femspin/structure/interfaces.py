@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MeshError, closest
+from .entities import number_facets
 from .model import Interface, MeshQuality, cell_volumes, facet_measures
 
 __all__ = ["find_interface", "find_interfaces", "find_pairs", "mesh_quality", "outer_facets"]
@@ -24,11 +25,13 @@ def find_interfaces(
     The first region is the one that comes earlier in HM, F, FI, and among equals earlier in
     `regions`.
     """
+    number_facets(mesh)
     rank = {"HM": 0, "F": 1, "FI": 2}
     order = {name: (rank[kinds[name]], k) for k, name in enumerate(regions)}
     left, right = mesh.f2t[:, mesh.f2t[1] >= 0]
+    beside = np.unique(region_of_cell[left] * len(regions) + region_of_cell[right])
     touching = {
-        (int(a), int(b)) for a, b in np.unique(region_of_cell[[left, right]], axis=1).T if a != b
+        divmod(int(k), len(regions)) for k in beside if k // len(regions) != k % len(regions)
     }
     pairs = {tuple(sorted((regions[a], regions[b]), key=lambda n: order[n])) for a, b in touching}
     ordered = sorted(pairs, key=lambda p: (order[p[0]], order[p[1]]))
@@ -91,12 +94,12 @@ def mesh_quality(mesh: Any) -> MeshQuality:
     Raises:
         MeshError: If a cell has no volume.
     """
-    edges = _edges(mesh)
-    lengths = np.linalg.norm(
-        mesh.p[:, mesh.t[edges[:, 0]]] - mesh.p[:, mesh.t[edges[:, 1]]], axis=0
-    )
-    longest, shortest = lengths.max(axis=0), lengths.min(axis=0)
-    extent = np.ptp(mesh.p[:, mesh.t], axis=1)
+    longest, shortest = np.zeros(mesh.nelements), np.full(mesh.nelements, np.inf)
+    for a, b in _edges(mesh):  # one at a time: all edges of all cells would fill the memory
+        length = np.linalg.norm(mesh.p[:, mesh.t[a]] - mesh.p[:, mesh.t[b]], axis=0)
+        np.maximum(longest, length, out=longest)
+        np.minimum(shortest, length, out=shortest)
+    extent = np.stack([np.ptp(row[mesh.t], axis=0) for row in mesh.p])
     volume = np.abs(cell_volumes(mesh))
     simplex = mesh.t.shape[0] == mesh.dim() + 1
     full = np.prod(extent, axis=0) / (float(np.prod(range(1, mesh.dim() + 1))) if simplex else 1.0)

@@ -109,7 +109,7 @@ class Structure:
 
     def lateral_area(self, region: str) -> float:
         """Return volume over height of a region, in the unit of `Interface.measures`."""
-        volume = np.abs(cell_volumes(self.mesh)[self.cells(region)]).sum()
+        volume = np.abs(cell_volumes(self.mesh, self.cells(region))).sum()
         return float(volume / self.height(region))
 
     def facet_measures(self, facets: Indices) -> Array:
@@ -137,14 +137,19 @@ def _cross_norm(u: Array, v: Array) -> Array:
     return np.linalg.norm(np.cross(u, v, axis=0), axis=0)
 
 
-def cell_volumes(mesh: Any) -> Array:
-    """Return signed cell volumes, exact for simplices and parallelepipeds."""
-    p = mesh.p[:, mesh.t]
+def cell_volumes(mesh: Any, cells: Indices | slice = slice(None)) -> Array:
+    """Return signed volumes of all or some cells, exact for simplices and parallelepipeds."""
     n = mesh.t.shape[0]
+    p = mesh.p[:, mesh.t[[0, 1, n - 1] if mesh.dim() == 2 else slice(0, mesh.dim() + 1)][:, cells]]
     if mesh.dim() == 1:
         return p[0, 1] - p[0, 0]
     if mesh.dim() == 2:
-        u, v = p[:, 1] - p[:, 0], p[:, n - 1] - p[:, 0]
+        u, v = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
         return (u[0] * v[1] - u[1] * v[0]) / (2.0 if n == 3 else 1.0)
     a, b, c = (p[:, k] - p[:, 0] for k in (1, 2, 3))  # scikit-fem: hex vertices 1, 2, 3 adjoin 0
-    return np.einsum("ie,ie->e", a, np.cross(b, c, axis=0)) / (6.0 if n == 4 else 1.0)
+    triple = (
+        a[0] * (b[1] * c[2] - b[2] * c[1])
+        + a[1] * (b[2] * c[0] - b[0] * c[2])
+        + a[2] * (b[0] * c[1] - b[1] * c[0])
+    )
+    return np.asarray(triple / (6.0 if n == 4 else 1.0))

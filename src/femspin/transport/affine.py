@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skfem.quadrature import get_quadrature
 
-__all__ = ["affine_maps", "affine_measures", "is_affine", "reference_frame"]
+from ..structure.model import cell_volumes, facet_measures
+
+__all__ = [
+    "affine_maps", "affine_measures", "is_affine", "reference_frame", "simplex_traces",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -59,8 +64,39 @@ def affine_maps(mesh: Any, cells: Indices) -> tuple[Array, Array]:
 
 def affine_measures(mesh: Any, cells: Indices) -> Array:
     """Return the volumes of affine cells [nm^dim], shape (n,)."""
-    reference = 1.0
     if mesh.t.shape[0] == mesh.dim() + 1:
-        for k in range(2, mesh.dim() + 1):
-            reference /= k
-    return reference * affine_maps(mesh, cells)[1]
+        return np.abs(cell_volumes(mesh, cells))
+    return affine_maps(mesh, cells)[1]
+
+
+def simplex_traces(
+    mesh: Any, element: Any, quadrature: int, facets: Indices, cells: Indices
+) -> tuple[Array, Array]:
+    """Return the basis of simplices on some of their facets, and the weights there.
+
+    The points lie at the same places seen from both sides, as facets know their vertices.
+
+    Args:
+        mesh: The mesh.
+        element: scikit-fem element.
+        quadrature: scikit-fem order of the rule.
+        facets: Mesh facets, shape (n,).
+        cells: The cell at each, from which the trace is taken, shape (n,).
+
+    Returns:
+        Values, shape (n_local, n, points), and weights [nm^(dim - 1)], shape (n, points).
+    """
+    if mesh.dim() == 1:
+        corners, shares = np.ones((1, 1)), np.ones(1)
+    else:
+        points, weights = get_quadrature(mesh.refdom.brefdom, quadrature)
+        corners, shares = np.vstack([1 - points.sum(axis=0), points]), weights / weights.sum()
+    vertices = mesh.facets[:, facets] if mesh.dim() > 1 else np.asarray(facets)[None]
+    own = mesh.t[:, cells]
+    local = np.argmax(own[:, None] == vertices[None], axis=0)  # (facet vertex, n)
+    places = np.einsum("jvn,vq->jnq", mesh.refdom.p[:, local], corners)
+    shape = places.shape[1:]
+    phi = np.stack([
+        np.broadcast_to(element.lbasis(places, i)[0], shape) for i in range(len(element.doflocs))
+    ])  # fmt: skip
+    return phi, facet_measures(mesh, facets)[:, None] * shares

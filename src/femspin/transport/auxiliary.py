@@ -19,7 +19,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..fields.soc import covariant_rotation
-from ..structure.model import cell_volumes
 from .coefficients import Coefficients
 from .space import Space, reference_nodes
 
@@ -74,21 +73,19 @@ def auxiliary(space: Space, coefficients: Mapping[str, Coefficients]) -> Auxilia
 
 def _add_reaction(space: Space, name: str, c: Coefficients, reaction: Array) -> None:
     """Add nu (Gamma - omega x) + nu D a . a of a region's cells, shared among their nodes."""
-    mesh, cells = space.structure.mesh, space.in_region(name)
-    measures = cell_volumes(mesh)[space.cells[cells]] / space.dofs.shape[1]
-    loss = np.einsum("...jab,...jac->...bc", _turns(c.gauge), _turns(c.gauge))
+    cells = space.in_region(name)
+    measures = space.measures[cells] / space.dofs.shape[1]
+    turns = covariant_rotation(c.gauge)[..., 1:, 1:]
+    loss = np.einsum("...jab,...jac->...bc", turns, turns)
     tensor = c.dos * (_of_cells(c.reaction)[..., 1:, 1:] + c.diffusion * _of_cells(loss))
-    shares = np.abs(measures)[:, None, None] * tensor
-    for k in range(space.dofs.shape[1]):
-        for a in range(3):
-            for b in range(3):
-                reaction[:, a, b] += np.bincount(
-                    space.dofs[cells, k], shares[:, a, b], minlength=len(reaction)
-                )
-
-
-def _turns(gauge: Array) -> Array:
-    return covariant_rotation(gauge)[..., 1:, 1:]
+    dofs, n = space.dofs[cells], space.n_dofs
+    if tensor.ndim == 2:
+        shares = np.repeat(measures, dofs.shape[1])
+        reaction += np.bincount(dofs.ravel(), shares, n)[:, None, None] * tensor
+        return
+    shares = measures[:, None, None] * tensor
+    for k in range(dofs.shape[1]):
+        np.add.at(reaction, dofs[:, k], shares)
 
 
 def _of_cells(tensor: Array) -> Array:

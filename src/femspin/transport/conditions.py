@@ -160,7 +160,7 @@ def _contact(space: Space, face: Interface, table: InterfaceTable) -> ContactFac
     charge, spin = contact_conductances(table)
     unit = ENERGY / E_CHARGE**2 / FLUX
     conductance = np.diag([charge or 0.0, spin, spin, spin]) * unit
-    raw = space.numbering.get_facet_dofs(face.facets).flatten()
+    raw = space.raw_facet_dofs(face.facets)
     pairs = np.unique(np.stack([space.numbers(n)[raw] for n in (face.first, face.second)]), axis=1)
     return ContactFace(
         face.name, space.contact_masses(face), conductance, pairs, charge_joined=charge is None

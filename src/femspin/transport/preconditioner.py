@@ -70,11 +70,11 @@ class BlockSplit:
         self._spin_dof = np.flatnonzero(self._free.ravel())
         self._charge_of_dof = unknown[:, 0]
         indptr, indices, blocks = operator.spin_blocks()
-        self._coarse = _spin_levels(operator.charge_stiffness, auxiliary)
         if shift:
             rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
             blocks[rows == indices] *= 1 + shift
         self._spin = _singular(lambda: BlockILU(indptr, indices, blocks))
+        self._coarse = _spin_levels(operator.charge_stiffness, auxiliary)
         self._charge = charge_inverse(
             operator.charge_matrix, reduced_stiffness(auxiliary, operator.constraint)
         )
@@ -185,6 +185,20 @@ def _spin_levels(laplacian: sp.csr_array, auxiliary: Auxiliary) -> SpinMultigrid
     return SpinMultigrid(laplacian, tensor, interpolations(sp.csr_array(coupling + mean)))
 
 
+def _symmetric(block: sp.csr_array) -> sp.csr_array:
+    """Return the part without the Hall effect, which is antisymmetric."""
+    return sp.csr_array(0.5 * (block + block.T))
+
+
+def _factorised(laplacian: sp.csr_array) -> Apply:
+    factor = spl.splu(
+        sp.csc_matrix(laplacian), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )  # fmt: skip
+    solve: Apply = factor.solve
+    return solve
+
+
 def reduced_stiffness(auxiliary: Auxiliary, constraint: Constraint) -> sp.csr_array | None:
     """Return the auxiliary stiffness between the charge unknowns; None where none is needed."""
     if auxiliary.stiffness is None:
@@ -202,13 +216,7 @@ def charge_inverse(block: sp.csr_array, auxiliary: sp.csr_array | None) -> Apply
         block: Shape (n_charge, n_charge).
         auxiliary: See `MatrixSplit`.
     """
-    # The Hall part of the charge block is antisymmetric; multigrid needs the symmetric part.
-    laplacian = sp.csr_matrix(0.5 * (block + block.T))
+    laplacian = _symmetric(block)
     if laplacian.shape[0] <= _CHARGE_DIRECT:
-        factor = spl.splu(
-            laplacian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )  # fmt: skip
-        direct: Apply = factor.solve
-        return direct
+        return _factorised(laplacian)
     return charge_cycle(laplacian, interpolations(laplacian if auxiliary is None else auxiliary))

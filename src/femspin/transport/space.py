@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from skfem.assembly.dofs import Dofs
 
 from ..structure.model import Interface, Structure
-from .affine import affine_maps, affine_measures, is_affine
+from .affine import affine_maps, affine_measures, is_affine, simplex_traces
 from .elements import LagrangeElement, consistent_dofs, node_values
 from .moments import (
     Moments,
@@ -124,9 +124,14 @@ class Space:
 
     def measure(self, cells: Indices) -> float:
         """Return the volume of some conducting cells [nm^dim]."""
+        return float(self.measures[cells].sum())
+
+    @cached_property
+    def measures(self) -> Array:
+        """Volumes of the conducting cells [nm^dim], shape (n_cells,)."""
         if self.affine:
-            return float(affine_measures(self.structure.mesh, self.cells[cells]).sum())
-        return float(self.basis.dx[cells].sum())
+            return affine_measures(self.structure.mesh, self.cells)
+        return np.asarray(self.basis.dx.sum(axis=1))
 
     def in_region(self, name: str) -> Indices:
         """Return the positions of a region's cells among the conducting cells."""
@@ -162,11 +167,17 @@ class Space:
         """Return the scalar dofs on mesh facets as seen from the given cells, ascending."""
         group = self._group_of_cell(cells)
         found = [
-            self.number[g][self.numbering.get_facet_dofs(np.asarray(facets)[group == g]).flatten()]
+            self.number[g][self.raw_facet_dofs(np.asarray(facets)[group == g])]
             for g in np.unique(group)
         ]
         dofs = np.unique(np.concatenate(found))
         return dofs[dofs >= 0]
+
+    def raw_facet_dofs(self, facets: Indices) -> Indices:
+        """Return the dofs on mesh facets in scikit-fem's numbering, ascending."""
+        if self.order == 1:  # scikit-fem would number all edges of the mesh first
+            return np.asarray(np.unique(self.structure.mesh.facets[:, facets]))
+        return np.unique(self.numbering.get_facet_dofs(facets).flatten())
 
     def interface_dofs(self, interface: Interface, region: str | None = None) -> Indices:
         """Return the scalar dofs on an interface, of its first region unless another is named."""
@@ -249,6 +260,11 @@ class Space:
         They are not wrapped: on a periodic side two cells name one dof at two positions.
         """
         nodes = reference_nodes(self).T
+        mesh = self.structure.mesh
+        if mesh.t.shape[0] == mesh.dim() + 1:
+            weights = np.vstack([1 - nodes.sum(axis=0), nodes])
+            corners = mesh.p[:, mesh.t[:, self.cells[cells]]]
+            return np.asarray(np.einsum("vi,jvn->nij", weights, corners, optimize=True))
         return np.asarray(self.mapping.F(nodes, self.cells[cells])).transpose(1, 2, 0)
 
     def centroids(self, cells: Indices) -> Array:
@@ -308,14 +324,18 @@ class Space:
 
     def _facet_basis(self, facets: Indices, cells: Indices) -> tuple[Array, Array, Indices]:
         """Return basis values (local, facet, point), weights (facet, point) and dofs."""
-        side = (self.structure.mesh.f2t[1, facets] == cells).astype(np.int32)
+        mesh, dofs = self.structure.mesh, self.dofs[np.searchsorted(self.cells, cells)].T
+        if mesh.t.shape[0] == mesh.dim() + 1:
+            phi, dx = simplex_traces(mesh, self.element, 2 * self.order + 1, facets, cells)
+            return phi, dx, dofs
+        side = (mesh.f2t[1, facets] == cells).astype(np.int32)
         oriented = skfem.generic_utils.OrientedBoundary(facets, side)
         basis = skfem.FacetBasis(
-            self.structure.mesh, self.element, facets=oriented, intorder=2 * self.order + 1,
+            mesh, self.element, facets=oriented, intorder=2 * self.order + 1,
             dofs=self.numbering, disable_doflocs=True,
         )  # fmt: skip
         phi = np.stack([np.broadcast_to(np.asarray(f[0]), basis.dx.shape) for f in basis.basis])
-        return phi, basis.dx, self.dofs[np.searchsorted(self.cells, cells)].T
+        return phi, basis.dx, dofs
 
 
 def build_space(

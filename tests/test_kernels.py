@@ -93,3 +93,33 @@ def test_the_compiled_pattern_is_the_sorted_one(dimension, cell, lateral):
         two = pattern.compiled_pattern(space.dofs, space.n_dofs)
         for key in ("indptr", "indices", "slots"):
             np.testing.assert_array_equal(getattr(one, key), getattr(two, key))
+
+
+def test_refilled_blocks_are_those_assembled_anew(monkeypatch):
+    """Only relaxation, precession and drift differ; then nothing but the mass is multiplied."""
+    space, c = box(3, "tet", 3, 2), unit_coefficients()
+    monkeypatch.setattr(assembly, "pays_off", lambda _: True)
+    kept = assembly.prepare_refill(space, "F", c)
+    moved = replace(c, relaxation=2 * c.relaxation, omega=-c.omega, drift=c.drift[:, ::-1])
+    assert assembly.differ_in_reaction_only(kept.coefficients, moved)
+    for other in (replace(c, theta=2 * c.theta), replace(c, gauge=2 * c.gauge)):
+        assert not assembly.differ_in_reaction_only(kept.coefficients, other)
+    again = assembly.refilled_region(space, "F", moved, kept)
+    anew = assemble_region(space, "F", moved)
+    for one, two in ((again.values, anew.values), (again.load, anew.load)):
+        np.testing.assert_allclose(one, two, atol=1e-13 * np.abs(two).max(), rtol=0)
+
+
+def test_a_problem_refills_a_region_whose_moments_turned(monkeypatch):
+    """The second solution comes from refilled blocks and is that of a new problem."""
+    from test_solvers import device
+
+    monkeypatch.setattr("femspin.transport.system.pays_off", lambda _: True)
+    found = device("tet", 1, 20, hall=0.0)
+    fields = found.fields(found.direction)
+    found.problem.solve(fields)
+    turned = {n: replace(f, omega=np.array([0.0, 3e12, 1e12])) for n, f in fields.items()}
+    again = found.problem.solve(turned)
+    assert set(found.problem._refills) == set(fields)
+    anew = device("tet", 1, 20, hall=0.0).problem.solve(turned)
+    np.testing.assert_allclose(again.mu, anew.mu, atol=1e-10 * np.abs(anew.mu).max())

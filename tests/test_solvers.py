@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +125,21 @@ def test_the_last_resort_is_direct(monkeypatch):
         solve_transport(found, found.direction)
 
 
+def test_factors_serve_while_the_magnetization_turns_and_are_made_anew_when_they_fail(monkeypatch):
+    found = device("tet", 1, 40)
+    made = []
+    real = BlockSplit.__init__
+    monkeypatch.setattr(BlockSplit, "__init__", lambda *a: made.append(1) or real(*a))
+    fields = found.fields(found.direction)
+    found.problem.solve(fields)
+    assert made == [1]
+    for k, strength in enumerate((1e11, 1e18)):  # small, then 1e6 times the rate
+        turned = {n: replace(f, omega=f.omega + strength) for n, f in fields.items()}
+        report = found.problem.solve(turned).report
+        assert report.residual < 1e-10
+        assert len(made) == 1 + k
+
+
 def block_operator(cell="tet", order=1):
     """Return the operator of a small film, with the problem."""
     found = device(cell, order, 20, hall=0.5, gauge=0.5, precession=3.0)
@@ -198,3 +217,34 @@ def test_gmres_solves_and_reports_its_residual():
     assert used <= 60
     np.testing.assert_allclose(load - matrix @ x, left, atol=1e-14 * np.linalg.norm(load))
     np.testing.assert_allclose(matrix @ x, load, atol=1e-11 * np.abs(load).max())
+
+
+def test_what_cannot_fit_is_refused_before_it_is_begun(monkeypatch):
+    found = device("tet", 1, 40)
+    monkeypatch.setattr("femspin.transport.memory._CHECK_FROM", 0)
+    monkeypatch.setattr("femspin.transport.memory.available_bytes", lambda: 10**6)
+    words = r"\d+ unknowns need about 0\.\d GB more, and 0\.0 GB are available; use fewer cells"
+    with pytest.raises(SolverError, match=words):
+        solve_transport(found, found.direction)
+
+
+PEAK = """
+import resource, sys
+sys.path.insert(0, {here!r})
+from test_solvers import device
+from femspin.transport.memory import estimated_bytes, resident_bytes
+found = device("tet", 1, 40, n=24)
+found.problem.solve(found.fields(found.direction))  # libraries and compiled kernels are there
+found = device("tet", 1, 40, n=40)
+estimate = resident_bytes() + estimated_bytes(found.space, "iterative")
+found.problem.solve(found.fields(found.direction))
+print(estimate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_peak_is_within_30_percent_of_the_estimate():
+    code = PEAK.format(here=str(Path(__file__).parent))
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    estimate, peak = map(int, out.stdout.split())
+    assert abs(peak - estimate) < 0.3 * estimate

@@ -12,6 +12,7 @@ import tomllib
 import warnings
 from pathlib import Path
 
+import matplotlib.pyplot
 import meshio
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from femspin.cli.main import main
 from femspin.dynamics.texture import checkpoint as checkpoint_module
 from femspin.dynamics.texture.torques import ExternalTorque
 from femspin.errors import CaseError
+from femspin.results.texture_plots import plot_snapshot
 from femspin.texture_motion import start_motion
 from femspin.texture_numbers import topological_charge
 from femspin.texture_run import Keeper, simulate_texture
@@ -196,6 +198,8 @@ def test_what_is_wrong_is_said_in_one_line(base, name):
 LATE = {
     "missing file": ("texture.initial = { type = 'file', file = 'no.npy' }",
                      "texture.initial.file", "cannot be read"),
+    "wall outside": ("texture.initial.position = '90 nm'", "texture.initial.position",
+                     "from -80 to 80 nm along x; got 90 nm"),
     "step too long": ("texture.step = '1 ns'", "texture.step", "stability limit"),
     "stray field of a line": ("texture.magnetostatics = 'full'", "texture.magnetostatics",
                               "rectangles"),
@@ -451,6 +455,7 @@ def test_the_magnet_may_be_a_region_of_a_device():
     del table["texture"]["mesh"]
     table["texture"]["region"] = "F"
     table["texture"] |= {"duration": "2 ps", "frames": 1}
+    table["texture"]["initial"]["position"] = "30 nm"  # x starts at 0 in a stack
     table["structure"] = {
         "dimension": 3, "width": "60 nm", "depth": "4 nm", "cells_x": 30, "cells_y": 2,
         "lateral": "insulating",
@@ -597,6 +602,32 @@ def test_checkpoints_work_without_h5py(tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.history.rows, reference.history.rows)
 
 
+def test_a_checkpoint_replaces_one_of_the_other_form(tmp_path, monkeypatch):
+    """Else a resumed run would take up the older of the two."""
+    this = case("texture.duration = '4 ps'")
+    keeper = Keeper(tmp_path / "a.checkpoint", this, 1e-9)
+    for form in (None, checkpoint_module.find_spec, None):
+        with monkeypatch.context() as patch:
+            if form is None:
+                patch.setattr(checkpoint_module, "find_spec", lambda name: None)
+            simulate_texture(this, keeper=keeper)
+            written = keeper.file
+        assert [p.name for p in tmp_path.iterdir()] == [written.name]
+    assert written.suffix == ".npz"
+
+
+def test_a_checkpoint_in_hdf5_names_the_extra_where_h5py_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint_module, "find_spec", lambda name: None)
+    this = case("texture.duration = '4 ps'")
+    keeper = Keeper(tmp_path / "a.checkpoint", this, 1e-9, resuming=True)
+    keeper.path.with_suffix(".h5").write_bytes(b"")
+    with pytest.raises(CaseError, match=r"a\.h5 needs h5py; pip install 'femspin\[textures\]'"):
+        simulate_texture(this, keeper=keeper)
+    extras = tomllib.loads((CASES.parent / "pyproject.toml").read_text())
+    extras = extras["project"]["optional-dependencies"]
+    assert any(line.startswith("h5py") for line in extras["textures"])
+
+
 def test_a_checkpoint_of_another_case_is_refused(tmp_path):
     this, other = case("texture.duration = '4 ps'"), case("texture.duration = '5 ps'")
     keeper = Keeper(tmp_path / "a.checkpoint", this, 1e-9)
@@ -652,6 +683,29 @@ def test_expected_numbers_that_fail_are_named(tmp_path, capsys):
     file.write_text(WALL.replace("40 ps", "2 ps") + '[expected]\n"texture.duration" = 1.0\n')
     assert main(["run", str(file), "-q"]) == 1
     assert "FAILED: expected texture.duration = 1" in capsys.readouterr().err
+
+
+def test_a_misspelt_expected_number_is_named_and_the_result_kept(tmp_path, capsys):
+    file = tmp_path / "wall.toml"
+    file.write_text(WALL.replace("40 ps", "2 ps") + '[expected]\n"texture.durtion" = 1.0\n')
+    assert main(["run", str(file), "-q"]) == 2
+    assert "did you mean 'texture.duration'" in capsys.readouterr().err
+    assert (tmp_path / "wall.out" / "result.json").is_file()
+
+
+@pytest.mark.parametrize(("width", "points"), [("2 nm", True), ("40 nm", False)])
+def test_a_strip_is_drawn_as_components_of_its_nodes_and_a_film_as_a_plane(width, points):
+    base = WALL.replace('shape = "line"', f'shape = "film"\nwidth = "{width}"\nthickness = "1 nm"')
+    system = build_texture_system(case("texture.duration = '4 ps'", base))
+    m = initial_texture(system)
+    figure, axis = plot_snapshot(system.space, {"m": m})
+    lines = axis.get_lines()
+    assert len(lines) == (3 if points else 0)
+    for a, line in enumerate(lines):
+        order = np.lexsort((m[:, a], system.space.positions[:, 0]))
+        assert sorted(line.get_ydata()) == sorted(m[order, a])
+        assert len(line.get_xdata()) == system.space.size
+    matplotlib.pyplot.close(figure)
 
 
 def test_motions_choose_the_scheme_that_suits_them():

@@ -166,8 +166,10 @@ class Keeper:
         return clock_of_the_wall.monotonic() - self._last >= self.interval
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint."""
-        save_checkpoint(self.path.with_suffix(".h5"), checkpoint)
+        """Write a checkpoint in place of what is there, in whatever form that is."""
+        written = save_checkpoint(self.path.with_suffix(".h5"), checkpoint)
+        for ending in {".h5", ".npz"} - {written.suffix}:
+            self.path.with_suffix(ending).unlink(missing_ok=True)
         self._last = clock_of_the_wall.monotonic()
 
     def load(self) -> Checkpoint | None:

@@ -23,7 +23,7 @@ def initial_texture(system: TextureSystem) -> Array:
     """Return the initial directions of m or n, shape (n, 3).
 
     Raises:
-        CaseError: If a file does not fit the mesh, or a wall has no width.
+        CaseError: If a file does not fit the mesh, or a wall has no width or lies outside.
     """
     given = system.table.initial
     shape = (system.space.size, 3)
@@ -59,9 +59,22 @@ def _wall(system: TextureSystem, given: Initial) -> Array:
             raise CaseError("texture.initial.width", "is needed without an easy axis")
         width = magnet.wall_width
     axis, zero, across = wall_frame(system)
+    _check_inside(system, given.position, across)
     sign = -1.0 if given.reversed else 1.0
     flat = wall_profile(system.space, given.position, sign * width, across, given.tilt)
     return flat @ np.stack([zero, np.cross(axis, zero), axis])
+
+
+def _check_inside(system: TextureSystem, position: float, across: int) -> None:
+    """Refuse a wall beyond the ends of the magnet, which would be a uniform texture."""
+    x = system.space.positions[:, across] * LENGTH
+    low, high = float(x.min()), float(x.max())
+    if low < high and not low < position < high:
+        raise CaseError(
+            "texture.initial.position", f"must lie within the magnet, which reaches from"
+            f" {low * 1e9:g} to {high * 1e9:g} nm along {'xyz'[across]}; got"
+            f" {position * 1e9:g} nm",
+        )  # fmt: skip
 
 
 def _vortex(system: TextureSystem, given: Initial) -> Array:

@@ -17,6 +17,7 @@ from ..pipeline import Device, Transport, build_device
 from ..results.report import warnings_of
 from ..results.write import to_json
 from ..scan import scan_points
+from ..transport.memory import estimated_bytes, resident_bytes
 from ..units import LENGTH
 from .run import with_file
 
@@ -112,10 +113,8 @@ def _unsolved(device: Device, fields: Any) -> Transport:
 
 
 def memory_estimate(device: Device) -> int:
-    """Return a rough peak memory of the run [bytes]: matrix, copies and factor."""
-    blocks = 16 * 8 * device.space.dofs.size * device.space.dofs.shape[1]
-    fill = {1: 3.0, 2: 12.0, 3: 40.0}[device.space.dimension]
-    return int(blocks * (6 + (fill if device.space.size <= 30_000 else 10.0)))
+    """Return the estimated peak memory of the run [bytes]: what is there now, and the solution."""
+    return resident_bytes() + estimated_bytes(device.space, device.problem.options.method)
 
 
 def _print(table: dict[str, Any], file: Path) -> None:

@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 _SCALES = ((1e-6, 1e6, "µs"), (1e-9, 1e9, "ns"), (1e-12, 1e12, "ps"), (0.0, 1e15, "fs"))
 _CURVES = ("0.1", "#d55e00", "#009e73", "#0072b2", "#cc79a7")
 _ARROWS = 22  # along the longer side of a picture
+_STRIP = 20  # length over height from which a plane has no room for colour and arrows
 _LABELS = {
     "m": ("$m_x$", "$m_y$", "$m_z$"), "n": ("$n_x$", "$n_y$", "$n_z$"),
 }  # fmt: skip
@@ -133,10 +134,11 @@ def _readable(name: str) -> str:
 def plot_snapshot(
     space: TextureSpace, fields: Mapping[str, Array], title: str = ""
 ) -> tuple[Any, Any]:
-    """Plot the texture: components along a line, or colour and arrows in a plane.
+    """Plot the texture: components along a line or strip, or colour and arrows in a plane.
 
     The colour of a plane is the out-of-plane component; of a 3D mesh the middle plane along the
-    shortest extent is shown.
+    shortest extent is shown.  Along a strip, such as the cross-section of a film, every node is
+    a point.
 
     Args:
         space: The nodal space.
@@ -144,25 +146,32 @@ def plot_snapshot(
         title: Of the picture.
     """
     name = "n" if "n" in fields else "m"
-    values = fields[name]
-    plt = _pyplot()
     span = np.ptp(space.positions, axis=0)
     extended = [k for k in space.axes if span[k] > 0]
-    if len(extended) < 2:
-        figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
-        along = extended[0] if extended else 0
-        order = np.argsort(space.positions[:, along])
-        x = space.positions[order, along]
-        style = "-" if len(x) > 1 else "o"
-        for a in range(3):
-            axis.plot(x, values[order, a], style, color=_COLOURS[a], label=_LABELS[name][a])
-        axis.set_xlabel(f"{'xyz'[along]} (nm)")
-        axis.set_ylabel(name)
-        axis.set_title(title, fontsize="medium")
-        axis.legend(frameon=False, ncols=3)
-        axis.grid(color="0.9", linewidth=0.6)
-        return figure, axis
-    return _plane(space, values, name, extended, title)
+    longest = sorted(span[extended], reverse=True)
+    if len(extended) < 2 or longest[0] > _STRIP * longest[1]:
+        return _line(space, fields[name], name, extended, title)
+    return _plane(space, fields[name], name, extended, title)
+
+
+def _line(
+    space: TextureSpace, values: Array, name: str, extended: list[int], title: str
+) -> tuple[Any, Any]:
+    figure, axis = _pyplot().subplots(figsize=(7, 3.4), layout="constrained")
+    span = np.ptp(space.positions, axis=0)
+    along = max(extended, key=lambda k: span[k], default=0)
+    order = np.argsort(space.positions[:, along])
+    x = space.positions[order, along]
+    style = "." if len(extended) > 1 else "-" if len(x) > 1 else "o"
+    for a in range(3):
+        axis.plot(x, values[order, a], style, color=_COLOURS[a], label=_LABELS[name][a],
+                  markersize=3 if style == "." else None)  # fmt: skip
+    axis.set_xlabel(f"{'xyz'[along]} (nm)")
+    axis.set_ylabel(name)
+    axis.set_title(title, fontsize="medium")
+    axis.legend(frameon=False, ncols=3)
+    axis.grid(color="0.9", linewidth=0.6)
+    return figure, axis
 
 
 def _plane(

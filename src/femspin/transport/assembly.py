@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,17 @@ from .covariant import (
 from .space import Moments, Space
 
 __all__ = [
+    "Refill",
     "RegionBlocks",
     "apply_region",
     "assemble_region",
     "block_matrix",
+    "differ_in_reaction_only",
     "load_size",
     "local_residuals",
+    "prepare_refill",
+    "refilled_region",
+    "same_reaction",
 ]
 
 Array = NDArray[np.float64]
@@ -79,6 +84,68 @@ def assemble_region(space: Space, name: str, c: Coefficients) -> RegionBlocks:
         where = position[space.pattern.slots[cells].ravel()]
         flat += _scatter(where, local.reshape(-1, 16), len(slots))
         load += _scatter(space.dofs[cells].ravel(), forced.reshape(-1, 4), space.n_dofs)
+    return RegionBlocks(entries, slots, len(position), load)
+
+
+@dataclass(frozen=True)
+class Refill:
+    """A region without its reaction, and what the reaction multiplies.
+
+    Args:
+        coefficients: Without relaxation and precession.
+        entries: Block values, shape (n_touched, 4, 4).
+        mass: Integrals of phi_i phi_m, shape (n_touched,).
+    """
+
+    coefficients: Coefficients
+    entries: Array
+    mass: Array
+
+
+def differ_in_reaction_only(one: Coefficients, two: Coefficients) -> bool:
+    """Return whether two uniform regions differ in relaxation, precession and drift only."""
+    return (
+        one.uniform
+        and two.uniform
+        and (one.dos, one.diffusion) == (two.dos, two.diffusion)
+        and np.array_equal(one.theta, two.theta)
+        and np.array_equal(one.gauge, two.gauge)
+    )
+
+
+def same_reaction(one: Coefficients, two: Coefficients) -> bool:
+    """Return whether two uniform regions have the same relaxation, precession and drift."""
+    names = ("relaxation", "omega", "drift")
+    return all(np.array_equal(getattr(one, n), getattr(two, n)) for n in names)
+
+
+def prepare_refill(space: Space, name: str, c: Coefficients) -> Refill:
+    """Return what makes the blocks of a region anew for another reaction, without its cells.
+
+    Args:
+        space: The scalar space.
+        name: Region.
+        c: Its coefficients, uniform.
+    """
+    still = replace(c, relaxation=np.zeros((3, 3)), omega=np.zeros(3), drift=np.zeros((3, 4)))
+    mass = assemble_region(space, name, replace(c.storage, dos=1.0))
+    return Refill(still, assemble_region(space, name, still).entries,
+                  np.ascontiguousarray(mass.entries[:, 1, 1]))  # fmt: skip
+
+
+def refilled_region(space: Space, name: str, c: Coefficients, kept: Refill) -> RegionBlocks:
+    """Return the blocks of `assemble_region` from those without reaction.
+
+    Args:
+        space: The scalar space.
+        name: Region.
+        c: Coefficients that differ from those of `kept` in reaction and drift only.
+        kept: From `prepare_refill`.
+    """
+    slots, position = space.region_slots(name)
+    entries = kept.entries.copy()
+    entries[:, 1:, 1:] += kept.mass[:, None, None] * (c.dos * c.reaction[1:, 1:])
+    load = -apply_region(space, name, c, np.zeros((space.n_dofs, 4)))
     return RegionBlocks(entries, slots, len(position), load)
 
 

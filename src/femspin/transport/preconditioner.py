@@ -7,6 +7,7 @@ column by column) and diffusion over many cells (coarse levels); the charge bloc
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,6 +79,12 @@ class BlockSplit:
         self._charge = charge_inverse(
             operator.charge_matrix, reduced_stiffness(auxiliary, operator.constraint)
         )
+
+    def renewed(self, operator: BlockOperator) -> BlockSplit:
+        """Return the same factors beside a similar matrix."""
+        other = copy(self)
+        other._operator = operator
+        return other
 
     def solve(self, r: Array) -> Array:
         """Return about A^-1 r: spin first, then charge."""

@@ -30,6 +30,7 @@ __all__ = [
     "KrylovSolver",
     "LinearReport",
     "LinearSolver",
+    "goes_direct",
     "linear_solver",
     "refine",
     "solver_chain",
@@ -51,7 +52,7 @@ _EXACT = 1e-16
 _CANCELLED = 1e-4
 # Assembled and cell-wise operator agree to round-off only; below this a direct solve is exact.
 _ROUND_OFF = 1e-11
-_DIRECT_LIMIT = {1: 10**9, 2: 150_000, 3: 20_000}
+_DIRECT_LIMIT = {1: 10**9, 2: 30_000, 3: 5_000}
 # Up to which size a direct solver is the last resort: minutes and a few GB.
 _DIRECT_RESORT = {1: 10**9, 2: 1_000_000, 3: 120_000}
 # Iterations after which a harder but safer preconditioner is tried.
@@ -93,6 +94,7 @@ class LinearSolver(Protocol):
     method: str
     choice: str
     iterations: int
+    aged: bool
 
     def solve(self, load: Array) -> Array:
         """Return an approximate solution for one right-hand side."""
@@ -109,6 +111,11 @@ class LinearSolver(Protocol):
     def transposed(self) -> LinearSolver:
         """Return a solver for the transposed matrix that shares what it can."""
         ...
+
+
+def goes_direct(unknowns: int, dimension: int, method: Method) -> bool:
+    """Return whether a system of some size is solved by factors."""
+    return method == "direct" or (method == "auto" and unknowns <= _DIRECT_LIMIT[dimension])
 
 
 def linear_solver(
@@ -132,9 +139,7 @@ def linear_solver(
     Raises:
         SolverError: If the matrix is singular.
     """
-    if method == "auto":
-        method = "direct" if matrix.shape[0] <= _DIRECT_LIMIT[dimension] else "iterative"
-    if method == "direct":
+    if goes_direct(matrix.shape[0], dimension, method):
         return DirectSolver(matrix, dimension)
     split = MatrixSplit(matrix, charge, stiffness and stiffness())
     products = (lambda x: matrix @ x, lambda x: matrix.T @ x)
@@ -164,7 +169,7 @@ def solver_chain(
         SolverError: If the matrix is singular.
     """
     n, constraint = operator.shape[0], operator.constraint
-    if method == "direct" or (method == "auto" and n <= _DIRECT_LIMIT[dimension]):
+    if goes_direct(n, dimension, method):
         yield DirectSolver(operator.matrix, dimension)
         return
     last = method == "auto" and n <= _DIRECT_RESORT[dimension]
@@ -193,6 +198,7 @@ class DirectSolver:
     """Sparse LU."""
 
     method = "direct"
+    aged = False
     choice = "sparse LU (SuperLU)"
     iterations = 0
 
@@ -249,6 +255,7 @@ class KrylovSolver:
     """
 
     method = "iterative"
+    aged = False
     reduction = 1e-6
 
     def __init__(
@@ -258,11 +265,25 @@ class KrylovSolver:
         limit: int,
         patient: bool = True,
     ) -> None:
-        self._patient = patient
+        self._patient, self._fresh = patient, 0
         self.iterations = 0
         self.choice = f"flexible GMRES with {preconditioner.name}"
         self._products, self._preconditioner, self._limit = products, preconditioner, limit
         self._side = 0
+
+    def renewed(self, operator: BlockOperator) -> KrylovSolver | None:
+        """Return a solver of a similar matrix with the old factors, None if it has none of blocks.
+
+        It gives up where one solution takes the iterations of all when the factors were new.
+        """
+        if not isinstance(self._preconditioner, BlockSplit):
+            return None
+        products = (operator.multiply, operator.multiply_transposed)
+        split = self._preconditioner.renewed(operator)
+        fresh = self._fresh or max(self.iterations, 1)
+        other = KrylovSolver(products, split, min(fresh, self._limit), patient=False)
+        other.aged, other._fresh = True, fresh
+        return other
 
     def precondition(self, r: Array) -> Array:
         """Return one application of the preconditioner."""

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from ..errors import SolverError
 from ..fields.region import RegionFields
-from .assembly import RegionBlocks, apply_region, assemble_region, load_size
+from .assembly import (
+    Refill,
+    RegionBlocks,
+    apply_region,
+    assemble_region,
+    differ_in_reaction_only,
+    load_size,
+    prepare_refill,
+    refilled_region,
+)
 from .auxiliary import auxiliary
 from .boundary import (
     Boundary,
@@ -25,9 +34,19 @@ from .boundary import (
     face_terms,
 )
 from .coefficients import Coefficients, coefficients
+from .compiled import pays_off
 from .covariant import Elements, carried_directions
+from .memory import require_memory
 from .operator import BlockOperator
-from .solve import DirectSolver, LinearReport, LinearSolver, Method, refine, solver_chain
+from .solve import (
+    DirectSolver,
+    KrylovSolver,
+    LinearReport,
+    LinearSolver,
+    Method,
+    refine,
+    solver_chain,
+)
 from .space import Space
 
 __all__ = ["LinearSystem", "SolverOptions", "TransportProblem", "TransportState"]
@@ -131,7 +150,8 @@ class TransportProblem:
         self.space, self.boundary = space, boundary
         self.options = options or SolverOptions()
         self.constraint: Constraint = build_constraint(space, boundary)
-        self._blocks: dict[str, tuple[RegionFields, RegionBlocks]] = {}
+        self._blocks: dict[str, tuple[RegionFields, Coefficients, RegionBlocks]] = {}
+        self._refills: dict[str, Refill] = {}
         self._latest: tuple[TransportState, LinearSystem] | None = None
 
     def solve(
@@ -153,6 +173,8 @@ class TransportProblem:
         began = time.perf_counter()
         laws = laws or {}
         scaled = self.scaled(fields)
+        if self._latest is None:
+            require_memory(self.space, self.options.method)
         blocks = {name: self._region(name, fields[name], scaled[name]) for name in fields}
         extra, load = self._faces(laws)
         assembled = time.perf_counter()
@@ -184,12 +206,13 @@ class TransportProblem:
     ) -> tuple[LinearSystem, tuple[Array, Array, float], str, float]:
         """Return the first system that is solved, its solution, words on it, set-up time."""
         failed: SolverError | None = None
-        words, setup, began = "", 0.0, time.perf_counter()
+        words, setup, began, aged = "", 0.0, time.perf_counter(), False
         for system in systems:
             setup += time.perf_counter() - began
-            if failed is not None:
+            if failed is not None and not aged:
                 log.warning("%s; now: %s", failed, system.solver.choice)
                 words += f"{failed}; then "
+            aged = system.solver.aged
             log.info(
                 "linear solver: %s, %d unknowns", system.solver.choice, system.operator.shape[0]
             )
@@ -276,6 +299,11 @@ class TransportProblem:
         """Yield the matrix with solvers, each for when those before it failed."""
         operator = BlockOperator(self.space, blocks, extra, self.constraint)
         options = self.options
+        if self._latest is not None and isinstance(self._latest[1].solver, KrylovSolver):
+            # While a magnetization turns the old preconditioner serves as well.
+            kept = self._latest[1].solver.renewed(operator)
+            if kept is not None:
+                yield LinearSystem(operator, kept, self.space.dimension)
         chain = solver_chain(
             operator, self.space.dimension, options.method, options.max_iterations,
             lambda: auxiliary(self.space, scaled),
@@ -327,9 +355,21 @@ class TransportProblem:
     def _region(self, name: str, fields: RegionFields, scaled: Coefficients) -> RegionBlocks:
         known = self._blocks.get(name)
         if known is not None and known[0] is fields:
-            return known[1]
-        blocks = assemble_region(self.space, name, scaled)
-        self._blocks[name] = (fields, blocks)
+            return known[2]
+        # Worth preparing from the second time on that only the reaction changes.
+        if (
+            known is not None
+            and pays_off(self.space)
+            and differ_in_reaction_only(known[1], scaled)
+        ):
+            kept = self._refills.get(name)
+            if kept is None or not differ_in_reaction_only(kept.coefficients, scaled):
+                kept = prepare_refill(self.space, name, scaled)
+                self._refills[name] = kept
+            blocks = refilled_region(self.space, name, scaled, kept)
+        else:
+            blocks = assemble_region(self.space, name, scaled)
+        self._blocks[name] = (fields, scaled, blocks)
         return blocks
 
     def _faces(self, laws: Mapping[str, FluxLaw]) -> tuple[sp.csr_array, Array]:

@@ -88,11 +88,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Return the checkpoint in a file written by `save_checkpoint`.
 
     Raises:
-        CaseError: If the file is missing or is not a checkpoint.
+        CaseError: If the file is missing or is not a checkpoint, or h5py is missing for ``.h5``.
     """
     path = Path(path)
     if not path.is_file():
         raise CaseError("checkpoint", f"no file {path}")
+    if path.suffix == ".h5" and find_spec("h5py") is None:
+        raise CaseError("checkpoint", f"{path} needs h5py; pip install 'femspin[textures]'")
     try:
         arrays = _read(path)
         fields = {k[7:]: v for k, v in arrays.items() if k.startswith("fields/")}

@@ -1,0 +1,76 @@
+"""How much memory a solution takes, before it is begun."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import SolverError
+from .solve import Method, goes_direct
+from .space import Space
+
+__all__ = ["available_bytes", "estimated_bytes", "require_memory", "resident_bytes"]
+
+# Measured peaks.  Iterative: blocks, factors and coarse levels per slot of the pattern, vectors
+# per dof.  Direct: libraries, and a factor per slot (1D, 2D) or per pair of dofs (3D).
+_PER_SLOT, _PER_DOF = 270.0, 1600.0
+_DIRECT_PER_SLOT = {1: 1000.0, 2: 1875.0, 3: 0.0}
+_DIRECT_PER_PAIR = 22.0
+_LIBRARIES = 1e8
+_CHECK_FROM = 100_000
+
+
+def estimated_bytes(space: Space, method: Method = "auto") -> int:
+    """Return the peak memory of assembly and solution, beyond what the process holds [bytes].
+
+    Args:
+        space: The scalar space.
+        method: Choice of the linear solver.
+    """
+    slots, dofs = len(space.pattern.indices), space.n_dofs
+    if not goes_direct(space.size, space.dimension, method):
+        return int(_LIBRARIES + _PER_SLOT * slots + _PER_DOF * dofs)
+    pairs = _DIRECT_PER_PAIR * dofs**2 if space.dimension == 3 else 0.0
+    return int(_LIBRARIES + _DIRECT_PER_SLOT[space.dimension] * slots + pairs)
+
+
+def resident_bytes() -> int:
+    """Return what the process holds now [bytes]; zero where the system does not tell."""
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        return 0
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def available_bytes() -> int | None:
+    """Return what memory the process may still take [bytes], None where nobody tells."""
+    found = []
+    info = Path("/proc/meminfo")
+    if info.exists():
+        lines = [row.split() for row in info.read_text().splitlines()]
+        found += [1024 * int(row[1]) for row in lines if row[0] == "MemAvailable:"]
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and limit.read_text().strip().isdigit():
+        found.append(int(limit.read_text()) - int(used.read_text()))
+    return min(found, default=None)
+
+
+def require_memory(space: Space, method: Method) -> None:
+    """Refuse a solution that cannot fit.
+
+    Args:
+        space: The scalar space.
+        method: Choice of the linear solver.
+
+    Raises:
+        SolverError: If the estimate exceeds what is available.
+    """
+    if space.size < _CHECK_FROM:
+        return
+    needed, available = estimated_bytes(space, method), available_bytes()
+    if available is not None and needed > available:
+        raise SolverError(
+            f"{space.size} unknowns need about {needed / 1e9:.1f} GB more, and"
+            f" {available / 1e9:.1f} GB are available; use fewer cells, a lower solver.order, or"
+            ' solver.method = "iterative"'
+        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from .affine import reference_frame
 from .coefficients import BlockTensors
 from .moments import basis_table
 from .space import Space, quadrature_order
-from .threads import compiled_available, run_in_threads, thread_count
+from .threads import compiled_available, run_by_rows
 
 __all__ = ["apply_compiled", "fill_compiled", "pays_off"]
 
@@ -45,14 +43,14 @@ def fill_compiled(
     """
     from . import kernels
 
-    flat = values.reshape(-1, 16)
+    flat, n = values.reshape(-1, 16), space.n_dofs
     where = (*_cells(space, cells), space.pattern.slots, position)
     between = _between_jets(space.dimension, tensors.matrix)
     if _linear(space):
-        _by_rows(space, kernels.fill_linear, (*where, *_slopes(space), between, flat))
+        run_by_rows(kernels.fill_linear, n, *where, *_slopes(space), between, flat)
     else:
         assert space.reference is not None
-        _by_rows(space, kernels.fill, (*where, space.reference.matrix, between, flat))
+        run_by_rows(kernels.fill, n, *where, space.reference.matrix, between, flat)
 
 
 def apply_compiled(
@@ -70,25 +68,18 @@ def apply_compiled(
     """
     from . import kernels
 
-    d = space.dimension
+    d, n = space.dimension, space.n_dofs
     forced = np.ascontiguousarray(tensors.vector.reshape(-1, d + 1, 4))
     last = (_between_jets(d, tensors.matrix), forced,
             np.ascontiguousarray(mu, float), np.ascontiguousarray(mu_low, float), out)  # fmt: skip
     if _linear(space):
-        _by_rows(space, kernels.apply_linear, (*_cells(space, cells), *_slopes(space), *last))
+        run_by_rows(kernels.apply_linear, n, *_cells(space, cells), *_slopes(space), *last)
         return
     points, weights = get_quadrature(
         space.element.refdom, quadrature_order(space.structure.mesh, space.order)
     )
     table = np.ascontiguousarray(basis_table(space.element, points))
-    _by_rows(space, kernels.apply, (*_cells(space, cells), table, weights, *last))
-
-
-def _by_rows(space: Space, kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    count = thread_count()
-    bounds = [space.n_dofs * k // count for k in range(count + 1)]
-    parts = [(low, high, *arguments) for low, high in pairwise(bounds)]
-    run_in_threads(kernel, parts)
+    run_by_rows(kernels.apply, n, *_cells(space, cells), table, weights, *last)
 
 
 def _cells(space: Space, cells: Indices) -> tuple[Any, ...]:

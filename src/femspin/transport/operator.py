@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .assembly import RegionBlocks, block_matrix
 from .boundary import Constraint
 from .space import Space
-from .threads import compiled_available, run_in_threads, thread_count
+from .threads import compiled_available, run_by_rows
 
 __all__ = ["BlockOperator", "charge_embedding", "reduced_charge"]
 
@@ -80,10 +80,8 @@ class BlockOperator:
         from .kernels import multiply
 
         y = np.reshape(self.faces @ full.ravel(), (-1, 4))
-        n, count = len(full), thread_count()
-        for indptr, indices, entries in self._parts:
-            rows = [(n * k // count, n * (k + 1) // count) for k in range(count)]
-            run_in_threads(multiply, [(*r, indptr, indices, entries, full, y) for r in rows])
+        for part in self._parts:
+            run_by_rows(multiply, len(full), *part, full, y)
         return y
 
     def of_dofs_transposed(self, full: Array) -> Array:
@@ -103,10 +101,8 @@ class BlockOperator:
         from .kernels import couple
 
         y = self._charge_faces @ np.where(np.arange(full.size) % 4, full.ravel(), 0.0)
-        n, count = len(full), thread_count()
         for part in self._parts:
-            rows = [(n * k // count, n * (k + 1) // count) for k in range(count)]
-            run_in_threads(couple, [(*r, *part, full, y) for r in rows])
+            run_by_rows(couple, len(full), *part, full, y)
         return y
 
     def couple_transposed(self, charge: Array) -> Array:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
-__all__ = ["compiled_available", "run_in_threads", "thread_count"]
+__all__ = ["compiled_available", "run_by_rows", "thread_count"]
+
+
+_WORTH_THREADS = 5_000
 
 
 @cache
@@ -25,14 +29,22 @@ def thread_count() -> int:
     return int(wanted) if wanted.isdigit() and int(wanted) > 0 else (cores or 1)
 
 
-def run_in_threads(work: Callable[..., Any], parts: Sequence[tuple[Any, ...]]) -> None:
-    """Call `work` with the arguments of every part, all parts at the same time.
+def run_by_rows(work: Callable[..., Any], rows: int, *arguments: Any) -> None:
+    """Call ``work(low, high, *arguments)`` for ranges that make up all rows, at the same time.
 
-    Every part must write where no other does.
+    Every call must write to its own rows only.
     """
-    if len(parts) == 1:
-        work(*parts[0])
+    count = thread_count() if rows >= _WORTH_THREADS else 1
+    bounds = [rows * k // count for k in range(count + 1)]
+    if count == 1:
+        work(0, rows, *arguments)
         return
-    with ThreadPoolExecutor(len(parts)) as pool:
-        for done in [pool.submit(work, *arguments) for arguments in parts]:
-            done.result()
+    pool = _pool(os.getpid(), count)
+    for done in [pool.submit(work, *part, *arguments) for part in pairwise(bounds)]:
+        done.result()
+
+
+@cache
+def _pool(process: int, count: int) -> ThreadPoolExecutor:
+    """Return threads of this process: a forked one has not got those of its parent."""
+    return ThreadPoolExecutor(count)

@@ -112,13 +112,17 @@ def test_refilled_blocks_are_those_assembled_anew(monkeypatch):
 
 
 def test_a_problem_refills_a_region_whose_moments_turned(monkeypatch):
-    """The second solution comes from refilled blocks and is that of a new problem."""
+    """The third solution comes from refilled blocks and is that of a new problem."""
     from test_solvers import device
 
     monkeypatch.setattr("femspin.transport.system.pays_off", lambda _: True)
     found = device("tet", 1, 20, hall=0.0)
     fields = found.fields(found.direction)
     found.problem.solve(fields)
+    found.problem.solve(
+        {n: replace(f, omega=np.array([1e12, 0.0, 0.0])) for n, f in fields.items()}
+    )
+    assert not found.problem._refills
     turned = {n: replace(f, omega=np.array([0.0, 3e12, 1e12])) for n, f in fields.items()}
     again = found.problem.solve(turned)
     assert set(found.problem._refills) == set(fields)

@@ -74,11 +74,9 @@ def assemble_region(space: Space, name: str, c: Coefficients) -> RegionBlocks:
     slots, position = space.region_slots(name)
     entries, load = np.zeros((len(slots), 4, 4)), np.zeros((space.n_dofs, 4))
     if pays_off(space) and (c.uniform or c.cellwise):
-        nothing = np.zeros_like(load)
         for cells, tensors in _cell_tensors(space, name, c):
             fill_compiled(space, cells, tensors, position, entries)
-            apply_compiled(space, cells, tensors, nothing, nothing, load)
-        return RegionBlocks(entries, slots, len(position), np.negative(load, out=load))
+        return RegionBlocks(entries, slots, len(position), _drift_load(space, name, c))
     flat = entries.reshape(-1, 16)
     for cells, local, forced in _local_blocks(space, name, c):
         where = position[space.pattern.slots[cells].ravel()]
@@ -145,8 +143,13 @@ def refilled_region(space: Space, name: str, c: Coefficients, kept: Refill) -> R
     slots, position = space.region_slots(name)
     entries = kept.entries.copy()
     entries[:, 1:, 1:] += kept.mass[:, None, None] * (c.dos * c.reaction[1:, 1:])
-    load = -apply_region(space, name, c, np.zeros((space.n_dofs, 4)))
-    return RegionBlocks(entries, slots, len(position), load)
+    return RegionBlocks(entries, slots, len(position), _drift_load(space, name, c))
+
+
+def _drift_load(space: Space, name: str, c: Coefficients) -> Array:
+    """Return the load of a region, shape (n_dofs, 4)."""
+    nothing = np.zeros((space.n_dofs, 4))
+    return -apply_region(space, name, c, nothing) if np.any(c.drift) else nothing
 
 
 def _cell_tensors(

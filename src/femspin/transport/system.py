@@ -152,6 +152,7 @@ class TransportProblem:
         self.constraint: Constraint = build_constraint(space, boundary)
         self._blocks: dict[str, tuple[RegionFields, Coefficients, RegionBlocks]] = {}
         self._refills: dict[str, Refill] = {}
+        self._turned: dict[str, int] = {}
         self._latest: tuple[TransportState, LinearSystem] | None = None
 
     def solve(
@@ -356,12 +357,14 @@ class TransportProblem:
         known = self._blocks.get(name)
         if known is not None and known[0] is fields:
             return known[2]
-        # Worth preparing from the second time on that only the reaction changes.
-        if (
-            known is not None
-            and pays_off(self.space)
-            and differ_in_reaction_only(known[1], scaled)
-        ):
+        changes = 0
+        if known is not None and differ_in_reaction_only(known[1], scaled):
+            if same_reaction(known[1], scaled):
+                return known[2]
+            changes = self._turned.get(name, 0) + 1
+        self._turned[name] = changes
+        # Preparing costs two assemblies: for a magnetization that turns again and again.
+        if changes > 1 and pays_off(self.space):
             kept = self._refills.get(name)
             if kept is None or not differ_in_reaction_only(kept.coefficients, scaled):
                 kept = prepare_refill(self.space, name, scaled)

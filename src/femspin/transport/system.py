@@ -23,6 +23,7 @@ from .assembly import (
     load_size,
     prepare_refill,
     refilled_region,
+    same_reaction,
 )
 from .auxiliary import auxiliary
 from .boundary import (

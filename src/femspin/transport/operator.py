@@ -136,15 +136,15 @@ class BlockOperator:
         ]
 
     @cached_property
-    def charge_matrix(self) -> sp.csr_array:
-        """The block of the charge unknowns, shape (n_charge, n_charge)."""
-        return reduced_charge(self._charge_of_dofs(), self.constraint)
-
-    @property
     def charge_stiffness(self) -> sp.csr_array:
-        """The symmetric part of the charge block between the scalar dofs, (n_dofs, n_dofs)."""
+        """The charge block between the scalar dofs without its Hall part, (n_dofs, n_dofs)."""
         scalar = self._charge_of_dofs()
         return sp.csr_array(0.5 * (scalar + scalar.T))
+
+    @property
+    def charge_matrix(self) -> sp.csr_array:
+        """The same between the charge unknowns, shape (n_charge, n_charge)."""
+        return reduced_charge(self.charge_stiffness, self.constraint)
 
     def _charge_of_dofs(self) -> sp.csr_array:
         pattern, n = self.space.pattern, self.space.n_dofs
@@ -208,4 +208,16 @@ def charge_embedding(constraint: Constraint) -> sp.csr_array:
 def reduced_charge(matrix: sp.csr_array, constraint: Constraint) -> sp.csr_array:
     """Return a matrix between scalar dofs as one between the charge unknowns."""
     embed = charge_embedding(constraint)
-    return sp.csr_array(embed.T @ matrix @ embed)
+    if embed.nnz > embed.shape[1]:  # some unknowns stand for several dofs
+        return sp.csr_array(embed.T @ matrix @ embed)
+    number = np.full(embed.shape[0], -1, np.int32)
+    place = np.flatnonzero(np.diff(embed.indptr))
+    number[place] = embed.indices
+    matrix = sp.csr_array(matrix)
+    rows = np.repeat(number, np.diff(matrix.indptr))
+    columns = number[matrix.indices]
+    kept = (rows >= 0) & (columns >= 0)
+    # Unknowns come in the order of their dofs, so entries stay sorted.
+    counts = np.bincount(rows[kept], minlength=embed.shape[1])
+    indptr = np.r_[0, np.cumsum(counts)].astype(np.int32)
+    return sp.csr_array((matrix.data[kept], columns[kept], indptr), shape=embed.shape[1:] * 2)

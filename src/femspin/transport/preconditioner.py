@@ -145,7 +145,8 @@ class MatrixSplit:
         spin_rows, charge_rows = matrix[self._spin_at], matrix[self._charge_at]
         self._coupling = sp.csr_array(charge_rows[:, self._spin_at])
         self._spin, self._spin_transposed = _incomplete(spin_rows[:, self._spin_at])
-        self._charge = charge_inverse(charge_rows[:, self._charge_at], auxiliary)
+        block = sp.csr_array(charge_rows[:, self._charge_at])
+        self._charge = charge_inverse(sp.csr_array(0.5 * (block + block.T)), auxiliary)
 
     def solve(self, r: Array) -> Array:
         """Return about A^-1 r: spin first, then charge."""
@@ -192,11 +193,6 @@ def _spin_levels(laplacian: sp.csr_array, auxiliary: Auxiliary) -> SpinMultigrid
     return SpinMultigrid(laplacian, tensor, interpolations(sp.csr_array(coupling + mean)))
 
 
-def _symmetric(block: sp.csr_array) -> sp.csr_array:
-    """Return the part without the Hall effect, which is antisymmetric."""
-    return sp.csr_array(0.5 * (block + block.T))
-
-
 def _factorised(laplacian: sp.csr_array) -> Apply:
     factor = spl.splu(
         sp.csc_matrix(laplacian), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
@@ -213,17 +209,17 @@ def reduced_stiffness(auxiliary: Auxiliary, constraint: Constraint) -> sp.csr_ar
     return reduced_charge(auxiliary.stiffness, constraint)
 
 
-def charge_inverse(block: sp.csr_array, auxiliary: sp.csr_array | None) -> Apply:
+def charge_inverse(laplacian: sp.csr_array, auxiliary: sp.csr_array | None) -> Apply:
     """Return an approximate, symmetric inverse of the charge block.
 
     Small blocks are factorised; above, one cycle of multigrid.  Its levels come from linear
     elements, whose strong couplings classical multigrid follows on flat cells too.
 
     Args:
-        block: Shape (n_charge, n_charge).
+        laplacian: Charge block without the Hall effect, which is antisymmetric; shape
+            (n_charge, n_charge).
         auxiliary: See `MatrixSplit`.
     """
-    laplacian = _symmetric(block)
     if laplacian.shape[0] <= _CHARGE_DIRECT:
         return _factorised(laplacian)
     return charge_cycle(laplacian, interpolations(laplacian if auxiliary is None else auxiliary))

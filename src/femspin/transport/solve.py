@@ -48,6 +48,8 @@ _SINGULAR = (
 )
 _PIVOT_CHECK = 100_000
 _REFINEMENTS = 6
+# Of the residual by one iterative solution; more would be lost in single precision.
+_REDUCTION = 1e-6
 _EXACT = 1e-16
 _CANCELLED = 1e-4
 # Assembled and cell-wise operator agree to round-off only; below this a direct solve is exact.
@@ -96,8 +98,13 @@ class LinearSolver(Protocol):
     iterations: int
     aged: bool
 
-    def solve(self, load: Array) -> Array:
-        """Return an approximate solution for one right-hand side."""
+    def solve(self, load: Array, reduction: float | None = None) -> Array:
+        """Return an approximate solution for one right-hand side.
+
+        Args:
+            load: Right-hand side.
+            reduction: Residual over |load| that is enough; an iteration chooses by itself if None.
+        """
         ...
 
     def solve_many(self, loads: Array) -> Array:
@@ -221,7 +228,7 @@ class DirectSolver:
             if pivots.min() < 1e-14 * pivots.max():
                 raise SolverError(_SINGULAR)
 
-    def solve(self, load: Array) -> Array:
+    def solve(self, load: Array, reduction: float | None = None) -> Array:
         """Return the solution to working precision."""
         x: Array = self._factor.solve(load, self._side)
         if not np.all(np.isfinite(x)):
@@ -256,7 +263,7 @@ class KrylovSolver:
 
     method = "iterative"
     aged = False
-    reduction = 1e-6
+    reduction = _REDUCTION
 
     def __init__(
         self,
@@ -290,9 +297,9 @@ class KrylovSolver:
         m = self._preconditioner
         return m.solve_transposed(r) if self._side else m.solve(r)
 
-    def solve(self, load: Array) -> Array:
-        """Return a solution whose residual is smaller than `reduction` times |load|."""
-        target = self.reduction * float(np.linalg.norm(load))
+    def solve(self, load: Array, reduction: float | None = None) -> Array:
+        """Return a solution whose residual is smaller than a reduction times |load|."""
+        target = (reduction or self.reduction) * float(np.linalg.norm(load))
         product = self._products[self._side]
         x, left, used = flexible_gmres(
             product, np.asarray(load, float), None, self.precondition, target, self._limit
@@ -353,7 +360,7 @@ def refine(
     for _ in range(_REFINEMENTS):
         if relative < _EXACT:
             break
-        trial = x + solver.solve(r)
+        trial = x + solver.solve(r, min(0.1, max(_REDUCTION, 0.1 * tolerance / relative)))
         after = residual(trial)
         progress = float(np.linalg.norm(after)) / scale
         if not progress < relative:

@@ -128,3 +128,9 @@ def test_a_problem_refills_a_region_whose_moments_turned(monkeypatch):
     assert set(found.problem._refills) == set(fields)
     anew = device("tet", 1, 20, hall=0.0).problem.solve(turned)
     np.testing.assert_allclose(again.mu, anew.mu, atol=1e-10 * np.abs(anew.mu).max())
+
+
+@pytest.mark.parametrize(("dimension", "cell"), CELLS)
+def test_compiled_volumes_are_those_of_the_cells(dimension, cell):
+    space = box(dimension, cell, 3, 1)
+    np.testing.assert_allclose(compiled.measures_compiled(space), space.measures, rtol=1e-13)

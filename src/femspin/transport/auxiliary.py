@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..fields.soc import covariant_rotation
 from .coefficients import Coefficients
+from .compiled import measures_compiled, pays_off
 from .space import Space, reference_nodes
 
 __all__ = [
@@ -66,15 +67,18 @@ def auxiliary(space: Space, coefficients: Mapping[str, Coefficients]) -> Auxilia
         factors = {name: c.dos * c.diffusion for name, c in coefficients.items()}
         stiffness = linear_stiffness(space, factors)
     reaction = np.zeros((space.n_dofs, 3, 3))
+    measures = measures_compiled(space) if pays_off(space) else space.measures
     for name, c in coefficients.items():
-        _add_reaction(space, name, c, reaction)
+        _add_reaction(space, name, c, measures, reaction)
     return Auxiliary(stiffness, reaction)
 
 
-def _add_reaction(space: Space, name: str, c: Coefficients, reaction: Array) -> None:
+def _add_reaction(
+    space: Space, name: str, c: Coefficients, measures: Array, reaction: Array
+) -> None:
     """Add nu (Gamma - omega x) + nu D a . a of a region's cells, shared among their nodes."""
     cells = space.in_region(name)
-    measures = space.measures[cells] / space.dofs.shape[1]
+    measures = measures[cells] / space.dofs.shape[1]
     turns = covariant_rotation(c.gauge)[..., 1:, 1:]
     loss = np.einsum("...jab,...jac->...bc", turns, turns)
     tensor = c.dos * (_of_cells(c.reaction)[..., 1:, 1:] + c.diffusion * _of_cells(loss))

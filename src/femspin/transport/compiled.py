@@ -14,7 +14,7 @@ from .moments import basis_table
 from .space import Space, quadrature_order
 from .threads import compiled_available, run_by_rows
 
-__all__ = ["apply_compiled", "fill_compiled", "pays_off"]
+__all__ = ["apply_compiled", "fill_compiled", "measures_compiled", "pays_off"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[Any]
@@ -80,6 +80,17 @@ def apply_compiled(
     )
     table = np.ascontiguousarray(basis_table(space.element, points))
     run_by_rows(kernels.apply, n, *_cells(space, cells), table, weights, *last)
+
+
+def measures_compiled(space: Space) -> Array:
+    """Return the volumes of the conducting cells [nm^dim], shape (n_cells,)."""
+    from . import kernels
+
+    mesh, out = space.structure.mesh, np.empty(len(space.cells))
+    frame = np.asarray(reference_frame(mesh))
+    size = _slopes(space)[1] if mesh.t.shape[0] == mesh.dim() + 1 else 1.0
+    kernels.measures(mesh.p, mesh.t, frame, space.cells, size, out)
+    return out
 
 
 def _cells(space: Space, cells: Indices) -> tuple[Any, ...]:

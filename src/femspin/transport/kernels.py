@@ -419,3 +419,12 @@ def couple_transposed(indptr, indices, entries, x, y):
             e, out = entries[p], y[indices[p]]
             for z in range(1, 4):
                 out[z] += e[0, z] * x[i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def measures(points, vertices, frame, mesh_cells, size, out):
+    """Set the volumes of affine cells, `size` times that of their maps."""
+    d = points.shape[0]
+    inverse = np.empty((d, d))
+    for e in range(len(mesh_cells)):
+        out[e] = size * geometry(points, vertices, mesh_cells[e], frame, inverse)

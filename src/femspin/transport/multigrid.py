@@ -142,7 +142,9 @@ def charge_cycle(matrix: sp.csr_array, ups: list[sp.csr_array]) -> Callable[[Arr
         return _sweeping_cycle(matrix, ups)
     operators = [sp.csr_array(matrix)]
     for up in ups:
-        operators.append(sp.csr_array(up.T @ operators[-1] @ up))
+        coarse = sp.csr_array(up.T @ operators[-1] @ up)
+        # Coarse nodes whose fine ones all have prescribed potentials stand alone.
+        operators.append(sp.csr_array(coarse + sp.diags_array(1.0 * (coarse.diagonal() == 0))))
     smoothers = [
         ScalarILU(sp.csr_array(a + sp.diags_array(_STABLE * a.diagonal()))) for a in operators[:-1]
     ]

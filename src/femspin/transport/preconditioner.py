@@ -20,7 +20,7 @@ from .auxiliary import Auxiliary
 from .boundary import Constraint
 from .ilu import BlockILU
 from .multigrid import SpinMultigrid, charge_cycle, interpolations
-from .operator import BlockOperator, reduced_charge
+from .operator import BlockOperator, charge_embedding, reduced_charge
 from .threads import compiled_available
 
 __all__ = ["BlockSplit", "MatrixSplit", "Preconditioner", "charge_inverse", "reduced_stiffness"]
@@ -75,10 +75,10 @@ class BlockSplit:
             rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
             blocks[rows == indices] *= 1 + shift
         self._spin = _singular(lambda: BlockILU(indptr, indices, blocks))
-        self._coarse = _spin_levels(operator.charge_stiffness, auxiliary)
-        self._charge = charge_inverse(
-            operator.charge_matrix, reduced_stiffness(auxiliary, operator.constraint)
-        )
+        laplacian = operator.charge_stiffness
+        ups = interpolations(laplacian if auxiliary.stiffness is None else auxiliary.stiffness)
+        self._coarse = SpinMultigrid(laplacian, auxiliary.reaction, ups)
+        self._charge = _charge_levels(operator, auxiliary, ups)
 
     def renewed(self, operator: BlockOperator) -> BlockSplit:
         """Return the same factors beside a similar matrix."""
@@ -185,12 +185,24 @@ def _singular(factorise: Callable[[], Any]) -> Any:
         raise SolverError("the incomplete factorisation of the spin block failed") from None
 
 
-def _spin_levels(laplacian: sp.csr_array, auxiliary: Auxiliary) -> SpinMultigrid:
-    """Return the coarse levels of the spin block."""
-    tensor = auxiliary.reaction
-    mean = sp.diags_array(np.maximum(np.trace(tensor, axis1=1, axis2=2) / 3, 0.0))
-    coupling = laplacian if auxiliary.stiffness is None else auxiliary.stiffness
-    return SpinMultigrid(laplacian, tensor, interpolations(sp.csr_array(coupling + mean)))
+def _charge_levels(
+    operator: BlockOperator, auxiliary: Auxiliary, ups: list[sp.csr_array]
+) -> Apply:
+    """Return the inverse of the charge block, on the levels of the spin where it has all dofs.
+
+    Args:
+        operator: The matrix.
+        auxiliary: What other levels are built from.
+        ups: Interpolations to all scalar dofs.
+    """
+    embed = charge_embedding(operator.constraint)
+    small, shared = embed.shape[1] <= _CHARGE_DIRECT, embed.nnz == embed.shape[1]
+    if small or not shared or not ups:
+        return charge_inverse(
+            operator.charge_matrix, reduced_stiffness(auxiliary, operator.constraint)
+        )
+    free = np.flatnonzero(np.diff(embed.indptr))
+    return charge_cycle(operator.charge_matrix, [sp.csr_array(ups[0][free]), *ups[1:]])
 
 
 def _factorised(laplacian: sp.csr_array) -> Apply:

@@ -17,6 +17,7 @@ from femspin import build_device, case_from_table, solve_transport
 from femspin.errors import SolverError
 from femspin.transport import solve as solvers
 from femspin.transport.auxiliary import auxiliary, linear_stiffness, without_positive_couplings
+from femspin.transport.ilu import BlockILU
 from femspin.transport.krylov import flexible_gmres
 from femspin.transport.operator import BlockOperator
 from femspin.transport.preconditioner import BlockSplit, MatrixSplit
@@ -248,3 +249,20 @@ def test_the_peak_is_within_30_percent_of_the_estimate():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     estimate, peak = map(int, out.stdout.split())
     assert abs(peak - estimate) < 0.3 * estimate
+
+
+def test_a_factorisation_cut_in_two_is_that_of_the_two_halves(monkeypatch):
+    """What couples the halves is left out, in factors, solutions and transposed ones."""
+    operator, _ = block_operator()
+    indptr, indices, values = operator.spin_blocks(np.float64)
+    n = len(indptr) - 1
+    rows = np.repeat(np.arange(n), np.diff(indptr))
+    apart = values.copy()
+    apart[(rows < n // 2) != (indices < n // 2)] = 0.0
+    whole = BlockILU(indptr, indices, apart)
+    monkeypatch.setattr("femspin.transport.ilu._CUT_FROM", 0)
+    cut = BlockILU(indptr, indices, values.copy())
+    r = np.random.default_rng(2).normal(size=3 * n)
+    for one, two in ((cut.solve(r), whole.solve(r)),
+                     (cut.solve_transposed(r), whole.solve_transposed(r))):  # fmt: skip
+        np.testing.assert_allclose(one, two, atol=1e-13 * np.abs(two).max())

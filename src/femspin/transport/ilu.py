@@ -1,7 +1,8 @@
 """Incomplete factorisations without fill, of 3 x 3 blocks for the spin block and of scalars.
 
 With unknowns numbered column by column the strong vertical coupling of thin layers is factorised
-almost exactly.  The kernels are compiled on first use (and cached) and need numba.
+almost exactly.  Large blocks are cut in two, between columns, for two threads; what couples the
+halves is left out.  The kernels are compiled on first use (and cached) and need numba.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .threads import run_parts
+
 __all__ = ["BlockILU", "ScalarILU"]
 
 Array = NDArray[np.float64]
+
+# Nodes from which on a block is cut in two, with any number of threads.
+_CUT_FROM = 20_000
 
 
 class BlockILU:
@@ -32,17 +38,18 @@ class BlockILU:
     def __init__(self, indptr: NDArray[Any], indices: NDArray[Any], values: NDArray[Any]) -> None:
         from .ilu_kernels import ilu_factor
 
-        self._diagonal = np.zeros(len(indptr) - 1, np.int64)
-        if not ilu_factor(indptr, indices, values, self._diagonal):
+        n = len(indptr) - 1
+        self._bounds = [0, n // 2, n] if n >= _CUT_FROM else [0, n]
+        self._factors = (indptr, indices, values, np.zeros(n, np.int64))
+        if not all(run_parts(ilu_factor, self._bounds, *self._factors)):
             raise ZeroDivisionError("a diagonal block is singular")
-        self._factors = (indptr, indices, values, self._diagonal)
 
     def solve(self, right: Array) -> Array:
         """Return the solution of L U x = right, shape (3 n,)."""
         from .ilu_kernels import ilu_solve
 
         x = np.array(right, float)
-        ilu_solve(*self._factors, x)
+        run_parts(ilu_solve, self._bounds, *self._factors, x)
         return x
 
     def solve_transposed(self, right: Array) -> Array:
@@ -50,7 +57,7 @@ class BlockILU:
         from .ilu_kernels import ilu_solve_transposed
 
         x = np.array(right, float)
-        ilu_solve_transposed(*self._factors, x)
+        run_parts(ilu_solve_transposed, self._bounds, *self._factors, x)
         return x
 
 

@@ -30,19 +30,18 @@ def invert(a):
 
 
 @njit(nogil=True, cache=True)
-def ilu_factor(indptr, indices, data, diagonal):
-    """Factorise in place; return False at a singular diagonal block."""
-    n = len(indptr) - 1
-    where = np.full(n, -1, np.int64)
+def ilu_factor(low, high, indptr, indices, data, diagonal):
+    """Factorise the rows and columns low to high in place; return False at a singular block."""
+    where = np.full(len(indptr) - 1, -1, np.int64)
     block = np.zeros((3, 3))
-    for i in range(n):
+    for i in range(low, high):
         for p in range(indptr[i], indptr[i + 1]):
             where[indices[p]] = p
         for p in range(indptr[i], indptr[i + 1]):
             k = indices[p]
             if k == i:
                 diagonal[i] = p
-            if k >= i:
+            if k >= i or k < low:
                 continue
             d = diagonal[k]
             for r in range(3):
@@ -73,19 +72,22 @@ def ilu_factor(indptr, indices, data, diagonal):
 
 
 @njit(nogil=True, cache=True)
-def ilu_solve(indptr, indices, data, diagonal, x):
-    """Turn x into the solution of L U x = x."""
-    n = len(indptr) - 1
-    for i in range(n):
+def ilu_solve(low, high, indptr, indices, data, diagonal, x):
+    """Turn the rows low to high of x into the solution of L U x = x."""
+    for i in range(low, high):
         for p in range(indptr[i], diagonal[i]):
+            if indices[p] < low:
+                continue
             k = 3 * indices[p]
             for r in range(3):
                 x[3 * i + r] -= (
                     data[p, r, 0] * x[k] + data[p, r, 1] * x[k + 1] + data[p, r, 2] * x[k + 2]
                 )
-    for i in range(n - 1, -1, -1):
+    for i in range(high - 1, low - 1, -1):
         a, b, c = x[3 * i], x[3 * i + 1], x[3 * i + 2]
         for p in range(diagonal[i] + 1, indptr[i + 1]):
+            if indices[p] >= high:
+                break
             k = 3 * indices[p]
             a -= data[p, 0, 0] * x[k] + data[p, 0, 1] * x[k + 1] + data[p, 0, 2] * x[k + 2]
             b -= data[p, 1, 0] * x[k] + data[p, 1, 1] * x[k + 1] + data[p, 1, 2] * x[k + 2]
@@ -96,22 +98,25 @@ def ilu_solve(indptr, indices, data, diagonal, x):
 
 
 @njit(nogil=True, cache=True)
-def ilu_solve_transposed(indptr, indices, data, diagonal, x):
-    """Turn x into the solution of (L U)^T x = x."""
-    n = len(indptr) - 1
-    for i in range(n):
+def ilu_solve_transposed(low, high, indptr, indices, data, diagonal, x):
+    """Turn the rows low to high of x into the solution of (L U)^T x = x."""
+    for i in range(low, high):
         d = data[diagonal[i]]
         a, b, c = x[3 * i], x[3 * i + 1], x[3 * i + 2]
         for r in range(3):
             x[3 * i + r] = d[0, r] * a + d[1, r] * b + d[2, r] * c
         a, b, c = x[3 * i], x[3 * i + 1], x[3 * i + 2]
         for p in range(diagonal[i] + 1, indptr[i + 1]):
+            if indices[p] >= high:
+                break
             k, e = 3 * indices[p], data[p]
             for r in range(3):
                 x[k + r] -= e[0, r] * a + e[1, r] * b + e[2, r] * c
-    for i in range(n - 1, -1, -1):
+    for i in range(high - 1, low - 1, -1):
         a, b, c = x[3 * i], x[3 * i + 1], x[3 * i + 2]
         for p in range(indptr[i], diagonal[i]):
+            if indices[p] < low:
+                continue
             k, e = 3 * indices[p], data[p]
             for r in range(3):
                 x[k + r] -= e[0, r] * a + e[1, r] * b + e[2, r] * c

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["compiled_available", "run_by_rows", "thread_count"]
+__all__ = ["compiled_available", "run_by_rows", "run_parts", "thread_count"]
 
 
 _WORTH_THREADS = 5_000
@@ -35,13 +35,16 @@ def run_by_rows(work: Callable[..., Any], rows: int, *arguments: Any) -> None:
     Every call must write to its own rows only.
     """
     count = thread_count() if rows >= _WORTH_THREADS else 1
-    bounds = [rows * k // count for k in range(count + 1)]
-    if count == 1:
-        work(0, rows, *arguments)
-        return
+    run_parts(work, [rows * k // count for k in range(count + 1)], *arguments)
+
+
+def run_parts(work: Callable[..., Any], bounds: Sequence[int], *arguments: Any) -> list[Any]:
+    """Return ``work(low, high, *arguments)`` between neighbouring bounds, at the same time."""
+    parts, count = list(pairwise(bounds)), thread_count()
+    if len(parts) == 1 or count == 1:
+        return [work(*part, *arguments) for part in parts]
     pool = _pool(os.getpid(), count)
-    for done in [pool.submit(work, *part, *arguments) for part in pairwise(bounds)]:
-        done.result()
+    return [done.result() for done in [pool.submit(work, *p, *arguments) for p in parts]]
 
 
 @cache

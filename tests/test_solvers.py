@@ -230,7 +230,8 @@ def test_what_cannot_fit_is_refused_before_it_is_begun(monkeypatch):
 
 
 PEAK = """
-import resource, sys
+import sys
+from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_solvers import device
 from femspin.transport.memory import estimated_bytes, resident_bytes
@@ -239,7 +240,9 @@ found.problem.solve(found.fields(found.direction))  # libraries and compiled ker
 found = device("tet", 1, 40, n=40)
 estimate = resident_bytes() + estimated_bytes(found.space, "iterative")
 found.problem.solve(found.fields(found.direction))
-print(estimate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+status = Path("/proc/self/status").read_text().splitlines()
+peak = [row.split()[1] for row in status if row.startswith("VmHWM:")]
+print(estimate, 1024 * int(peak[0]))
 """
 
 

@@ -360,7 +360,7 @@ def refine(
     for _ in range(_REFINEMENTS):
         if relative < _EXACT:
             break
-        trial = x + solver.solve(r, min(0.1, max(_REDUCTION, 0.1 * tolerance / relative)))
+        trial = x + solver.solve(r, min(0.1, max(_REDUCTION, 0.01 * tolerance / relative)))
         after = residual(trial)
         progress = float(np.linalg.norm(after)) / scale
         if not progress < relative:

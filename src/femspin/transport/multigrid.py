@@ -67,26 +67,22 @@ class SpinMultigrid:
     """
 
     def __init__(self, scalar: sp.csr_array, tensor: Array, ups: list[sp.csr_array]) -> None:
+        # The finest level belongs to the incomplete factorisation: only the coarse ones are kept.
+        self._ups = ups
         self.levels: list[Level] = []
-        for up in (*ups, None):
-            self.levels.append(_level(scalar, tensor, up))
-            if up is not None:
-                scalar = sp.csr_array(up.T @ scalar @ up)
-                # Lumped: B of a coarse node is that of the nodes it stands for.
-                tensor = (up.T @ tensor.reshape(len(tensor), 9)).reshape(-1, 3, 3)
-        self._dense = la.lu_factor(_dense(self.levels[-1])) if len(self.levels) > 1 else None
-
-    @property
-    def sizes(self) -> list[int]:
-        """Nodes of every level."""
-        return [len(level.tensor) for level in self.levels]
+        for k, up in enumerate(ups):
+            scalar = sp.csr_array(up.T @ scalar @ up)
+            # Lumped: B of a coarse node is that of the nodes it stands for.
+            tensor = (up.T @ tensor.reshape(len(tensor), 9)).reshape(-1, 3, 3)
+            self.levels.append(_level(scalar, tensor, ups[k + 1] if k + 1 < len(ups) else None))
+        self._dense = la.lu_factor(_dense(self.levels[-1])) if ups else None
 
     def correct(self, r: Array, transposed: bool = False) -> Array:
         """Return the correction from all levels but the finest, for a residual (n, 3)."""
-        up = self.levels[0].up
-        if up is None:
+        if not self._ups:
             return np.zeros_like(r)
-        return np.asarray(up @ self._cycle(1, np.asarray(up.T @ r), transposed))
+        up = self._ups[0]
+        return np.asarray(up @ self._cycle(0, np.asarray(up.T @ r), transposed))
 
     def _cycle(self, k: int, r: Array, transposed: bool) -> Array:
         from .multigrid_kernels import residual, sweep

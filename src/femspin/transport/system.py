@@ -230,6 +230,8 @@ class TransportProblem:
         """Return the matrix behind a solution and a solver for it, kept from its solve if last."""
         if self._latest is None or self._latest[0] is not state:
             extra, _ = self._faces(state.laws)
+            # Old factors are for solutions that may fall back on new ones.
+            self._latest = None
             systems = self._systems(state.blocks, extra, state.coefficients)
             self._latest = (state, next(systems))
         return self._latest[1]

@@ -6,11 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from test_covariant import shaken_box
 from test_transport import CELLS, box, unit_coefficients
 
+from femspin.fields.soc import covariant_rotation
 from femspin.transport import assembly, compiled, pattern
 from femspin.transport.assembly import apply_region, assemble_region
+from femspin.transport.coefficients import block_tensors
+from femspin.transport.compiled import between_jets
+from femspin.transport.kronecker import KroneckerBlocks, split_tensors
+from femspin.transport.products import add_charge, add_difference, region_parts
 
 pytest.importorskip("numba")
 
@@ -92,42 +98,99 @@ def test_the_compiled_pattern_is_the_sorted_one(dimension, cell, lateral):
         space = box(dimension, cell, cells, order, lateral if dimension > 1 else "insulating")
         one = pattern.sorted_pattern(space.dofs, space.n_dofs)
         two = pattern.compiled_pattern(space.dofs, space.n_dofs)
-        for key in ("indptr", "indices", "slots"):
+        for key in ("indptr", "indices", "offsets"):
             np.testing.assert_array_equal(getattr(one, key), getattr(two, key))
+        columns = one.indices[one.slots()].reshape(len(space.dofs), -1, space.dofs.shape[1])
+        np.testing.assert_array_equal(columns[:, 0], space.dofs)
 
 
-def test_refilled_blocks_are_those_assembled_anew(monkeypatch):
-    """Only relaxation, precession and drift differ; then nothing but the mass is multiplied."""
-    space, c = box(3, "tet", 3, 2), unit_coefficients()
+@pytest.mark.parametrize(("dimension", "cell"), CELLS)
+@pytest.mark.parametrize("order", [1, 2])
+def test_sums_of_scalar_matrices_multiply_like_the_blocks(dimension, cell, order, monkeypatch):
+    """Also for a Theta that stretches and shears diffusion, which has more scalar matrices."""
+    space, rng = box(dimension, cell, 2, order), np.random.default_rng(4)
     monkeypatch.setattr(assembly, "pays_off", lambda _: True)
-    kept = assembly.prepare_refill(space, "F", c)
+    skewed = unit_coefficients().theta + 0.1 * rng.normal(size=(12, 12))
+    x, low = rng.normal(size=(2, space.n_dofs, 4))
+    for c in (unit_coefficients(), replace(unit_coefficients(), theta=skewed)):
+        blocks = assemble_region(space, "F", c)
+        assert isinstance(blocks, KroneckerBlocks)
+        shape = (space.size, space.size)
+        pattern = space.pattern
+        whole = sp.bsr_array((blocks.values, pattern.indices, pattern.indptr), shape=shape)
+        size = np.abs(blocks.values).max()
+        charge, spin = x.copy(), x.copy()
+        charge[:, 1:], spin[:, 0] = 0, 0
+        found = {n: np.zeros((space.n_dofs, 4)) for n in ("A", "AT", "CT")}
+        coupled, spins = np.zeros(space.n_dofs), np.zeros((len(pattern.indices), 3, 3))
+        charges = np.zeros(len(pattern.indices))
+        for part in region_parts(pattern, blocks):
+            part.multiply(x, found["A"])
+            part.multiply_transposed(x, found["AT"])
+            part.couple(x, coupled)
+            part.couple_transposed(x[:, 0].copy(), found["CT"])
+            part.add_spin(spins)
+        add_charge(blocks, charges)
+        for one, two in (
+            (found["A"], whole @ x.ravel()), (found["AT"], whole.T @ x.ravel()),
+            (coupled, (whole @ spin.ravel())[::4]),
+            (found["CT"][:, 1:], (whole.T @ charge.ravel()).reshape(-1, 4)[:, 1:]),
+            (spins, blocks.values[:, 1:, 1:]), (charges, blocks.values[:, 0, 0]),
+        ):  # fmt: skip
+            np.testing.assert_allclose(one, two.reshape(one.shape), atol=1e-13 * size, rtol=0)
+        out = np.zeros((space.n_dofs, 4))
+        add_difference(blocks, x, 1e-9 * low, out)
+        by_cells = apply_region(space, "F", c, x, 1e-9 * low)
+        np.testing.assert_allclose(out - blocks.load, by_cells, atol=1e-12 * size, rtol=0)
+
+
+def test_isotropic_diffusion_takes_two_scalar_matrices_and_one_for_each_gauge_field():
+    c = unit_coefficients()
+
+    def keys(c):
+        tensors = between_jets(3, block_tensors(c, (0, 1, 2)).matrix)[0]
+        return [[form.key for form, _ in terms] for terms in split_tensors(tensors)]
+
+    still = replace(c, theta=np.eye(12), gauge=np.zeros((3, 3)), rotation=np.zeros((3, 4, 4)))
+    assert keys(still) == [[("stiffness",), ("mass",)], []]
+    along_x = covariant_rotation(np.diag([1.0, 0.0, 0.0]))
+    assert keys(replace(still, rotation=along_x)) == [
+        [("stiffness",), ("gauge", 0), ("mass",)], []
+    ]  # fmt: skip
+    turned = np.eye(12).reshape(3, 4, 3, 4)
+    turned[0, :, 1, :], turned[1, :, 0, :] = 0.1, -0.1
+    assert keys(replace(still, theta=turned.reshape(12, 12))) == [
+        [("stiffness",), ("mass",)], [("turn", 0, 1)]
+    ]  # fmt: skip
+
+
+def test_differences_leave_no_residual_of_a_large_constant_potential(monkeypatch):
+    """The stored blocks leave the round-off of their largest entry times the constant."""
+    space = shaken_box(3, "tet", 4, 1)
+    monkeypatch.setattr(assembly, "pays_off", lambda _: True)
+    c = replace(unit_coefficients(), relaxation=np.zeros((3, 3)), omega=np.zeros(3),
+                gauge=np.zeros((3, 3)), rotation=np.zeros((3, 4, 4)))  # fmt: skip
+    blocks = assemble_region(space, "F", c)
+    out = np.zeros((space.n_dofs, 4))
+    add_difference(blocks, np.full((space.n_dofs, 4), 1e6), np.zeros((space.n_dofs, 4)), out)
+    assert not out.any()
+
+
+def test_scalar_matrices_are_kept_while_coefficients_change(monkeypatch):
+    """And the blocks of new coefficients are those of a space that has kept nothing."""
+    c = unit_coefficients()
+    monkeypatch.setattr(assembly, "pays_off", lambda _: True)
     moved = replace(c, relaxation=2 * c.relaxation, omega=-c.omega, drift=c.drift[:, ::-1])
-    assert assembly.differ_in_reaction_only(kept.coefficients, moved)
-    for other in (replace(c, theta=2 * c.theta), replace(c, gauge=2 * c.gauge)):
-        assert not assembly.differ_in_reaction_only(kept.coefficients, other)
-    again = assembly.refilled_region(space, "F", moved, kept)
-    anew = assemble_region(space, "F", moved)
-    for one, two in ((again.values, anew.values), (again.load, anew.load)):
-        np.testing.assert_allclose(one, two, atol=1e-13 * np.abs(two).max(), rtol=0)
-
-
-def test_a_problem_refills_a_region_whose_moments_turned(monkeypatch):
-    """The third solution comes from refilled blocks and is that of a new problem."""
-    from test_solvers import device
-
-    monkeypatch.setattr("femspin.transport.system.pays_off", lambda _: True)
-    found = device("tet", 1, 20, hall=0.0)
-    fields = found.fields(found.direction)
-    found.problem.solve(fields)
-    found.problem.solve(
-        {n: replace(f, omega=np.array([1e12, 0.0, 0.0])) for n, f in fields.items()}
-    )
-    assert not found.problem._refills
-    turned = {n: replace(f, omega=np.array([0.0, 3e12, 1e12])) for n, f in fields.items()}
-    again = found.problem.solve(turned)
-    assert set(found.problem._refills) == set(fields)
-    anew = device("tet", 1, 20, hall=0.0).problem.solve(turned)
-    np.testing.assert_allclose(again.mu, anew.mu, atol=1e-10 * np.abs(anew.mu).max())
+    still = replace(c, gauge=np.zeros((3, 3)), rotation=np.zeros((3, 4, 4)))
+    space = box(3, "tet", 3, 2)
+    first = assemble_region(space, "F", c)
+    for other in (moved, still, replace(c, theta=c.theta + 0.3 * np.eye(12)[::-1])):
+        again = assemble_region(space, "F", other)
+        anew = assemble_region(box(3, "tet", 3, 2), "F", other)
+        for one, two in ((again.values, anew.values), (again.load, anew.load)):
+            np.testing.assert_allclose(one, two, atol=1e-13 * np.abs(two).max(), rtol=0)
+        if other is moved:
+            assert all(a[0] is b[0] for a, b in zip(first.parts, again.parts, strict=True))
 
 
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)

@@ -79,7 +79,7 @@ def facet_face(space: Space, name: str, facets: Indices, cells: Indices) -> Face
     rows = np.searchsorted(space.cells, cells)
     masses = np.einsum("iep,mep,ep->eim", phi, phi, dx).reshape(len(facets), -1)
     facet, pair = np.nonzero(masses)
-    slots, place = np.unique(space.pattern.slots[rows[facet], pair], return_inverse=True)
+    slots, place = np.unique(space.pattern.slots(rows)[facet, pair], return_inverse=True)
     shape = (len(slots), len(facets))
     matrix = sp.coo_array((masses[facet, pair], (place, facet)), shape=shape).tocsr()
     region = space.structure.regions[space.structure.region_of_cell[cells[0]]]

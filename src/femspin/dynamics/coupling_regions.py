@@ -71,14 +71,14 @@ class FollowingRegion:
     @cached_property
     def slots(self) -> Indices:
         """Slots of the matrix pattern that the region adds to, shape (k,)."""
-        return np.unique(self.space.pattern.slots[self.space.in_region(self.name)])
+        return np.unique(self.space.pattern.slots(self.space.in_region(self.name)))
 
     @cached_property
     def masses(self) -> sp.csr_array:
         """Integrals of phi_i phi_m that a cell adds to a slot, shape (k, n)."""
         cells = self.space.in_region(self.name)
         found = np.concatenate([c.matrix[:, :, -1] for c in self.space.chunks(cells)])
-        place = np.searchsorted(self.slots, self.space.pattern.slots[cells])
+        place = np.searchsorted(self.slots, self.space.pattern.slots(cells))
         column = np.broadcast_to(np.arange(len(cells))[:, None], place.shape)
         entries = (found.ravel(), (place.ravel(), column.ravel()))
         return sp.coo_array(entries, shape=(len(self.slots), len(cells))).tocsr()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import DOP853
 
 from ..errors import SolverError
 from ..units import HBAR, MU_0, MU_B
@@ -135,6 +134,8 @@ def integrate(
     if renew is not None:
         renew(first, 0.0)
     path, torques = [first], [torque(first)]
+    from scipy.integrate import DOP853  # here: most solutions are static
+
     solver = DOP853(rate, times[0], first, times[-1], rtol=tolerance, atol=tolerance)
     steps = 0
     while solver.status == "running":
@@ -199,6 +200,8 @@ def relax(
         # Exactly at rest may be the top of the energy: a small tilt tells, and rolls down.
         tilt = np.cross(m, np.eye(3)[np.argmin(np.abs(m))])
         m = _unit(m + 2 * _AT_REST * _unit(tilt))
+    from scipy.integrate import DOP853
+
     solver = DOP853(rate, 0.0, m, np.inf, rtol=min(1e-6, tolerance), atol=min(1e-8, tolerance),
                     first_step=1e-3 / scale, max_step=10 / scale)  # fmt: skip
     for step in range(1, limit + 1):

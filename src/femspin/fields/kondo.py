@@ -12,7 +12,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from ..units import HBAR, K_B, MU_B
 from .soc import cross_matrix
@@ -125,6 +124,8 @@ def mean_spin(
         if field < 0 or excess(small) <= 0:
             return 0.0
         low = (small, grid[-2])
+    from scipy.optimize import brentq  # here: most cases have no local moments
+
     return float(brentq(excess, *low, xtol=1e-300, rtol=4 * np.finfo(float).eps))
 
 

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..structure.model import Interface
-from ..transport.assembly import RegionBlocks, block_matrix
+from ..transport.assembly import Blocks, block_matrix
 from ..transport.boundary import ElectrodeFace
 from ..transport.space import Space
 from ..transport.system import TransportState
@@ -113,7 +113,7 @@ class _InflowWeights:
         return found.reshape(-1, 4)
 
 
-def _matrix(space: Space, blocks: RegionBlocks) -> sp.csr_array:
+def _matrix(space: Space, blocks: Blocks) -> sp.csr_array:
     return sp.csr_array(block_matrix(space, {"": blocks}))
 
 

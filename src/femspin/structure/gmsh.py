@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skfem import MeshHex, MeshQuad, MeshTet, MeshTri
 
 from ..errors import MeshError, closest
+from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, find_facets
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Interface, Structure
 
 __all__ = ["load_mesh"]
 
-Indices = NDArray[np.int64]
+Indices = NDArray[Any]
 
 _UNIT = {"nm": 1.0, "um": 1e3, "angstrom": 0.1, "m": 1e9}
-_CELLS = {"tetra": MeshTet, "hexahedron": MeshHex, "triangle": MeshTri, "quad": MeshQuad}
+_CELLS = {"tetra": MeshTet1, "hexahedron": MeshHex1, "triangle": MeshTri1, "quad": MeshQuad1}
 _FACETS = {"tetra": "triangle", "hexahedron": "quad", "triangle": "line", "quad": "line"}
 # gmsh lists a hexahedron around its bottom and top; scikit-fem by distance from vertex 0.
 _HEX_ORDER = [0, 4, 3, 1, 7, 5, 2, 6]
@@ -46,8 +46,10 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
     if cell_type == "hexahedron":
         cells = cells[:, _HEX_ORDER]
     _check_size(points, length_unit)
-    used, compact = np.unique(cells, return_inverse=True)
-    points, cells = np.ascontiguousarray(points[:, used]), compact.reshape(cells.shape)
+    touched = np.zeros(points.shape[1], bool)
+    touched[cells] = True
+    used = np.flatnonzero(touched)
+    points, cells = np.ascontiguousarray(points[:, used]), (np.cumsum(touched) - 1)[cells]
     _check_joined(points, path)
     mesh = _CELLS[cell_type](points, np.ascontiguousarray(cells.T))
     names = {int(tag): name for name, (tag, dim) in data.field_data.items() if dim == len(axes)}
@@ -55,8 +57,8 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
     conducting = np.flatnonzero(
         np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] != "FI"])
     )
-    named = _named_facets(data, mesh, _FACETS[cell_type], used, len(axes) - 1)
     interfaces = find_interfaces(mesh, regions, region_of_cell, kinds)
+    named = _named_facets(data, mesh, _FACETS[cell_type], used, len(axes) - 1)
     return Structure(
         mesh=mesh,
         axes=axes,
@@ -159,10 +161,11 @@ def _check_joined(points: NDArray[np.float64], path: Path) -> None:
 def _regions(
     names: Mapping[int, str], tags: Indices, kinds: Mapping[str, str]
 ) -> tuple[tuple[str, ...], Indices]:
-    missing = int(np.sum([t not in names for t in tags]))
+    found, kind_of_cell = np.unique(tags, return_inverse=True)
+    missing = int(np.isin(tags, list(names), invert=True).sum())
     if missing:
         raise MeshError("mesh.file", f"{missing} of {len(tags)} cells belong to no named region")
-    present = [names[t] for t in np.unique(tags)]
+    present = [names[t] for t in found.tolist()]
     for name in present:
         if name not in kinds:
             raise MeshError(
@@ -176,8 +179,8 @@ def _regions(
                 f" regions of the mesh: {', '.join(present)}{closest(name, present)}",
             )  # fmt: skip
     regions = tuple(kinds)
-    index = {tag: regions.index(name) for tag, name in names.items() if name in kinds}
-    return regions, np.array([index[int(t)] for t in tags])
+    index = np.array([regions.index(name) for name in present], np.int16)
+    return regions, index[kind_of_cell.ravel()]
 
 
 def _named_facets(
@@ -190,8 +193,7 @@ def _named_facets(
         return {}
     known = np.isin(facets, used).all(axis=1)
     facets, tags = np.searchsorted(used, facets[known]), tags[known]
-    lookup = {tuple(f): k for k, f in enumerate(np.sort(mesh.facets.T, axis=1).tolist())}
-    number = np.array([lookup.get(tuple(f), -1) for f in np.sort(facets, axis=1).tolist()], int)
+    number = find_facets(mesh, facets.T)
     return {name: np.unique(number[(tags == tag) & (number >= 0)]) for tag, name in names.items()}
 
 

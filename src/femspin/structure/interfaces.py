@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MeshError, closest
-from .entities import number_facets
-from .model import Interface, MeshQuality, cell_volumes, facet_measures
+from .entities import region_sides
+from .model import Interface, MeshQuality, cell_volumes, facet_measures, pieces
 
 __all__ = ["find_interface", "find_interfaces", "find_pairs", "mesh_quality", "outer_facets"]
 
-Indices = NDArray[np.int64]
+Indices = NDArray[Any]
 
 
 def find_interfaces(
@@ -25,11 +25,11 @@ def find_interfaces(
     The first region is the one that comes earlier in HM, F, FI, and among equals earlier in
     `regions`.
     """
-    number_facets(mesh)
     rank = {"HM": 0, "F": 1, "FI": 2}
     order = {name: (rank[kinds[name]], k) for k, name in enumerate(regions)}
-    left, right = mesh.f2t[:, mesh.f2t[1] >= 0]
-    beside = np.unique(region_of_cell[left] * len(regions) + region_of_cell[right])
+    cells = region_sides(mesh, region_of_cell).cells
+    left, right = region_of_cell[cells[:, cells[1] >= 0]].astype(np.int64)
+    beside = np.unique(left * len(regions) + right)
     touching = {
         divmod(int(k), len(regions)) for k in beside if k // len(regions) != k % len(regions)
     }
@@ -45,10 +45,9 @@ def find_pairs(
     pairs: Sequence[tuple[str, str]],
 ) -> dict[str, Interface]:
     """Return the interfaces between given (first, second) regions, by name ``first|second``."""
-    inner = np.flatnonzero(mesh.f2t[1] >= 0)
-    left, right = mesh.f2t[:, inner]
-    differs = region_of_cell[left] != region_of_cell[right]
-    inner, left, right = inner[differs], left[differs], right[differs]
+    sides = region_sides(mesh, region_of_cell)
+    shared = sides.cells[1] >= 0
+    inner, (left, right) = sides.numbers[shared], sides.cells[:, shared]
     found: dict[str, Interface] = {}
     for first, second in pairs:
         a, b = regions.index(first), regions.index(second)
@@ -83,9 +82,13 @@ def outer_facets(mesh: Any, cells: Indices) -> Indices:
     """Return the facets with exactly one neighbour among `cells`."""
     inside = np.zeros(mesh.nelements + 1, bool)
     inside[cells] = True
-    inside[-1] = False  # f2t holds -1 where there is no cell
-    count = inside[mesh.f2t[0]].astype(int) + inside[mesh.f2t[1]]
-    return np.flatnonzero(count == 1)
+    inside[-1] = False  # the number of a cell is -1 where there is none
+    sides = getattr(mesh, "_sides", None)
+    if sides is not None and sides.whole(inside[:-1]):
+        left, right = inside[sides.cells]
+        return np.asarray(sides.numbers[left != right])
+    left, right = mesh.f2t
+    return np.flatnonzero(inside[left] != inside[right])
 
 
 def mesh_quality(mesh: Any) -> MeshQuality:
@@ -94,16 +97,8 @@ def mesh_quality(mesh: Any) -> MeshQuality:
     Raises:
         MeshError: If a cell has no volume.
     """
-    longest, shortest = np.zeros(mesh.nelements), np.full(mesh.nelements, np.inf)
-    for a, b in _edges(mesh):  # one at a time: all edges of all cells would fill the memory
-        length = np.linalg.norm(mesh.p[:, mesh.t[a]] - mesh.p[:, mesh.t[b]], axis=0)
-        np.maximum(longest, length, out=longest)
-        np.minimum(shortest, length, out=shortest)
-    extent = np.stack([np.ptp(row[mesh.t], axis=0) for row in mesh.p])
-    volume = np.abs(cell_volumes(mesh))
-    simplex = mesh.t.shape[0] == mesh.dim() + 1
-    full = np.prod(extent, axis=0) / (float(np.prod(range(1, mesh.dim() + 1))) if simplex else 1.0)
-    flat = (shortest == 0) | (volume < 1e-15 * longest ** mesh.dim())
+    parts = [_piece_quality(mesh, cells) for cells in pieces(mesh.nelements)]
+    flat, shortest, longest, aspect, shape = np.array(parts).T
     if flat.any():
         raise MeshError("mesh", f"{int(flat.sum())} of {mesh.nelements} cells have no volume")
     return MeshQuality(
@@ -111,9 +106,25 @@ def mesh_quality(mesh: Any) -> MeshQuality:
         vertices=int(mesh.nvertices),
         smallest=float(shortest.min()),
         largest=float(longest.max()),
-        aspect=float((longest / shortest).max()),
-        shape=float((volume / full).min()),
+        aspect=float(aspect.max()),
+        shape=float(shape.min()),
     )
+
+
+def _piece_quality(mesh: Any, cells: slice) -> tuple[float, float, float, float, float]:
+    """Return the number of flat cells; if none, shortest and longest edge, aspect and shape."""
+    corners = mesh.p[:, mesh.t[:, cells]]
+    edges = [((corners[:, a] - corners[:, b]) ** 2).sum(axis=0) for a, b in _edges(mesh)]
+    shortest, longest = np.sqrt(np.min(edges, axis=0)), np.sqrt(np.max(edges, axis=0))
+    volume = np.abs(cell_volumes(mesh, cells))
+    full = np.prod(np.ptp(corners, axis=1), axis=0)
+    if len(mesh.t) == mesh.dim() + 1:
+        full /= float(np.prod(range(1, mesh.dim() + 1)))
+    flat = (shortest == 0) | (volume < 1e-15 * longest ** mesh.dim())
+    if flat.any():
+        return float(flat.sum()), 0.0, 0.0, 0.0, 0.0
+    ratio = (longest / shortest).max(), (volume / full).min()
+    return 0.0, shortest.min(), longest.max(), *ratio
 
 
 def _edges(mesh: Any) -> NDArray[np.int64]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interface", "MeshQuality", "Structure", "cell_volumes", "facet_measures"]
+from .entities import facet_cells, facet_corners
+
+__all__ = [
+    "Interface", "MeshQuality", "Structure", "cell_volumes", "facet_measures", "pieces",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+Indices = NDArray[Any]
+
+_PIECE = 2**13  # cells at a time: their temporaries stay in the cache
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,10 @@ class Structure:
 
     def height(self, region: str) -> float:
         """Return the extent of a region along z without gaps [nm]: the thickness of a layer."""
-        z = self.mesh.p[-1, self.mesh.t[:, self.cells(region)]]
-        low, high = z.min(axis=0), z.max(axis=0)
+        cells, z = self.cells(region), self.mesh.p[-1]
+        low = high = z[self.mesh.t[0, cells]]
+        for row in self.mesh.t[1:]:
+            low, high = np.minimum(low, z[row[cells]]), np.maximum(high, z[row[cells]])
         order = np.argsort(low)
         reached = np.maximum.accumulate(high[order])
         gaps = np.maximum(low[order][1:] - reached[:-1], 0.0)
@@ -116,12 +124,25 @@ class Structure:
         """Return the measure of each facet, in the unit of `Interface.measures`."""
         return facet_measures(self.mesh, facets)
 
+    def facet_corners(self, facets: Indices) -> Indices:
+        """Return the vertices of facets, shape (n_corners, n)."""
+        return facet_corners(self.mesh, facets)
+
+    def facet_cells(self, facets: Indices) -> Indices:
+        """Return the two cells beside facets, -1 for none, shape (2, n)."""
+        return facet_cells(self.mesh, facets)
+
+
+def pieces(count: int) -> Iterator[slice]:
+    """Yield slices of bounded length that cover `count` cells."""
+    return (slice(k, min(k + _PIECE, count)) for k in range(0, count, _PIECE))
+
 
 def facet_measures(mesh: Any, facets: Indices) -> Array:
     """Return areas (3D) [nm^2], lengths (2D) [nm] or ones (1D) of facets, shape (n,)."""
-    corners = mesh.p[:, mesh.facets[:, facets]]
     if mesh.dim() == 1:
         return np.ones(len(facets))
+    corners = mesh.p[:, facet_corners(mesh, facets)]
     if mesh.dim() == 2:
         return np.linalg.norm(corners[:, 1] - corners[:, 0], axis=0)
     if corners.shape[1] == 3:
@@ -140,12 +161,21 @@ def _cross_norm(u: Array, v: Array) -> Array:
 def cell_volumes(mesh: Any, cells: Indices | slice = slice(None)) -> Array:
     """Return signed volumes of all or some cells, exact for simplices and parallelepipeds."""
     n = mesh.t.shape[0]
-    p = mesh.p[:, mesh.t[[0, 1, n - 1] if mesh.dim() == 2 else slice(0, mesh.dim() + 1)][:, cells]]
-    if mesh.dim() == 1:
-        return p[0, 1] - p[0, 0]
-    if mesh.dim() == 2:
+    rows = np.array([0, 1, n - 1] if mesh.dim() == 2 else range(mesh.dim() + 1))
+    corners = mesh.t[rows, cells] if isinstance(cells, slice) else mesh.t[rows][:, cells]
+    volumes = np.empty(corners.shape[1])
+    for piece in pieces(len(volumes)):
+        volumes[piece] = _volumes(mesh.p[:, corners[:, piece]], n)
+    return volumes
+
+
+def _volumes(p: Array, n: int) -> Array:
+    """Return signed volumes of cells with `n` vertices from dim + 1 of them, (dim, dim + 1, m)."""
+    if len(p) == 1:
+        return np.asarray(p[0, 1] - p[0, 0])
+    if len(p) == 2:
         u, v = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
-        return (u[0] * v[1] - u[1] * v[0]) / (2.0 if n == 3 else 1.0)
+        return np.asarray((u[0] * v[1] - u[1] * v[0]) / (2.0 if n == 3 else 1.0))
     a, b, c = (p[:, k] - p[:, 0] for k in (1, 2, 3))  # scikit-fem: hex vertices 1, 2, 3 adjoin 0
     triple = (
         a[0] * (b[1] * c[2] - b[2] * c[1])

@@ -12,6 +12,7 @@ from skfem.assembly import Dofs
 
 from ..errors import CaseError
 from .bisection import bisect
+from .entities import Sides, region_sides
 from .images import image_steps
 from .interfaces import find_pairs, mesh_quality
 from .model import Structure
@@ -19,7 +20,7 @@ from .model import Structure
 __all__ = ["refine"]
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+Indices = NDArray[Any]
 
 _SECOND_ORDER = {
     "MeshLine1": skfem.ElementLineP2, "MeshTri1": skfem.ElementTriP2,
@@ -65,17 +66,18 @@ def refine(structure: Structure, cells: ArrayLike | None = None) -> Structure:
     else:
         division = _sorted(_Division(*bisect(mesh, structure.periods, _chosen(mesh, cells))))
     finer = type(mesh)(division.points, np.ascontiguousarray(division.cells, np.int32))
-    _require_matching_sides(finer, structure.periods)
     region_of_cell = structure.region_of_cell[division.parent]
+    sides = region_sides(finer, region_of_cell)
+    _require_matching_sides(finer, sides, structure.periods)
     pairs = [(face.first, face.second) for face in structure.interfaces.values()]
-    carrier = _old_facets(structure, finer, division)
+    carrier = _old_facets(structure, sides, division)
     return replace(
         structure,
         mesh=finer,
         region_of_cell=region_of_cell,
         interfaces=find_pairs(finer, structure.regions, region_of_cell, pairs),
         faces={
-            name: np.flatnonzero(np.isin(carrier, facets))
+            name: sides.numbers[np.isin(carrier, facets)]
             for name, facets in structure.faces.items()
         },
         quality=mesh_quality(finer),
@@ -167,16 +169,16 @@ def _sorted(division: _Division) -> _Division:
 # ----------------------------------------------------------------------------------------- faces
 
 
-def _old_facets(structure: Structure, finer: Any, division: _Division) -> Indices:
-    """Return the old facet in a named face that contains each facet, -1 for none."""
+def _old_facets(structure: Structure, sides: Sides, division: _Division) -> Indices:
+    """Return the old facet in a named face that contains each side of a region, -1 for none."""
     mesh = structure.mesh
     named = np.zeros(mesh.facets.shape[1], bool)
     for facets in structure.faces.values():
         named[facets] = True
-    parent = division.parent[finer.f2t[0]]
+    parent = division.parent[sides.cells[0]]
     near = np.flatnonzero(named[mesh.t2f[:, parent]].any(axis=0))
-    ends = division.ends[finer.facets[:, near]].transpose(1, 0, 2).reshape(len(near), -1)
-    carrier = np.full(finer.facets.shape[1], -1)
+    ends = division.ends[sides.corners[:, near]].transpose(1, 0, 2).reshape(len(near), -1)
+    carrier = np.full(len(sides.numbers), -1)
     for facet in mesh.t2f[:, parent[near]]:
         corners = mesh.facets[:, facet].T
         inside = (ends[:, :, None] == corners[:, None, :]).any(axis=2).all(axis=1)
@@ -184,13 +186,15 @@ def _old_facets(structure: Structure, finer: Any, division: _Division) -> Indice
     return carrier
 
 
-def _require_matching_sides(mesh: Any, periods: tuple[tuple[int, float], ...]) -> None:
+def _require_matching_sides(
+    mesh: Any, sides: Sides, periods: tuple[tuple[int, float], ...]
+) -> None:
     """Refuse a mesh whose periodic sides are divided differently."""
     for row, period in periods:
         number = np.unique(image_steps(mesh.p, ((row, period),)), axis=1, return_inverse=True)[1]
-        height = mesh.p[row, mesh.facets] - mesh.p[row].min()
+        height = mesh.p[row, sides.corners] - mesh.p[row].min()
         low, high = (
-            np.unique(np.sort(number.ravel()[mesh.facets[:, side]], axis=0), axis=1)
+            np.unique(np.sort(number.ravel()[sides.corners[:, side]], axis=0), axis=1)
             for side in ((height < 1e-9 * period).all(0), (height > (1 - 1e-9) * period).all(0))
         )
         if not np.array_equal(low, high):

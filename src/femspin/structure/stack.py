@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skfem import MeshHex, MeshLine, MeshQuad, MeshTet, MeshTri
+from skfem import MeshLine
 
 from ..case.schema import Layer, Stack
 from ..errors import CaseError
 from ..units import LENGTH
+from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, facet_corners
 from .interfaces import find_interfaces, mesh_quality, outer_facets
-from .model import Structure
+from .model import Structure, pieces
 
 __all__ = ["build_stack", "graded_cells", "layer_edges"]
 
 Array = NDArray[np.float64]
 
-_MESHES = {"line": MeshLine, "quad": MeshQuad, "tri": MeshTri, "hex": MeshHex, "tet": MeshTet}
+_MESHES = {
+    "line": MeshLine, "quad": MeshQuad1, "tri": MeshTri1, "hex": MeshHex1, "tet": MeshTet1,
+}  # fmt: skip
 _DEFAULT_CELL = {1: "line", 2: "quad", 3: "hex"}
 _AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
 _FACES = {0: ("left", "right"), 1: ("front", "back"), 2: ("bottom", "top")}
@@ -100,11 +104,10 @@ def build_stack(
     ][: stack.dimension - 1]
     mesh_type = _MESHES[stack.cell or _DEFAULT_CELL[stack.dimension]]
     mesh = mesh_type(z) if stack.dimension == 1 else mesh_type.init_tensor(*lateral, z)
-    height = mesh.p[-1, mesh.t].mean(axis=0)
-    layer_of_cell = np.searchsorted(edges, height) - 1
+    layer_of_cell = _layers(mesh, edges)
     # Upper layers first, so that among equals an interface is named upper|lower.
     regions = tuple(dict.fromkeys(layer.region for layer in reversed(stack.layers)))
-    index = np.array([regions.index(layer.region) for layer in stack.layers])
+    index = np.array([regions.index(layer.region) for layer in stack.layers], np.int16)
     region_of_cell = index[layer_of_cell]
     conducting = np.flatnonzero(
         np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] != "FI"])
@@ -121,6 +124,15 @@ def build_stack(
         periods=tuple((k, float(np.ptp(c))) for k, c in enumerate(lateral)) if periodic else (),
         quality=mesh_quality(mesh),
     )
+
+
+def _layers(mesh: Any, edges: Array) -> NDArray[np.int64]:
+    """Return the layer in which the middle of every cell lies, shape (n_cells,)."""
+    found = [
+        np.searchsorted(edges, mesh.p[-1, mesh.t[:, cells]].mean(axis=0)) - 1
+        for cells in pieces(mesh.nelements)
+    ]
+    return np.concatenate(found)
 
 
 def _refuse_sandwich(names: list[str], kinds: Mapping[str, str]) -> None:
@@ -151,8 +163,11 @@ def _box_faces(
 ) -> dict[str, NDArray[np.int64]]:
     """Return the outer facets of the conductors that lie in the planes of a box, by name."""
     outer = outer_facets(mesh, conducting)
-    middle = mesh.p[:, mesh.facets[:, outer]].mean(axis=1)
-    inside = mesh.p[:, np.unique(mesh.t[:, conducting])]
+    middle = mesh.p[:, facet_corners(mesh, outer)].mean(axis=1)
+    touched = np.zeros(mesh.p.shape[1], bool)
+    for row in mesh.t:
+        touched[row[conducting]] = True
+    inside = mesh.p[:, touched]
     faces = {}
     for row, axis in enumerate(axes):
         span = np.ptp(inside[row])

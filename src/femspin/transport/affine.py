@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skfem.quadrature import get_quadrature
 
-from ..structure.model import cell_volumes, facet_measures
+from ..structure.entities import facet_corners
+from ..structure.model import cell_volumes, facet_measures, pieces
 
 __all__ = [
     "affine_maps", "affine_measures", "is_affine", "reference_frame", "simplex_traces",
@@ -26,14 +27,15 @@ def is_affine(mesh: Any, cells: Indices) -> bool:
     if mesh.t.shape[0] == mesh.dim() + 1:
         return True
     origin, *axes = reference_frame(mesh)
-    corners = mesh.p[:, mesh.t[:, cells]]
-    start = corners[:, origin]
-    edges = [corners[:, a] - start for a in axes]
-    size = np.ptp(corners, axis=1).max(axis=0)
-    for v, place in enumerate(mesh.refdom.p.T):
-        image = start + sum(x * e for x, e in zip(place, edges, strict=True))
-        if np.any(np.abs(corners[:, v] - image) > _BENT * size):
-            return False
+    for piece in pieces(len(cells)):
+        corners = mesh.p[:, mesh.t[:, cells[piece]]]
+        start = corners[:, origin]
+        edges = [corners[:, a] - start for a in axes]
+        size = np.ptp(corners, axis=1).max(axis=0)
+        for v, place in enumerate(mesh.refdom.p.T):
+            image = start + sum(x * e for x, e in zip(place, edges, strict=True))
+            if np.any(np.abs(corners[:, v] - image) > _BENT * size):
+                return False
     return True
 
 
@@ -91,7 +93,7 @@ def simplex_traces(
     else:
         points, weights = get_quadrature(mesh.refdom.brefdom, quadrature)
         corners, shares = np.vstack([1 - points.sum(axis=0), points]), weights / weights.sum()
-    vertices = mesh.facets[:, facets] if mesh.dim() > 1 else np.asarray(facets)[None]
+    vertices = facet_corners(mesh, facets) if mesh.dim() > 1 else np.asarray(facets)[None]
     own = mesh.t[:, cells]
     local = np.argmax(own[:, None] == vertices[None], axis=0)  # (facet vertex, n)
     places = np.einsum("jvn,vq->jnq", mesh.refdom.p[:, local], corners)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .coefficients import BlockTensors, Coefficients, block_tensors
-from .compiled import apply_compiled, fill_compiled, pays_off
+from .compiled import apply_compiled, between_jets, fill_compiled, pays_off
 from .covariant import (
     apply_local,
     back_to_nodes,
@@ -20,20 +20,17 @@ from .covariant import (
     matrix_local,
     pieces,
 )
+from .kronecker import KroneckerBlocks, kronecker_parts
 from .space import Moments, Space
 
 __all__ = [
-    "Refill",
+    "Blocks",
     "RegionBlocks",
     "apply_region",
     "assemble_region",
     "block_matrix",
-    "differ_in_reaction_only",
     "load_size",
     "local_residuals",
-    "prepare_refill",
-    "refilled_region",
-    "same_reaction",
 ]
 
 Array = NDArray[np.float64]
@@ -69,81 +66,33 @@ class RegionBlocks:
         return full
 
 
-def assemble_region(space: Space, name: str, c: Coefficients) -> RegionBlocks:
+Blocks = RegionBlocks | KroneckerBlocks
+
+
+def assemble_region(space: Space, name: str, c: Coefficients) -> Blocks:
     """Return matrix and load of W1 restricted to one region."""
+    if pays_off(space) and c.uniform:
+        return _kronecker(space, name, c)
     slots, position = space.region_slots(name)
     entries, load = np.zeros((len(slots), 4, 4)), np.zeros((space.n_dofs, 4))
-    if pays_off(space) and (c.uniform or c.cellwise):
+    if pays_off(space) and c.cellwise:
         for cells, tensors in _cell_tensors(space, name, c):
             fill_compiled(space, cells, tensors, position, entries)
         return RegionBlocks(entries, slots, len(position), _drift_load(space, name, c))
     flat = entries.reshape(-1, 16)
     for cells, local, forced in _local_blocks(space, name, c):
-        where = position[space.pattern.slots[cells].ravel()]
+        where = position[space.pattern.slots(cells).ravel()]
         flat += _scatter(where, local.reshape(-1, 16), len(slots))
         load += _scatter(space.dofs[cells].ravel(), forced.reshape(-1, 4), space.n_dofs)
     return RegionBlocks(entries, slots, len(position), load)
 
 
-@dataclass(frozen=True)
-class Refill:
-    """A region without its reaction, and what the reaction multiplies.
-
-    Args:
-        coefficients: Without relaxation and precession.
-        entries: Block values, shape (n_touched, 4, 4).
-        mass: Integrals of phi_i phi_m, shape (n_touched,).
-    """
-
-    coefficients: Coefficients
-    entries: Array
-    mass: Array
-
-
-def differ_in_reaction_only(one: Coefficients, two: Coefficients) -> bool:
-    """Return whether two uniform regions differ in relaxation, precession and drift only."""
-    return (
-        one.uniform
-        and two.uniform
-        and (one.dos, one.diffusion) == (two.dos, two.diffusion)
-        and np.array_equal(one.theta, two.theta)
-        and np.array_equal(one.gauge, two.gauge)
-    )
-
-
-def same_reaction(one: Coefficients, two: Coefficients) -> bool:
-    """Return whether two uniform regions have the same relaxation, precession and drift."""
-    names = ("relaxation", "omega", "drift")
-    return all(np.array_equal(getattr(one, n), getattr(two, n)) for n in names)
-
-
-def prepare_refill(space: Space, name: str, c: Coefficients) -> Refill:
-    """Return what makes the blocks of a region anew for another reaction, without its cells.
-
-    Args:
-        space: The scalar space.
-        name: Region.
-        c: Its coefficients, uniform.
-    """
-    still = replace(c, relaxation=np.zeros((3, 3)), omega=np.zeros(3), drift=np.zeros((3, 4)))
-    mass = assemble_region(space, name, replace(c.storage, dos=1.0))
-    return Refill(still, assemble_region(space, name, still).entries,
-                  np.ascontiguousarray(mass.entries[:, 1, 1]))  # fmt: skip
-
-
-def refilled_region(space: Space, name: str, c: Coefficients, kept: Refill) -> RegionBlocks:
-    """Return the blocks of `assemble_region` from those without reaction.
-
-    Args:
-        space: The scalar space.
-        name: Region.
-        c: Coefficients that differ from those of `kept` in reaction and drift only.
-        kept: From `prepare_refill`.
-    """
-    slots, position = space.region_slots(name)
-    entries = kept.entries.copy()
-    entries[:, 1:, 1:] += kept.mass[:, None, None] * (c.dos * c.reaction[1:, 1:])
-    return RegionBlocks(entries, slots, len(position), _drift_load(space, name, c))
+def _kronecker(space: Space, name: str, c: Coefficients) -> KroneckerBlocks:
+    """Return the blocks of a uniform region: only the first time its cells are visited."""
+    tensors = block_tensors(c, space.structure.axes)
+    between = between_jets(space.dimension, tensors.matrix)[0]
+    parts = kronecker_parts(space, name, between)
+    return KroneckerBlocks(parts, len(space.pattern.indices), _drift_load(space, name, c))
 
 
 def _drift_load(space: Space, name: str, c: Coefficients) -> Array:
@@ -276,7 +225,7 @@ def load_size(space: Space, name: str, c: Coefficients) -> Array:
     return total.ravel()
 
 
-def block_matrix(space: Space, blocks: Mapping[str, RegionBlocks]) -> sp.bsr_array:
+def block_matrix(space: Space, blocks: Mapping[str, Blocks]) -> sp.bsr_array:
     """Return the sum of the regions' matrices, shape (4 n_dofs, 4 n_dofs)."""
     pattern = space.pattern
     values = np.zeros((len(pattern.indices), 4, 4))

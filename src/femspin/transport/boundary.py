@@ -202,9 +202,10 @@ def build_constraint(space: Space, boundary: Boundary) -> Constraint:
         target = target[target]
     for dof in _references(space, boundary, held):
         held |= target == target[4 * dof]
-    masters, column = np.unique(target[~held], return_inverse=True)
-    unknown = np.full(space.size, -1)
-    unknown[~held] = column
+    kept = np.zeros(space.size, bool)
+    kept[target[~held]] = True
+    masters = np.flatnonzero(kept)
+    unknown = np.where(held, -1, (np.cumsum(kept) - 1)[target])
     inflow = np.zeros(len(masters))
     for dof, value in inflow_at.items():
         inflow[np.searchsorted(masters, dof)] = value
@@ -220,8 +221,11 @@ def _references(space: Space, boundary: Boundary, held: NDArray[np.bool_]) -> li
         np.stack([c.dofs[:-1], c.dofs[1:]]) for c in boundary.electrodes if c.potential is None
     ]
     for a, b in links:
-        graph = graph + sp.csr_array((np.ones(len(a)), (a, b)), (n, n))
-    parts, part = connected_components(graph, directed=False)
+        link = sp.csr_array((np.ones(len(a)), (a, b)), (n, n))
+        graph = graph + link + link.T
+    # All links go both ways: parts that are strongly connected are the parts, found without a
+    # transposed copy of the graph.
+    parts, part = connected_components(graph, directed=True, connection="strong")
     fixed = np.zeros(parts, bool)
     fixed[part[held[::4]]] = True
     height = space.locations[-1]

@@ -12,7 +12,8 @@ from ..fields.soc import covariant_rotation, cross_matrix
 from ..units import DIFFUSION, DOS, FLUX, LENGTH, RATE
 from .frames import GaugeFunction
 
-__all__ = ["BlockTensors", "Coefficients", "block_tensors", "coefficients"]
+__all__ = ["BlockTensors", "Coefficients", "block_tensors", "coefficients",
+           "same_coefficients"]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -87,6 +88,17 @@ class Coefficients:
         value: Array = getattr(self, name)
         fixed = 1 if name in ("omega", "moment_omega") else 2
         return value if value.ndim == fixed else value[place]
+
+
+def same_coefficients(one: Coefficients, two: Coefficients) -> bool:
+    """Return whether two uniform regions have the same matrix and load."""
+    names = ("theta", "gauge", "relaxation", "omega", "drift")
+    return (
+        one.uniform
+        and two.uniform
+        and (one.dos, one.diffusion) == (two.dos, two.diffusion)
+        and all(np.array_equal(getattr(one, n), getattr(two, n)) for n in names)
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ from .moments import basis_table
 from .space import Space, quadrature_order
 from .threads import compiled_available, run_by_rows
 
-__all__ = ["apply_compiled", "fill_compiled", "measures_compiled", "pays_off"]
+__all__ = [
+    "apply_compiled", "between_jets", "fill_compiled", "fill_forms_compiled", "measures_compiled",
+    "pays_off", "touched_slots",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[Any]
@@ -44,13 +47,53 @@ def fill_compiled(
     from . import kernels
 
     flat, n = values.reshape(-1, 16), space.n_dofs
-    where = (*_cells(space, cells), space.pattern.slots, position)
-    between = _between_jets(space.dimension, tensors.matrix)
+    pattern = space.pattern
+    where = (*_cells(space, cells), pattern.indptr, pattern.offsets, position)
+    between = between_jets(space.dimension, tensors.matrix)
     if _linear(space):
         run_by_rows(kernels.fill_linear, n, *where, *_slopes(space), between, flat)
     else:
         assert space.reference is not None
         run_by_rows(kernels.fill, n, *where, space.reference.matrix, between, flat)
+
+
+def touched_slots(space: Space, cells: Indices) -> NDArray[np.bool_]:
+    """Return which slots of the pattern some cells touch, shape (n_slots,)."""
+    from .sum_kernels import mark_slots
+
+    pattern = space.pattern
+    touched = np.zeros(len(pattern.indices), bool)
+    mark_slots(pattern.dofs, pattern.indptr, pattern.offsets, np.asarray(cells), touched)
+    return touched
+
+
+def fill_forms_compiled(
+    space: Space, cells: Indices, forms: Array, signs: Array, column: Indices, position: Indices,
+    values: Array,
+) -> None:  # fmt: skip
+    """Add the integrals of some scalar forms over some cells to the values of their slots.
+
+    Args:
+        space: The scalar space.
+        cells: Positions among the conducting cells, shape (n,).
+        forms: Weights X of the products of jets, shape (n_forms, dim + 1, dim + 1).
+        signs: Of their matrices under transposition, shape (n_forms,).
+        column: Where each of the forms that are known by name is found, -1 if nowhere.
+        position: Row of `values` of every slot, -1 where none is wanted, shape (n_slots,).
+        values: Shape (n_stored, n_forms).
+    """
+    from . import sum_kernels
+
+    pattern = space.pattern
+    cells = sum_kernels.by_lowest_dof(space.dofs, np.asarray(cells), space.n_dofs)
+    where = (*_cells(space, cells), pattern.indptr, pattern.offsets, position)
+    if _linear(space):
+        run_by_rows(sum_kernels.fill_forms_linear, space.n_dofs, *where, *_slopes(space), column,
+                    signs, values)  # fmt: skip
+    else:
+        assert space.reference is not None
+        run_by_rows(sum_kernels.fill_forms, space.n_dofs, *where, space.reference.matrix, forms,
+                    signs, values)  # fmt: skip
 
 
 def apply_compiled(
@@ -70,7 +113,7 @@ def apply_compiled(
 
     d, n = space.dimension, space.n_dofs
     forced = np.ascontiguousarray(tensors.vector.reshape(-1, d + 1, 4))
-    last = (_between_jets(d, tensors.matrix), forced,
+    last = (between_jets(d, tensors.matrix), forced,
             np.ascontiguousarray(mu, float), np.ascontiguousarray(mu_low, float), out)  # fmt: skip
     if _linear(space):
         run_by_rows(kernels.apply_linear, n, *_cells(space, cells), *_slopes(space), *last)
@@ -112,8 +155,8 @@ def _slopes(space: Space) -> tuple[Array, float]:
     return np.ascontiguousarray(table[:, :-1]), volume
 
 
-def _between_jets(d: int, matrix: Array) -> Array:
-    """Return tensors in the order of `Moments.matrix` as (n, jet, jet, 16)."""
+def between_jets(d: int, matrix: Array) -> Array:
+    """Return tensors in the order of `Moments.matrix` as (n, jet, jet, 16), the value last."""
     given = matrix.reshape(-1, d * d + 2 * d + 1, 16)
     full = np.empty((len(given), d + 1, d + 1, 16))
     full[:, :d, :d] = given[:, : d * d].reshape(-1, d, d, 16)

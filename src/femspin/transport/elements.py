@@ -15,10 +15,24 @@ import numpy as np
 import skfem
 from numpy.typing import NDArray
 
-__all__ = ["LagrangeElement", "consistent_dofs", "node_values"]
+__all__ = ["LagrangeElement", "consistent_dofs", "lagrange_element", "node_values"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+_ELEMENTS: dict[tuple[str, int], Any] = {
+    ("MeshLine1", 1): skfem.ElementLineP1, ("MeshLine1", 2): skfem.ElementLineP2,
+    ("MeshTri1", 1): skfem.ElementTriP1, ("MeshTri1", 2): skfem.ElementTriP2,
+    ("MeshQuad1", 1): skfem.ElementQuad1, ("MeshQuad1", 2): skfem.ElementQuad2,
+    ("MeshTet1", 1): skfem.ElementTetP1, ("MeshTet1", 2): skfem.ElementTetP2,
+    ("MeshHex1", 1): skfem.ElementHex1, ("MeshHex1", 2): skfem.ElementHex2,
+}  # fmt: skip
+
+
+def lagrange_element(mesh: Any, order: int) -> Any:
+    """Return the element of a mesh: of order 1 and 2 scikit-fem's, from 3 on `LagrangeElement`."""
+    known = _ELEMENTS.get((type(mesh).__name__, order))
+    return known() if known else LagrangeElement(mesh.refdom, order)
 
 
 class LagrangeElement(skfem.ElementH1):

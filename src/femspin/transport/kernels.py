@@ -11,7 +11,10 @@ they must stand on their own in a module.
 import numpy as np
 from numba import njit
 
-__all__ = ["apply", "apply_linear", "count_columns", "fill", "fill_linear", "fill_pattern"]
+__all__ = [
+    "add_spin", "apply", "apply_linear", "couple", "couple_transposed", "fill", "fill_linear",
+    "geometry", "hold", "measures", "multiply", "multiply_transposed", "outside",
+]  # fmt: skip
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -60,6 +63,7 @@ def geometry(points, vertices, cell, frame, inverse):
 
 @njit(nogil=True, cache=True)
 def outside(dofs, own, low, high):
+    """Return whether no dof of a cell lies in a range."""
     for i in range(dofs.shape[1]):  # noqa: SIM110
         if low <= dofs[own, i] < high:
             return False
@@ -68,7 +72,7 @@ def outside(dofs, own, low, high):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fill_linear(
-    low, high, points, vertices, frame, mesh_cells, cells, dofs, slots, position,
+    low, high, points, vertices, frame, mesh_cells, cells, dofs, indptr, offsets, position,
                 slopes, size, tensors, values
 ):  # fmt: skip
     """Add the blocks of linear simplices; `position` tells where a slot is stored."""
@@ -115,14 +119,14 @@ def fill_linear(
                 if m == i:
                     for b in range(16):
                         block[b] += mass[b]
-                row = values[position[slots[own, i * n + m]]]
+                row = values[position[indptr[dofs[own, i]] + offsets[own, i * n + m]]]
                 for b in range(16):
                     row[b] += block[b]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fill(
-    low, high, points, vertices, frame, mesh_cells, cells, dofs, slots, position,
+    low, high, points, vertices, frame, mesh_cells, cells, dofs, indptr, offsets, position,
          reference, tensors, values
 ):  # fmt: skip
     """Add the blocks of affine cells of any order from the moments of the reference cell."""
@@ -175,7 +179,7 @@ def fill(
                     out = turned[used[q]]
                     for b in range(16):
                         block[b] += w * out[b]
-                row = values[position[slots[own, pair]]]
+                row = values[position[indptr[dofs[own, i]] + offsets[own, pair]]]
                 for b in range(16):
                     row[b] += block[b]
 
@@ -304,53 +308,6 @@ def apply(
             if low <= row < high:
                 for x in range(4):
                     out[row, x] += total[i, x]
-
-
-@njit(cache=True)
-def count_columns(dofs, start, places):
-    """Return how many dofs share a cell with each dof."""
-    n = dofs.shape[1]
-    rows = len(start) - 1
-    seen = np.full(rows, -1, np.int32)
-    found = np.zeros(rows, np.int64)
-    for row in range(rows):
-        for p in range(start[row], start[row + 1]):
-            cell = places[p] // n
-            for m in range(n):
-                column = dofs[cell, m]
-                if seen[column] != row:
-                    seen[column] = row
-                    found[row] += 1
-    return found
-
-
-@njit(cache=True)
-def fill_pattern(dofs, start, places, indptr, indices, slots):
-    """Set the columns of every row, ascending, and the slots of every cell."""
-    n = dofs.shape[1]
-    rows = len(start) - 1
-    seen = np.full(rows, -1, np.int32)
-    where = np.zeros(rows, np.int32)
-    for row in range(rows):
-        end = indptr[row]
-        for p in range(start[row], start[row + 1]):
-            cell = places[p] // n
-            for m in range(n):
-                column = dofs[cell, m]
-                if seen[column] != row:
-                    seen[column] = row
-                    k = end
-                    while k > indptr[row] and indices[k - 1] > column:
-                        indices[k] = indices[k - 1]
-                        k -= 1
-                    indices[k] = column
-                    end += 1
-        for k in range(indptr[row], end):
-            where[indices[k]] = k
-        for p in range(start[row], start[row + 1]):
-            cell, i = places[p] // n, places[p] % n
-            for m in range(n):
-                slots[cell, i * n + m] = where[dofs[cell, m]]
 
 
 @njit(nogil=True, cache=True)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skfem.assembly.dofs import Dofs
 
 from ..errors import CaseError
 from ..structure.images import image_steps
 from ..structure.model import Structure
+from .elements import consistent_dofs
 
-__all__ = ["region_groups", "shared_numbers"]
+__all__ = ["positions_of", "raw_dofs", "region_groups", "shared_numbers", "used_pairs"]
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+Indices = NDArray[Any]
 
 
 def region_groups(
@@ -58,8 +61,46 @@ def shared_numbers(
         group: Group of regions of each dof, shape (n,); only dofs of one group are joined.
         periods: Periodic rows with their periods [nm].
     """
-    _, master = np.unique(
-        np.vstack([image_steps(locations, periods), group]), axis=1, return_inverse=True
-    )
-    master = master.ravel()
-    return master, int(master.max()) + 1
+    ranks = [*image_steps(locations, periods), group]
+    key = np.zeros(len(group), np.int64)
+    for row in ranks:  # every rank is below the number of dofs
+        key = np.unique(key * (int(row.max()) + 1) + row, return_inverse=True)[1].ravel()
+    return key.astype(np.int32), int(key.max()) + 1
+
+
+def raw_dofs(
+    mesh: Any, element: Any, vertices: Indices, cells: Indices | slice
+) -> tuple[Indices, int]:
+    """Return the dofs of cells in scikit-fem's numbering, (n_local, n_cells), and their number.
+
+    Where there is one at each vertex and nowhere else, these are the vertices themselves.
+    """
+    others = (element.edge_dofs, element.facet_dofs, element.interior_dofs)
+    if element.nodal_dofs == 1 and not any(others):
+        return vertices, int(mesh.nvertices)
+    numbering = Dofs(mesh, element)
+    own = consistent_dofs(element, vertices, numbering.element_dofs[:, cells])
+    return own, int(numbering.N)
+
+
+def used_pairs(dofs: Indices, group: Indices, shape: tuple[int, int]) -> tuple[Indices, Indices]:
+    """Return group and dof of all pairs that occur, ascending, of dofs (n_local, n_cells).
+
+    Args:
+        dofs: Dofs of every cell.
+        group: Group of every cell, shape (n_cells,).
+        shape: Numbers of groups and dofs.
+    """
+    used = np.zeros(shape, bool)
+    for row in dofs:
+        used[group, row] = True
+    groups, found = np.nonzero(used)
+    return groups, found
+
+
+def positions_of(mesh: Any, element: Any, cells: Indices, dofs: Indices, n: int) -> Array:
+    """Return where the dofs of some cells lie [nm], shape (dim, n)."""
+    positions = np.zeros((mesh.dim(), n))
+    images = mesh._mapping().F(element.doflocs.T, cells)
+    positions[:, dofs] = images.transpose(0, 2, 1)
+    return positions

@@ -15,10 +15,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .assembly import RegionBlocks, block_matrix
+from .assembly import Blocks, block_matrix
 from .boundary import Constraint
+from .products import Part, add_charge, region_parts
 from .space import Space
-from .threads import compiled_available, run_by_rows
+from .threads import compiled_available
 
 __all__ = ["BlockOperator", "charge_embedding", "reduced_charge"]
 
@@ -38,7 +39,7 @@ class BlockOperator:
     """
 
     space: Space
-    blocks: Mapping[str, RegionBlocks]
+    blocks: Mapping[str, Blocks]
     faces: sp.csr_array
     constraint: Constraint
 
@@ -77,11 +78,9 @@ class BlockOperator:
         if not compiled_available():
             found = sum(b @ full.ravel() for b in self._matrices) + self.faces @ full.ravel()
             return np.asarray(found).reshape(-1, 4)
-        from .kernels import multiply
-
         y = np.reshape(self.faces @ full.ravel(), (-1, 4))
         for part in self._parts:
-            run_by_rows(multiply, len(full), *part, full, y)
+            part.multiply(full, y)
         return y
 
     def of_dofs_transposed(self, full: Array) -> Array:
@@ -89,53 +88,46 @@ class BlockOperator:
         if not compiled_available():
             found = sum(b.T @ full.ravel() for b in self._matrices) + self.faces.T @ full.ravel()
             return np.asarray(found).reshape(-1, 4)
-        from .kernels import multiply_transposed
-
         y = np.reshape(self.faces.T @ full.ravel(), (-1, 4))
-        for indptr, indices, entries in self._parts:
-            multiply_transposed(indptr, indices, entries, full, y)
+        for part in self._parts:
+            part.multiply_transposed(full, y)
         return y
 
     def couple(self, full: Array) -> Array:
         """Return what the spin components of dof values do to the charge rows, (n_dofs,)."""
-        from .kernels import couple
-
-        y = self._charge_faces @ np.where(np.arange(full.size) % 4, full.ravel(), 0.0)
+        y = self._charge_faces @ full.ravel()
         for part in self._parts:
-            run_by_rows(couple, len(full), *part, full, y)
+            part.couple(full, y)
         return y
 
     def couple_transposed(self, charge: Array) -> Array:
         """Return the transposed of `couple`, shape (n_dofs, 4); its charge column is not used."""
-        from .kernels import couple_transposed
-
         y = np.reshape(self._charge_faces.T @ charge, (-1, 4))
         for part in self._parts:
-            couple_transposed(*part, charge, y)
+            part.couple_transposed(charge, y)
         return y
 
     @cached_property
     def _charge_faces(self) -> sp.csr_array:
-        return sp.csr_array(self.faces[::4])
+        """What faces do from spin to charge, shape (n_dofs, 4 n_dofs)."""
+        rows = sp.coo_array(self.faces[::4])
+        kept = rows.col % 4 > 0
+        return sp.csr_array((rows.data[kept], (rows.row[kept], rows.col[kept])), shape=rows.shape)
 
     @cached_property
-    def _parts(self) -> list[tuple[Indices, Indices, Array]]:
-        """Row pointer, columns and blocks of every region."""
-        pattern = self.space.pattern
-        return [
-            (np.searchsorted(b.slots, pattern.indptr), pattern.indices[b.slots], b.entries)
-            for b in self.blocks.values()
-        ]
+    def _parts(self) -> list[Part]:
+        return [p for b in self.blocks.values() for p in region_parts(self.space.pattern, b)]
 
     @cached_property
     def _matrices(self) -> list[sp.bsr_array]:
-        shape = (self.space.size, self.space.size)
+        pattern, shape = self.space.pattern, (self.space.size, self.space.size)
         return [
-            sp.bsr_array((entries, indices, indptr), shape=shape)
-            for indptr, indices, entries in self._parts
-        ]
+            sp.bsr_array((b.entries, pattern.indices[b.slots],
+                          np.searchsorted(b.slots, pattern.indptr)), shape=shape)
+            for b in self.blocks.values()
+        ]  # fmt: skip
 
-    @cached_property
+    @property
     def charge_stiffness(self) -> sp.csr_array:
         """The charge block between the scalar dofs without its Hall part, (n_dofs, n_dofs)."""
         scalar = self._charge_of_dofs()
@@ -150,7 +142,7 @@ class BlockOperator:
         pattern, n = self.space.pattern, self.space.n_dofs
         values = np.zeros(len(pattern.indices))
         for b in self.blocks.values():
-            values[b.slots] += b.entries[:, 0, 0]
+            add_charge(b, values)
         scalar = sp.csr_array((values, pattern.indices, pattern.indptr), shape=(n, n))
         return sp.csr_array(scalar + self.faces[::4, ::4])
 
@@ -162,15 +154,16 @@ class BlockOperator:
         Args:
             precision: Number type of the blocks.
         """
-        from .kernels import add_spin, hold
+        from .kernels import hold
 
         pattern = self.space.pattern
         values = np.zeros((len(pattern.indices), 3, 3), precision)
-        for b in self.blocks.values():
-            add_spin(b.slots, b.entries, values)
+        for part in self._parts:
+            part.add_spin(values)
         indptr, indices, values = self._with_faces(values)
         held = self.constraint.unknown.reshape(-1, 4)[:, 1:] < 0
-        hold(indptr, indices, held, values)
+        if held.any():
+            hold(indptr, indices, held, values)
         return indptr, indices, values
 
     def _with_faces(self, values: NDArray[Any]) -> tuple[Indices, Indices, NDArray[Any]]:

@@ -15,11 +15,11 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import scipy.sparse as sp
-import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
 
 from ..errors import SolverError
 from .auxiliary import Auxiliary
+from .direct import DirectSolver
 from .krylov import flexible_gmres
 from .operator import BlockOperator
 from .preconditioner import BlockSplit, MatrixSplit, Preconditioner, reduced_stiffness
@@ -42,11 +42,6 @@ Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
 Method = Literal["auto", "direct", "iterative"]
 
-_SINGULAR = (
-    "the transport system is singular: a spin component or a potential is not fixed by any"
-    " relaxation, contact or reference"
-)
-_PIVOT_CHECK = 100_000
 _REFINEMENTS = 6
 # Of the residual by one iterative solution; more would be lost in single precision.
 _REDUCTION = 1e-6
@@ -199,55 +194,6 @@ def solver_chain(
         yield KrylovSolver((lambda x: matrix @ x, lambda x: matrix.T @ x), split, max_iterations)
     if last:
         yield DirectSolver(operator.matrix, dimension)
-
-
-class DirectSolver:
-    """Sparse LU."""
-
-    method = "direct"
-    aged = False
-    choice = "sparse LU (SuperLU)"
-    iterations = 0
-
-    def __init__(self, matrix: sp.csr_array, dimension: int) -> None:
-        self._side = "N"
-        # A line is banded in its own order.  In 2D and 3D the symmetric ordering fills least,
-        # and the positive symmetric part makes pivoting unnecessary.
-        line = dimension == 1
-        try:
-            self._factor = spl.splu(
-                sp.csc_matrix(matrix),
-                permc_spec="NATURAL" if line else "MMD_AT_PLUS_A",
-                diag_pivot_thresh=1.0 if line else 0.0,
-                options={} if line else {"SymmetricMode": True},
-            )
-        except RuntimeError as error:
-            raise SolverError(_SINGULAR) from error
-        if matrix.shape[0] <= _PIVOT_CHECK:
-            pivots = np.abs(self._factor.U.diagonal())
-            if pivots.min() < 1e-14 * pivots.max():
-                raise SolverError(_SINGULAR)
-
-    def solve(self, load: Array, reduction: float | None = None) -> Array:
-        """Return the solution to working precision."""
-        x: Array = self._factor.solve(load, self._side)
-        if not np.all(np.isfinite(x)):
-            raise SolverError(_SINGULAR)
-        return x
-
-    def solve_many(self, loads: Array) -> Array:
-        """Return the solutions for all columns at once."""
-        return self.solve(np.asfortranarray(loads))
-
-    def precondition(self, r: Array) -> Array:
-        """Return the solution: a direct solver is its own best preconditioner."""
-        return self.solve(r)
-
-    def transposed(self) -> DirectSolver:
-        """Return the solver of the transposed matrix, with the same factors."""
-        other = copy(self)
-        other._side = "T" if self._side == "N" else "N"
-        return other
 
 
 class KrylovSolver:

@@ -19,7 +19,7 @@ from skfem.assembly.dofs import Dofs
 
 from ..structure.model import Interface, Structure
 from .affine import affine_maps, affine_measures, is_affine, simplex_traces
-from .elements import LagrangeElement, consistent_dofs, node_values
+from .elements import lagrange_element, node_values
 from .moments import (
     Moments,
     ReferenceMoments,
@@ -28,7 +28,7 @@ from .moments import (
     quadrature_moments,
     reference_moments,
 )
-from .numbering import region_groups, shared_numbers
+from .numbering import positions_of, raw_dofs, region_groups, shared_numbers, used_pairs
 from .pattern import Pattern, build_pattern
 
 __all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells", "prolongation",
@@ -37,13 +37,6 @@ __all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells", "prolong
 Array = NDArray[np.float64]
 Indices = NDArray[Any]
 
-_ELEMENTS: dict[tuple[str, int], Any] = {
-    ("MeshLine1", 1): skfem.ElementLineP1, ("MeshLine1", 2): skfem.ElementLineP2,
-    ("MeshTri1", 1): skfem.ElementTriP1, ("MeshTri1", 2): skfem.ElementTriP2,
-    ("MeshQuad1", 1): skfem.ElementQuad1, ("MeshQuad1", 2): skfem.ElementQuad2,
-    ("MeshTet1", 1): skfem.ElementTetP1, ("MeshTet1", 2): skfem.ElementTetP2,
-    ("MeshHex1", 1): skfem.ElementHex1, ("MeshHex1", 2): skfem.ElementHex2,
-}  # fmt: skip
 _CHUNK_BYTES = 2.0e8
 _KEPT_BYTES = 2.0e7
 
@@ -56,7 +49,6 @@ class Space:
         structure: The meshed device.
         order: Polynomial order.
         element: scikit-fem element.
-        numbering: scikit-fem numbering of the dofs of the whole mesh.
         cells: Mesh cell of each conducting cell, shape (n_cells,).
         region_of_cell: Index into structure.regions, shape (n_cells,).
         dofs: Scalar dofs of each cell, shape (n_cells, n_local).
@@ -72,7 +64,6 @@ class Space:
     structure: Structure
     order: int
     element: Any
-    numbering: Any
     cells: Indices
     region_of_cell: Indices
     dofs: Indices
@@ -99,11 +90,16 @@ class Space:
         return 4 * self.n_dofs
 
     @cached_property
+    def numbering(self) -> Any:
+        """The scikit-fem numbering of the dofs of the whole mesh."""
+        return Dofs(self.structure.mesh, self.element)
+
+    @cached_property
     def basis(self) -> Any:
         """The scikit-fem basis on the conducting cells; large, so only made where needed."""
         mesh = self.structure.mesh
         return skfem.Basis(
-            mesh, self.element, elements=self.cells.astype(np.int32), dofs=self.numbering,
+            mesh, self.element, elements=self.cells, dofs=self.numbering,
             intorder=quadrature_order(mesh, self.order), disable_doflocs=True,
         )  # fmt: skip
 
@@ -144,7 +140,7 @@ class Space:
         """
         if name not in self._slots_of:
             touched = np.zeros(len(self.pattern.indices), bool)
-            touched[self.pattern.slots[self.in_region(name)].ravel()] = True
+            touched[self.pattern.slots(self.in_region(name)).ravel()] = True
             position = np.where(touched, np.cumsum(touched, dtype=np.int32) - 1, np.int32(-1))
             self._slots_of[name] = (np.flatnonzero(touched), position)
         return self._slots_of[name]
@@ -154,9 +150,17 @@ class Space:
         return {}
 
     @cached_property
+    def kept_matrices(self) -> dict[tuple[str, bool], Any]:
+        """Scalar matrices of the regions, kept by `kronecker`."""
+        return {}
+
+    @cached_property
     def _cells_of(self) -> dict[str, Indices]:
         names = self.structure.regions
-        return {n: np.flatnonzero(self.region_of_cell == k) for k, n in enumerate(names)}
+        return {
+            n: np.flatnonzero(self.region_of_cell == k).astype(np.int32)
+            for k, n in enumerate(names)
+        }
 
     def numbers(self, region: str) -> Indices:
         """Return the scalar dof of each scikit-fem dof as a region sees it, shape (n_raw,)."""
@@ -176,7 +180,7 @@ class Space:
     def raw_facet_dofs(self, facets: Indices) -> Indices:
         """Return the dofs on mesh facets in scikit-fem's numbering, ascending."""
         if self.order == 1:  # scikit-fem would number all edges of the mesh first
-            return np.asarray(np.unique(self.structure.mesh.facets[:, facets]))
+            return np.asarray(np.unique(self.structure.facet_corners(facets)))
         return np.unique(self.numbering.get_facet_dofs(facets).flatten())
 
     def interface_dofs(self, interface: Interface, region: str | None = None) -> Indices:
@@ -328,7 +332,7 @@ class Space:
         if mesh.t.shape[0] == mesh.dim() + 1:
             phi, dx = simplex_traces(mesh, self.element, 2 * self.order + 1, facets, cells)
             return phi, dx, dofs
-        side = (mesh.f2t[1, facets] == cells).astype(np.int32)
+        side = (self.structure.facet_cells(facets)[1] == cells).astype(np.int32)
         oriented = skfem.generic_utils.OrientedBoundary(facets, side)
         basis = skfem.FacetBasis(
             mesh, self.element, facets=oriented, intorder=2 * self.order + 1,
@@ -355,48 +359,39 @@ def build_space(
     Raises:
         CaseError: If the two sides of a contact also touch without one.
     """
-    cells = structure.cells(*conductors)
     mesh = structure.mesh
-    known = _ELEMENTS.get((type(mesh).__name__, order))
-    element = known() if known else LagrangeElement(mesh.refdom, order)
-    numbering = Dofs(mesh, element)
-    own = consistent_dofs(element, mesh.t[:, cells], numbering.element_dofs[:, cells])
-    positions = _positions(mesh, element, cells, own, numbering.N)
+    cells = structure.cells(*conductors).astype(np.int32)
+    whole = len(cells) == mesh.nelements
+    element = lagrange_element(mesh, order)
+    vertices = mesh.t if whole else mesh.t[:, cells]
+    own, n_raw = raw_dofs(mesh, element, vertices, slice(None) if whole else cells)
+    positions = mesh.p if own is vertices else positions_of(mesh, element, cells, own, n_raw)
     group_of_region = region_groups(structure, conductors, contacts)
-    group = group_of_region[structure.region_of_cell[cells]]
-    raw = own + numbering.N * group[None]
-    used, compact = np.unique(raw, return_inverse=True)
-    locations = positions[:, used % numbering.N]
-    master, n_dofs = shared_numbers(locations, used // numbering.N, structure.periods)
-    number = np.full(numbering.N * (group_of_region.max() + 1), -1)
+    region_of_cell = structure.region_of_cell if whole else structure.region_of_cell[cells]
+    group = group_of_region.astype(np.int16)[region_of_cell]
+    used = used_pairs(own, group, (int(group_of_region.max()) + 1, n_raw))
+    locations = positions[:, used[1]]
+    master, n_dofs = shared_numbers(locations, used[0], structure.periods)
+    number = np.full((int(group_of_region.max()) + 1, n_raw), -1, np.int32)
     number[used] = master
-    first = np.zeros(n_dofs, int)
-    first[master[::-1]] = np.arange(len(master))[::-1]
+    dofs = np.empty((len(cells), len(own)), np.int32)
+    for column, row in zip(dofs.T, own, strict=True):
+        column[:] = number[group, row]
+    first = np.zeros(n_dofs, np.int32)
+    first[master[::-1]] = np.arange(len(master), dtype=np.int32)[::-1]
     return Space(
         structure=structure,
         order=order,
         element=element,
-        numbering=numbering,
         cells=cells,
-        region_of_cell=structure.region_of_cell[cells],
-        dofs=np.ascontiguousarray(master[compact.reshape(raw.shape)].T, np.int32),
+        region_of_cell=region_of_cell,
+        dofs=dofs,
         n_dofs=n_dofs,
         locations=locations[:, first],
-        number=number.reshape(-1, numbering.N),
+        number=number,
         group_of_region=group_of_region,
         contacts=frozenset(contacts),
     )
-
-
-def _positions(mesh: Any, element: Any, cells: Indices, dofs: Indices, n: int) -> Array:
-    """Return where the dofs of some cells lie [nm], shape (dim, n)."""
-    if np.array_equal(dofs, mesh.t[:, cells]):  # one at each vertex
-        vertices: Array = mesh.p
-        return vertices
-    positions = np.zeros((mesh.dim(), n))
-    images = mesh._mapping().F(element.doflocs.T, cells.astype(np.int32))
-    positions[:, dofs] = images.transpose(0, 2, 1)
-    return positions
 
 
 def reference_nodes(space: Space) -> Array:
@@ -442,8 +437,8 @@ def prolongation(coarse: Space, fine: Space) -> sp.csr_array:
 
 def outer_cells(space: Space, facets: Indices) -> Indices:
     """Return the conducting mesh cell at each facet."""
-    mesh = space.structure.mesh
-    inside = np.zeros(mesh.nelements + 1, bool)
+    inside = np.zeros(space.structure.mesh.nelements + 1, bool)
     inside[space.cells] = True
     inside[-1] = False
-    return np.where(inside[mesh.f2t[0, facets]], mesh.f2t[0, facets], mesh.f2t[1, facets])
+    left, right = space.structure.facet_cells(facets)
+    return np.where(inside[left], left, right)

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..fields.region import RegionFields
-from .assembly import RegionBlocks, apply_region, assemble_region, block_matrix
+from .assembly import Blocks, apply_region, assemble_region, block_matrix
 from .boundary import Constraint, FluxLaw
 from .coefficients import Coefficients
 from .space import Space
@@ -92,7 +92,7 @@ class StorageSystem:
     space: Space
     constraint: Constraint
     coefficients: Mapping[str, Coefficients]
-    blocks: Mapping[str, RegionBlocks]
+    blocks: Mapping[str, Blocks]
     laws: Mapping[str, FluxLaw]
     stiffness: sp.csr_array
     mass: sp.csr_array

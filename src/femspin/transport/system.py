@@ -14,17 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import SolverError
 from ..fields.region import RegionFields
-from .assembly import (
-    Refill,
-    RegionBlocks,
-    apply_region,
-    assemble_region,
-    differ_in_reaction_only,
-    load_size,
-    prepare_refill,
-    refilled_region,
-    same_reaction,
-)
+from .assembly import Blocks, apply_region, assemble_region, load_size
 from .auxiliary import auxiliary
 from .boundary import (
     Boundary,
@@ -34,11 +24,12 @@ from .boundary import (
     contact_terms,
     face_terms,
 )
-from .coefficients import Coefficients, coefficients
-from .compiled import pays_off
+from .coefficients import Coefficients, coefficients, same_coefficients
 from .covariant import Elements, carried_directions
+from .kronecker import KroneckerBlocks
 from .memory import require_memory
 from .operator import BlockOperator
+from .products import add_difference
 from .solve import (
     DirectSolver,
     KrylovSolver,
@@ -92,7 +83,7 @@ class TransportState:
     mu: Array
     mu_low: Array
     coefficients: Mapping[str, Coefficients]
-    blocks: Mapping[str, RegionBlocks]
+    blocks: Mapping[str, Blocks]
     laws: Mapping[str, FluxLaw]
     report: LinearReport
 
@@ -151,9 +142,7 @@ class TransportProblem:
         self.space, self.boundary = space, boundary
         self.options = options or SolverOptions()
         self.constraint: Constraint = build_constraint(space, boundary)
-        self._blocks: dict[str, tuple[RegionFields, Coefficients, RegionBlocks]] = {}
-        self._refills: dict[str, Refill] = {}
-        self._turned: dict[str, int] = {}
+        self._blocks: dict[str, tuple[RegionFields, Coefficients, Blocks]] = {}
         self._latest: tuple[TransportState, LinearSystem] | None = None
 
     def solve(
@@ -186,7 +175,7 @@ class TransportProblem:
                 np.ones(self.space.size)
             )
         system, found, words, setup = self._first_that_solves(
-            self._systems(blocks, extra, scaled), scaled, extra, load, start_values
+            self._systems(blocks, extra, scaled), scaled, blocks, extra, load, start_values
         )
         mu, low, residual = found
         now = time.perf_counter()
@@ -202,6 +191,7 @@ class TransportProblem:
         self,
         systems: Iterator[LinearSystem],
         scaled: Mapping[str, Coefficients],
+        blocks: Mapping[str, Blocks],
         extra: sp.csr_array,
         load: Array,
         guess: Array | None,
@@ -219,7 +209,7 @@ class TransportProblem:
                 "linear solver: %s, %d unknowns", system.solver.choice, system.operator.shape[0]
             )
             try:
-                found = self._refine(system.solver, scaled, extra, load, guess)
+                found = self._refine(system.solver, scaled, blocks, extra, load, guess)
             except SolverError as error:
                 failed, began = error, time.perf_counter()
                 continue
@@ -267,18 +257,7 @@ class TransportProblem:
         """
         extra, load = self._faces(laws)
         low = np.broadcast_to(mu_low, mu.shape)
-        return self._full_residual(coefficients, extra, load, mu, low).reshape(-1, 4)
-
-    def _residual(
-        self,
-        scaled: Mapping[str, Coefficients],
-        extra: sp.csr_array,
-        load: Array,
-        mu: Array,
-        low: Array,
-    ) -> Array:
-        full = self._full_residual(scaled, extra, load, mu, low)
-        return self.constraint.gather(full) + self.constraint.inflow
+        return self._full_residual(coefficients, extra, load, mu, low, {}).reshape(-1, 4)
 
     def _full_residual(
         self,
@@ -287,16 +266,22 @@ class TransportProblem:
         load: Array,
         mu: Array,
         low: Array,
+        blocks: Mapping[str, Blocks],
     ) -> Array:
         inflow = np.zeros_like(mu)
         for name, c in scaled.items():
-            inflow += apply_region(self.space, name, c, mu, low)
+            known = blocks.get(name)
+            if isinstance(known, KroneckerBlocks):
+                add_difference(known, mu, low, inflow)
+                inflow -= known.load
+            else:
+                inflow += apply_region(self.space, name, c, mu, low)
         full: Array = load - inflow.ravel() - extra @ mu.ravel() - extra @ low.ravel()
         return full
 
     def _systems(
         self,
-        blocks: Mapping[str, RegionBlocks],
+        blocks: Mapping[str, Blocks],
         extra: sp.csr_array,
         scaled: Mapping[str, Coefficients],
     ) -> Iterator[LinearSystem]:
@@ -329,6 +314,7 @@ class TransportProblem:
         self,
         solver: LinearSolver,
         scaled: Mapping[str, Coefficients],
+        blocks: Mapping[str, Blocks],
         extra: sp.csr_array,
         load: Array,
         guess: Array | None,
@@ -336,7 +322,9 @@ class TransportProblem:
         """Return mu, its low part and the relative residual; see `refine`."""
 
         def residual(x: NDArray[np.longdouble]) -> Array:
-            return self._residual(scaled, extra, load, *self._split(x))
+            mu, low = self._split(x)
+            full = self._full_residual(scaled, extra, load, mu, low, blocks)
+            return self.constraint.gather(full) + self.constraint.inflow
 
         start = np.zeros(len(self.constraint.charge), np.longdouble)
         known = None if guess is None else guess.astype(np.longdouble)
@@ -356,25 +344,13 @@ class TransportProblem:
         mu = full.astype(float)
         return mu, (full - mu).astype(float)
 
-    def _region(self, name: str, fields: RegionFields, scaled: Coefficients) -> RegionBlocks:
+    def _region(self, name: str, fields: RegionFields, scaled: Coefficients) -> Blocks:
         known = self._blocks.get(name)
         if known is not None and known[0] is fields:
             return known[2]
-        changes = 0
-        if known is not None and differ_in_reaction_only(known[1], scaled):
-            if same_reaction(known[1], scaled):
-                return known[2]
-            changes = self._turned.get(name, 0) + 1
-        self._turned[name] = changes
-        # Preparing costs two assemblies: for a magnetization that turns again and again.
-        if changes > 1 and pays_off(self.space):
-            kept = self._refills.get(name)
-            if kept is None or not differ_in_reaction_only(kept.coefficients, scaled):
-                kept = prepare_refill(self.space, name, scaled)
-                self._refills[name] = kept
-            blocks = refilled_region(self.space, name, scaled, kept)
-        else:
-            blocks = assemble_region(self.space, name, scaled)
+        if known is not None and same_coefficients(known[1], scaled):
+            return known[2]
+        blocks = assemble_region(self.space, name, scaled)
         self._blocks[name] = (fields, scaled, blocks)
         return blocks
 

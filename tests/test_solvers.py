@@ -234,11 +234,12 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_solvers import device
-from femspin.transport.memory import estimated_bytes, resident_bytes
+from femspin.transport.memory import estimated_bytes, resident_bytes, stored_numbers
 found = device("tet", 1, 40, n=24)
 found.problem.solve(found.fields(found.direction))  # libraries and compiled kernels are there
 found = device("tet", 1, 40, n=40)
-estimate = resident_bytes() + estimated_bytes(found.space, "iterative")
+numbers = stored_numbers(found.space, found.problem.scaled(found.fields(found.direction)))
+estimate = resident_bytes() + estimated_bytes(found.space, "iterative", numbers)
 found.problem.solve(found.fields(found.direction))
 status = Path("/proc/self/status").read_text().splitlines()
 peak = [row.split()[1] for row in status if row.startswith("VmHWM:")]

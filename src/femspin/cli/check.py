@@ -17,7 +17,7 @@ from ..pipeline import Device, Transport, build_device
 from ..results.report import warnings_of
 from ..results.write import to_json
 from ..scan import scan_points
-from ..transport.memory import estimated_bytes, resident_bytes
+from ..transport.memory import estimated_bytes, resident_bytes, stored_numbers
 from ..units import LENGTH
 from .run import with_file
 
@@ -114,7 +114,9 @@ def _unsolved(device: Device, fields: Any) -> Transport:
 
 def memory_estimate(device: Device) -> int:
     """Return the estimated peak memory of the run [bytes]: what is there now, and the solution."""
-    return resident_bytes() + estimated_bytes(device.space, device.problem.options.method)
+    numbers = stored_numbers(device.space, device.problem.scaled(device.fields(device.direction)))
+    method = device.problem.options.method
+    return resident_bytes() + estimated_bytes(device.space, method, numbers)
 
 
 def _print(table: dict[str, Any], file: Path) -> None:

@@ -22,6 +22,7 @@ from ..fields.soc import covariant_rotation
 from .coefficients import Coefficients
 from .compiled import measures_compiled, pays_off
 from .space import Space, reference_nodes
+from .threads import run_by_rows
 
 __all__ = [
     "Auxiliary",
@@ -78,11 +79,17 @@ def _add_reaction(
 ) -> None:
     """Add nu (Gamma - omega x) + nu D a . a of a region's cells, shared among their nodes."""
     cells = space.in_region(name)
-    measures = measures[cells] / space.dofs.shape[1]
     turns = covariant_rotation(c.gauge)[..., 1:, 1:]
     loss = np.einsum("...jab,...jac->...bc", turns, turns)
     tensor = c.dos * (_of_cells(c.reaction)[..., 1:, 1:] + c.diffusion * _of_cells(loss))
-    dofs, n = space.dofs[cells], space.n_dofs
+    if tensor.ndim == 2 and pays_off(space):
+        from .auxiliary_kernels import add_shares, add_tensor
+
+        shares = np.zeros(space.n_dofs)
+        add_shares(cells, space.dofs, measures, shares)
+        run_by_rows(add_tensor, len(shares), shares, tensor, reaction)
+        return
+    dofs, n, measures = space.dofs[cells], space.n_dofs, measures[cells] / space.dofs.shape[1]
     if tensor.ndim == 2:
         shares = np.repeat(measures, dofs.shape[1])
         reaction += np.bincount(dofs.ravel(), shares, n)[:, None, None] * tensor
@@ -184,8 +191,7 @@ def _stiffness(points: Array, dofs: Indices, n: int) -> sp.csr_array:
 
 
 def without_positive_couplings(matrix: sp.csr_array) -> sp.csr_array:
-    """Return a matrix with its positive entries off the diagonal added to the diagonal."""
-    matrix = sp.csr_array(matrix)
+    """Return a matrix with positive entries off the diagonal added to it, itself without any."""
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     positive = (matrix.data > 0) & (rows != matrix.indices)
     if not positive.any():

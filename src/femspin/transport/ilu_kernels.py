@@ -123,44 +123,64 @@ def ilu_solve_transposed(low, high, indptr, indices, data, diagonal, x):
 
 
 @njit(nogil=True, cache=True)
-def scalar_factor(indptr, indices, data, diagonal):
-    """Factorise a scalar matrix in place; return False at a vanishing pivot."""
-    n = len(indptr) - 1
-    where = np.full(n, -1, np.int64)
-    for i in range(n):
-        for p in range(indptr[i], indptr[i + 1]):
+def scalar_factor(low, high, bounds, indices, values, diagonal, enlarged, factors, pivots):
+    """Factorise the rows and columns low to high of a scalar matrix; False at a vanishing pivot.
+
+    Args:
+        low: First row.
+        high: One behind the last row.
+        bounds: Begin, middle (of what is right of the diagonal) and end of the rows.
+        indices: Columns, ascending.
+        values: Entries off the diagonal.
+        diagonal: The diagonal.
+        enlarged: Its factor before the factorisation.
+        factors: L and U off the diagonal, to set.
+        pivots: Inverse pivots, to set.
+    """
+    begin, middle, end = bounds
+    where = np.full(len(diagonal), -1, np.int32)
+    for i in range(low, high):
+        for p in range(begin[i], end[i]):
             where[indices[p]] = p
-        for p in range(indptr[i], indptr[i + 1]):
+            factors[p] = values[p]
+        pivot = diagonal[i] * enlarged
+        if pivot == 0.0:  # a row of a held unknown is empty
+            pivot = 1.0
+        for p in range(begin[i], middle[i]):
             k = indices[p]
-            if k == i:
-                diagonal[i] = p
-            if k >= i:
+            if k < low:
                 continue
-            d = diagonal[k]
-            data[p] *= data[d]
-            for q in range(d + 1, indptr[k + 1]):
-                t = where[indices[q]]
-                if t >= 0:
-                    data[t] -= data[p] * data[q]
-        if data[diagonal[i]] == 0.0:
+            factors[p] *= pivots[k]
+            for q in range(middle[k], end[k]):
+                j = indices[q]
+                if j == i:
+                    pivot -= factors[p] * factors[q]
+                elif where[j] >= 0:
+                    factors[where[j]] -= factors[p] * factors[q]
+        if pivot == 0.0:
             return False
-        data[diagonal[i]] = 1.0 / data[diagonal[i]]
-        for p in range(indptr[i], indptr[i + 1]):
+        pivots[i] = 1.0 / pivot
+        for p in range(begin[i], end[i]):
             where[indices[p]] = -1
     return True
 
 
 @njit(nogil=True, cache=True)
-def scalar_solve(indptr, indices, data, diagonal, x):
-    """Turn x into the solution of L U x = x."""
-    n = len(indptr) - 1
-    for i in range(n):
+def scalar_solve(low, high, bounds, indices, factors, pivots, x):
+    """Turn the rows low to high of x into the solution of L U x = x."""
+    begin, middle, end = bounds
+    for i in range(low, high):
         total = x[i]
-        for p in range(indptr[i], diagonal[i]):
-            total -= data[p] * x[indices[p]]
+        for p in range(begin[i], middle[i]):
+            j = indices[p]
+            if j >= low:
+                total -= factors[p] * x[j]
         x[i] = total
-    for i in range(n - 1, -1, -1):
+    for i in range(high - 1, low - 1, -1):
         total = x[i]
-        for p in range(diagonal[i] + 1, indptr[i + 1]):
-            total -= data[p] * x[indices[p]]
-        x[i] = total * data[diagonal[i]]
+        for p in range(middle[i], end[i]):
+            j = indices[p]
+            if j >= high:
+                break
+            total -= factors[p] * x[j]
+        x[i] = total * pivots[i]

@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .threads import compiled_available, run_by_rows, run_parts, thread_count
+
 __all__ = ["flexible_gmres"]
 
 Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
 
 _BREAKDOWN = 1e-15
+# Below this size loading the compiled kernels takes longer.
+_COMPILED_FROM = 2_000
+# Down to this reduction a basis in single precision is enough: rounded directions are orthogonal
+# to 1e-7, and the residual is computed anew after every cycle.
+_SINGLE_REDUCTION = 5e-7
 
 
 def flexible_gmres(
@@ -42,11 +49,11 @@ def flexible_gmres(
     x = np.zeros_like(load) if start is None else start
     r = load if start is None else load - product(x)
     done = 0
-    while np.linalg.norm(r) > target and done < limit:
-        before = float(np.linalg.norm(r))
+    while _norm(r) > target and done < limit:
+        before = _norm(r)
         x, r, used = _cycle(product, load, x, r, precondition, target, min(restart, limit - done))
         done += used
-        if not np.linalg.norm(r) < 0.9 * before:  # stagnation, or the preconditioner overflowed
+        if not _norm(r) < 0.9 * before:  # stagnation, or the preconditioner overflowed
             break
     return x, r, done
 
@@ -54,39 +61,110 @@ def flexible_gmres(
 def _cycle(
     product: Apply, load: Array, x: Array, r: Array, precondition: Apply, target: float, most: int,
 ) -> tuple[Array, Array, int]:  # fmt: skip
-    size = float(np.linalg.norm(r))
-    basis = np.empty((most + 1, len(r)))
+    size = _norm(r)
+    basis = _basis(most, len(r), target >= _SINGLE_REDUCTION * size)
     images = np.empty((most, len(r)), np.float32)
     hessenberg = np.zeros((most + 1, most))
-    basis[0] = r / size
+    basis.append(r, size)
     weights: Array = np.zeros(0)
     for k in range(most):
-        direction = precondition(basis[k])
-        scale = float(np.abs(direction).max(initial=0.0))
+        direction = precondition(basis.last())
+        scale = float(max(direction.max(initial=0.0), -direction.min(initial=0.0)))
         if not np.isfinite(scale) or scale == 0.0:
             break
-        images[k] = direction / scale  # single precision keeps its range
+        np.multiply(direction, 1 / scale, out=images[k], casting="same_kind")  # keeps its range
         w = product(images[k].astype(float))
-        hessenberg[: k + 1, k], w = _orthogonal(basis[: k + 1], w)
-        hessenberg[k + 1, k] = np.linalg.norm(w)
+        hessenberg[: k + 1, k], w, hessenberg[k + 1, k] = basis.orthogonal(w)
         trial, left = _least_squares(hessenberg[: k + 2, : k + 1], size)
         weights = trial
         if left <= target or hessenberg[k + 1, k] <= _BREAKDOWN * size:
             break
-        basis[k + 1] = w / hessenberg[k + 1, k]
+        basis.append(w, hessenberg[k + 1, k])
     used = len(weights)
-    x = x.copy()
-    for weight, image in zip(weights, images[:used], strict=True):
-        x += weight * image
+    x = _combined(x, weights, images[:used])
     return x, load - product(x), used
 
 
-def _orthogonal(basis: Array, w: Array) -> tuple[Array, Array]:
-    """Return the parts of w along the basis and the rest, by Gram-Schmidt done twice."""
-    first = basis @ w
-    w = w - first @ basis
-    second = basis @ w
-    return first + second, w - second @ basis
+class Basis:
+    """Orthonormal vectors.
+
+    Args:
+        most: How many are added to the first.
+        size: Their length.
+        precision: Their number type.
+    """
+
+    def __init__(self, most: int, size: int, precision: Any = np.float64) -> None:
+        self.vectors = np.empty((most + 1, size), precision)
+        self.count = 0
+
+    def append(self, w: Array, norm: float) -> None:
+        """Add w / norm."""
+        np.divide(w, norm, out=self.vectors[self.count])
+        self.count += 1
+
+    def last(self) -> Array:
+        """Return the last vector."""
+        return np.asarray(self.vectors[self.count - 1], float)
+
+    def orthogonal(self, w: Array) -> tuple[Array, Array, float]:
+        """Return the parts of w along the basis, the rest and its norm, by Gram-Schmidt twice."""
+        basis = self.vectors[: self.count]
+        first = basis @ w
+        w = w - first @ basis
+        second = basis @ w
+        w = w - second @ basis
+        return first + second, w, _norm(w)
+
+
+class CompiledBasis(Basis):
+    """The same with compiled kernels, whose sums do not depend on the number of threads."""
+
+    def append(self, w: Array, norm: float) -> None:
+        """Add w / norm."""
+        from .krylov_kernels import scaled
+
+        run_by_rows(scaled, len(w), 1 / norm, w, self.vectors[self.count])
+        self.count += 1
+
+    def orthogonal(self, w: Array) -> tuple[Array, Array, float]:
+        """Return the parts of w along the basis, the rest and its norm; overwrites w."""
+        from .krylov_kernels import BLOCK, along, less
+
+        blocks, threads = -(-len(w) // BLOCK), thread_count()
+        bounds = [blocks * k // threads for k in range(threads + 1)]
+        sums = np.empty((blocks, self.count + 1))
+        run_parts(along, bounds, self.vectors, self.count, w, sums)
+        first = sums[:, :-1].sum(axis=0)
+        run_parts(less, bounds, self.vectors, self.count, first, w, sums)
+        second = sums[:, :-1].sum(axis=0)
+        run_parts(less, bounds, self.vectors, self.count, second, w, sums)
+        return first + second, w, float(np.sqrt(sums[:, -1].sum()))
+
+
+def _basis(most: int, size: int, single: bool) -> Basis:
+    """Return an empty basis, in single precision if that is enough and kernels can be used."""
+    if size < _COMPILED_FROM or not compiled_available():
+        return Basis(most, size)
+    return CompiledBasis(most, size, np.float32 if single else np.float64)
+
+
+def _norm(w: Array) -> float:
+    """Return |w|; unlike that of BLAS it does not depend on the number of threads."""
+    return float(np.sqrt(np.sum(np.square(w))))
+
+
+def _combined(x: Array, weights: Array, images: NDArray[np.float32]) -> Array:
+    """Return x plus weighted images."""
+    x = x.copy()
+    if len(x) >= _COMPILED_FROM and compiled_available():
+        from .krylov_kernels import combine
+
+        run_by_rows(combine, len(x), weights, images, x)
+        return x
+    for weight, image in zip(weights, images, strict=True):
+        x += weight * image
+    return x
 
 
 def _least_squares(hessenberg: Array, size: float) -> tuple[Array, float]:

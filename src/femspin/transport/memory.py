@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import SolverError
+from .coefficients import Coefficients, block_tensors
+from .compiled import between_jets, pays_off
+from .kronecker import split_tensors
 from .solve import Method, goes_direct
 from .space import Space
 
-__all__ = ["available_bytes", "estimated_bytes", "require_memory", "resident_bytes"]
+__all__ = [
+    "available_bytes", "estimated_bytes", "require_memory", "resident_bytes", "stored_numbers",
+]  # fmt: skip
 
 # Measured peaks.  Iterative: blocks, factors and coarse levels per slot of the pattern, vectors
 # per dof.  Direct: libraries, and a factor per slot (1D, 2D) or per pair of dofs (3D).
@@ -20,16 +26,35 @@ _LIBRARIES = 1e8
 _CHECK_FROM = 100_000
 
 
-def estimated_bytes(space: Space, method: Method = "auto") -> int:
+def stored_numbers(space: Space, coefficients: Mapping[str, Coefficients]) -> float:
+    """Return how many numbers the matrix takes per pair of nodes, on average.
+
+    Args:
+        space: The scalar space.
+        coefficients: Of every conducting region.
+    """
+    axes, total = space.structure.axes, 0.0
+    for name, c in coefficients.items():
+        numbers = 16
+        if c.uniform and pays_off(space):
+            tensors = between_jets(space.dimension, block_tensors(c, axes).matrix)[0]
+            numbers = len(split_tensors(tensors)[0])
+        total += numbers * len(space.in_region(name)) / len(space.cells)
+    return total
+
+
+def estimated_bytes(space: Space, method: Method = "auto", numbers: float = 16.0) -> int:
     """Return the peak memory of assembly and solution, beyond what the process holds [bytes].
 
     Args:
         space: The scalar space.
         method: Choice of the linear solver.
+        numbers: How many the matrix takes per pair of nodes, see `stored_numbers`.
     """
     slots, dofs = len(space.pattern.indices), space.n_dofs
     if not goes_direct(space.size, space.dimension, method):
-        return int(_LIBRARIES + _PER_SLOT * slots + _PER_DOF * dofs)
+        per_slot = _PER_SLOT + 8 * numbers
+        return int(_LIBRARIES + per_slot * slots + _PER_DOF * dofs)
     pairs = _DIRECT_PER_PAIR * dofs**2 if space.dimension == 3 else 0.0
     return int(_LIBRARIES + _DIRECT_PER_SLOT[space.dimension] * slots + pairs)
 
@@ -55,19 +80,23 @@ def available_bytes() -> int | None:
     return min(found, default=None)
 
 
-def require_memory(space: Space, method: Method) -> None:
+def require_memory(
+    space: Space, method: Method, coefficients: Mapping[str, Coefficients]
+) -> None:
     """Refuse a solution that cannot fit.
 
     Args:
         space: The scalar space.
         method: Choice of the linear solver.
+        coefficients: Of every conducting region.
 
     Raises:
         SolverError: If the estimate exceeds what is available.
     """
     if space.size < _CHECK_FROM:
         return
-    needed, available = estimated_bytes(space, method), available_bytes()
+    needed = estimated_bytes(space, method, stored_numbers(space, coefficients))
+    available = available_bytes()
     if available is not None and needed > available:
         raise SolverError(
             f"{space.size} unknowns need about {needed / 1e9:.1f} GB more, and"

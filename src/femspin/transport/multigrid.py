@@ -8,13 +8,14 @@ block is taken as one Laplacian for all components plus a 3 x 3 tensor per node,
 with the symmetric part s of the charge block, which is diffusion alone, and lumped relaxation,
 precession and loss in gauge fields B (`auxiliary`).  Lumped tensors are never smaller than the
 consistent ones, so that the correction never overshoots.  Levels come from classical
-(Ruge-Stueben) coarsening, which follows the strong couplings of flat cells.
+(Ruge-Stueben) coarsening, which follows the strong couplings of flat cells (`coarsening`).
+
+Cycles work in single precision: they precondition an iteration that is flexible.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,140 +24,141 @@ import scipy.linalg as la
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .auxiliary import without_positive_couplings
-from .ilu import ScalarILU
-from .threads import compiled_available
+from .galerkin import Rows, Transfer
+from .ilu import halves, scalar_factors
+from .threads import run_by_rows, run_parts
 
-__all__ = ["SpinMultigrid", "charge_cycle", "interpolations"]
+__all__ = ["ChargeMultigrid", "SpinMultigrid", "sweeping_cycle"]
 
 Array = NDArray[np.float64]
+Single = NDArray[np.float32]
 
-_COARSEST = 150
-_THRESHOLD = 0.25
-_STABLE = 0.01
+# A slightly enlarged diagonal keeps the factors stable where a matrix is no M-matrix.
+_ENLARGED = 1.01
+# Rows from which on sweeps are cut in two: below, waking a thread takes longer.
+_CUT_FROM = 5_000
 
 
 @dataclass(frozen=True)
-class Level:
-    """One level: s, the inverses of s_ii + B_i, B, and the interpolation from the next.
+class SpinLevel:
+    """One level: s, the inverses of s_ii + B_i, and where sweeps are cut.
 
     Args:
-        indptr: Row pointer of s, shape (n + 1,).
-        indices: Columns.
-        data: Values of s.
-        tensor: B, shape (n, 3, 3).
+        matrix: s.
         inverse: Of s_ii + B_i, shape (n, 3, 3).
-        up: Interpolation from the next level, shape (n, n_next); None on the last.
+        cuts: Bounds of the rows swept at the same time.
     """
 
-    indptr: NDArray[Any]
-    indices: NDArray[Any]
-    data: Array
-    tensor: Array
-    inverse: Array
-    up: sp.csr_array | None
+    matrix: Rows
+    inverse: Single
+    cuts: list[int]
 
 
 class SpinMultigrid:
-    """Coarse-level corrections for the spin block.
+    """Coarse-level corrections for the spin block; needs numba.
 
     Args:
-        scalar: s, symmetric, shape (n, n).
-        tensor: B, shape (n, 3, 3).
-        ups: Interpolations.
+        coarse: s on all levels but the finest, which belongs to the incomplete factorisation.
+        tensor: B on the finest, shape (n, 3, 3).
+        transfers: Interpolations, as many as `coarse`.
     """
 
-    def __init__(self, scalar: sp.csr_array, tensor: Array, ups: list[sp.csr_array]) -> None:
-        # The finest level belongs to the incomplete factorisation: only the coarse ones are kept.
-        self._ups = ups
-        self.levels: list[Level] = []
-        for k, up in enumerate(ups):
-            scalar = sp.csr_array(up.T @ scalar @ up)
+    def __init__(
+        self, coarse: Sequence[Rows], tensor: Array, transfers: Sequence[Transfer]
+    ) -> None:
+        self._transfers = transfers
+        self._levels: list[SpinLevel] = []
+        for matrix, between in zip(coarse, transfers, strict=True):
             # Lumped: B of a coarse node is that of the nodes it stands for.
-            tensor = (up.T @ tensor.reshape(len(tensor), 9)).reshape(-1, 3, 3)
-            self.levels.append(_level(scalar, tensor, ups[k + 1] if k + 1 < len(ups) else None))
-        self._dense = la.lu_factor(_dense(self.levels[-1])) if ups else None
+            tensor = _restricted(between, tensor)
+            self._levels.append(_spin_level(matrix, tensor))
+        self._dense = la.lu_factor(_dense(coarse[-1], tensor)) if coarse else None
 
-    def correct(self, r: Array, transposed: bool = False) -> Array:
-        """Return the correction from all levels but the finest, for a residual (n, 3)."""
-        if not self._ups:
-            return np.zeros_like(r)
-        up = self._ups[0]
-        return np.asarray(up @ self._cycle(0, np.asarray(up.T @ r), transposed))
+    def correct(self, r: Single, x: Single, transposed: bool = False) -> None:
+        """Add the correction from all levels but the finest to x, for a residual r, (n, 3)."""
+        if self._levels:
+            self._descend(0, r, x, transposed)
 
-    def _cycle(self, k: int, r: Array, transposed: bool) -> Array:
-        from .multigrid_kernels import residual, sweep
+    def _descend(self, k: int, left: Single, x: Single, transposed: bool) -> None:
+        """Add the correction from level k and those below to x, on the level above."""
+        from .multigrid_kernels import add_three, restrict_three
 
-        level = self.levels[k]
-        if level.up is None:
-            assert self._dense is not None
-            return np.asarray(la.lu_solve(self._dense, r.ravel(), trans=int(transposed))).reshape(
-                -1, 3
-            )
-        inverse, tensor = level.inverse, level.tensor
-        if transposed:
-            inverse, tensor = inverse.swapaxes(1, 2), tensor.swapaxes(1, 2)
-        s = (level.indptr, level.indices, level.data)
-        x, left = np.zeros_like(r), np.empty_like(r)
-        sweep(*s, inverse, r, x, True)
-        residual(*s, tensor, r, x, left)
-        x += level.up @ self._cycle(k + 1, np.asarray(level.up.T @ left), transposed)
-        sweep(*s, inverse, r, x, False)
+        between = self._transfers[k]
+        fine, coarse = between.sizes
+        r = np.empty((coarse, 3), np.float32)
+        run_by_rows(restrict_three, coarse, *between.down, left, r)
+        run_by_rows(add_three, fine, *between.up, self._cycle(k, r, transposed), x)
+
+    def _cycle(self, k: int, r: Single, transposed: bool) -> Single:
+        from .multigrid_kernels import remainder, sweep_back, sweep_from_zero
+
+        if k + 1 == len(self._levels):
+            found = la.lu_solve(self._dense, r.ravel(), trans=int(transposed))
+            return np.asarray(found, np.float32).reshape(-1, 3)
+        level = self._levels[k]
+        s, cuts, last = level.matrix, level.cuts, (level.inverse, transposed, r)
+        entries = (s.indices, s.values)
+        x, left = np.empty_like(r), np.empty_like(r)
+        run_parts(sweep_from_zero, cuts, s.begin, s.middle, *entries, *last, x)
+        run_parts(remainder, cuts, *s.bounds, *entries, x, left)
+        self._descend(k + 1, left, x, transposed)
+        old = x.copy() if len(cuts) > 2 else x
+        run_parts(sweep_back, cuts, *s.bounds, *entries, *last, old, x)
         return x
 
 
-def interpolations(matrix: sp.csr_array) -> list[sp.csr_array]:
-    """Return the interpolations of classical (Ruge-Stueben) coarsening, from fine to coarse.
-
-    Args:
-        matrix: Symmetric, positive definite, shape (n, n).  Positive entries off its diagonal
-            are lumped, as coarsening cannot follow them.
-    """
-    import pyamg
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        hierarchy = pyamg.ruge_stuben_solver(
-            sp.csr_matrix(without_positive_couplings(matrix)), max_coarse=_COARSEST,
-            strength=("classical", {"theta": _THRESHOLD}), CF=("RS", {"second_pass": True}),
-        )  # fmt: skip
-    return [sp.csr_array(level.P) for level in hierarchy.levels[:-1]]
-
-
-def charge_cycle(matrix: sp.csr_array, ups: list[sp.csr_array]) -> Callable[[Array], Array]:
-    """Return one symmetric multigrid cycle for a symmetric matrix.
+class ChargeMultigrid:
+    """One symmetric multigrid cycle for a symmetric matrix; needs numba.
 
     Incomplete factorisations smooth: on flat cells of higher order they follow couplings that
-    the coarsening missed.  A slightly enlarged diagonal keeps them stable where the matrix is no
-    M-matrix.  Without numba: Gauss-Seidel sweeps.
+    the coarsening missed.
 
     Args:
-        matrix: Shape (n, n).
+        levels: The matrix and its Galerkin products; empty rows stand for held unknowns.
+        transfers: Interpolations, one less than `levels`.
+
+    Raises:
+        ZeroDivisionError: If a factorisation fails.
+    """
+
+    def __init__(self, levels: Sequence[Rows], transfers: Sequence[Transfer]) -> None:
+        self._levels, self._transfers = levels, transfers
+        self._smoothers = scalar_factors(levels[:-1], _ENLARGED)
+        self._excess = [_excess(a) for a in levels[:-1]]
+        dense = levels[-1].csr().toarray()
+        dense[np.diag_indices_from(dense)] += levels[-1].diagonal == 0
+        self._dense = la.lu_factor(dense)
+
+    def solve(self, r: NDArray[Any]) -> Single:
+        """Return about A^-1 r, shape (n,)."""
+        return self._cycle(0, np.asarray(r, np.float32))
+
+    def _cycle(self, k: int, r: Single) -> Single:
+        from .multigrid_kernels import add, residual, restrict
+
+        if k == len(self._smoothers):
+            return np.asarray(la.lu_solve(self._dense, r), np.float32)
+        a, between, n = self._levels[k], self._transfers[k], len(r)
+        matrix = (a.begin, a.end, a.indices, a.values, self._excess[k])
+        x, left = r.copy(), np.empty_like(r)
+        self._smoothers[k].solve(x)
+        run_by_rows(residual, n, *matrix, r, x, left)
+        coarse = np.empty(between.sizes[1], np.float32)
+        run_by_rows(restrict, len(coarse), *between.down, left, coarse)
+        run_by_rows(add, n, *between.up, self._cycle(k + 1, coarse), x)
+        run_by_rows(residual, n, *matrix, r, x, left)
+        self._smoothers[k].solve(left)
+        x += left
+        return x
+
+
+def sweeping_cycle(matrix: sp.csr_array, ups: list[sp.csr_array]) -> Callable[[Array], Array]:
+    """Return one symmetric multigrid cycle with Gauss-Seidel sweeps; does not need numba.
+
+    Args:
+        matrix: Symmetric, shape (n, n).
         ups: Interpolations; the coarse matrices are those of `matrix` between them.
     """
-    if not compiled_available():
-        return _sweeping_cycle(matrix, ups)
-    operators = [sp.csr_array(matrix)]
-    for up in ups:
-        coarse = sp.csr_array(up.T @ operators[-1] @ up)
-        # Coarse nodes whose fine ones all have prescribed potentials stand alone.
-        operators.append(sp.csr_array(coarse + sp.diags_array(1.0 * (coarse.diagonal() == 0))))
-    smoothers = [
-        ScalarILU(sp.csr_array(a + sp.diags_array(_STABLE * a.diagonal()))) for a in operators[:-1]
-    ]
-    dense = la.lu_factor(operators[-1].toarray())
-
-    def cycle(k: int, r: Array) -> Array:
-        if k == len(ups):
-            return np.asarray(la.lu_solve(dense, r))
-        x = smoothers[k].solve(r)
-        x += ups[k] @ cycle(k + 1, ups[k].T @ (r - operators[k] @ x))
-        return x + smoothers[k].solve(r - operators[k] @ x)
-
-    return lambda r: cycle(0, r)
-
-
-def _sweeping_cycle(matrix: sp.csr_array, ups: list[sp.csr_array]) -> Callable[[Array], Array]:
     from pyamg.multilevel import MultilevelSolver
     from pyamg.relaxation.smoothing import change_smoothers
 
@@ -175,15 +177,36 @@ def _sweeping_cycle(matrix: sp.csr_array, ups: list[sp.csr_array]) -> Callable[[
     return cycle
 
 
-def _level(operator: sp.csr_array, tensor: Array, up: sp.csr_array | None) -> Level:
-    diagonal = operator.diagonal()
-    inverse = np.linalg.inv(tensor + np.eye(3) * diagonal[:, None, None])
-    return Level(operator.indptr, operator.indices, operator.data, tensor, inverse, up)
+def _restricted(between: Transfer, tensor: Array) -> Array:
+    from .galerkin_kernels import restrict_tensors
+
+    coarse = np.empty((between.sizes[1], 9))
+    run_by_rows(
+        restrict_tensors, len(coarse), *between.down, tensor.reshape(len(tensor), 9), coarse
+    )
+    return coarse.reshape(-1, 3, 3)
 
 
-def _dense(level: Level) -> Array:
-    n = len(level.tensor)
-    scalar = sp.csr_array((level.data, level.indices, level.indptr), shape=(n, n)).toarray()
-    full = np.einsum("ij,ab->iajb", scalar, np.eye(3))
-    full[np.arange(n), :, np.arange(n), :] += level.tensor
+def _spin_level(matrix: Rows, tensor: Array) -> SpinLevel:
+    from .multigrid_kernels import inverses
+
+    inverse = np.empty(tensor.shape, np.float32)
+    run_by_rows(inverses, len(tensor), tensor, matrix.diagonal, inverse)
+    return SpinLevel(matrix, inverse, halves(len(tensor), _CUT_FROM))
+
+
+def _excess(matrix: Rows) -> Single:
+    """Return the sums of the rows, shape (n,)."""
+    from .galerkin_kernels import row_sums
+
+    sums = np.empty(len(matrix.diagonal), np.float32)
+    entries = (matrix.begin, matrix.end, matrix.values, matrix.diagonal)
+    run_by_rows(row_sums, len(sums), *entries, sums)
+    return sums
+
+
+def _dense(matrix: Rows, tensor: Array) -> Array:
+    n = len(tensor)
+    full = np.einsum("ij,ab->iajb", matrix.csr().toarray(), np.eye(3))
+    full[np.arange(n), :, np.arange(n), :] += tensor
     return full.reshape(3 * n, 3 * n)

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from ..errors import SolverError
 from .auxiliary import Auxiliary
 from .boundary import Constraint
+from .coarsening import Hierarchy, hierarchy, interpolations
+from .galerkin import Rows
 from .ilu import BlockILU
-from .multigrid import SpinMultigrid, charge_cycle, interpolations
+from .multigrid import ChargeMultigrid, SpinMultigrid, sweeping_cycle
 from .operator import BlockOperator, charge_embedding, reduced_charge
-from .threads import compiled_available
+from .threads import compiled_available, run_beside, run_by_rows
 
 __all__ = ["BlockSplit", "MatrixSplit", "Preconditioner", "charge_inverse", "reduced_stiffness"]
 
@@ -63,22 +65,16 @@ class BlockSplit:
         self.name = "spin by ILU(0) and multigrid, charge by multigrid"
         if shift:
             self.name += f", diagonal enlarged by {shift:g}"
-        charge = operator.constraint.charge
-        self._charge_at = np.flatnonzero(charge)
-        self._spin_at = np.flatnonzero(~charge)
         unknown = operator.constraint.unknown.reshape(-1, 4)
-        self._free = unknown[:, 1:] >= 0
-        self._spin_dof = np.flatnonzero(self._free.ravel())
-        self._charge_of_dof = unknown[:, 0]
-        indptr, indices, blocks = operator.spin_blocks()
-        if shift:
-            rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-            blocks[rows == indices] *= 1 + shift
-        self._spin = _singular(lambda: BlockILU(indptr, indices, blocks))
-        laplacian = operator.charge_stiffness
-        ups = interpolations(laplacian if auxiliary.stiffness is None else auxiliary.stiffness)
-        self._coarse = SpinMultigrid(laplacian, auxiliary.reaction, ups)
-        self._charge = _charge_levels(operator, auxiliary, ups)
+        self._unknown = unknown[:, 1:].astype(np.int32)
+        self._charge_at = np.flatnonzero(operator.constraint.charge)
+        self._embed = charge_embedding(operator.constraint)
+        self._spin, levels = run_beside(
+            lambda: _spin_factors(operator, shift),
+            lambda: hierarchy(operator.charge_stiffness, auxiliary.stiffness),
+        )
+        free, self._charge = _charge_levels(operator, auxiliary, levels)
+        self._coarse = SpinMultigrid(free[1:], auxiliary.reaction, levels.transfers)
 
     def renewed(self, operator: BlockOperator) -> BlockSplit:
         """Return the same factors beside a similar matrix."""
@@ -88,42 +84,43 @@ class BlockSplit:
 
     def solve(self, r: Array) -> Array:
         """Return about A^-1 r: spin first, then charge."""
-        right, full = self._spread(r), np.zeros((len(self._free), 4))
-        full[:, 1:] = self._spin.solve(right.ravel()).reshape(-1, 3)
-        left = right - self._operator.of_dofs(full)[:, 1:] * self._free
-        full[:, 1:] += self._coarse.correct(left)
-        z = np.empty_like(r)
-        z[self._spin_at] = full[:, 1:].ravel()[self._spin_dof]
-        full[:, 1:] *= self._free
-        coupled = self._charge_sum(self._operator.couple(full))
+        from .split_kernels import fill, finish, left_over
+
+        n, z, right = len(self._unknown), np.empty(len(r)), self._spread(r)
+        spin, full = self._spin.solve(right.ravel()).reshape(-1, 3), np.empty((n, 4))
+        run_by_rows(fill, n, spin, full)
+        run_by_rows(left_over, n, self._unknown, right, self._operator.of_dofs(full), right)
+        self._coarse.correct(right, spin)
+        run_by_rows(finish, n, self._unknown, spin, z, full)
+        coupled = self._embed.T @ self._operator.couple(full)
         z[self._charge_at] = self._charge(r[self._charge_at] - coupled)
         return z
 
     def solve_transposed(self, r: Array) -> Array:
         """Return about A^-T r: charge first, then spin."""
-        z = np.empty_like(r)
-        z[self._charge_at] = self._charge(r[self._charge_at])
-        of_dof = np.where(self._charge_of_dof >= 0, z[self._charge_of_dof], 0.0)
-        coupled = self._operator.couple_transposed(of_dof)[:, 1:]
-        right, full = (self._spread(r) - coupled) * self._free, np.zeros((len(self._free), 4))
-        full[:, 1:] = self._coarse.correct(right, transposed=True) * self._free
-        left = right - self._operator.of_dofs_transposed(full)[:, 1:] * self._free
-        spin = full[:, 1:] + self._spin.solve_transposed(left.ravel()).reshape(-1, 3)
-        z[self._spin_at] = spin.ravel()[self._spin_dof]
+        from .split_kernels import finish, left_over
+
+        n, z, right = len(self._unknown), np.empty(len(r)), self._spread(r)
+        charge = self._charge(r[self._charge_at])
+        coupled = self._operator.couple_transposed(self._embed @ charge)
+        run_by_rows(left_over, n, self._unknown, right, coupled, right)
+        spin, full = np.zeros_like(right), np.empty((n, 4))
+        self._coarse.correct(right, spin, transposed=True)
+        run_by_rows(finish, n, self._unknown, spin, z, full)
+        product = self._operator.of_dofs_transposed(full)
+        run_by_rows(left_over, n, self._unknown, right, product, right)
+        spin += self._spin.solve_transposed(right.ravel()).reshape(-1, 3)
+        run_by_rows(finish, n, self._unknown, spin, z, full)
+        z[self._charge_at] = charge
         return z
 
-    def _spread(self, r: Array) -> Array:
+    def _spread(self, r: Array) -> NDArray[np.float32]:
         """Return the spin unknowns as values of all dofs, shape (n_dofs, 3)."""
-        full = np.zeros(self._free.size)
-        full[self._spin_dof] = r[self._spin_at]
-        return full.reshape(-1, 3)
+        from .split_kernels import spread
 
-    def _charge_sum(self, of_dof: Array) -> Array:
-        """Return sums over the dofs of every charge unknown, shape (n_charge,)."""
-        free = self._charge_of_dof >= 0
-        size = len(self._charge_at) + len(self._spin_at)
-        sums = np.bincount(self._charge_of_dof[free], of_dof[free], minlength=size)
-        return np.asarray(sums[self._charge_at], float)
+        right = np.empty(self._unknown.shape, np.float32)
+        run_by_rows(spread, len(right), self._unknown, r, right)
+        return right
 
 
 class MatrixSplit:
@@ -185,24 +182,43 @@ def _singular(factorise: Callable[[], Any]) -> Any:
         raise SolverError("the incomplete factorisation of the spin block failed") from None
 
 
+def _spin_factors(operator: BlockOperator, shift: float) -> BlockILU:
+    """Return the incomplete factors of the spin block, its diagonal blocks enlarged by a shift."""
+    indptr, indices, blocks = operator.spin_blocks()
+    if shift:
+        rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        blocks[rows == indices] *= 1 + shift
+    found: BlockILU = _singular(lambda: BlockILU(indptr, indices, blocks))
+    return found
+
+
 def _charge_levels(
-    operator: BlockOperator, auxiliary: Auxiliary, ups: list[sp.csr_array]
-) -> Apply:
-    """Return the inverse of the charge block, on the levels of the spin where it has all dofs.
+    operator: BlockOperator, auxiliary: Auxiliary, levels: Hierarchy
+) -> tuple[list[Rows], Apply]:
+    """Return the levels of the spin and the inverse of the charge block.
+
+    Charge uses the interpolations of the spin where each of its unknowns is one dof.
 
     Args:
         operator: The matrix.
         auxiliary: What other levels are built from.
-        ups: Interpolations to all scalar dofs.
+        levels: The charge block between all scalar dofs.
     """
-    embed = charge_embedding(operator.constraint)
-    small, shared = embed.shape[1] <= _CHARGE_DIRECT, embed.nnz == embed.shape[1]
-    if small or not shared or not ups:
-        return charge_inverse(
-            operator.charge_matrix, reduced_stiffness(auxiliary, operator.constraint)
-        )
-    free = np.flatnonzero(np.diff(embed.indptr))
-    return charge_cycle(operator.charge_matrix, [sp.csr_array(ups[0][free]), *ups[1:]])
+    constraint = operator.constraint
+    unknown = constraint.unknown[::4]
+    place, count = np.flatnonzero(unknown >= 0), int(constraint.charge.sum())
+    if count <= _CHARGE_DIRECT or len(place) > count or not levels.transfers:
+        matrix = reduced_charge(levels.matrices[0].csr(), constraint)
+        return levels.matrices, charge_inverse(matrix, reduced_stiffness(auxiliary, constraint))
+    free, held = levels.held(unknown < 0)
+    cycle, n = ChargeMultigrid(held, levels.transfers), len(unknown)
+
+    def inverse(r: Array) -> Array:
+        right = np.zeros(n, np.float32)
+        right[place] = r
+        return cycle.solve(right)[place].astype(float)
+
+    return free, inverse
 
 
 def _factorised(laplacian: sp.csr_array) -> Apply:
@@ -234,4 +250,9 @@ def charge_inverse(laplacian: sp.csr_array, auxiliary: sp.csr_array | None) -> A
     """
     if laplacian.shape[0] <= _CHARGE_DIRECT:
         return _factorised(laplacian)
-    return charge_cycle(laplacian, interpolations(laplacian if auxiliary is None else auxiliary))
+    if not compiled_available():
+        followed = laplacian if auxiliary is None else auxiliary
+        return sweeping_cycle(laplacian, interpolations(followed))
+    levels = hierarchy(laplacian, auxiliary)
+    cycle = ChargeMultigrid(levels.matrices, levels.transfers)
+    return lambda r: cycle.solve(r).astype(float)

@@ -165,7 +165,7 @@ class TransportProblem:
         laws = laws or {}
         scaled = self.scaled(fields)
         if self._latest is None:
-            require_memory(self.space, self.options.method)
+            require_memory(self.space, self.options.method, scaled)
         blocks = {name: self._region(name, fields[name], scaled[name]) for name in fields}
         extra, load = self._faces(laws)
         assembled = time.perf_counter()

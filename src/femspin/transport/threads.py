@@ -8,10 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["compiled_available", "run_by_rows", "run_parts", "thread_count"]
+__all__ = [
+    "compiled_available", "run_beside", "run_by_rows", "run_jobs", "run_parts", "thread_count",
+]  # fmt: skip
 
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 _WORTH_THREADS = 5_000
 
@@ -29,13 +33,13 @@ def thread_count() -> int:
     return int(wanted) if wanted.isdigit() and int(wanted) > 0 else (cores or 1)
 
 
-def run_by_rows(work: Callable[..., Any], rows: int, *arguments: Any) -> None:
-    """Call ``work(low, high, *arguments)`` for ranges that make up all rows, at the same time.
+def run_by_rows(work: Callable[..., Any], rows: int, *arguments: Any) -> list[Any]:
+    """Return ``work(low, high, *arguments)`` for ranges that make up all rows, at the same time.
 
     Every call must write to its own rows only.
     """
     count = thread_count() if rows >= _WORTH_THREADS else 1
-    run_parts(work, [rows * k // count for k in range(count + 1)], *arguments)
+    return run_parts(work, [rows * k // count for k in range(count + 1)], *arguments)
 
 
 def run_parts(work: Callable[..., Any], bounds: Sequence[int], *arguments: Any) -> list[Any]:
@@ -45,6 +49,24 @@ def run_parts(work: Callable[..., Any], bounds: Sequence[int], *arguments: Any) 
         return [work(*part, *arguments) for part in parts]
     pool = _pool(os.getpid(), count)
     return [done.result() for done in [pool.submit(work, *p, *arguments) for p in parts]]
+
+
+def run_jobs(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Return what each of some compiled jobs returns, run at the same time; longest ones first."""
+    count = thread_count()
+    if len(jobs) == 1 or count == 1:
+        return [job() for job in jobs]
+    pool = _pool(os.getpid(), count)
+    return [done.result() for done in [pool.submit(job) for job in jobs]]
+
+
+def run_beside(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
+    """Return what two functions return that may themselves use threads, run at the same time."""
+    if thread_count() == 1:
+        return first(), second()
+    with ThreadPoolExecutor(1) as aside:  # waits for the second, whatever the first does
+        other = aside.submit(second)
+        return first(), other.result()
 
 
 @cache

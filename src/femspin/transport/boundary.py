@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -126,9 +127,22 @@ class Constraint:
 
     def gather(self, residual: Array) -> Array:
         """Return the sum of a dof vector over the dofs of each unknown, shape (n_free,)."""
-        free = self.unknown >= 0
-        sums = np.bincount(self.unknown[free], residual[free], minlength=len(self.charge))
+        if self.one_to_one:
+            return residual[self._free]
+        sums = np.bincount(
+            self.unknown[self._free], residual[self._free], minlength=len(self.charge)
+        )
         return np.asarray(sums, float)
+
+    @cached_property
+    def one_to_one(self) -> bool:
+        """Whether every unknown is one dof, in the order of the dofs."""
+        return np.array_equal(self.unknown[self._free], np.arange(len(self.charge)))
+
+    @cached_property
+    def _free(self) -> Indices:
+        """Dofs that are not prescribed, shape (n,)."""
+        return np.flatnonzero(self.unknown >= 0)
 
     def reduce(self, matrix: sp.csr_array) -> sp.csr_array:
         """Return the matrix of the unknowns, shape (n_free, n_free)."""

@@ -82,7 +82,7 @@ class ScalarILU:
         """Turn x, shape (n,), into the solution of L U x = x."""
         from .ilu_kernels import scalar_solve
 
-        run_parts(scalar_solve, self._bounds, *self._factors, x)
+        run_parts(scalar_solve, self._bounds, *self._factors, x, row=20)
 
 
 def scalar_factors(matrices: Sequence[Rows], enlarged: float = 1.0) -> list[ScalarILU]:

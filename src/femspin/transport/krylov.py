@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .threads import compiled_available, run_by_rows, run_parts, thread_count
 
-__all__ = ["flexible_gmres"]
+__all__ = ["flexible_gmres", "norm"]
 
 Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
@@ -49,11 +49,11 @@ def flexible_gmres(
     x = np.zeros_like(load) if start is None else start
     r = load if start is None else load - product(x)
     done = 0
-    while _norm(r) > target and done < limit:
-        before = _norm(r)
+    while norm(r) > target and done < limit:
+        before = norm(r)
         x, r, used = _cycle(product, load, x, r, precondition, target, min(restart, limit - done))
         done += used
-        if not _norm(r) < 0.9 * before:  # stagnation, or the preconditioner overflowed
+        if not norm(r) < 0.9 * before:  # stagnation, or the preconditioner overflowed
             break
     return x, r, done
 
@@ -61,7 +61,7 @@ def flexible_gmres(
 def _cycle(
     product: Apply, load: Array, x: Array, r: Array, precondition: Apply, target: float, most: int,
 ) -> tuple[Array, Array, int]:  # fmt: skip
-    size = _norm(r)
+    size = norm(r)
     basis = _basis(most, len(r), target >= _SINGLE_REDUCTION * size)
     images = np.empty((most, len(r)), np.float32)
     hessenberg = np.zeros((most + 1, most))
@@ -114,7 +114,7 @@ class Basis:
         w = w - first @ basis
         second = basis @ w
         w = w - second @ basis
-        return first + second, w, _norm(w)
+        return first + second, w, norm(w)
 
 
 class CompiledBasis(Basis):
@@ -124,7 +124,7 @@ class CompiledBasis(Basis):
         """Add w / norm."""
         from .krylov_kernels import scaled
 
-        run_by_rows(scaled, len(w), 1 / norm, w, self.vectors[self.count])
+        run_by_rows(scaled, len(w), 1 / norm, w, self.vectors[self.count], row=1)
         self.count += 1
 
     def orthogonal(self, w: Array) -> tuple[Array, Array, float]:
@@ -133,12 +133,12 @@ class CompiledBasis(Basis):
 
         blocks, threads = -(-len(w) // BLOCK), thread_count()
         bounds = [blocks * k // threads for k in range(threads + 1)]
-        sums = np.empty((blocks, self.count + 1))
-        run_parts(along, bounds, self.vectors, self.count, w, sums)
+        sums, row = np.empty((blocks, self.count + 1)), BLOCK * self.count
+        run_parts(along, bounds, self.vectors, self.count, w, sums, row=row)
         first = sums[:, :-1].sum(axis=0)
-        run_parts(less, bounds, self.vectors, self.count, first, w, sums)
+        run_parts(less, bounds, self.vectors, self.count, first, w, sums, row=row)
         second = sums[:, :-1].sum(axis=0)
-        run_parts(less, bounds, self.vectors, self.count, second, w, sums)
+        run_parts(less, bounds, self.vectors, self.count, second, w, sums, row=row)
         return first + second, w, float(np.sqrt(sums[:, -1].sum()))
 
 
@@ -149,9 +149,10 @@ def _basis(most: int, size: int, single: bool) -> Basis:
     return CompiledBasis(most, size, np.float32 if single else np.float64)
 
 
-def _norm(w: Array) -> float:
-    """Return |w|; unlike that of BLAS it does not depend on the number of threads."""
-    return float(np.sqrt(np.sum(np.square(w))))
+def norm(w: NDArray[Any]) -> float:
+    """Return |w| of real or complex numbers; unlike BLAS the same with any number of threads."""
+    squares = np.square(w) if np.isrealobj(w) else np.square(w.real) + np.square(w.imag)
+    return float(np.sqrt(np.sum(squares)))
 
 
 def _combined(x: Array, weights: Array, images: NDArray[np.float32]) -> Array:
@@ -160,7 +161,7 @@ def _combined(x: Array, weights: Array, images: NDArray[np.float32]) -> Array:
     if len(x) >= _COMPILED_FROM and compiled_available():
         from .krylov_kernels import combine
 
-        run_by_rows(combine, len(x), weights, images, x)
+        run_by_rows(combine, len(x), weights, images, x, row=len(weights))
         return x
     for weight, image in zip(weights, images, strict=True):
         x += weight * image

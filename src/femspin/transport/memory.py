@@ -17,12 +17,12 @@ __all__ = [
     "available_bytes", "estimated_bytes", "require_memory", "resident_bytes", "stored_numbers",
 ]  # fmt: skip
 
-# Measured peaks.  Iterative: blocks, factors and coarse levels per slot of the pattern, vectors
+# Measured peaks.  Iterative: factors and coarse levels per slot of the pattern, vectors
 # per dof.  Direct: libraries, and a factor per slot (1D, 2D) or per pair of dofs (3D).
-_PER_SLOT, _PER_DOF = 270.0, 1600.0
+_PER_SLOT, _PER_DOF = 125.0, 560.0
 _DIRECT_PER_SLOT = {1: 1000.0, 2: 1875.0, 3: 0.0}
 _DIRECT_PER_PAIR = 22.0
-_LIBRARIES = 1e8
+_LIBRARIES = 1.2e8
 _CHECK_FROM = 100_000
 
 
@@ -80,9 +80,7 @@ def available_bytes() -> int | None:
     return min(found, default=None)
 
 
-def require_memory(
-    space: Space, method: Method, coefficients: Mapping[str, Coefficients]
-) -> None:
+def require_memory(space: Space, method: Method, coefficients: Mapping[str, Coefficients]) -> None:
     """Refuse a solution that cannot fit.
 
     Args:

@@ -72,7 +72,7 @@ class SpinMultigrid:
             # Lumped: B of a coarse node is that of the nodes it stands for.
             tensor = _restricted(between, tensor)
             self._levels.append(_spin_level(matrix, tensor))
-        self._dense = la.lu_factor(_dense(coarse[-1], tensor)) if coarse else None
+        self._last = _inverse(_dense(coarse[-1], tensor)) if coarse else None
 
     def correct(self, r: Single, x: Single, transposed: bool = False) -> None:
         """Add the correction from all levels but the finest to x, for a residual r, (n, 3)."""
@@ -86,24 +86,25 @@ class SpinMultigrid:
         between = self._transfers[k]
         fine, coarse = between.sizes
         r = np.empty((coarse, 3), np.float32)
-        run_by_rows(restrict_three, coarse, *between.down, left, r)
-        run_by_rows(add_three, fine, *between.up, self._cycle(k, r, transposed), x)
+        run_by_rows(restrict_three, coarse, *between.down, left, r, row=20)
+        run_by_rows(add_three, fine, *between.up, self._cycle(k, r, transposed), x, row=10)
 
     def _cycle(self, k: int, r: Single, transposed: bool) -> Single:
         from .multigrid_kernels import remainder, sweep_back, sweep_from_zero
 
         if k + 1 == len(self._levels):
-            found = la.lu_solve(self._dense, r.ravel(), trans=int(transposed))
-            return np.asarray(found, np.float32).reshape(-1, 3)
+            assert self._last is not None
+            inverse = self._last.T if transposed else self._last
+            return _times(inverse, r.ravel()).reshape(-1, 3)
         level = self._levels[k]
         s, cuts, last = level.matrix, level.cuts, (level.inverse, transposed, r)
         entries = (s.indices, s.values)
         x, left = np.empty_like(r), np.empty_like(r)
-        run_parts(sweep_from_zero, cuts, s.begin, s.middle, *entries, *last, x)
-        run_parts(remainder, cuts, *s.bounds, *entries, x, left)
+        run_parts(sweep_from_zero, cuts, s.begin, s.middle, *entries, *last, x, row=40)
+        run_parts(remainder, cuts, *s.bounds, *entries, x, left, row=30)
         self._descend(k + 1, left, x, transposed)
         old = x.copy() if len(cuts) > 2 else x
-        run_parts(sweep_back, cuts, *s.bounds, *entries, *last, old, x)
+        run_parts(sweep_back, cuts, *s.bounds, *entries, *last, old, x, row=70)
         return x
 
 
@@ -127,7 +128,7 @@ class ChargeMultigrid:
         self._excess = [_excess(a) for a in levels[:-1]]
         dense = levels[-1].csr().toarray()
         dense[np.diag_indices_from(dense)] += levels[-1].diagonal == 0
-        self._dense = la.lu_factor(dense)
+        self._last = _inverse(dense)
 
     def solve(self, r: NDArray[Any]) -> Single:
         """Return about A^-1 r, shape (n,)."""
@@ -137,16 +138,16 @@ class ChargeMultigrid:
         from .multigrid_kernels import add, residual, restrict
 
         if k == len(self._smoothers):
-            return np.asarray(la.lu_solve(self._dense, r), np.float32)
+            return _times(self._last, r)
         a, between, n = self._levels[k], self._transfers[k], len(r)
         matrix = (a.begin, a.end, a.indices, a.values, self._excess[k])
         x, left = r.copy(), np.empty_like(r)
         self._smoothers[k].solve(x)
-        run_by_rows(residual, n, *matrix, r, x, left)
+        run_by_rows(residual, n, *matrix, r, x, left, row=20)
         coarse = np.empty(between.sizes[1], np.float32)
-        run_by_rows(restrict, len(coarse), *between.down, left, coarse)
-        run_by_rows(add, n, *between.up, self._cycle(k + 1, coarse), x)
-        run_by_rows(residual, n, *matrix, r, x, left)
+        run_by_rows(restrict, len(coarse), *between.down, left, coarse, row=10)
+        run_by_rows(add, n, *between.up, self._cycle(k + 1, coarse), x, row=5)
+        run_by_rows(residual, n, *matrix, r, x, left, row=20)
         self._smoothers[k].solve(left)
         x += left
         return x
@@ -193,6 +194,19 @@ def _spin_level(matrix: Rows, tensor: Array) -> SpinLevel:
     inverse = np.empty(tensor.shape, np.float32)
     run_by_rows(inverses, len(tensor), tensor, matrix.diagonal, inverse)
     return SpinLevel(matrix, inverse, halves(len(tensor), _CUT_FROM))
+
+
+def _inverse(matrix: Array) -> Single:
+    return np.asarray(la.inv(matrix), np.float32)
+
+
+def _times(matrix: Single, r: Single) -> Single:
+    """Return a product; the threads of BLAS would go on spinning and slow down the others."""
+    from .multigrid_kernels import times
+
+    found = np.empty(len(r), np.float32)
+    times(matrix, r, found)
+    return found
 
 
 def _excess(matrix: Rows) -> Single:

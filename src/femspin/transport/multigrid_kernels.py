@@ -9,7 +9,7 @@ from numba import njit
 
 __all__ = [
     "add", "add_three", "inverses", "remainder", "residual", "restrict", "restrict_three",
-    "sweep_back", "sweep_from_zero",
+    "sweep_back", "sweep_from_zero", "times",
 ]  # fmt: skip
 
 
@@ -156,3 +156,13 @@ def inverses(low, high, tensor, diagonal, inverse):
         n[0, 0], n[0, 1], n[0, 2] = scale * x, scale * (c * h - b * k), scale * (b * f - c * e)
         n[1, 0], n[1, 1], n[1, 2] = scale * y, scale * (a * k - c * g), scale * (c * o - a * f)
         n[2, 0], n[2, 1], n[2, 2] = scale * z, scale * (b * g - a * h), scale * (a * e - b * o)
+
+
+@njit(nogil=True, cache=True)
+def times(matrix, r, found):
+    """Set the product of a dense matrix with r, summed in double precision."""
+    for i in range(len(found)):
+        total = 0.0
+        for j in range(len(r)):
+            total += matrix[i, j] * r[j]
+        found[i] = total

@@ -19,7 +19,7 @@ from .assembly import Blocks, block_matrix
 from .boundary import Constraint
 from .products import Part, add_charge, region_parts
 from .space import Space
-from .threads import compiled_available
+from .threads import compiled_available, run_by_rows
 
 __all__ = ["BlockOperator", "charge_embedding", "reduced_charge"]
 
@@ -66,19 +66,38 @@ class BlockOperator:
 
     def expand(self, x: Array) -> Array:
         """Return E x, shape (n_dofs, 4)."""
-        unknown = self.constraint.unknown
-        return np.where(unknown >= 0, x[unknown], 0.0).reshape(-1, 4)
+        unknown = self._unknown
+        if not compiled_available():
+            return np.where(unknown >= 0, x[unknown], 0.0).reshape(-1, 4)
+        from .constraint_kernels import expand
+
+        full = np.empty(len(unknown))
+        run_by_rows(expand, len(full), unknown, x, full, row=1)
+        return full.reshape(-1, 4)
 
     def gather(self, full: Array) -> Array:
         """Return E^T of values of the dofs, shape (n_free,)."""
-        return self.constraint.gather(full.ravel())
+        if not compiled_available():
+            return self.constraint.gather(full.ravel())
+        from .constraint_kernels import gather
+
+        arguments = (self._unknown, full.ravel(), np.zeros(self.shape[0]))
+        if self.constraint.one_to_one:
+            run_by_rows(gather, full.size, *arguments, row=1)
+        else:  # one thread adds up the dofs of an unknown
+            gather(0, full.size, *arguments)
+        return arguments[2]
+
+    @cached_property
+    def _unknown(self) -> Indices:
+        return self.constraint.unknown.astype(np.int32)
 
     def of_dofs(self, full: Array) -> Array:
         """Return the product with values of the dofs, shape (n_dofs, 4)."""
         if not compiled_available():
             found = sum(b @ full.ravel() for b in self._matrices) + self.faces @ full.ravel()
             return np.asarray(found).reshape(-1, 4)
-        y = np.reshape(self.faces @ full.ravel(), (-1, 4))
+        y = _product(self.faces, full.ravel()).reshape(-1, 4)
         for part in self._parts:
             part.multiply(full, y)
         return y
@@ -88,21 +107,21 @@ class BlockOperator:
         if not compiled_available():
             found = sum(b.T @ full.ravel() for b in self._matrices) + self.faces.T @ full.ravel()
             return np.asarray(found).reshape(-1, 4)
-        y = np.reshape(self.faces.T @ full.ravel(), (-1, 4))
+        y = _product(self.faces.T, full.ravel()).reshape(-1, 4)
         for part in self._parts:
             part.multiply_transposed(full, y)
         return y
 
     def couple(self, full: Array) -> Array:
         """Return what the spin components of dof values do to the charge rows, (n_dofs,)."""
-        y = self._charge_faces @ full.ravel()
+        y = _product(self._charge_faces, full.ravel())
         for part in self._parts:
             part.couple(full, y)
         return y
 
     def couple_transposed(self, charge: Array) -> Array:
         """Return the transposed of `couple`, shape (n_dofs, 4); its charge column is not used."""
-        y = np.reshape(self._charge_faces.T @ charge, (-1, 4))
+        y = _product(self._charge_faces.T, charge).reshape(-1, 4)
         for part in self._parts:
             part.couple_transposed(charge, y)
         return y
@@ -187,6 +206,11 @@ class BlockOperator:
         add_spin(np.searchsorted(union, wanted), added.data, wider)
         indptr = np.searchsorted(union, np.arange(n + 1) * n)
         return indptr.astype(np.int32), (union % n).astype(np.int32), wider
+
+
+def _product(matrix: Any, x: Array) -> Array:
+    """Return a product with a matrix that is often empty."""
+    return np.asarray(matrix @ x) if matrix.nnz else np.zeros(matrix.shape[0])
 
 
 def charge_embedding(constraint: Constraint) -> sp.csr_array:

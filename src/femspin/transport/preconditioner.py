@@ -88,10 +88,11 @@ class BlockSplit:
 
         n, z, right = len(self._unknown), np.empty(len(r)), self._spread(r)
         spin, full = self._spin.solve(right.ravel()).reshape(-1, 3), np.empty((n, 4))
-        run_by_rows(fill, n, spin, full)
-        run_by_rows(left_over, n, self._unknown, right, self._operator.of_dofs(full), right)
+        run_by_rows(fill, n, spin, full, row=4)
+        product = self._operator.of_dofs(full)
+        run_by_rows(left_over, n, self._unknown, right, product, right, row=8)
         self._coarse.correct(right, spin)
-        run_by_rows(finish, n, self._unknown, spin, z, full)
+        run_by_rows(finish, n, self._unknown, spin, z, full, row=8)
         coupled = self._embed.T @ self._operator.couple(full)
         z[self._charge_at] = self._charge(r[self._charge_at] - coupled)
         return z
@@ -103,14 +104,14 @@ class BlockSplit:
         n, z, right = len(self._unknown), np.empty(len(r)), self._spread(r)
         charge = self._charge(r[self._charge_at])
         coupled = self._operator.couple_transposed(self._embed @ charge)
-        run_by_rows(left_over, n, self._unknown, right, coupled, right)
+        run_by_rows(left_over, n, self._unknown, right, coupled, right, row=8)
         spin, full = np.zeros_like(right), np.empty((n, 4))
         self._coarse.correct(right, spin, transposed=True)
-        run_by_rows(finish, n, self._unknown, spin, z, full)
+        run_by_rows(finish, n, self._unknown, spin, z, full, row=8)
         product = self._operator.of_dofs_transposed(full)
-        run_by_rows(left_over, n, self._unknown, right, product, right)
+        run_by_rows(left_over, n, self._unknown, right, product, right, row=8)
         spin += self._spin.solve_transposed(right.ravel()).reshape(-1, 3)
-        run_by_rows(finish, n, self._unknown, spin, z, full)
+        run_by_rows(finish, n, self._unknown, spin, z, full, row=8)
         z[self._charge_at] = charge
         return z
 
@@ -119,7 +120,7 @@ class BlockSplit:
         from .split_kernels import spread
 
         right = np.empty(self._unknown.shape, np.float32)
-        run_by_rows(spread, len(right), self._unknown, r, right)
+        run_by_rows(spread, len(right), self._unknown, r, right, row=4)
         return right
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import SolverError
 from .auxiliary import Auxiliary
 from .direct import DirectSolver
-from .krylov import flexible_gmres
+from .krylov import flexible_gmres, norm
 from .operator import BlockOperator
 from .preconditioner import BlockSplit, MatrixSplit, Preconditioner, reduced_stiffness
 from .threads import compiled_available
@@ -245,13 +245,13 @@ class KrylovSolver:
 
     def solve(self, load: Array, reduction: float | None = None) -> Array:
         """Return a solution whose residual is smaller than a reduction times |load|."""
-        target = (reduction or self.reduction) * float(np.linalg.norm(load))
+        target = (reduction or self.reduction) * norm(load)
         product = self._products[self._side]
         x, left, used = flexible_gmres(
             product, np.asarray(load, float), None, self.precondition, target, self._limit
         )
         self.iterations += used
-        if not self._patient and not np.linalg.norm(left) <= 2 * target:
+        if not self._patient and not norm(left) <= 2 * target:
             raise SolverError(f"{self.choice} did not converge in {used} iterations")
         return x
 
@@ -295,20 +295,20 @@ def refine(
         SolverError: If the tolerance is not reached.
     """
     x, r = start, residual(start)
-    scale = max(float(np.linalg.norm(r)), _CANCELLED * size)
+    scale = max(norm(r), _CANCELLED * size)
     if scale == 0.0:
         return x, 0.0
     if guess is not None:
         at_guess = residual(guess)
-        if np.linalg.norm(at_guess) < scale:
+        if norm(at_guess) < scale:
             x, r = guess, at_guess
-    relative = float(np.linalg.norm(r)) / scale
+    relative = norm(r) / scale
     for _ in range(_REFINEMENTS):
         if relative < _EXACT:
             break
         trial = x + solver.solve(r, min(0.1, max(_REDUCTION, 0.01 * tolerance / relative)))
         after = residual(trial)
-        progress = float(np.linalg.norm(after)) / scale
+        progress = norm(after) / scale
         if not progress < relative:
             break
         x, r = trial, after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
@@ -17,7 +17,10 @@ __all__ = [
 First = TypeVar("First")
 Second = TypeVar("Second")
 
-_WORTH_THREADS = 5_000
+# Nanoseconds of work that are worth another thread: handing over takes up to a tenth of it.
+_WORTH_THREADS = 1_000_000
+# Of one row, where the caller does not know better.
+_ROW = 100.0
 
 
 @cache
@@ -28,27 +31,49 @@ def compiled_available() -> bool:
 
 def thread_count() -> int:
     """Return how many threads kernels use: OMP_NUM_THREADS, or the cores this process may use."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return _thread_count(os.environ.get("OMP_NUM_THREADS", ""))
+
+
+@cache
+def _thread_count(given: str) -> int:
+    wanted = given.split(",")[0]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return int(wanted) if wanted.isdigit() and int(wanted) > 0 else (cores or 1)
 
 
-def run_by_rows(work: Callable[..., Any], rows: int, *arguments: Any) -> list[Any]:
+def run_by_rows(
+    work: Callable[..., Any], rows: int, *arguments: Any, row: float = _ROW
+) -> list[Any]:
     """Return ``work(low, high, *arguments)`` for ranges that make up all rows, at the same time.
 
-    Every call must write to its own rows only.
+    Args:
+        work: Every call must write to its own rows only.
+        rows: How many there are.
+        arguments: Of every call.
+        row: About how many nanoseconds one row takes; little work is done by one thread.
     """
-    count = thread_count() if rows >= _WORTH_THREADS else 1
-    return run_parts(work, [rows * k // count for k in range(count + 1)], *arguments)
+    count = thread_count() if rows * row >= _WORTH_THREADS else 1
+    bounds = [rows * k // count for k in range(count + 1)]
+    return run_parts(work, bounds, *arguments, row=row)
 
 
-def run_parts(work: Callable[..., Any], bounds: Sequence[int], *arguments: Any) -> list[Any]:
-    """Return ``work(low, high, *arguments)`` between neighbouring bounds, at the same time."""
+def run_parts(
+    work: Callable[..., Any], bounds: Sequence[int], *arguments: Any, row: float = _ROW
+) -> list[Any]:
+    """Return ``work(low, high, *arguments)`` between neighbouring bounds, at the same time.
+
+    The arguments are those of `run_by_rows`.
+    """
     parts, count = list(pairwise(bounds)), thread_count()
-    if len(parts) == 1 or count == 1:
+    if len(parts) == 1 or count == 1 or (bounds[-1] - bounds[0]) * row < _WORTH_THREADS:
         return [work(*part, *arguments) for part in parts]
     pool = _pool(os.getpid(), count)
-    return [done.result() for done in [pool.submit(work, *p, *arguments) for p in parts]]
+    others = [pool.submit(work, *part, *arguments) for part in parts[1:]]
+    try:
+        first = work(*parts[0], *arguments)  # the caller need not wait
+    finally:
+        wait(others)  # they write to arrays of the caller
+    return [first, *(done.result() for done in others)]
 
 
 def run_jobs(jobs: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -22,7 +22,8 @@ from femspin.structure.interfaces import find_pairs
 from femspin.transport.assembly import assemble_region, block_matrix
 from femspin.transport.conditions import build_boundary
 from femspin.transport.elements import LagrangeElement
-from femspin.transport.space import build_space, prolongation, reference_nodes
+from femspin.transport.orders import prolongation
+from femspin.transport.space import build_space, reference_nodes
 from femspin.transport.system import TransportProblem
 from femspin.units import FLUX
 

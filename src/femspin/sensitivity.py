@@ -35,8 +35,8 @@ from .partial_derivatives import Direction, direction, numbers_along, weak_momen
 from .pipeline import Device, Transport, transport_of
 from .results.solution import discretised_numbers, flat_numbers
 from .transport.adjoint import adjoint_solutions, tangent_solutions
+from .transport.orders import prolongation
 from .transport.solve import LinearReport
-from .transport.space import prolongation
 from .transport.system import TransportState
 
 __all__ = [

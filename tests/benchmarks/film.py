@@ -309,7 +309,7 @@ def half_weights(device):
     """
     import numpy as np
 
-    from femspin.transport.space import prolongation
+    from femspin.transport.orders import prolongation
 
     linear = device.space.of_order(1)
     face = next(iter(device.structure.interfaces.values()))

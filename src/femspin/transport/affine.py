@@ -12,7 +12,8 @@ from ..structure.entities import facet_corners
 from ..structure.model import cell_volumes, facet_measures, pieces
 
 __all__ = [
-    "affine_maps", "affine_measures", "is_affine", "reference_frame", "simplex_traces",
+    "affine_jets", "affine_maps", "affine_measures", "affine_points", "is_affine",
+    "reference_frame", "simplex_traces",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -62,6 +63,33 @@ def affine_maps(mesh: Any, cells: Indices) -> tuple[Array, Array]:
     forward = np.stack([mesh.p[:, mesh.t[a, cells]] - start for a in axes], axis=1)
     forward = forward.transpose(2, 0, 1)  # (cell, x_j, reference a)
     return np.linalg.inv(forward), np.abs(np.linalg.det(forward))
+
+
+def affine_jets(mesh: Any, cells: Indices, table: Array, weights: Array) -> tuple[Array, Array]:
+    """Return basis functions of affine cells with their derivatives, and quadrature weights.
+
+    Args:
+        mesh: The mesh.
+        cells: Mesh cells, shape (n,).
+        table: Derivatives and values on the reference cell, shape (points, n_local, dim + 1).
+        weights: Of the rule on the reference cell, shape (points,).
+
+    Returns:
+        Derivatives [1/nm] and value, shape (n_local, dim + 1, n, points), and weights [nm^dim],
+        shape (n, points).
+    """
+    inverse, volume = affine_maps(mesh, cells)
+    slopes = np.einsum("qia,naj->ijnq", table[..., :-1], inverse)
+    values = np.broadcast_to(table[:, :, -1].T[:, None, None], (*slopes[:, :1].shape,))
+    return np.concatenate([slopes, values], axis=1), volume[:, None] * weights
+
+
+def affine_points(mesh: Any, cells: Indices, places: Array) -> Array:
+    """Return where points of the reference cell (dim, points) lie [nm], shape (n, points, dim)."""
+    origin, *axes = reference_frame(mesh)
+    start = mesh.p[:, mesh.t[origin, cells]]
+    forward = np.stack([mesh.p[:, mesh.t[a, cells]] - start for a in axes], axis=1)
+    return start.T[:, None] + np.einsum("jan,aq->nqj", forward, places)
 
 
 def affine_measures(mesh: Any, cells: Indices) -> Array:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .coefficients import BlockTensors, Coefficients, block_tensors
 from .compiled import apply_compiled, between_jets, fill_compiled, pays_off
+from .congruent import congruent_residuals, shared_blocks, shared_elements
 from .covariant import (
     apply_local,
     back_to_nodes,
@@ -121,6 +122,10 @@ def _local_blocks(
         for chunk, tensors in _chunk_tensors(space, name, c):
             yield chunk.cells, chunk.matrix @ tensors.matrix, chunk.vector @ tensors.vector
         return
+    shared = shared_elements(space, name, c)
+    if shared is not None:
+        yield from shared_blocks(shared)
+        return
     for piece in pieces(space, name, c):
         yield piece.cells, matrix_local(piece, c, axes), load_local(piece, c, axes)
 
@@ -177,6 +182,10 @@ def local_residuals(
     axes = space.structure.axes
     low = np.broadcast_to(np.asarray(mu_low, float), mu.shape)
     if not (c.uniform or c.cellwise):
+        shared = shared_elements(space, name, c)
+        if shared is not None:
+            yield from congruent_residuals(space, shared, mu, low)
+            return
         for piece in pieces(space, name, c):
             dofs = space.dofs[piece.cells]
             local = in_cell_frame(piece, mu[dofs].astype(np.longdouble) + low[dofs])

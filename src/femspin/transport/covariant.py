@@ -29,12 +29,13 @@ from ..units import LENGTH
 from .coefficients import Coefficients
 from .elements import node_values
 from .frames import CellFrames, GaugeFunction, carried_frames, plain_frames, varying_frames
-from .space import Space, prolongation, reference_nodes
+from .orders import prolongation
+from .space import Space, reference_nodes
 
 __all__ = [
     "Elements", "Piece", "PointTensors", "apply_local", "back_to_nodes", "carried_directions",
-    "in_cell_frame", "interpolation", "jets_of", "load_local", "matrix_local", "node_links",
-    "pieces", "point_tensors",
+    "in_cell_frame", "interpolation", "jet_products", "jets_of", "load_local", "matrix_local",
+    "node_links", "piece_of", "pieces", "point_tensors", "turned_back",
 ]  # fmt: skip
 
 Elements = Literal["auto", "covariant", "plain"]
@@ -108,7 +109,7 @@ def pieces(space: Space, name: str, c: Coefficients) -> Iterator[Piece]:
     are asked for again and again while the magnetization moves.
     """
     cells = space.in_region(name)
-    n_points = space.basis.dx.shape[1]
+    n_points = len(space.quadrature[1])
     each = 8 * n_points * (64 * (space.dimension + 1) ** 2 + 600)
     step = max(1, int(_PIECE_BYTES / each))
     frame_bytes = 8 * len(cells) * (27 * n_points + 9 * space.dofs.shape[1]) * 2
@@ -127,7 +128,20 @@ def pieces(space: Space, name: str, c: Coefficients) -> Iterator[Piece]:
 
 
 def _piece(space: Space, name: str, c: Coefficients, place: slice) -> Piece:
-    cells = space.in_region(name)[place]
+    return piece_of(space, c, space.in_region(name)[place], place)
+
+
+def piece_of(
+    space: Space, c: Coefficients, cells: NDArray[np.int64], place: slice = slice(None)
+) -> Piece:
+    """Return some cells with everything their integrals need.
+
+    Args:
+        space: The scalar space.
+        c: Coefficients of their region.
+        cells: Positions among the conducting cells, shape (n,).
+        place: Where they stand in the region's list of cells, if the coefficients vary.
+    """
     jet, dx = space.jets(cells)
     jet = np.ascontiguousarray(jet.transpose(2, 3, 0, 1))
     axes, n_local = space.structure.axes, jet.shape[2]
@@ -264,13 +278,29 @@ def jet_tensor(piece: Piece, t: PointTensors, axes: tuple[int, ...]) -> Array:
 
 def matrix_local(piece: Piece, c: Coefficients, axes: tuple[int, ...]) -> Array:
     """Return the element matrices between nodes, shape (n, n_local, n_local, 4, 4)."""
+    slopes, values = jet_products(piece, c, axes)
+    return turned_back(piece, slopes + values)
+
+
+def jet_products(piece: Piece, c: Coefficients, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return the element matrices in the frames of the cells, (n, n_local, n_local, 4, 4).
+
+    The first is what acts on derivatives of the trial function, the second on its value.
+    """
     n, q, n_local, rows = piece.jet.shape
     full = jet_tensor(piece, point_tensors(piece, c), axes)
     # (i, c) @ (c, a c' b) at every point, then the sum over points and c' with the trial jets.
     half = (piece.jet @ full.reshape(n, q, rows, -1)).reshape(n, q, n_local, 4, rows, 4)
-    half = half.transpose(0, 2, 3, 5, 1, 4).reshape(n, n_local * 16, q * rows)
-    trial = piece.jet.transpose(0, 1, 3, 2).reshape(n, q * rows, n_local)
-    local = (half @ trial).reshape(n, n_local, 4, 4, n_local).transpose(0, 1, 4, 2, 3)
+    found = []
+    for some in (slice(0, rows - 1), slice(rows - 1, rows)):
+        part = half[:, :, :, :, some].transpose(0, 2, 3, 5, 1, 4).reshape(n, n_local * 16, -1)
+        trial = piece.jet[..., some].transpose(0, 1, 3, 2).reshape(n, -1, n_local)
+        found.append((part @ trial).reshape(n, n_local, 4, 4, n_local).transpose(0, 1, 4, 2, 3))
+    return found[0], found[1]
+
+
+def turned_back(piece: Piece, local: Array) -> Array:
+    """Return R^T K R of element matrices given in the frames of the cells."""
     turn = _four(piece.frames.links)
     return np.asarray(turn.swapaxes(-1, -2)[:, :, None] @ local @ turn[:, None])
 

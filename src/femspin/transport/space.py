@@ -16,22 +16,31 @@ import scipy.sparse as sp
 import skfem
 from numpy.typing import NDArray
 from skfem.assembly.dofs import Dofs
+from skfem.quadrature import get_quadrature
 
 from ..structure.model import Interface, Structure
-from .affine import affine_maps, affine_measures, is_affine, simplex_traces
-from .elements import lagrange_element, node_values
+from .affine import (
+    affine_jets,
+    affine_maps,
+    affine_measures,
+    affine_points,
+    is_affine,
+    simplex_traces,
+)
+from .elements import lagrange_element
 from .moments import (
     Moments,
     ReferenceMoments,
     affine_moments,
     affine_vector,
+    basis_table,
     quadrature_moments,
     reference_moments,
 )
 from .numbering import positions_of, raw_dofs, region_groups, shared_numbers, used_pairs
 from .pattern import Pattern, build_pattern
 
-__all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells", "prolongation",
+__all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells",
            "quadrature_order", "reference_nodes"]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -155,6 +164,11 @@ class Space:
         return {}
 
     @cached_property
+    def kept_shapes(self) -> dict[str, tuple[Indices, Indices]]:
+        """Congruent cells of the regions, kept by `congruent`."""
+        return {}
+
+    @cached_property
     def _cells_of(self) -> dict[str, Indices]:
         names = self.structure.regions
         return {
@@ -249,6 +263,10 @@ class Space:
         Args:
             cells: Positions among the conducting cells, shape (n,).
         """
+        if self.affine:
+            mesh, (points, weights) = self.structure.mesh, self.quadrature
+            table = basis_table(self.element, points)
+            return affine_jets(mesh, self.cells[cells], table, weights)
         shape = self.basis.dx.shape
         phi = np.stack([np.broadcast_to(f[0], shape)[cells] for f in self.basis.basis])
         grad = np.stack([f[0].grad[:, cells] for f in self.basis.basis])
@@ -256,7 +274,16 @@ class Space:
 
     def quadrature_positions(self, cells: Indices) -> Array:
         """Return the quadrature points of `jets` [nm], shape (n, points, dim)."""
+        if self.affine:
+            return affine_points(self.structure.mesh, self.cells[cells], self.quadrature[0])
         return np.asarray(self.basis.mapping.F(self.basis.X, self.cells[cells])).transpose(1, 2, 0)
+
+    @cached_property
+    def quadrature(self) -> tuple[Array, Array]:
+        """Points (dim, n_points) and weights (n_points,) of the rule on the reference cell."""
+        order = quadrature_order(self.structure.mesh, self.order)
+        points, weights = get_quadrature(self.element.refdom, order)
+        return np.asarray(points), np.asarray(weights)
 
     def node_positions(self, cells: Indices) -> Array:
         """Return where the cells' own nodes lie [nm], shape (n, n_local, dim).
@@ -406,33 +433,6 @@ def quadrature_order(mesh: Any, order: int) -> int:
         return 2 * order + 1
     # The rules for tetrahedra that scikit-fem 12 lists from order 5 on are one order short.
     return 2 * order + (mesh.dim() == 3 and order > 2)
-
-
-def prolongation(coarse: Space, fine: Space) -> sp.csr_array:
-    """Return the interpolation of scalar fields between two orders, shape (n_fine, n_coarse).
-
-    Every fine dof is evaluated in one cell of its own group of regions.  It is exact for the
-    polynomials of the coarse space, but not gauge-covariant.
-
-    Args:
-        coarse: Space of the lower order.
-        fine: Space of the higher order with the same cells and contacts.
-
-    Raises:
-        ValueError: If the two spaces have different cells.
-    """
-    if coarse.structure.mesh is not fine.structure.mesh or not np.array_equal(
-        coarse.cells, fine.cells
-    ):
-        raise ValueError("prolongation needs two spaces on the cells of one mesh")
-    weights = node_values(coarse.element, reference_nodes(fine))
-    dofs, place = np.unique(fine.dofs, return_index=True)
-    cell, node = np.divmod(place, fine.dofs.shape[1])
-    values = weights[node]
-    rows = np.broadcast_to(dofs[:, None], values.shape)
-    kept = values != 0
-    entries = (values[kept], (rows[kept], coarse.dofs[cell][kept]))
-    return sp.coo_array(entries, shape=(fine.n_dofs, coarse.n_dofs)).tocsr()
 
 
 def outer_cells(space: Space, facets: Indices) -> Indices:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -92,8 +93,60 @@ def fill_forms_compiled(
                     signs, values)  # fmt: skip
     else:
         assert space.reference is not None
-        run_by_rows(sum_kernels.fill_forms, space.n_dofs, *where, space.reference.matrix, forms,
-                    signs, values)  # fmt: skip
+        moments = _paired_moments(space.reference.matrix, space.dimension)
+        terms, ranges = _form_terms(forms, moments)
+        run_by_rows(sum_kernels.fill_forms, space.n_dofs, *where, moments.values, moments.jets,
+                    terms, ranges, signs, values)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _PairedMoments:
+    """Sums and differences of moments of the reference cell, in kinds that maps do not mix.
+
+    Args:
+        values: Shape (n_local^2, n).
+        jets: The two jets of each, shape (n, 2); the value is the last.
+        starts: Where the kinds begin: two derivatives symmetric and antisymmetric, a derivative
+            and a value symmetric and antisymmetric, two values; and the end.
+    """
+
+    values: Array
+    jets: Indices
+    starts: list[int]
+
+
+def _paired_moments(moments: Array, d: int) -> _PairedMoments:
+    """Return the moments (n_local^2, (dim + 1)^2) of the reference cell in pairs."""
+    given = moments.reshape(-1, d + 1, d + 1)
+    upper = [(a, b) for a in range(d) for b in range(a + 1, d)]
+    mixed = [(d, a) for a in range(d)]
+    kinds = [
+        [(a, a, 0.0) for a in range(d)] + [(a, b, 1.0) for a, b in upper],
+        [(a, b, -1.0) for a, b in upper],
+        [(a, b, 1.0) for a, b in mixed],
+        [(a, b, -1.0) for a, b in mixed],
+        [(d, d, 0.0)],
+    ]
+    every = [pair for kind in kinds for pair in kind]
+    values = np.stack([given[:, a, b] + w * given[:, b, a] for a, b, w in every], axis=1)
+    starts = [0]
+    for kind in kinds:
+        starts.append(starts[-1] + len(kind))
+    return _PairedMoments(values, np.array([p[:2] for p in every]), starts)
+
+
+def _form_terms(forms: Array, moments: _PairedMoments) -> tuple[Array, Indices]:
+    """Return the terms (jet, jet, weight) of forms, and the range of moments that each takes."""
+    d = forms.shape[1] - 1
+    terms = np.zeros((len(forms), max(np.count_nonzero(x) for x in forms), 3))
+    ranges = np.empty((len(forms), 2), np.int64)
+    for q, x in enumerate(forms):
+        places = np.argwhere(x)
+        terms[q, : len(places)] = np.column_stack([places, x[tuple(places.T)]])
+        derivatives = int(np.count_nonzero(places[0] < d))
+        kind = {2: 0, 1: 2, 0: 4}[derivatives] + (not np.array_equal(x, x.T))
+        ranges[q] = moments.starts[kind], moments.starts[kind + 1]
+    return terms, ranges
 
 
 def apply_compiled(

@@ -73,7 +73,8 @@ def fill_forms_linear(
                 if p < 0 or not (first or second):
                     continue
                 share = volume / (n * (n + 1))
-                linear_forms(g[i], g[m], volume, n, 2 * share if m == i else share, column, found)
+                own_share = 2 * share if m == i else share
+                linear_forms(g, i, m, volume, own_share, column, found)
                 if first:
                     for q in range(many):
                         values[p, q] += found[q]
@@ -84,10 +85,11 @@ def fill_forms_linear(
 
 
 @njit(nogil=True, cache=True)
-def linear_forms(one, two, volume, n, share, column, found):
+def linear_forms(g, i, m, volume, share, column, found):
     """Set the wanted forms of two linear functions, in the order of `kronecker`, by slopes."""
-    x, y, z = volume * one[0], volume * one[1], volume * one[2]
-    u, v, w = two[0], two[1], two[2]
+    n = len(g)
+    x, y, z = volume * g[i, 0], volume * g[i, 1], volume * g[i, 2]
+    u, v, w = g[m, 0], g[m, 1], g[m, 2]
     if column[0] >= 0:
         found[column[0]] = x * u + y * v + z * w
     if column[1] >= 0:
@@ -110,9 +112,9 @@ def linear_forms(one, two, volume, n, share, column, found):
         found[column[9]] = 0.5 * (y * w - z * v)
     for j in range(3):
         if column[10 + j] >= 0:
-            found[column[10 + j]] = 0.5 * volume / n * (two[j] - one[j])
+            found[column[10 + j]] = 0.5 * volume / n * (g[m, j] - g[i, j])
         if column[13 + j] >= 0:
-            found[column[13 + j]] = volume / n * (two[j] + one[j])
+            found[column[13 + j]] = volume / n * (g[m, j] + g[i, j])
     if column[16] >= 0:
         found[column[16]] = share
 
@@ -120,18 +122,24 @@ def linear_forms(one, two, volume, n, share, column, found):
 @njit(nogil=True, cache=True, error_model="numpy")
 def fill_forms(
     low, high, points, vertices, frame, mesh_cells, cells, dofs, indptr, offsets, position,
-    reference, forms, signs, values
+    reference, jets, terms, ranges, signs, values
 ):  # fmt: skip
-    """Add forms of affine cells of any order from the moments of the reference cell."""
-    n, d, many = dofs.shape[1], points.shape[0], len(forms)
-    rows = d + 1
-    inverse, turned, found = np.empty((d, d)), np.empty((rows * rows, many)), np.empty(many)
+    """Add forms of affine cells of any order from the moments of the reference cell.
+
+    `reference` holds sums and differences of moments with two jets of the reference cell each,
+    `jets`; a form takes those of one kind, `ranges`.
+    """
+    n, d, many = dofs.shape[1], points.shape[0], len(signs)
+    inverse, turn = np.empty((d, d)), np.zeros((d + 1, d + 1))
+    weights, found = np.empty((many, len(jets))), np.empty(many)
+    turn[d, d] = 1.0
     for e in range(len(cells)):
         own = cells[e]
         if outside(dofs, own, low, high):
             continue
         volume = geometry(points, vertices, mesh_cells[own], frame, inverse)
-        turn_forms(inverse, volume, forms, turned)
+        turn[:d, :d] = inverse
+        weight_moments(turn, volume, jets, terms, ranges, weights)
         for i in range(n):
             first = low <= dofs[own, i] < high
             for m in range(i, n):
@@ -139,12 +147,22 @@ def fill_forms(
                 p = position[indptr[dofs[own, i]] + offsets[own, i * n + m]]
                 if p < 0 or not (first or second):
                     continue
-                found[:] = 0.0
-                for k in range(rows * rows):
-                    w = reference[i * n + m, k]
-                    if w != 0.0:
-                        for q in range(many):
-                            found[q] += w * turned[k, q]
+                pair = i * n + m
+                for q in range(many):
+                    k = ranges[q, 0]
+                    if ranges[q, 1] - k == 6:  # without a chain of additions
+                        a = reference[pair, k] * weights[q, k]
+                        b = reference[pair, k + 1] * weights[q, k + 1]
+                        a += reference[pair, k + 2] * weights[q, k + 2]
+                        b += reference[pair, k + 3] * weights[q, k + 3]
+                        a += reference[pair, k + 4] * weights[q, k + 4]
+                        b += reference[pair, k + 5] * weights[q, k + 5]
+                        found[q] = a + b
+                        continue
+                    total = 0.0
+                    for s in range(k, ranges[q, 1]):
+                        total += reference[pair, s] * weights[q, s]
+                    found[q] = total
                 if first:
                     for q in range(many):
                         values[p, q] += found[q]
@@ -155,23 +173,18 @@ def fill_forms(
 
 
 @njit(nogil=True, cache=True)
-def turn_forms(inverse, volume, forms, turned):
-    """Set forms between jets of the reference cell, F X F^T times the volume, for all X."""
-    d = len(inverse)
-    rows = d + 1
-    turn, half = np.zeros((rows, rows)), np.empty((rows, rows))
-    turn[:d, :d], turn[d, d] = inverse, 1.0
-    for q in range(len(forms)):
-        for a in range(rows):
-            for k in range(rows):
-                half[a, k] = 0.0
-                for j in range(rows):
-                    half[a, k] += volume * turn[a, j] * forms[q, j, k]
-        for a in range(rows):
-            for c in range(rows):
-                turned[a * rows + c, q] = 0.0
-                for k in range(rows):
-                    turned[a * rows + c, q] += half[a, k] * turn[c, k]
+def weight_moments(turn, volume, jets, terms, ranges, weights):
+    """Set what multiplies the moments of the reference cell in every form.
+
+    A form is a sum of `terms` (jet, jet, weight), shape (n_forms, n_terms, 3).
+    """
+    for q in range(len(terms)):
+        for k in range(ranges[q, 0], ranges[q, 1]):
+            a, b, total = jets[k, 0], jets[k, 1], 0.0
+            for s in range(terms.shape[1]):
+                j, m, w = terms[q, s]
+                total += w * turn[a, int(j)] * turn[b, int(m)]
+            weights[q, k] = volume * total
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,11 @@ class Coefficients:
         """Whether standard elements with the same tensors in every cell are meant."""
         fixed = self.theta.ndim == self.gauge.ndim == self.drift.ndim == self.reaction.ndim == 2
         return fixed and not self.along and self.gauge_function is None
+
+    @cached_property
+    def kept_tensors(self) -> dict[tuple[int, ...], BlockTensors]:
+        """Tensors of a uniform region by mesh axes, kept by `block_tensors`."""
+        return {}
 
     @property
     def cellwise(self) -> bool:
@@ -149,6 +155,14 @@ def block_tensors(
         axes: Physical direction of each mesh coordinate; T acts in all three directions.
         place: Cells of the region, where they differ.
     """
+    if not c.uniform:
+        return _tensors(c, axes, place)
+    if axes not in c.kept_tensors:
+        c.kept_tensors[axes] = _tensors(c, axes, place)
+    return c.kept_tensors[axes]
+
+
+def _tensors(c: Coefficients, axes: tuple[int, ...], place: slice) -> BlockTensors:
     theta = _of_cells(c.at("theta", place), 2)
     theta = theta.reshape(*theta.shape[:-2], 3, 4, 3, 4)
     reaction = _of_cells(c.at("reaction", place), 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,13 +59,20 @@ def fill_compiled(
         run_by_rows(kernels.fill, n, *where, space.reference.matrix, between, flat)
 
 
-def touched_slots(space: Space, cells: Indices) -> NDArray[np.bool_]:
-    """Return which slots of the pattern some cells touch, shape (n_slots,)."""
+def touched_slots(space: Space, cells: Indices, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which slots of the pattern some cells touch, shape (n_slots,).
+
+    Args:
+        space: The scalar space.
+        cells: Positions among the conducting cells, shape (n,).
+        chosen: Between which dofs, shape (n_dofs,).
+    """
     from .sum_kernels import mark_slots
 
     pattern = space.pattern
     touched = np.zeros(len(pattern.indices), bool)
-    mark_slots(pattern.dofs, pattern.indptr, pattern.offsets, np.asarray(cells), touched)
+    mark_slots(pattern.dofs, pattern.indptr, pattern.offsets, np.asarray(cells), chosen,
+               touched)  # fmt: skip
     return touched
 
 
@@ -104,7 +112,7 @@ class _PairedMoments:
     """Sums and differences of moments of the reference cell, in kinds that maps do not mix.
 
     Args:
-        values: Shape (n_local^2, n).
+        values: Of local pairs i <= m, shape (n, n_pairs).
         jets: The two jets of each, shape (n, 2); the value is the last.
         starts: Where the kinds begin: two derivatives symmetric and antisymmetric, a derivative
             and a value symmetric and antisymmetric, two values; and the end.
@@ -117,7 +125,8 @@ class _PairedMoments:
 
 def _paired_moments(moments: Array, d: int) -> _PairedMoments:
     """Return the moments (n_local^2, (dim + 1)^2) of the reference cell in pairs."""
-    given = moments.reshape(-1, d + 1, d + 1)
+    n = math.isqrt(len(moments.reshape(-1, (d + 1) ** 2)))
+    given = moments.reshape(n, n, d + 1, d + 1)[np.triu_indices(n)]
     upper = [(a, b) for a in range(d) for b in range(a + 1, d)]
     mixed = [(d, a) for a in range(d)]
     kinds = [
@@ -128,7 +137,7 @@ def _paired_moments(moments: Array, d: int) -> _PairedMoments:
         [(d, d, 0.0)],
     ]
     every = [pair for kind in kinds for pair in kind]
-    values = np.stack([given[:, a, b] + w * given[:, b, a] for a, b, w in every], axis=1)
+    values = np.stack([given[:, a, b] + w * given[:, b, a] for a, b, w in every])
     starts = [0]
     for kind in kinds:
         starts.append(starts[-1] + len(kind))

@@ -222,13 +222,10 @@ def _kept(space: Space, name: str, forms: tuple[Form, ...], inside: bool) -> Sca
 
 def _matrices(space: Space, name: str, forms: tuple[Form, ...], inside: bool) -> ScalarMatrices:
     pattern, cells = space.pattern, space.in_region(name)
-    on_boundary = None if inside else _boundary_dofs(space, name)
-    if on_boundary is not None:
-        cells = cells[on_boundary[space.dofs[cells]].any(axis=1)]
-    touched = touched_slots(space, cells)
-    if on_boundary is not None:
-        rows = np.repeat(np.arange(space.n_dofs, dtype=np.int32), np.diff(pattern.indptr))
-        touched &= on_boundary[rows] & on_boundary[pattern.indices]
+    chosen = np.ones(space.n_dofs, bool) if inside else _boundary_dofs(space, name)
+    if not inside:
+        cells = cells[chosen[space.dofs[cells]].any(axis=1)]
+    touched = touched_slots(space, cells, chosen)
     slots = np.flatnonzero(touched).astype(np.int32)
     values = np.zeros((len(slots), len(forms)))
     position = np.full(len(touched), -1, np.int32)

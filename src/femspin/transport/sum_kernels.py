@@ -34,14 +34,16 @@ def by_lowest_dof(dofs, cells, n_dofs):
 
 
 @njit(nogil=True, cache=True)
-def mark_slots(dofs, indptr, offsets, cells, touched):
-    """Mark the slots that some cells touch."""
+def mark_slots(dofs, indptr, offsets, cells, chosen, touched):
+    """Mark the slots between chosen dofs that some cells touch."""
     n = dofs.shape[1]
     for e in cells:
         for i in range(n):
+            if not chosen[dofs[e, i]]:
+                continue
             start = indptr[dofs[e, i]]
             for m in range(n):
-                touched[start + offsets[e, i * n + m]] = True
+                touched[start + offsets[e, i * n + m]] |= chosen[dofs[e, m]]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -127,49 +129,64 @@ def fill_forms(
     """Add forms of affine cells of any order from the moments of the reference cell.
 
     `reference` holds sums and differences of moments with two jets of the reference cell each,
-    `jets`; a form takes those of one kind, `ranges`.
+    `jets`, for the local pairs i <= m; a form takes those of one kind, `ranges`.
     """
     n, d, many = dofs.shape[1], points.shape[0], len(signs)
     inverse, turn = np.empty((d, d)), np.zeros((d + 1, d + 1))
-    weights, found = np.empty((many, len(jets))), np.empty(many)
+    weights, local = np.empty((many, len(jets))), np.empty((many, reference.shape[1]))
+    starts, mine = np.empty(n, np.int64), np.empty(n, np.bool_)
     turn[d, d] = 1.0
     for e in range(len(cells)):
         own = cells[e]
-        if outside(dofs, own, low, high):
+        if not find_rows(dofs, own, low, high, indptr, starts, mine):
             continue
         volume = geometry(points, vertices, mesh_cells[own], frame, inverse)
         turn[:d, :d] = inverse
         weight_moments(turn, volume, jets, terms, ranges, weights)
+        for q in range(many):
+            combine(reference, ranges[q, 0], ranges[q, 1], weights[q], local[q])
+        pair = -1
         for i in range(n):
-            first = low <= dofs[own, i] < high
             for m in range(i, n):
-                second = m > i and low <= dofs[own, m] < high
-                p = position[indptr[dofs[own, i]] + offsets[own, i * n + m]]
-                if p < 0 or not (first or second):
-                    continue
-                pair = i * n + m
-                for q in range(many):
-                    k = ranges[q, 0]
-                    if ranges[q, 1] - k == 6:  # without a chain of additions
-                        a = reference[pair, k] * weights[q, k]
-                        b = reference[pair, k + 1] * weights[q, k + 1]
-                        a += reference[pair, k + 2] * weights[q, k + 2]
-                        b += reference[pair, k + 3] * weights[q, k + 3]
-                        a += reference[pair, k + 4] * weights[q, k + 4]
-                        b += reference[pair, k + 5] * weights[q, k + 5]
-                        found[q] = a + b
-                        continue
-                    total = 0.0
-                    for s in range(k, ranges[q, 1]):
-                        total += reference[pair, s] * weights[q, s]
-                    found[q] = total
-                if first:
+                pair += 1
+                p = position[starts[i] + offsets[own, i * n + m]]
+                if p >= 0 and mine[i]:
                     for q in range(many):
-                        values[p, q] += found[q]
-                if second:
-                    r = position[indptr[dofs[own, m]] + offsets[own, m * n + i]]
+                        values[np.uint64(p), q] += local[q, pair]
+                if p >= 0 and m > i and mine[m]:
+                    r = np.uint64(position[starts[m] + offsets[own, m * n + i]])
                     for q in range(many):
-                        values[r, q] += signs[q] * found[q]
+                        values[r, q] += signs[q] * local[q, pair]
+
+
+@njit(nogil=True, cache=True)
+def find_rows(dofs, own, low, high, indptr, starts, mine):
+    """Set where the rows of a cell start and which lie in a range; return whether any does."""
+    found = False
+    for i in range(dofs.shape[1]):
+        row = dofs[own, i]
+        starts[i], mine[i] = indptr[row], low <= row < high
+        found = found or mine[i]
+    return found
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def combine(reference, begin, end, weights, out):
+    """Set a sum of moments over all pairs; three at a time, so that it is seldom read back."""
+    for p in range(len(out)):
+        out[p] = 0.0
+    k = begin
+    while k + 3 <= end:
+        a, b, c = weights[k], weights[k + 1], weights[k + 2]
+        r, s, t = reference[k], reference[k + 1], reference[k + 2]
+        for p in range(len(out)):
+            out[p] += a * r[p] + b * s[p] + c * t[p]
+        k += 3
+    while k < end:
+        a, r = weights[k], reference[k]
+        for p in range(len(out)):
+            out[p] += a * r[p]
+        k += 1
 
 
 @njit(nogil=True, cache=True)

@@ -313,6 +313,15 @@ def test_streams_of_a_real_process(case):
     assert is_one_line(bad.stderr)
 
 
+def test_a_misspelt_expected_number_is_named_and_the_result_kept(case, call, tmp_path):
+    case.write_text(CASE + '[expected]\n"interfaces.F|YIG.spin_curent.total.x" = 1.0\n')
+    code, _, err = call("run", case)
+    assert code == 2
+    assert "expected.interfaces.F|YIG.spin_curent.total.x" in err
+    assert "did you mean" in err
+    assert (tmp_path / "case.out" / "result.json").is_file()
+
+
 def test_an_earlier_result_is_replaced_only_by_force(case, call):
     assert call("run", case, "-q")[0] == 0
     result = case.with_suffix(".out") / "result.json"

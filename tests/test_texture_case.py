@@ -19,6 +19,7 @@ import pytest
 
 from femspin import case_from_table, load_case, simulate
 from femspin.case import dump_case, to_toml
+from femspin.case.files import input_digest
 from femspin.case.texture_drives import Signal
 from femspin.cli.main import main
 from femspin.dynamics.texture import checkpoint as checkpoint_module
@@ -634,6 +635,40 @@ def test_a_checkpoint_of_another_case_is_refused(tmp_path):
     simulate_texture(this, keeper=keeper)
     with pytest.raises(CaseError, match="another case"):
         simulate_texture(other, keeper=Keeper(keeper.path, other, 1e-9, resuming=True))
+
+
+def test_a_checkpoint_is_refused_when_a_file_that_the_case_reads_has_changed(tmp_path):
+    start = initial_texture(build_texture_system(case()))
+    np.save(tmp_path / "start.npy", start)
+    change = "texture.initial = { type = 'file', file = 'start.npy', position = '-' }\n"
+    this = case(change + "texture.duration = '2 ps'")
+    keeper = Keeper(tmp_path / "a.checkpoint", this, 1e-9, folder=tmp_path)
+    simulate_texture(this, tmp_path, keeper=keeper)
+    taken_up = Keeper(keeper.path, this, 1e-9, resuming=True, folder=tmp_path)
+    assert taken_up.load() is not None
+    np.save(tmp_path / "start.npy", -start)
+    changed = Keeper(keeper.path, this, 1e-9, resuming=True, folder=tmp_path)
+    with pytest.raises(CaseError, match="another case"):
+        changed.load()
+
+
+@pytest.mark.parametrize("name", ["start.npy", "bands/coefficients.json", "bands/result.json"])
+def test_the_digest_follows_the_content_of_every_file_that_a_case_reads(name, tmp_path):
+    """The exchange time of a band structure comes from the result beside its coefficients."""
+    change = "texture.initial = { type = 'file', file = 'start.npy' }\n" + "".join(
+        f"texture.current.{key} = '-'\n" for key in ("p_n", "p_m", "tau_sd")
+    )
+    this = case(
+        change + "texture.current.band_structure = 'bands/coefficients.json'",
+        STAGGERED,
+    )
+    (tmp_path / "bands").mkdir()
+    for file in ("start.npy", "bands/coefficients.json", "bands/result.json"):
+        (tmp_path / file).write_text("first")
+    before = input_digest(this, tmp_path)
+    assert input_digest(this, tmp_path) == before != ""
+    (tmp_path / name).write_text("second")
+    assert input_digest(this, tmp_path) != before
 
 
 # ---------------------------------------------------------------- command line

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .case.files import input_digest
 from .case.load import dump_case
 from .case.schema import Case
 from .dynamics.texture.checkpoint import (
@@ -144,12 +145,14 @@ class Keeper:
         case: The case, whose checkpoint only it may take up.
         interval: Time of the clock between checkpoints [s].
         resuming: Take up what is there.
+        folder: Where relative paths in the case start.
     """
 
     path: Path
     case: Case
     interval: float
     resuming: bool = False
+    folder: Path | None = None
     _last: float = field(default_factory=clock_of_the_wall.monotonic)
 
     @property
@@ -193,7 +196,8 @@ class Keeper:
         for key in ("expected", "output", "title"):
             table.pop(key, None)
         table["texture"].pop("checkpoint")
-        text = json.dumps(table, sort_keys=True).encode()
+        files = input_digest(self.case, self.folder)
+        text = json.dumps([table, files] if files else table, sort_keys=True).encode()
         return np.frombuffer(hashlib.sha256(text).digest(), np.uint8).astype(float)
 
     def clear(self) -> None:

@@ -33,7 +33,8 @@ def run_texture_case(args: argparse.Namespace, case: Case, file: Path, folder: P
     if args.resume and case.texture.analysis != "run":
         raise CaseError("--resume", f'a case with analysis = "{case.texture.analysis}" keeps no'
                         " checkpoint; run it again")  # fmt: skip
-    keeper = Keeper(checkpoint_file(folder), case, case.texture.checkpoint, args.resume)
+    keeper = Keeper(checkpoint_file(folder), case, case.texture.checkpoint, args.resume,
+                    file.parent)  # fmt: skip
     if args.resume and not keeper.file.is_file():
         print(f"femspin: no checkpoint at {keeper.file}; starting from the beginning",
               file=sys.stderr)  # fmt: skip

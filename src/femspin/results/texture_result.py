@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..case.files import resolve_files
 from ..case.load import dump_case, to_toml
 from ..case.schema import Case
 from ..dynamics.texture.space import TextureSpace
@@ -21,7 +22,7 @@ from .write import result_folder, to_json
 if TYPE_CHECKING:
     from ..pipeline import Device
 
-__all__ = ["TEXTURE_CONVENTIONS", "Series", "TextureResult", "resolve_files"]
+__all__ = ["TEXTURE_CONVENTIONS", "Series", "TextureResult"]
 
 Array = NDArray[np.float64]
 
@@ -33,11 +34,6 @@ TEXTURE_CONVENTIONS = {
     "unrest": "largest |dm/dt|/gamma or |dn/dt|/gamma at a node, in T",
     "torque": "dm/dt that transport gives to a node, in 1/s; in `transport` over gamma, in T",
 }
-
-
-_FILES = (
-    ("mesh", "file"), ("texture", "initial", "file"), ("texture", "current", "band_structure"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,20 +151,3 @@ class TextureResult:
         table = dump_case(self.case)
         resolve_files(table, self.folder)
         return to_toml(table, "\n".join(lines))
-
-
-def resolve_files(table: dict[str, Any], folder: Path | None) -> None:
-    """Make the paths of files in the tables of a case absolute.
-
-    Args:
-        table: Tables of a case; changed in place.
-        folder: Where relative paths start; None leaves them as they are.
-    """
-    if folder is None:
-        return
-    for *parents, last in _FILES:
-        node: Any = table
-        for part in parents:
-            node = node.get(part, {})
-        if last in node:
-            node[last] = str((folder / node[last]).resolve())

@@ -12,15 +12,15 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+from ..case.files import input_digest, resolve_files
 from ..case.load import _toml_key, _toml_value, dump_case, to_toml
 from ..case.scan import Scan
 from ..case.schema import Case
 from ..errors import CaseError, closest
 from ..results.report import CONVENTIONS, versions
-from ..results.texture_result import resolve_files
 from ..results.write import result_folder, to_json
 from .points import Axis, Coordinate, ScanPoints
-from .store import PointStore, Record, file_digest, point_key
+from .store import PointStore, Record, point_key
 from .table import (
     Column,
     column_names,
@@ -296,13 +296,7 @@ def _keys(points: ScanPoints, folder: Path | None) -> tuple[list[str], tuple[Any
     estimates: dict[str, dict[str, Any]] = {}
     for index in range(len(points)):
         case, used = points.completed(index)
-        digest = ""
-        if case.mesh is not None:
-            file = (folder or Path()) / case.mesh.file
-            if file not in digests:
-                digests[file] = file_digest(file)
-            digest = digests[file]
-        keys.append(point_key(case, digest))
+        keys.append(point_key(case, input_digest(case, folder, digests)))
         for u in used:
             if u.value.status == "estimate":
                 estimates.setdefault(

@@ -16,9 +16,8 @@ import numpy as np
 from .. import __version__
 from ..case.load import dump_case
 from ..case.schema import Case
-from ..errors import FemspinError
 
-__all__ = ["PointStore", "Record", "file_digest", "numbers_of", "point_key"]
+__all__ = ["PointStore", "Record", "numbers_of", "point_key"]
 
 _NO_INFLUENCE = ("title", "expected", "output", "scan")
 
@@ -75,29 +74,16 @@ class PointStore:
         (self.folder / f"{key}.json").unlink(missing_ok=True)
 
 
-def point_key(case: Case, mesh: str = "") -> str:
+def point_key(case: Case, files: str = "") -> str:
     """Return the name of a point: a hash of all that its numbers depend on.
 
     Args:
         case: The case with its material values filled in.
-        mesh: Digest of its mesh file, if it has one.
+        files: Digest of the files it reads, see `case.files`.
     """
     table = {k: v for k, v in dump_case(case).items() if k not in _NO_INFLUENCE}
-    text = json.dumps([__version__, mesh, table], sort_keys=True)
+    text = json.dumps([__version__, files, table], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def file_digest(file: Path) -> str:
-    """Return the hash of a file's content.
-
-    Raises:
-        FemspinError: If it cannot be read.
-    """
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise FemspinError(f"{file}: cannot be read: {error.strerror}") from None
 
 
 def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:

@@ -45,6 +45,15 @@ def both(kind: str):
     return getattr(skfem, kind)(points, cells), getattr(entities, kind)(points, cells)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mesh_is_saved_like_that_of_scikit_fem(kind, tmp_path):
+    for mesh, name in zip(both(kind), ("theirs.vtk", "ours.vtk"), strict=True):
+        mesh.save(str(tmp_path / name))
+    theirs, ours = (skfem.Mesh.load(str(tmp_path / n)) for n in ("theirs.vtk", "ours.vtk"))
+    np.testing.assert_array_equal(ours.p, theirs.p)
+    np.testing.assert_array_equal(ours.t, theirs.t)
+
+
 def table(cell: str, order: int = 1, cells: int = 6, **structure) -> dict:
     """Return a stack of two metals on an insulator."""
     layers = [{"region": "FI", "thickness": "3 nm"}, {"region": "F", "thickness": "1 nm"},

@@ -147,6 +147,21 @@ def test_uniform_refinement_keeps_the_faces_of_gmsh_meshes(mesh):
     assert_same_device(finer, structure)
 
 
+@pytest.mark.parametrize(("dimension", "cell"), CELLS)
+def test_refinement_keeps_a_face_inside_a_region(dimension, cell):
+    structure = block(dimension, cell)
+    mesh = structure.mesh
+    heights = mesh.p[-1, mesh.t[:, structure.cells("Pt")]]
+    above = mesh.p[-1, mesh.facets] - 0.5 * (heights.min() + heights.max())
+    middle = np.flatnonzero((np.abs(above) < ROUND_OFF).all(axis=0))
+    assert len(middle)
+    assert np.all(structure.region_of_cell[mesh.f2t[:, middle]] == structure.regions.index("Pt"))
+    structure = replace(structure, faces={**structure.faces, "plane": middle})
+    assert_same_device(refine(structure), structure)
+    if (dimension, cell) in SIMPLICES:
+        assert_same_device(refine(structure, mesh.f2t[0, middle[:1]]), structure)
+
+
 # ---------------------------------------------------------------------------------- chosen cells
 @pytest.mark.parametrize(("dimension", "cell"), SIMPLICES)
 @pytest.mark.parametrize("lateral", ["insulating", "periodic"])

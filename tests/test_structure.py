@@ -510,6 +510,58 @@ def test_cells_in_no_group_are_refused(tmp_path):
     refused(tmp_path / "m.msh", r"^mesh\.file: .*in part in no physical group.*SaveAll = 0")
 
 
+@pytest.mark.parametrize("version", [2.2, 4.1])
+@pytest.mark.parametrize(("dimension", "recombine"), [(2, False), (3, True)])
+def test_surfaces_in_several_groups_belong_to_all_of_them(tmp_path, version, dimension, recombine):
+    """In MSH 4.1 the tag of a surface is that of its first group alone."""
+    path = tmp_path / "m.msh"
+    with gmsh_file(path, MshFileVersion=version) as gmsh:
+        groups = extrude(gmsh, dimension, recombine)
+        name_groups(gmsh, dimension, groups, THICKNESS)
+        for name, members in {
+            "all": groups["top"] + groups["sides Pt"],
+            "roof": groups["top"],
+            "Pt|F": groups["below Pt"],
+            "inner too": groups["below Pt"] + groups["sides Pt"],
+        }.items():
+            gmsh.model.addPhysicalGroup(dimension - 1, members, name=name)
+        gmsh.model.mesh.generate(dimension)
+    structure = load_mesh(path, "nm", KINDS)
+    depth = DEPTH if dimension == 3 else 1.0
+    sides = 2 * THICKNESS["Pt"] * (depth + (WIDTH if dimension == 3 else 0.0))
+    areas = {n: structure.facet_measures(f).sum() for n, f in structure.faces.items()}
+    assert areas == pytest.approx(
+        {"all": WIDTH * depth + sides, "roof": WIDTH * depth, "inner too": sides}, rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("version", [2.2, 4.1])
+def test_cells_of_two_regions_are_refused(tmp_path, version):
+    path = tmp_path / "m.msh"
+    with gmsh_file(path, MshFileVersion=version) as gmsh:
+        groups = extrude(gmsh, 3, True)
+        name_groups(gmsh, 3, groups | {"Pt": groups["Pt"] + groups["F"]}, THICKNESS)
+        gmsh.model.mesh.generate(3)
+    named = ".*'F'.*'Pt'|.*'Pt'.*'F'" if version == 4.1 else ""
+    refused(path, rf"^mesh\.file: 12 cells of .* are in two groups({named})")
+
+
+def test_a_group_of_volumes_that_is_no_region_of_the_case_changes_nothing(tmp_path):
+    found = []
+    for first in ("metals", "Pt"):
+        path = tmp_path / f"{first}.msh"
+        with gmsh_file(path) as gmsh:
+            groups = extrude(gmsh, 2, True)
+            groups["metals"] = groups["Pt"] + groups["F"]
+            name_groups(gmsh, 2, groups, dict.fromkeys([first, *THICKNESS, "metals"]))
+            gmsh.model.mesh.generate(2)
+        found.append(load_mesh(path, "nm", KINDS))
+    plain = load_mesh(layered(tmp_path / "plain.msh", 2, True), "nm", KINDS)
+    for structure in found:
+        assert structure.regions == plain.regions
+        np.testing.assert_array_equal(structure.region_of_cell, plain.region_of_cell)
+
+
 def test_cells_in_a_group_without_a_name_are_refused(tmp_path):
     with gmsh_file(tmp_path / "m.msh") as gmsh:
         groups = extrude(gmsh, 2, True)

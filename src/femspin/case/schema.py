@@ -81,7 +81,7 @@ class Stack(Table):
 
 
 class MeshFile(Table):
-    """A gmsh mesh (.msh 4.1); physical names are region, interface and electrode names."""
+    """A gmsh mesh (.msh 4.1); its groups are regions (one for each cell) and faces, by name."""
 
     file: FileName
     length_unit: Literal["nm", "um", "angstrom", "m"] = "nm"
@@ -350,13 +350,13 @@ class Solver(Table):
     )
     error_bars: bool = Field(
         True,
-        description="estimate the discretisation error of every number by elements of the"
-        " next order",
+        description="estimate discretisation errors by elements of the next order",
     )
     target_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
-        description="refine the mesh (line, tri, tet) until the estimated relative error of"
-        " every spin current, part and electrode is below it",
+        description="refine the mesh (line, tri, tet) until the estimated error of every spin"
+        " current, part and electrode is below it, relative to the largest component at the"
+        " interface or of the electrodes",
     )
     max_unknowns: Annotated[int, Field(ge=100)] = Field(
         300_000, description="at which refinement towards target_error gives up"

@@ -8,7 +8,7 @@ number the rest when somebody asks for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,12 @@ class _NumberedLate:
         number_facets(self)
         cells: Indices = self._f2t  # type: ignore[attr-defined]
         return cells
+
+    def save(self, *arguments: Any, **options: Any) -> None:
+        """Write the mesh to a file; scikit-fem knows only its own types by name."""
+        plain = next(kind for kind in type(self).__mro__ if kind.__module__.startswith("skfem"))
+        given = {f.name: getattr(self, f.name) for f in fields(plain) if f.init}
+        plain(**given).save(*arguments, **options)
 
 
 class MeshTri1(_NumberedLate, skfem.MeshTri1):

@@ -42,7 +42,7 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
     data = _read(path)
     cell_type = _cell_type(data, path)
     points, axes = _coordinates(data, cell_type, _UNIT[length_unit])
-    cells, tags = _block(data, cell_type)
+    cells, tags = _cells(data, cell_type, kinds, path)
     if cell_type == "hexahedron":
         cells = cells[:, _HEX_ORDER]
     _check_size(points, length_unit)
@@ -158,6 +158,38 @@ def _check_joined(points: NDArray[np.float64], path: Path) -> None:
         )  # fmt: skip
 
 
+def _cells(data: Any, cell_type: str, kinds: Mapping[str, str], path: Path) -> tuple[Indices, ...]:
+    """Return the cells (n, n_vertices) and their physical tags (n,), of regions where they can be.
+
+    A cell may be in other groups too, but in one region only: in 4.1 groups have lists of their
+    cells, in 2.2 a cell in two groups is written twice.
+    """
+    cells, tags = _block(data, cell_type)
+    regions = {n: _in_group(data, cell_type, n) for n in kinds if n in data.cell_sets}
+    double = np.sum(list(regions.values()), axis=0) > 1 if regions else np.zeros(len(cells), bool)
+    rows = np.sort(cells, axis=1).T
+    order = np.lexsort(rows)
+    double[order[1:]] |= np.all(rows[:, order[1:]] == rows[:, order[:-1]], axis=0)
+    if double.any():
+        shared = [repr(name) for name, inside in regions.items() if np.any(inside & double)]
+        where = f" ({', '.join(shared)})" if len(shared) > 1 else ""
+        raise MeshError("mesh.file", f"{int(double.sum())} cells of {str(path)!r} are in two"
+                        f" groups{where}; a cell belongs to one region")  # fmt: skip
+    for name, inside in regions.items():
+        tags[inside] = data.field_data[name][0]
+    return cells, tags
+
+
+def _in_group(data: Any, cell_type: str, name: str) -> NDArray[np.bool_]:
+    """Return which cells of a type, as `_block` lists them, are in a group of a 4.1 file."""
+    parts = [
+        np.isin(np.arange(len(block.data)), own)
+        for block, own in zip(data.cells, data.cell_sets[name], strict=True)
+        if block.type == cell_type
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
 def _regions(
     names: Mapping[int, str], tags: Indices, kinds: Mapping[str, str]
 ) -> tuple[tuple[str, ...], Indices]:
@@ -187,14 +219,20 @@ def _named_facets(
     data: Any, mesh: Any, facet_type: str, used: Indices, dimension: int
 ) -> dict[str, Indices]:
     """Return facet numbers of every named group of surfaces (3D) or lines (2D)."""
-    names = {int(tag): name for name, (tag, dim) in data.field_data.items() if dim == dimension}
+    names = {name: int(tag) for name, (tag, dim) in data.field_data.items() if dim == dimension}
     facets, tags = _block(data, facet_type)
     if not len(facets):
         return {}
     known = np.isin(facets, used).all(axis=1)
-    facets, tags = np.searchsorted(used, facets[known]), tags[known]
-    number = find_facets(mesh, facets.T)
-    return {name: np.unique(number[(tags == tag) & (number >= 0)]) for tag, name in names.items()}
+    number = np.full(len(facets), -1)
+    number[known] = find_facets(mesh, np.searchsorted(used, facets[known]).T)
+    found = {}
+    for name, tag in names.items():
+        # In a 4.1 file a surface may be in several groups; its tag is that of the first.
+        listed = name in data.cell_sets
+        inside = _in_group(data, facet_type, name) if listed else tags == tag
+        found[name] = np.unique(number[inside & (number >= 0)])
+    return found
 
 
 def _outer_faces(

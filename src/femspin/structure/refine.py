@@ -68,8 +68,11 @@ def refine(structure: Structure, cells: ArrayLike | None = None) -> Structure:
     finer = type(mesh)(division.points, np.ascontiguousarray(division.cells, np.int32))
     region_of_cell = structure.region_of_cell[division.parent]
     sides = region_sides(finer, region_of_cell)
+    places = region_sides(mesh, structure.region_of_cell).places
     _require_matching_sides(finer, sides, structure.periods)
     pairs = [(face.first, face.second) for face in structure.interfaces.values()]
+    if any(places(f) is None for f in structure.faces.values()):  # a face inside a region
+        sides = _all_facets(finer, region_of_cell)
     carrier = _old_facets(structure, sides, division)
     return replace(
         structure,
@@ -184,6 +187,12 @@ def _old_facets(structure: Structure, sides: Sides, division: _Division) -> Indi
         inside = (ends[:, :, None] == corners[:, None, :]).any(axis=2).all(axis=1)
         carrier[near[inside & named[facet]]] = facet[inside & named[facet]]
     return carrier
+
+
+def _all_facets(mesh: Any, region_of_cell: Indices) -> Sides:
+    """Return all facets of a mesh as if regions ended there."""
+    numbers = np.arange(mesh.facets.shape[1])
+    return Sides(region_of_cell, numbers, mesh.facets, mesh.f2t)
 
 
 def _require_matching_sides(

@@ -123,8 +123,8 @@ def pieces(space: Space, name: str, c: Coefficients) -> Iterator[Piece]:
     known = kept.get(name)
     if known is None or known[0] != key or known[1] is not c.gauge_function:
         found = [_piece(space, name, c, slice(start, start + step)) for start in starts]
-        kept[name] = (key, c.gauge_function, found)
-    yield from kept[name][2]
+        kept[name] = known = (key, c.gauge_function, found)
+    yield from known[2]
 
 
 def _piece(space: Space, name: str, c: Coefficients, place: slice) -> Piece:

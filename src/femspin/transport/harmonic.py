@@ -107,7 +107,9 @@ def _amplitude(problem: TransportProblem, system: StorageSystem, w: float) -> Ha
         return system.residual(*split_precision(full), (1j * w * full).astype(complex))
 
     start = np.zeros(matrix.shape[0], np.clongdouble)
-    x, relative = refine(solver, residual, start, problem.options.tolerance)
+    x, relative = refine(
+        solver, residual, start, problem.options.tolerance, charge=system.constraint.charge
+    )
     mu, low = split_precision(expand(x))
     report = LinearReport(
         solver.method, len(x), solver.iterations, relative, time.perf_counter() - began

@@ -19,7 +19,7 @@ __all__ = [
 
 # Measured peaks.  Iterative: factors and coarse levels per slot of the pattern, vectors
 # per dof.  Direct: libraries, and a factor per slot (1D, 2D) or per pair of dofs (3D).
-_PER_SLOT, _PER_DOF = 125.0, 560.0
+_PER_SLOT, _PER_DOF = 125.0, 750.0
 _DIRECT_PER_SLOT = {1: 1000.0, 2: 1875.0, 3: 0.0}
 _DIRECT_PER_PAIR = 22.0
 _LIBRARIES = 1.2e8

@@ -15,6 +15,7 @@ Cycles work in single precision: they precondition an iteration that is flexible
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ import scipy.linalg as la
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ..errors import SolverError
 from .galerkin import Rows, Transfer
 from .ilu import halves, scalar_factors
 from .threads import run_by_rows, run_parts
@@ -61,6 +63,9 @@ class SpinMultigrid:
         coarse: s on all levels but the finest, which belongs to the incomplete factorisation.
         tensor: B on the finest, shape (n, 3, 3).
         transfers: Interpolations, as many as `coarse`.
+
+    Raises:
+        SolverError: If the coarsest level is singular.
     """
 
     def __init__(
@@ -119,12 +124,15 @@ class ChargeMultigrid:
         transfers: Interpolations, one less than `levels`.
 
     Raises:
-        ZeroDivisionError: If a factorisation fails.
+        SolverError: If a factorisation fails.
     """
 
     def __init__(self, levels: Sequence[Rows], transfers: Sequence[Transfer]) -> None:
         self._levels, self._transfers = levels, transfers
-        self._smoothers = scalar_factors(levels[:-1], _ENLARGED)
+        try:
+            self._smoothers = scalar_factors(levels[:-1], _ENLARGED)
+        except ZeroDivisionError:
+            raise SolverError("the incomplete factorisation of the charge block failed") from None
         self._excess = [_excess(a) for a in levels[:-1]]
         dense = levels[-1].csr().toarray()
         dense[np.diag_indices_from(dense)] += levels[-1].diagonal == 0
@@ -196,11 +204,24 @@ def _spin_level(matrix: Rows, tensor: Array) -> SpinLevel:
     return SpinLevel(matrix, inverse, halves(len(tensor), _CUT_FROM))
 
 
-def _inverse(matrix: Array) -> Single:
-    return np.asarray(la.inv(matrix), np.float32)
+def _inverse(matrix: Array) -> Array:
+    """Return an inverse, in double precision: rounding would lose all but nearly free potentials.
+
+    Raises:
+        SolverError: If the matrix is singular.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", la.LinAlgWarning)  # of relaxation that is weak
+        try:
+            found = np.asarray(la.inv(matrix))
+        except la.LinAlgError:
+            raise SolverError("the coarsest level of multigrid is singular") from None
+    if not np.all(np.isfinite(found)):
+        raise SolverError("the coarsest level of multigrid is singular")
+    return found
 
 
-def _times(matrix: Single, r: Single) -> Single:
+def _times(matrix: Array, r: Single) -> Single:
     """Return a product; the threads of BLAS would go on spinning and slow down the others."""
     from .multigrid_kernels import times
 

@@ -26,6 +26,7 @@ from .boundary import (
 )
 from .coefficients import Coefficients, coefficients, same_coefficients
 from .covariant import Elements, carried_directions
+from .determinacy import require_determined
 from .kronecker import KroneckerBlocks
 from .memory import require_memory
 from .operator import BlockOperator
@@ -159,13 +160,14 @@ class TransportProblem:
             guess: Earlier mu [meV], shape (n_dofs, 4), to start an iteration from.
 
         Raises:
-            SolverError: If the linear solver fails.
+            SolverError: If the linear solver fails, or nothing fixes a spin component.
         """
         began = time.perf_counter()
         laws = laws or {}
         scaled = self.scaled(fields)
         if self._latest is None:
             require_memory(self.space, self.options.method, scaled)
+            require_determined(self.space, self.boundary, self.constraint, scaled, laws)
         blocks = {name: self._region(name, fields[name], scaled[name]) for name in fields}
         extra, load = self._faces(laws)
         assembled = time.perf_counter()
@@ -336,7 +338,8 @@ class TransportProblem:
                 )
             )
         )
-        x, relative = refine(solver, residual, start, self.options.tolerance, known, float(size))
+        x, relative = refine(solver, residual, start, self.options.tolerance, known, float(size),
+                             self.constraint.charge)  # fmt: skip
         return (*self._split(x), relative)
 
     def _split(self, x: NDArray[np.longdouble]) -> tuple[Array, Array]:

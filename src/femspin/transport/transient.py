@@ -292,7 +292,9 @@ class _March:
         start = np.zeros(len(c.charge), np.longdouble)
         near = start.copy()
         near[c.unknown[c.unknown >= 0]] = guess.ravel()[c.unknown >= 0]
-        x, relative = refine(solver, residual, start, self.problem.options.tolerance, near)
+        x, relative = refine(
+            solver, residual, start, self.problem.options.tolerance, near, charge=c.charge
+        )
         self._iterations = solver.iterations
         return expand(x), relative
 
@@ -333,7 +335,8 @@ class _March:
 
         try:
             solver = self._prepare(self.system.stiffness)
-            x, _ = refine(solver, residual, start, self.problem.options.tolerance)
+            x, _ = refine(solver, residual, start, self.problem.options.tolerance,
+                          charge=self.system.constraint.charge)  # fmt: skip
         except SolverError:
             return 0.0
         return self._size(np.asarray(expand(x)).reshape(-1, 4))

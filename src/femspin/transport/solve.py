@@ -307,12 +307,12 @@ def refine(
     scale = max(norm(r), _CANCELLED * size)
     if scale == 0.0:
         return x, 0.0
+    corrections = _Corrections(charge, scale / max(norm(r), 1e-30 * scale), guess is not None)
     if guess is not None:
         at_guess = residual(guess)
         if norm(at_guess) < scale:
             x, r = guess, at_guess
     relative = norm(r) / scale
-    corrections = _Corrections(charge, guess is not None)
     for _ in range(_REFINEMENTS):
         if relative == 0.0 or (relative < _EXACT and corrections.settled):
             break
@@ -342,14 +342,15 @@ class _Corrections:
 
     Args:
         charge: Which unknowns are charge potentials, None if they are not told apart.
+        larger: How much larger potentials would be without loads that cancel.
         near: Whether the first one starts from a solution of a similar system.
     """
 
-    def __init__(self, charge: NDArray[np.bool_] | None, near: bool) -> None:
+    def __init__(self, charge: NDArray[np.bool_] | None, larger: float, near: bool) -> None:
         self._parts = (slice(None),) if charge is None else (charge, ~charge)
         self._sizes: list[Array] = []
         self._scale: Array = np.ones(len(self._parts))
-        self._near = near
+        self._larger, self._near = larger, near
 
     @property
     def settled(self) -> bool:
@@ -368,7 +369,7 @@ class _Corrections:
     def add(self, change: Any, x: Any) -> None:
         """Add a correction, which led to the potentials x."""
         self._sizes.append(np.array([norm(change[part]) for part in self._parts]))
-        scale = np.array([norm(x[part]) for part in self._parts])
+        scale = self._larger * np.array([norm(x[part]) for part in self._parts])
         self._scale = np.maximum(scale + _FLOOR * float(np.linalg.norm(scale)), 1e-300)
 
     def require(self) -> None:

@@ -9,7 +9,8 @@ import pytest
 from test_covariant import shaken_box
 from test_transport import CELLS, box, unit_coefficients
 
-from femspin.transport import assembly
+from femspin.transport import assembly, congruent
+from femspin.transport.affine import reference_frame
 from femspin.transport.assembly import apply_region, assemble_region
 from femspin.transport.congruent import congruent_cells, shared_elements
 
@@ -56,6 +57,36 @@ def test_cells_that_differ_by_a_billionth_are_two_shapes():
     points = moved.structure.mesh.p
     points[0, np.argsort(points[0])[4]] += 1e-9
     assert len(congruent_cells(moved, "F")[0]) == 3
+
+
+@pytest.mark.parametrize(("dimension", "cell"), CELLS)
+def test_shapes_by_hashing_differ_by_round_off_only_and_are_those_by_sorting_or_parts(
+    dimension, cell
+):
+    pytest.importorskip("numba")
+    space = box(dimension, cell, 6, 1)
+    mesh = space.structure.mesh
+    corners = np.asarray(reference_frame(mesh))
+    near = congruent._ROUND_OFF * np.abs(mesh.p).max(axis=1)
+    given = (mesh, space.cells[space.in_region("F")], corners, near)
+    first, shape = congruent._hashed_shapes(*given)
+    _, by_sorting = congruent._sorted_shapes(*given)
+    assert len(first) <= 4 * (by_sorting.max() + 1)
+    np.testing.assert_array_equal(by_sorting[first][shape], by_sorting)
+    np.testing.assert_array_equal(shape[first], np.arange(len(first)))
+    ends = mesh.p[:, mesh.t[corners][:, space.cells]]
+    edges = ends[:, 1:] - ends[:, :1]
+    off = np.abs(edges - edges[..., first[shape]]).max(axis=(1, 2))
+    assert np.all(off <= near)
+
+
+def test_more_shapes_than_are_worth_sharing_are_left_apart(monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setattr(congruent, "_CHUNK", 10)
+    monkeypatch.setattr(congruent, "_COMPILED_FROM", 0)
+    first, shape = congruent_cells(shaken_box(3, "tet", 3, 1), "F")
+    np.testing.assert_array_equal(first, np.arange(len(shape)))
+    np.testing.assert_array_equal(shape, np.arange(len(shape)))
 
 
 @pytest.mark.parametrize(("dimension", "cell"), [(2, "tri"), (3, "tet")])

@@ -20,6 +20,8 @@ from femspin.transport.products import add_charge, add_difference, region_parts
 
 pytest.importorskip("numba")
 
+PAYS_OFF = assembly.pays_off
+
 
 def per_cell(space, c):
     """Return coefficients whose Theta, relaxation and drift differ from cell to cell."""
@@ -46,24 +48,34 @@ def both_routes(space, c, monkeypatch):
     return slow, results(space, c)
 
 
+# From how many cells per shape on the forms of congruent cells are made once.
+SHARED = {"forms of every shape": 0, "forms of every cell": 10**9}
+
+
+@pytest.mark.parametrize("shared", SHARED)
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_compiled_assembly_equals_the_one_in_numpy(dimension, cell, order, monkeypatch):
+def test_compiled_assembly_equals_the_one_in_numpy(dimension, cell, order, shared, monkeypatch):
+    monkeypatch.setattr(compiled, "_CELLS_PER_SHAPE", SHARED[shared])
     space = box(dimension, cell, 2, order)
     assert space.affine
     for c in (unit_coefficients(), per_cell(space, unit_coefficients())):
         for slow, fast in zip(*both_routes(space, c, monkeypatch), strict=True):
             np.testing.assert_allclose(fast, slow, atol=1e-13 * np.abs(slow).max(), rtol=0)
-        monkeypatch.undo()
+        monkeypatch.setattr(assembly, "pays_off", PAYS_OFF)
 
 
+@pytest.mark.parametrize("shared", SHARED)
 @pytest.mark.parametrize(("dimension", "cell"), [(2, "tri"), (3, "tet")])
-def test_compiled_assembly_is_right_on_unstructured_simplices(dimension, cell, monkeypatch):
+def test_compiled_assembly_is_right_on_unstructured_simplices(
+    dimension, cell, shared, monkeypatch
+):
+    monkeypatch.setattr(compiled, "_CELLS_PER_SHAPE", SHARED[shared])
     for order in (1, 2):
         space = shaken_box(dimension, cell, 3, order)
         for slow, fast in zip(*both_routes(space, unit_coefficients(), monkeypatch), strict=True):
             np.testing.assert_allclose(fast, slow, atol=1e-13 * np.abs(slow).max(), rtol=0)
-        monkeypatch.undo()
+        monkeypatch.setattr(assembly, "pays_off", PAYS_OFF)
 
 
 def test_bent_cells_take_the_route_with_quadrature():
@@ -75,16 +87,17 @@ def test_bent_cells_take_the_route_with_quadrature():
         assert not compiled.pays_off(space)
 
 
+@pytest.mark.parametrize("make", [box, shaken_box])
 @pytest.mark.parametrize("order", [1, 2])
-def test_sums_do_not_depend_on_the_number_of_threads(order, monkeypatch):
+def test_sums_do_not_depend_on_the_number_of_threads(order, make, monkeypatch):
     """Bit by bit: every row is summed by one thread in the order of the cells."""
-    space, c = shaken_box(3, "tet", 4, order), unit_coefficients()
+    c = unit_coefficients()
     monkeypatch.setattr(assembly, "pays_off", lambda _: True)
     monkeypatch.setattr("femspin.transport.threads._WORTH_THREADS", 0)
     found = []
     for threads in ("1", "2", "5"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        found.append(results(space, c))
+        found.append(results(make(3, "tet", 4, order), c))  # anew: matrices are kept
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, two)

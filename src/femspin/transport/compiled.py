@@ -12,6 +12,7 @@ from skfem.quadrature import get_quadrature
 
 from .affine import reference_frame
 from .coefficients import BlockTensors
+from .congruent import congruent_cells
 from .moments import basis_table
 from .space import Space, quadrature_order
 from .threads import compiled_available, run_by_rows
@@ -26,6 +27,8 @@ Indices = NDArray[Any]
 
 # Pairs of local dofs below which numpy is faster than loading the compiled kernels.
 _PAIRS = 400_000
+# From this many on the forms of congruent cells are made once.
+_CELLS_PER_SHAPE = 8
 
 
 def pays_off(space: Space) -> bool:
@@ -77,14 +80,15 @@ def touched_slots(space: Space, cells: Indices, chosen: NDArray[np.bool_]) -> ND
 
 
 def fill_forms_compiled(
-    space: Space, cells: Indices, forms: Array, signs: Array, column: Indices, position: Indices,
-    values: Array,
+    space: Space, name: str, chosen: NDArray[np.bool_], forms: Array, signs: Array,
+    column: Indices, position: Indices, values: Array,
 ) -> None:  # fmt: skip
     """Add the integrals of some scalar forms over some cells to the values of their slots.
 
     Args:
         space: The scalar space.
-        cells: Positions among the conducting cells, shape (n,).
+        name: Region.
+        chosen: Which of its cells, shape (n,).
         forms: Weights X of the products of jets, shape (n_forms, dim + 1, dim + 1).
         signs: Of their matrices under transposition, shape (n_forms,).
         column: Where each of the forms that are known by name is found, -1 if nowhere.
@@ -93,18 +97,50 @@ def fill_forms_compiled(
     """
     from . import sum_kernels
 
-    pattern = space.pattern
-    cells = sum_kernels.by_lowest_dof(space.dofs, np.asarray(cells), space.n_dofs)
+    pattern, cells = space.pattern, space.in_region(name)[chosen]
+    assert space.reference is not None
+    moments = _paired_moments(space.reference.matrix, space.dimension)
+    what = (moments.values, moments.jets, *_form_terms(forms, moments), signs)
+    first, shape = congruent_cells(space, name)
+    if _CELLS_PER_SHAPE * len(first) <= len(shape):
+        _gather_forms(space, cells, shape[chosen], space.in_region(name)[first], what, position,
+                      values)  # fmt: skip
+        return
+    cells = sum_kernels.by_lowest_dof(space.dofs, cells, space.n_dofs)
     where = (*_cells(space, cells), pattern.indptr, pattern.offsets, position)
     if _linear(space):
         run_by_rows(sum_kernels.fill_forms_linear, space.n_dofs, *where, *_slopes(space), column,
                     signs, values)  # fmt: skip
     else:
-        assert space.reference is not None
-        moments = _paired_moments(space.reference.matrix, space.dimension)
-        terms, ranges = _form_terms(forms, moments)
-        run_by_rows(sum_kernels.fill_forms, space.n_dofs, *where, moments.values, moments.jets,
-                    terms, ranges, signs, values)  # fmt: skip
+        run_by_rows(sum_kernels.fill_forms, space.n_dofs, *where, *what, values)
+
+
+def _gather_forms(
+    space: Space, cells: Indices, shape: Indices, kinds: Indices, what: tuple[Any, ...],
+    position: Indices, values: Array,
+) -> None:  # fmt: skip
+    """Set the forms of cells of few shapes.
+
+    Args:
+        space: The scalar space.
+        cells: Positions among the conducting cells, shape (n,).
+        shape: Of every cell, shape (n,).
+        kinds: One cell of every shape.
+        what: Moments, jets, terms, ranges and signs, see `sum_kernels.fill_forms`.
+        position: Row of `values` of every slot, -1 where none is wanted, shape (n_slots,).
+        values: Shape (n_stored, n_forms).
+    """
+    from .pattern_kernels import occurrences
+    from .shape_kernels import gather_forms, local_forms
+
+    mesh, pattern, dofs = space.structure.mesh, space.pattern, space.dofs[cells]
+    frame = np.asarray(reference_frame(mesh))
+    local = local_forms(mesh.p, mesh.t, frame, space.cells[kinds], dofs.shape[1], *what)
+    start = np.zeros(space.n_dofs + 1, np.int64)
+    np.cumsum(np.bincount(dofs.ravel(), minlength=space.n_dofs), out=start[1:])
+    longest = int(np.diff(pattern.indptr).max())
+    run_by_rows(gather_forms, space.n_dofs, start, occurrences(dofs, start), cells, shape, local,
+                pattern.indptr, pattern.offsets, position, longest, values)  # fmt: skip
 
 
 @dataclass(frozen=True)

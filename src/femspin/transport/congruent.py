@@ -1,7 +1,7 @@
-"""Elements that carry spin on congruent cells: translated cells share their element matrices.
+"""Congruent cells: translated cells of a uniform region share their element matrices.
 
-In a uniform region the matrix of a cell in the frame of its centroid, and the links to its nodes,
-depend on the shape of the cell alone.  Layered meshes have a few dozen shapes.
+Layered meshes have a few dozen shapes.  For elements that carry spin the matrix of a cell in the
+frame of its centroid, and the links to its nodes, depend on the shape of the cell alone.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .affine import reference_frame
 from .coefficients import Coefficients
 from .covariant import jet_products, load_local, piece_of, turned_back
 from .space import Space
+from .threads import compiled_available
 
 __all__ = [
     "SharedElements", "congruent_cells", "congruent_residuals", "shared_blocks", "shared_elements",
@@ -27,6 +29,8 @@ Indices = NDArray[Any]
 # Round-off of coordinates within which shapes are taken for the same.
 _ROUND_OFF = 16 * np.finfo(float).eps
 _CHUNK = 4_000
+# Cells from which on loading the compiled kernel pays off.
+_COMPILED_FROM = 5_000
 
 
 def congruent_cells(space: Space, name: str) -> tuple[Indices, Indices]:
@@ -41,18 +45,42 @@ def congruent_cells(space: Space, name: str) -> tuple[Indices, Indices]:
         shape (n_cells,).
     """
     if name not in space.kept_shapes:
-        mesh = space.structure.mesh
-        corners = mesh.p[:, mesh.t[:, space.cells[space.in_region(name)]]]
-        edges = corners[:, 1:] - corners[:, :1]
+        mesh, cells = space.structure.mesh, space.cells[space.in_region(name)]
+        corners = np.asarray(reference_frame(mesh)) if space.affine else np.arange(len(mesh.t))
         near = _ROUND_OFF * np.abs(mesh.p).max(axis=1)
-        numbers = np.stack([
-            _clusters(column, near[j]) for j, axis in enumerate(edges) for column in axis
-        ])  # fmt: skip
-        _, first, shape = np.unique(_joined(numbers), return_index=True, return_inverse=True)
-        if not np.array_equal(numbers, numbers[:, first[shape]]):  # a collision of keys
-            first = shape = np.arange(numbers.shape[1])
-        space.kept_shapes[name] = (first, shape.astype(np.int32))
+        if compiled_available() and len(cells) >= _COMPILED_FROM:
+            found = _hashed_shapes(mesh, cells, corners, near)
+        else:
+            found = _sorted_shapes(mesh, cells, corners, near)
+        space.kept_shapes[name] = found
     return space.kept_shapes[name]
+
+
+def _hashed_shapes(
+    mesh: Any, cells: Indices, corners: Indices, near: Array
+) -> tuple[Indices, Indices]:
+    """Return the same from edges in whole units of round-off, which may split a shape."""
+    from .shape_kernels import find_shapes
+
+    first, shape = find_shapes(mesh.p, mesh.t, cells, corners, near, _CHUNK)
+    if len(first):
+        return first, shape
+    return np.arange(len(cells)), np.arange(len(cells), dtype=np.int32)
+
+
+def _sorted_shapes(
+    mesh: Any, cells: Indices, corners: Indices, near: Array
+) -> tuple[Indices, Indices]:
+    """Return the same by sorting every component of every edge."""
+    ends = mesh.p[:, mesh.t[corners][:, cells]]
+    edges = ends[:, 1:] - ends[:, :1]
+    numbers = np.stack([
+        _clusters(column, near[j]) for j, axis in enumerate(edges) for column in axis
+    ])  # fmt: skip
+    _, first, shape = np.unique(_joined(numbers), return_index=True, return_inverse=True)
+    if not np.array_equal(numbers, numbers[:, first[shape]]):  # a collision of keys
+        first = shape = np.arange(numbers.shape[1])
+    return first, shape.astype(np.int32)
 
 
 def _clusters(values: Array, near: float) -> Indices:

@@ -223,9 +223,8 @@ def _kept(space: Space, name: str, forms: tuple[Form, ...], inside: bool) -> Sca
 def _matrices(space: Space, name: str, forms: tuple[Form, ...], inside: bool) -> ScalarMatrices:
     pattern, cells = space.pattern, space.in_region(name)
     chosen = np.ones(space.n_dofs, bool) if inside else _boundary_dofs(space, name)
-    if not inside:
-        cells = cells[chosen[space.dofs[cells]].any(axis=1)]
-    touched = touched_slots(space, cells, chosen)
+    wanted = np.asarray(chosen[space.dofs[cells]].any(axis=1))
+    touched = touched_slots(space, cells[wanted], chosen)
     slots = np.flatnonzero(touched).astype(np.int32)
     values = np.zeros((len(slots), len(forms)))
     position = np.full(len(touched), -1, np.int32)
@@ -234,7 +233,7 @@ def _matrices(space: Space, name: str, forms: tuple[Form, ...], inside: bool) ->
     column = np.full(len(_NAMES), -1)
     for place, form in enumerate(forms):
         column[_NAMES.index(form.key)] = place
-    fill_forms_compiled(space, cells, weights, signs, column, position, values)
+    fill_forms_compiled(space, name, wanted, weights, signs, column, position, values)
     indptr = np.searchsorted(slots, pattern.indptr).astype(np.int32)
     return ScalarMatrices(forms, slots, indptr, pattern.indices[slots], values)
 

@@ -13,7 +13,7 @@ from femspin import build_device, case_from_table, solve_transport
 from femspin.errors import SolverError
 from femspin.transport.determinacy import require_determined
 from femspin.transport.multigrid import _inverse
-from femspin.transport.solve import refine
+from femspin.transport.refinement import refine
 
 
 def film(regions: dict, tables: dict | None = None, drive: dict | None = None):

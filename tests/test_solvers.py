@@ -270,3 +270,33 @@ def test_a_factorisation_cut_in_two_is_that_of_the_two_halves(monkeypatch):
     for one, two in ((cut.solve(r), whole.solve(r)),
                      (cut.solve_transposed(r), whole.solve_transposed(r))):  # fmt: skip
         np.testing.assert_allclose(one, two, atol=1e-13 * np.abs(two).max())
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_right_hand_sides_solved_at_the_same_time_are_those_solved_one_by_one(
+    transposed, monkeypatch
+):
+    """Bit by bit, with any number of threads; a zero column is left out."""
+    found = device("tet", 1, 40)
+    state = solve_transport(found, found.direction).state
+    system = found.problem.system(state)
+    loads = np.random.default_rng(3).normal(size=(system.operator.shape[0], 4))
+    loads[:, 2] = 0.0
+    results = []
+    for threads in ("1", "2", "5"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        solver = system.solver.transposed() if transposed else system.solver
+        before = solver.iterations
+        many = solver.solve_many(loads)
+        counted = solver.iterations - before
+        before = solver.iterations
+        single = [solver.solve(np.ascontiguousarray(x)) for x in loads.T]
+        assert counted == solver.iterations - before > 0
+        np.testing.assert_array_equal(many, np.stack(single, axis=1))
+        results.append(many)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    product = system.operator.multiply_transposed if transposed else system.operator.multiply
+    for load, x in zip(loads.T, results[0].T, strict=True):
+        left = np.linalg.norm(load - product(np.ascontiguousarray(x)))
+        assert left <= 1e-6 * np.linalg.norm(load) * (1 + 1e-6)

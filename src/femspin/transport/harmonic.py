@@ -20,7 +20,8 @@ from ..fields.region import RegionFields
 from ..units import RATE
 from .boundary import FluxLaw
 from .coefficients import Coefficients
-from .solve import DirectSolver, LinearReport, refine
+from .refinement import refine
+from .solve import DirectSolver, LinearReport
 from .storage import StorageSystem, split_precision, storage_system
 from .system import TransportProblem
 

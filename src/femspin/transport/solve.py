@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,16 +23,16 @@ from .direct import DirectSolver
 from .krylov import flexible_gmres, norm
 from .operator import BlockOperator
 from .preconditioner import BlockSplit, MatrixSplit, Preconditioner, reduced_stiffness
-from .threads import compiled_available
+from .threads import compiled_available, run_each
 
 __all__ = [
+    "SMALLEST_REDUCTION",
     "DirectSolver",
     "KrylovSolver",
     "LinearReport",
     "LinearSolver",
     "goes_direct",
     "linear_solver",
-    "refine",
     "solver_chain",
 ]
 
@@ -42,21 +42,15 @@ Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
 Method = Literal["auto", "direct", "iterative"]
 
-_REFINEMENTS = 6
 # Of the residual by one iterative solution; more would be lost in single precision.
-_REDUCTION = 1e-6
-_EXACT = 1e-16
-_CANCELLED = 1e-4
-# Error left in charge or spin potentials that ends an iteration, that is worth a warning, and
-# that makes a solution none; relative to each, or to all as far as round-off goes.
-_SETTLED, _UNSURE, _UNDETERMINED, _FLOOR = 1e-8, 1e-6, 1e-2, 1e-8
-# Assembled and cell-wise operator agree to round-off only; below this a direct solve is exact.
-_ROUND_OFF = 1e-11
+SMALLEST_REDUCTION = 1e-6
 _DIRECT_LIMIT = {1: 10**9, 2: 30_000, 3: 5_000}
 # Up to which size a direct solver is the last resort: minutes and a few GB.
 _DIRECT_RESORT = {1: 10**9, 2: 1_000_000, 3: 120_000}
 # Iterations after which a harder but safer preconditioner is tried.
 _PATIENCE = 100
+# Unknowns up to which several right-hand sides are solved at the same time; above, memory bounds.
+_TOGETHER = 400_000
 # What the diagonal blocks of the incomplete factorisation are enlarged by, in turn.
 _SHIFTS = (0.0, 0.5)
 
@@ -212,7 +206,7 @@ class KrylovSolver:
 
     method = "iterative"
     aged = False
-    reduction = _REDUCTION
+    reduction = SMALLEST_REDUCTION
 
     def __init__(
         self,
@@ -248,141 +242,40 @@ class KrylovSolver:
 
     def solve(self, load: Array, reduction: float | None = None) -> Array:
         """Return a solution whose residual is smaller than a reduction times |load|."""
-        target = (reduction or self.reduction) * norm(load)
+        x, used = self._solved(load, reduction or self.reduction)
+        self.iterations += used
+        return x
+
+    def _solved(self, load: Array, reduction: float) -> tuple[Array, int]:
+        target = reduction * norm(load)
         product = self._products[self._side]
         x, left, used = flexible_gmres(
             product, np.asarray(load, float), None, self.precondition, target, self._limit
         )
-        self.iterations += used
         if not self._patient and not norm(left) <= 2 * target:
             raise SolverError(f"{self.choice} did not converge in {used} iterations")
-        return x
+        return x, used
 
     def solve_many(self, loads: Array) -> Array:
-        """Return the solutions column by column; zero columns cost nothing."""
-        found = np.zeros_like(loads)
-        for k in np.flatnonzero(np.any(loads != 0, axis=0)):
-            found[:, k] = self.solve(np.ascontiguousarray(loads[:, k]))
+        """Return the solutions of all columns; zero columns cost nothing.
+
+        Small systems are solved at the same time, a thread for each: a step of one is too short
+        to be shared out.
+        """
+        found, columns = np.zeros_like(loads), np.flatnonzero(np.any(loads != 0, axis=0))
+        rows = [np.ascontiguousarray(loads[:, k]) for k in columns]
+        together = compiled_available() and len(loads) <= _TOGETHER
+        solved = run_each(self._column, rows) if together else map(self._column, rows)
+        for k, (x, used) in zip(columns, solved, strict=True):
+            found[:, k] = x
+            self.iterations += used
         return found
+
+    def _column(self, load: Array) -> tuple[Array, int]:
+        return self._solved(load, self.reduction)
 
     def transposed(self) -> KrylovSolver:
         """Return the solver of the transposed matrix, with the same preconditioner."""
         other = copy(self)
         other._side, other.iterations = 1 - self._side, 0
         return other
-
-
-def refine(
-    solver: LinearSolver,
-    residual: Callable[[Any], Array],
-    start: Any,
-    tolerance: float,
-    guess: Any = None,
-    size: float = 0.0,
-    charge: NDArray[np.bool_] | None = None,
-) -> tuple[Any, float]:
-    """Return the unknowns in extended precision and the relative residual reached.
-
-    Iterative refinement: solutions rounded to doubles would leave
-    residuals that matter for the balance of currents on fine meshes.
-
-    A small residual does not bound the error where spin hardly relaxes: a constant spin potential
-    leaves next to none.  Two corrections in a row tell what a third one would still change; it
-    goes on until that is little, and refuses a solution that is not determined.
-
-    Args:
-        solver: Reduces a residual.
-        residual: b - A x of extended-precision unknowns.
-        start: Zeros of extended precision, real or complex, shape (n_free,); the residual there
-            is the scale of the relative one.
-        tolerance: Relative residual that must be reached.
-        guess: Unknowns to start from.
-        size: |b| before loads of neighbouring cells cancel: a residual of its round-off is none.
-        charge: Which unknowns are charge potentials, shape (n_free,), if they are told apart.
-
-    Raises:
-        SolverError: If the tolerance is not reached, or potentials are not determined.
-    """
-    x, r = start, residual(start)
-    scale = max(norm(r), _CANCELLED * size)
-    if scale == 0.0:
-        return x, 0.0
-    corrections = _Corrections(charge, scale / max(norm(r), 1e-30 * scale), guess is not None)
-    if guess is not None:
-        at_guess = residual(guess)
-        if norm(at_guess) < scale:
-            x, r = guess, at_guess
-    relative = norm(r) / scale
-    for _ in range(_REFINEMENTS):
-        if relative == 0.0 or (relative < _EXACT and corrections.settled):
-            break
-        change = solver.solve(r, min(0.1, max(_REDUCTION, 0.01 * tolerance / relative)))
-        trial = x + change
-        corrections.add(change, trial)
-        after = residual(trial)
-        progress = norm(after) / scale
-        enough = corrections.settled or not progress <= tolerance
-        if enough and not progress < relative:
-            break
-        x, r = trial, after
-        stalled, relative = progress > 0.3 * relative, progress
-        if enough and (stalled or (solver.method == "iterative" and relative < tolerance)):
-            break
-    if not relative <= max(tolerance, _ROUND_OFF):
-        raise SolverError(
-            f"the {solver.method} solver left a relative residual of {relative:.1e} after"
-            f" {solver.iterations} iterations (allowed {tolerance:.0e}); {len(x)} unknowns"
-        )
-    corrections.require()
-    return x, relative
-
-
-class _Corrections:
-    """The last two corrections of potentials, and what they say about the error left.
-
-    Args:
-        charge: Which unknowns are charge potentials, None if they are not told apart.
-        larger: How much larger potentials would be without loads that cancel.
-        near: Whether the first one starts from a solution of a similar system.
-    """
-
-    def __init__(self, charge: NDArray[np.bool_] | None, larger: float, near: bool) -> None:
-        self._parts = (slice(None),) if charge is None else (charge, ~charge)
-        self._sizes: list[Array] = []
-        self._scale: Array = np.ones(len(self._parts))
-        self._larger, self._near = larger, near
-
-    @property
-    def settled(self) -> bool:
-        """Whether another correction would change little."""
-        return (self._near or len(self._sizes) > 1) and self.left <= _SETTLED
-
-    @property
-    def left(self) -> float:
-        """The relative change that corrections shrinking on as before would still make."""
-        if len(self._sizes) < 2:
-            return 0.0
-        before, last = self._sizes[-2:]
-        shrinking = np.minimum(last / np.where(before > 0, before, np.inf), 1.0)
-        return float(np.max(shrinking * last / self._scale))
-
-    def add(self, change: Any, x: Any) -> None:
-        """Add a correction, which led to the potentials x."""
-        self._sizes.append(np.array([norm(change[part]) for part in self._parts]))
-        scale = self._larger * np.array([norm(x[part]) for part in self._parts])
-        self._scale = np.maximum(scale + _FLOOR * float(np.linalg.norm(scale)), 1e-300)
-
-    def require(self) -> None:
-        """Refuse potentials that are not determined, and warn of uncertain ones.
-
-        Raises:
-            SolverError: If corrections go on changing them.
-        """
-        if self.left > _UNDETERMINED:
-            raise SolverError(
-                "the potentials are not determined: corrections without a residual change them by"
-                f" {self.left:.0e}; hardly any relaxation, contact or reference fixes them"
-            )
-        if self.left > _UNSURE:
-            log.warning("the linear system is nearly singular: potentials may be wrong by %.0e",
-                        self.left)  # fmt: skip

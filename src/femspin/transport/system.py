@@ -31,13 +31,13 @@ from .kronecker import KroneckerBlocks
 from .memory import require_memory
 from .operator import BlockOperator
 from .products import add_difference
+from .refinement import refine
 from .solve import (
     DirectSolver,
     KrylovSolver,
     LinearReport,
     LinearSolver,
     Method,
-    refine,
     solver_chain,
 )
 from .space import Space

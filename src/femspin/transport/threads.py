@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
@@ -11,12 +12,14 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 __all__ = [
-    "compiled_available", "run_beside", "run_by_rows", "run_jobs", "run_parts", "thread_count",
+    "compiled_available", "run_beside", "run_by_rows", "run_each", "run_jobs", "run_parts",
+    "thread_count",
 ]  # fmt: skip
 
 First = TypeVar("First")
 Second = TypeVar("Second")
 
+_OWN = threading.local()
 # Nanoseconds of work that are worth another thread: handing over takes up to a tenth of it.
 _WORTH_THREADS = 1_000_000
 # Of one row, where the caller does not know better.
@@ -30,7 +33,12 @@ def compiled_available() -> bool:
 
 
 def thread_count() -> int:
-    """Return how many threads kernels use: OMP_NUM_THREADS, or the cores this process may use."""
+    """Return how many threads kernels use: OMP_NUM_THREADS, or the cores this process may use.
+
+    One within `run_each`, whose jobs share the cores.
+    """
+    if getattr(_OWN, "single", False):
+        return 1
     return _thread_count(os.environ.get("OMP_NUM_THREADS", ""))
 
 
@@ -83,6 +91,20 @@ def run_jobs(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
         return [job() for job in jobs]
     pool = _pool(os.getpid(), count)
     return [done.result() for done in [pool.submit(job) for job in jobs]]
+
+
+def run_each(work: Callable[[First], Second], items: Sequence[First]) -> list[Second]:
+    """Return what a function gives for every item, several at the same time in one thread each."""
+    count = min(thread_count(), len(items))
+    if count < 2:
+        return [work(item) for item in items]
+
+    def alone(item: First) -> Second:
+        _OWN.single = True
+        return work(item)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(alone, items))
 
 
 def run_beside(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:

@@ -25,7 +25,8 @@ from ..errors import SolverError
 from ..fields.region import RegionFields
 from ..units import TIME
 from .boundary import FluxLaw
-from .solve import LinearReport, LinearSolver, linear_solver, refine
+from .refinement import refine
+from .solve import LinearReport, LinearSolver, linear_solver
 from .storage import StorageSystem, split_precision, storage_system
 from .system import TransportProblem, TransportState
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dynamics.llg import Trajectory
-from ..interface.split import PARTS, cell_integrals, flux_density
+from ..interface.split import PARTS
 from ..units import SPIN_CURRENT
+from .profiles import flux_profile, potential_profile
 
 if TYPE_CHECKING:
     from ..pipeline import Device, Transport
@@ -37,13 +38,14 @@ def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
     """Plot the spin potential and the vertical spin current along z, averaged over each region.
 
     The current is shown as the mean of every layer of cells, so that it jumps where the mesh
-    does not resolve it and is not drawn across interfaces.
+    does not resolve it and is not drawn across interfaces; where cells do not lie in layers both
+    are means over thin slices.
     """
     plt = _pyplot()
     figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(7, 6), layout="constrained")
     for index, region in enumerate(device.conductors):
-        height, mu = _potential_profile(device, transport, region)
-        edges, flux = _flux_profile(device, transport, region)
+        height, mu = potential_profile(device, transport, region)
+        edges, flux = flux_profile(device, transport, region)
         for a, name in enumerate("xyz"):
             label = None if index else name
             upper.plot(height, 1e3 * mu[:, a], color=_COLOURS[a],
@@ -59,47 +61,6 @@ def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
         _shade_regions(device, axes)
     _label_regions(device, upper)
     return figure, (upper, lower)
-
-
-_MOST_LEVELS = 400
-_BINS = 40
-
-
-def _potential_profile(device: Device, transport: Transport, region: str) -> tuple[Array, Array]:
-    """Return heights (n,) and mean mu^a (n, 3) of the dofs of a region."""
-    space = device.space
-    dofs = np.unique(space.dofs[space.in_region(region)])
-    z = np.round(space.locations[-1, dofs], 9)
-    levels, index = np.unique(z, return_inverse=True)
-    if len(levels) > _MOST_LEVELS:  # unstructured
-        edges = np.linspace(z.min(), z.max(), _BINS + 1)
-        index = np.clip(np.digitize(z, edges) - 1, 0, _BINS - 1)
-        levels = 0.5 * (edges[1:] + edges[:-1])
-    count = np.bincount(index, minlength=len(levels))
-    mu = transport.state.mu[dofs, 1:]
-    sums = np.stack([np.bincount(index, mu[:, a], minlength=len(levels)) for a in range(3)], 1)
-    return levels[count > 0], sums[count > 0] / count[count > 0, None]
-
-
-def _flux_profile(device: Device, transport: Transport, region: str) -> tuple[Array, Array]:
-    """Return bin edges (n + 1,) and mean J_z^a (n, 3) of the cells of a region [A/m^2]."""
-    space, mesh = device.space, device.structure.mesh
-    cells = space.in_region(region)
-    c = transport.state.coefficients[region]
-    integrals = cell_integrals(space, c, transport.state.mu, region)
-    flux = flux_density(c, integrals)
-    corner = mesh.p[-1, mesh.t[:, space.cells[cells]]]
-    edges = np.unique(np.round(corner, 9))
-    if len(edges) > _MOST_LEVELS:
-        edges = np.linspace(corner.min(), corner.max(), _BINS + 1)
-    index = np.clip(np.digitize(corner.mean(axis=0), edges) - 1, 0, len(edges) - 2)
-    weight = np.bincount(index, integrals.measure, minlength=len(edges) - 1)
-    values = flux[:, 2, 1:] * integrals.measure[:, None] * SPIN_CURRENT
-    sums = np.stack(
-        [np.bincount(index, values[:, a], minlength=len(edges) - 1) for a in range(3)], 1
-    )
-    with np.errstate(invalid="ignore"):
-        return edges, sums / weight[:, None]
 
 
 def _shade_regions(device: Device, axes: Any) -> None:

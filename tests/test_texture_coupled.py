@@ -470,7 +470,7 @@ RUNS = {
                     "texture.output_interval": "0.5 ps"},
     "pumping under a sine": {T + "spin_pumping": True,
                              T + "signal": {"shape": "sine", "frequency": "20 GHz"}},
-    "thermal": {"texture.temperature": "1 K", "texture.step": "0.2 ps",
+    "thermal": {"texture.temperature": "1 K", "texture.depth": "1 nm", "texture.step": "0.2 ps",
                 "texture.duration": "10 ps", "texture.output_interval": "0.5 ps"},
     "rotor": STAGGERED,
 }  # fmt: skip

@@ -237,7 +237,7 @@ def _unflat(
 
     def tangent(f: RegionFields) -> RegionFields:
         dos, diffusion = one(), one()
-        arrays = {k: next(queue) for k in _ARRAYS}
+        arrays: dict[str, Any] = {k: next(queue) for k in _ARRAYS}
         moments = None if f.moments is None else MomentState(**{k: one() for k in _MOMENTS})
         m = None if f.m is None else next(queue)
         return RegionFields(f.name, dos, diffusion, **arrays, moments=moments, m=m)

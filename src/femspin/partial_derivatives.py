@@ -197,13 +197,9 @@ def _along(
 
 
 def _moved(f: RegionFields, slope: RegionFields, t: float) -> RegionFields:
-    """Return f + t slope.
-
-    The moments keep their direction in space: whether it is that of the magnetization decides
-    which magnet they belong to, and such a decision has no derivative.
-    """
+    """Return f + t slope."""
     values: dict[str, Any] = {k: getattr(f, k) + t * getattr(slope, k) for k in _ARRAYS}
-    m = None if f.m is None else np.linalg.solve(values["rotation"], f.rotation @ f.m)
+    m = f.m if f.m is None or slope.m is None else f.m + t * slope.m
     return replace(f, **values, m=m)
 
 

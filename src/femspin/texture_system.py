@@ -273,7 +273,24 @@ def texture_space(
         path = Path(case.mesh.file)
         path = path if path.is_absolute() or folder is None else folder / path
         structure = load_mesh(path, case.mesh.length_unit, kinds)
-    return region_space(structure, table.region), thickness
+    return region_space(structure, table.region, _section(table, structure.dimension)), thickness
+
+
+def _section(table: TextureTable, dimension: int) -> float:
+    """Return the extent of a device in the directions it leaves out [nm^(3 - dimension)]."""
+    key = "texture.depth"
+    if table.depth is not None and dimension == 3:
+        raise CaseError(key, "the device has all three directions; leave it out")
+    if table.depth is not None:
+        return float((table.depth / LENGTH) ** (3 - dimension))
+    needed = "the stray field depends" if table.magnetostatics == "full" else ""
+    if table.temperature is not None:
+        needed = "thermal motion depends"
+    if needed and dimension < 3:
+        raise CaseError(key, f"is missing: {needed} on the extent of the magnet along the"
+                        f" direction{'s' if dimension == 1 else ''} that a {dimension}D device"
+                        " leaves out")  # fmt: skip
+    return 1.0
 
 
 def _own_mesh(mesh: TextureMesh) -> TextureSpace:
@@ -312,8 +329,11 @@ def _unit(axis: list[float]) -> tuple[float, float, float]:
 
 def _signalled(value: Any, signal: Signal) -> Any:
     """Return a strength as it stands, or as a function of time [s]."""
-    if signal.constant:
-        return value
+    return value if signal.constant else _varying(value, signal)
+
+
+def _varying(value: Any, signal: Signal) -> Callable[[float], Array]:
+    """Return a strength as a function of time [s], zero before time 0."""
     amplitude = np.asarray(value, float)
 
     def strength(time: float) -> Array:
@@ -360,5 +380,6 @@ def _transfer(system: TextureSystem, drive: CurrentDrive) -> SpinTransfer:
         if tau == 0.0:
             raise CaseError("texture.current.tau_sd", "is needed with spin_relaxation_time")
         beta = tau / tau_s
-    u_n, u_m, u_st = (_signalled(u, drive.signal) for u in (u_n, u_m, u_st))
-    return SpinTransfer(u_n, beta, u_m, u_st, tau)
+    u_n, u_m = (_signalled(u, drive.signal) for u in (u_n, u_m))
+    # A current that flows from time 0 on jumps there, too: it needs to be known before.
+    return SpinTransfer(u_n, beta, u_m, _varying(u_st, drive.signal), tau)

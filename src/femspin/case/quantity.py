@@ -13,11 +13,11 @@ from ..errors import closest
 from ..units import HBAR
 
 __all__ = [
-    "Capacity", "Conductance", "Conductivity", "Current", "CurrentDensity", "Diffusion", "Dos",
-    "Duration", "ElectricField", "Energy", "ExchangeCoupling", "ExchangeStiffness", "Length",
-    "MagneticField", "Magnetization", "Mass", "MomentDensity", "Position", "Rate", "SpinFlux",
-    "SpinVelocity", "SurfaceEnergy", "Temperature", "Time", "Voltage", "WaveNumber",
-    "parse_quantity",
+    "AngularFrequency", "Capacity", "Conductance", "Conductivity", "Current", "CurrentDensity",
+    "Diffusion", "Dos", "Duration", "ElectricField", "Energy", "ExchangeCoupling",
+    "ExchangeStiffness", "Length", "MagneticField", "Magnetization", "Mass", "MomentDensity",
+    "Position", "Rate", "SpinFlux", "SpinVelocity", "SurfaceEnergy", "Temperature", "Time",
+    "Voltage", "WaveNumber", "parse_quantity", "without_hertz",
 ]  # fmt: skip
 
 # A case file is data: only this form ever reaches the units library, so that no text can call
@@ -173,6 +173,20 @@ def _quantity(
     ]
 
 
+def without_hertz(text: Any, hint: str = "") -> Any:
+    """Return what is no frequency in Hz: the library takes Hz for 1/s, 2 pi from what is meant.
+
+    Raises:
+        PydanticCustomError: If it is one.
+    """
+    if isinstance(text, str) and re.search("hz|hertz", text, re.IGNORECASE):
+        raise PydanticCustomError(
+            "angular", 'an angular frequency has the unit 1/s or rad/s, like "1e11 rad/s"{hint}',
+            {"hint": hint},
+        )  # fmt: skip
+    return text
+
+
 Length = _quantity("m", "1.5 nm", 1e-13, 1e3)
 Duration = _quantity("s", "10 fs", 1e-20, 1e3)
 Temperature = _quantity("K", "10 K", 1e-6, 1e6)
@@ -186,6 +200,7 @@ ExchangeCoupling = _quantity("J*m**3", "3.3e-49 J*m^3", 0, 1e-30)
 Energy = _quantity("J", "1 meV", 0, 1e-15)
 WaveNumber = _quantity("1/m", "0.35 1/nm", 0, 1e13)
 Rate = _quantity("1/s", "1 1/ps", 0, 1e20)
+AngularFrequency: Any = Annotated[Rate, BeforeValidator(without_hertz)]
 ElectricField = _quantity("V/m", "1e5 V/m", 0, 1e12)
 Voltage = _quantity("V", "1 mV", 0, 1e6)
 Current = _quantity("A", "10 uA", 0, 1e6)

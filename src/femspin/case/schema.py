@@ -133,10 +133,10 @@ class Override(Table):
     gauge: matrix(q.WaveNumber) | None = Field(  # type: ignore[valid-type]
         None, description="a^{ib}, rows space, columns spin"
     )
-    omega: vector(q.Rate) | None = Field(None, description="e Phi/hbar")  # type: ignore[valid-type]
-    relaxation: matrix(q.Rate) | None = Field(  # type: ignore[valid-type]
-        None, description="whole tensor Gamma_ab"
+    omega: vector(q.AngularFrequency) | None = Field(  # type: ignore[valid-type]
+        None, description="e Phi/hbar"
     )
+    relaxation: matrix(q.Rate) | None = Field(None, description="whole tensor Gamma_ab")  # type: ignore[valid-type]
     tau_parallel: q.Duration | None = None
     tau_perpendicular: q.Duration | None = None
     hall_angles: Vector | None = Field(None, description="theta^0_k")

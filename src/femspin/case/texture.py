@@ -179,6 +179,10 @@ class Texture(Table):
     kind: Literal["ferromagnet", "antiferromagnet"]
     region: str | None = Field(None, description="magnetic region of [structure] or [mesh]")
     mesh: TextureMesh | None = None
+    depth: q.Length | None = Field(
+        None, description="extent of a region of a 1D or 2D device along each direction it leaves"
+        " out; needed with a temperature and for the stray field",
+    )  # fmt: skip
     magnet: TextureMagnet
     magnetostatics: Literal["none", "thin_film", "full"] = "none"
     initial: Initial = Initial()
@@ -223,6 +227,8 @@ class Texture(Table):
     def _tables_agree(self) -> Texture:
         if (self.region is None) == (self.mesh is None):
             raise refuse("region", "a texture has either a region of the device or [texture.mesh]")
+        if self.depth is not None and self.region is None:
+            raise refuse("depth", "only with a region; [texture.mesh] has all its extents")
         if self.torque_source == "transport" and self.region is None:
             raise refuse("torque_source", "transport needs a region of a device")
         self.magnet.check(self.kind)

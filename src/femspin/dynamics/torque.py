@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from ..pipeline import Device, Transport
 
 __all__ = [
-    "Efficiency", "driving_flux", "efficiency", "moment_fluxes", "replaced_fluxes",
+    "Efficiency", "driving_flux", "efficiency", "moment_axis", "moment_fluxes",
+    "replaced_fluxes",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -65,24 +66,26 @@ def driving_flux(device: Device, transport: Transport, magnet: str) -> Array:
     """Return the flux whose transverse part drives an FI region [1/(m^2 s)], shape (3,).
 
     It is R J^M of the ordered F regions that touch the magnet, plus what enters the conductors
-    from the magnet through faces with a conductance, per lateral area of the magnet: the torque
-    of its whole volume.  An F between several FI regions is shared among them by area.  Moments
-    that follow the field instead of the magnetization (a paramagnet) hand it nothing.
+    from the magnet through faces with a conductance or a spin potential, per lateral area of the
+    magnet: the torque of its whole volume.  An F between several FI regions is shared among them
+    by area.  Moments that follow the field instead of the magnetization (a paramagnet) hand it
+    nothing.
     """
     structure, state = device.structure, transport.state
     carried = moment_fluxes(device.space, state, transport.fields)
     reduced = {layer.face: layer for layer in device.reduced}
+    held = {face.name for face in device.problem.boundary.potential}
     total = np.zeros(3)
     for face in structure.interfaces.values():
         if face.second != magnet:
             continue
-        if face.first in carried and _follows(transport.fields[face.first], transport.m):
+        if face.first in carried and transport.fields[face.first].ordered:
             total += carried[face.first] * _share_of_magnet(device, face)
         if face.name in reduced:
             layer = reduced[face.name]
             fields = transport.reduced_fields[layer.name]
             parts = transport.interfaces[layer.interface].parts
-            own = parts["moments"] if _follows(fields, transport.m) else np.zeros(3)
+            own = parts["moments"] if fields.ordered else np.zeros(3)
             total += fields.rotation @ (own + parts["B"]) * face.area
         elif face.name in state.laws:
             # The weak form carries exactly the flux of the law at the mean potential.
@@ -90,12 +93,25 @@ def driving_flux(device: Device, transport: Transport, magnet: str) -> Array:
             law = state.laws[face.name]
             inflow = (law.conductance @ mu[1:] + law.drift) * area
             total += transport.fields[face.first].rotation @ inflow
+        elif face.name in held:
+            inflow = transport.interfaces[face.name].flux[1:] * face.area
+            total += transport.fields[face.first].rotation @ inflow
     return total / structure.lateral_area(magnet) * FLUX
 
 
-def _follows(fields: RegionFields, m: Array) -> bool:
-    """Return whether the moments of a region point along the magnetization."""
-    return fields.m is None or bool(np.linalg.norm(fields.rotation @ fields.m - m) < 1e-9)
+def moment_axis(fields: RegionFields | None, m: Array) -> Array:
+    """Return the direction about which torques on a region are resolved, shape (3,).
+
+    That of its moments, which in a paramagnet is not the magnetization.
+
+    Args:
+        fields: Of the region; None for a magnet without carriers.
+        m: Magnetization direction, shape (3,).
+    """
+    if fields is None or fields.m is None:
+        return m
+    axis: Array = fields.rotation @ fields.m
+    return axis
 
 
 def _share_of_magnet(device: Device, face: Interface) -> float:

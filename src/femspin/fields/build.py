@@ -89,13 +89,20 @@ def moment_direction(parameters: RegionParameters, conditions: Conditions, m: Ar
     Ordered moments follow the magnetization `m`; moments above their ordering temperature
     follow the magnetic field, whatever the magnetization of the neighbour does.
     """
-    k = parameters.region.kondo
     b = np.asarray(conditions.magnetic_field, float)
     size = float(np.linalg.norm(b))
-    if k is None or k.spin is None or size == 0:
-        return m
-    ordered = curie_temperature(_exchange(k), k.spin) > conditions.temperature
-    return m if ordered else b / size
+    return m if size == 0 or follows_magnetization(parameters, conditions) else b / size
+
+
+def follows_magnetization(parameters: RegionParameters, conditions: Conditions) -> bool:
+    """Return whether moments are part of the magnetization: below their ordering temperature.
+
+    Moments without a temperature of their own, given by their effects alone, are.
+    """
+    k = parameters.region.kondo
+    if k is None or k.spin is None:
+        return True
+    return curie_temperature(_exchange(k), k.spin) > conditions.temperature
 
 
 def region_fields(
@@ -141,6 +148,7 @@ def region_fields(
         moment_omega=moment_omega,
         moments=moments,
         m=seen if _has_axis(parameters) else None,
+        ordered=follows_magnetization(parameters, conditions),
     )
     override = region.override
     own = override.electric_field if override is not None else None
@@ -190,9 +198,10 @@ def _relaxation(
         whole = np.array(override.relaxation)
         return whole, whole if parameters.region.kind == "F" else np.zeros((3, 3))
     if override is not None and override.tau_parallel and override.tau_perpendicular:
-        by_moments = relaxation_tensor(
-            1 / override.tau_parallel, 1 / override.tau_perpendicular, m
-        )
+        given = relaxation_tensor(1 / override.tau_parallel, 1 / override.tau_perpendicular, m)
+        if parameters.region.kind != "F":  # no moments that could take up the spin
+            return parameters.background_rate * np.eye(3) + given, np.zeros((3, 3))
+        by_moments = given
     elif moments is not None:
         by_moments = relaxation_tensor(moments.rate_parallel, moments.rate_perpendicular, m)
     else:

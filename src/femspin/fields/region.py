@@ -33,6 +33,8 @@ class RegionFields:
         moment_omega: The part of omega that is exchange with the moments [rad/s], (3,).
         moments: Thermal state of the moments, if the region carries any.
         m: Direction of the moments as the carriers see them, shape (3,), if any.
+        ordered: Whether they are part of the magnetization; else (a paramagnet) they follow the
+            field, and what they take up is no torque on it.
     """
 
     name: str
@@ -48,6 +50,7 @@ class RegionFields:
     moment_omega: Array = field(default_factory=lambda: np.zeros(3))
     moments: MomentState | None = None
     m: Array | None = None
+    ordered: bool = True
 
     @property
     def conductivity(self) -> float:

@@ -247,7 +247,7 @@ def _moved_fields(f: RegionFields, d: RegionFields, step: float) -> RegionFields
     if f.moments is not None and d.moments is not None:
         moments = MomentState(**_sum(f.moments, d.moments, step))
     m = None if f.m is None or d.m is None else f.m + step * d.m
-    return RegionFields(f.name, **values, moments=moments, m=m)
+    return RegionFields(f.name, **values, moments=moments, m=m, ordered=f.ordered)
 
 
 def _sum(a: MomentState, b: MomentState, step: float) -> dict[str, float]:

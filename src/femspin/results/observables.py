@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analytic.stack import StackSolution
-from ..dynamics.torque import Efficiency, efficiency
+from ..dynamics.torque import Efficiency, efficiency, moment_axis
 from ..fields.region import RegionFields
 from ..fields.soc import covariant_rotation
 from ..interface.flux import boundary_inflow, region_residual
@@ -245,12 +245,14 @@ def _torques(
     device: Device, transport: Transport, averages: Iterable[RegionAverage]
 ) -> tuple[TorqueEfficiency, ...]:
     fields = {a.name: a.electric_field for a in averages}
+    seen = {**transport.fields, **transport.reduced_fields}
     found = []
     for name, entry in torque_table(device, transport).items():
         flux = -2 / HBAR * entry["torque"]
         metal = entry["current_density_of"]
         current = Efficiency(entry["efficiency_damping_like"], entry["efficiency_field_like"])
-        per_field = efficiency(flux, transport.m, fields[metal], E_CHARGE)
+        m = moment_axis(seen.get(name), transport.m)
+        per_field = efficiency(flux, m, fields[metal], E_CHARGE)
         found.append(TorqueEfficiency(name, metal, current, per_field))
     return tuple(found)
 

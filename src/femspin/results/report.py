@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..dynamics.torque import (
     Efficiency,
     driving_flux,
     efficiency,
+    moment_axis,
     moment_fluxes,
     replaced_fluxes,
 )
@@ -93,17 +95,20 @@ def torque_table(device: Device, transport: Transport) -> dict[str, Any]:
         above = [f.first for f in structure.interfaces.values() if f.second == name]
         metal = next((n for n in above if n in device.conductors), name)
         per_area = flux / structure.lateral_area(name) * FLUX
-        table[name] = _torque(device, transport, per_area, metal)
+        axis = moment_axis(transport.fields[name], transport.m)
+        table[name] = _torque(device, transport, per_area, metal, axis)
     replaced = replaced_fluxes(device, transport)
     for layer in device.reduced:
-        table[layer.name] = _torque(device, transport, replaced[layer.name] * FLUX, layer.metal)
+        axis = moment_axis(transport.reduced_fields[layer.name], transport.m)
+        flux = replaced[layer.name] * FLUX
+        table[layer.name] = _torque(device, transport, flux, layer.metal, axis)
     for name, kind in device.kinds.items():
         if kind != "FI":
             continue
         touching = [f.first for f in structure.interfaces.values() if f.second == name]
         flux = driving_flux(device, transport, name)
         if touching and np.any(flux):
-            table[name] = _torque(device, transport, flux, _metal(device, touching))
+            table[name] = _torque(device, transport, flux, _metal(device, touching), transport.m)
     return table
 
 
@@ -118,8 +123,10 @@ def _metal(device: Device, touching: list[str]) -> str:
     return touching[0]
 
 
-def _torque(device: Device, transport: Transport, flux: Array, metal: str) -> dict[str, Any]:
-    m, current = transport.m, charge_current(device, transport, metal)
+def _torque(
+    device: Device, transport: Transport, flux: Array, metal: str, m: Array
+) -> dict[str, Any]:
+    current = charge_current(device, transport, metal)
     xi: Efficiency = efficiency(flux, m, current, E_CHARGE)
     transverse = flux - m * float(m @ flux)
     return {
@@ -246,17 +253,20 @@ def _corner_warnings(device: Device) -> list[str]:
     """Return the interfaces on which a face with a fixed spin potential ends.
 
     What such a face takes up at the common edge is shared with the interface by area, which is
-    accurate to first order in the cell size only.
+    accurate to first order in the cell size only.  The same holds for a magnet's face whose
+    conductance or potential takes up spin.
     """
     boundary, space = device.problem.boundary, device.space
     fixed = {e.name: e.sinks for e in boundary.electrodes if len(e.sinks)}
     fixed |= {p.name: p.dofs for p in boundary.potential}
+    absorbing = {f.name for f in boundary.flux} | {p.name for p in boundary.potential}
     return [
         f"interfaces.{name}: {end} fixes the spin potential at its edge; what {end} absorbs there"
         " is shared by area, so the spin current converges slowly and its error bar is too small"
         for name, face in device.structure.interfaces.items()
         for end, dofs in fixed.items()
-        if {face.first, face.second} <= set(device.conductors)
+        if ({face.first, face.second} <= set(device.conductors) or name in absorbing)
+        and name != end
         and np.isin(dofs, space.interface_dofs(face)).any()
     ]
 
@@ -305,10 +315,12 @@ def _all_fields(transport: Transport) -> dict[str, RegionFields]:
 
 
 def region_thickness(device: Device, region: str) -> float | None:
-    """Return the thickness of a region [m]: of its layer, or its extent along z in a mesh."""
+    """Return the thickness of a region [m]: of its layers that touch, or its extent in a mesh."""
     if device.case.structure is None:
         return device.structure.height(region) * LENGTH
-    return sum(x.thickness for x in device.case.structure.layers if x.region == region) or None
+    layers = device.case.structure.layers
+    blocks = (list(block) for name, block in groupby(layers, lambda x: x.region) if name == region)
+    return sum(x.thickness for x in next(blocks, [])) or None
 
 
 @cache

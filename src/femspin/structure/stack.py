@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -113,6 +113,7 @@ def build_stack(
         np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] != "FI"])
     )
     _refuse_sandwich([layer.region for layer in stack.layers], kinds)
+    _refuse_different_blocks(stack, kinds)
     periodic = stack.lateral == "periodic"
     return Structure(
         mesh=mesh,
@@ -144,6 +145,24 @@ def _refuse_sandwich(names: list[str], kinds: Mapping[str, str]) -> None:
                 "structure.layers",
                 f"{one} lies above and below {other}: currents through the two interfaces would"
                 " add up under one name; give the two layers regions of different names",
+            )
+
+
+def _refuse_different_blocks(stack: Stack, kinds: Mapping[str, str]) -> None:
+    """Refuse an F in places that differ: its parts, torques and conductances would be mixed."""
+    found: dict[str, set[tuple[str | None, str | None, float]]] = {}
+    blocks = [(name, list(own)) for name, own in groupby(stack.layers, lambda x: x.region)]
+    names: list[str | None] = [None, *(name for name, _ in blocks), None]
+    for k, (name, own) in enumerate(blocks):
+        thickness = round(sum(layer.thickness for layer in own), 15)
+        found.setdefault(name, set()).add((names[k], names[k + 2], thickness))
+    for name, places in found.items():
+        if kinds[name] == "F" and len(places) > 1:
+            raise CaseError(
+                "structure.layers",
+                f"{name} stands in {len(places)} places of different thickness or between"
+                " different neighbours, which one set of results cannot describe; give the layers"
+                " regions of different names",
             )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,7 @@ from .errors import CaseError
 from .fields.region import RegionFields
 from .fields.soc import cross_matrix
 from .interface.report import InterfaceCurrents, balanced
+from .structure.model import Interface
 from .transport.boundary import FluxLaw
 from .transport.coefficients import coefficients
 from .transport.conditions import contact_conductances
@@ -226,11 +228,9 @@ def _contacts(device: Device, names: list[str]) -> dict[int, Contact]:
 def _condition(device: Device, laws: dict[str, FluxLaw], side: str, names: list[str]) -> Face:
     """Return the condition on the lowest or highest face of the conductors."""
     outermost = names[0] if side == "bottom" else names[-1]
-    structure = device.structure
-    facet = structure.faces[side]
     aliases = {side} | {
-        name for name, face in structure.interfaces.items()
-        if face.first == outermost and np.isin(facet, face.facets).all()
+        name for name, face in device.structure.interfaces.items()
+        if face.first == outermost and _lies_at(device, face, side)
     }  # fmt: skip
     for face in device.problem.boundary.potential:
         if face.name in aliases:
@@ -251,16 +251,7 @@ def _interfaces(
     for name, face in device.structure.interfaces.items():
         if face.first not in device.conductors:
             continue
-        total = np.zeros(4)
-        for k in range(len(names) + 1):
-            below = names[k - 1] if k > 0 else None
-            above = names[k] if k < len(names) else None
-            if face.second in device.conductors:
-                total += flux[k] * ((below, above) == (face.second, face.first))
-                total -= flux[k] * ((below, above) == (face.first, face.second))
-            else:
-                total += flux[k] * (k == 0 and above == face.first)
-                total -= flux[k] * (k == len(names) and below == face.first)
+        total = _inflow(device, face, names, flux)
         split = device.kinds[face.second] == "F" and face.second in device.conductors
         result[name] = (
             _split(solution, names, fields[face.second], name, face.area, total)
@@ -268,6 +259,31 @@ def _interfaces(
             else InterfaceCurrents(name, face.area, total / face.area, None, {}, 0.0)
         )
     return result
+
+
+def _inflow(device: Device, face: Interface, names: list[str], flux: Array) -> Array:
+    """Return the flux into the first region of an interface, summed over its faces, (4,).
+
+    Args:
+        device: The problem.
+        face: The interface.
+        names: Region of each layer.
+        flux: Flux along z through every boundary of the layers, shape (n_layers + 1, 4).
+    """
+    if face.second not in device.conductors:
+        # Other faces of the same metal may touch nothing, or another insulator.
+        below, above = (_lies_at(device, face, side) for side in ("bottom", "top"))
+        return np.asarray(flux[0] * below - flux[-1] * above)
+    total = np.zeros(4)
+    for k, (low, high) in enumerate(pairwise(names), start=1):
+        total += flux[k] * ((low, high) == (face.second, face.first))
+        total -= flux[k] * ((low, high) == (face.first, face.second))
+    return total
+
+
+def _lies_at(device: Device, face: Interface, side: str) -> bool:
+    """Return whether the lowest or highest face of the conductors belongs to an interface."""
+    return bool(np.isin(device.structure.faces[side], face.facets).all())
 
 
 def _split(

@@ -27,6 +27,7 @@ from .fit.numbers import GROUPS
 from .fit.problem import StackState, moved, stack_case, stack_change, stack_problem
 from .scan.store import numbers_of
 from .sensitivity import Sensitivities, choose_parameters
+from .units import E_CHARGE
 
 __all__ = ["SolvedStack", "solved_stack", "stack_sensitivities"]
 
@@ -53,8 +54,10 @@ class SolvedStack:
     def values(self) -> dict[str, float]:
         """All numbers by dotted name; without torques that are round-off of spin currents."""
         found = _numbers(self.state, tuple(GROUPS))
-        currents = [abs(v) for k, v in found.items() if ".spin_current." in k]
-        least = _ROUND_OFF * max(currents, default=0.0)
+        # Of every face: two faces with one name can cancel in the mean that is reported.
+        faces = [i.position for i in self.state.problem.interfaces]
+        through = [self.state.solution.interface_flux(k)[1:] for k in faces]
+        least = _ROUND_OFF * E_CHARGE * max((float(np.abs(j).max()) for j in through), default=0.0)
         idle = [
             name for name in self.state.problem.kinds
             if max((abs(v) for k, v in found.items()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analytic.stack import StackLayer, admittance_parts
-from ..dynamics.torque import efficiency
+from ..dynamics.torque import efficiency, moment_axis
 from ..fields.soc import cross_matrix
 from ..results.observables import (
     RegionAverage,
@@ -53,6 +53,19 @@ def _flux(state: StackState, interface: StackInterface) -> Array:
     return np.asarray(interface.sign * flux, float)
 
 
+def _named(state: StackState) -> dict[str, list[StackInterface]]:
+    """Return the faces of every interface by its name: two where one FI lies on both sides."""
+    found: dict[str, list[StackInterface]] = {}
+    for interface in state.problem.interfaces:
+        found.setdefault(interface.name, []).append(interface)
+    return found
+
+
+def _mean_flux(state: StackState, faces: list[StackInterface]) -> Array:
+    """Return the flux into the first region per area of all faces [1/(m^2 s)], shape (4,)."""
+    return np.asarray(np.mean([_flux(state, face) for face in faces], axis=0), float)
+
+
 def _moments(state: StackState, region: str) -> Array:
     """Return the integral of M on the moments of a region [1/(m^2 s)], shape (3,)."""
     f, k = state.fields(region), state.layer(region)
@@ -75,14 +88,15 @@ def _parts(state: StackState, interface: StackInterface) -> dict[str, Array]:
 
 def _interfaces(state: StackState) -> dict[str, Any]:
     table: dict[str, Any] = {}
-    for interface in state.problem.interfaces:
-        flux = E_CHARGE * _flux(state, interface)
+    for name, faces in _named(state).items():
+        flux = E_CHARGE * _mean_flux(state, faces)
         entry: dict[str, Any] = {"charge_current": -flux[0], "spin_current": flux[1:]}
+        interface = faces[0]  # only an insulator has two, and its side is not split
         if _splits(state, interface):
             parts = _parts(state, interface)
             entry["parts"] = {k: E_CHARGE * v for k, v in parts.items()}
             entry["M_on_moments"] = E_CHARGE * _moments(state, interface.second)
-        table[interface.name] = entry
+        table[name] = entry
     return table
 
 
@@ -114,12 +128,17 @@ def _driving(state: StackState, interface: StackInterface) -> Array:
     f, problem = state.fields(interface.first), state.problem
     total = f.rotation @ _flux(state, interface)[1:]
     carries = f.moment_relaxation.any() or f.moment_omega.any()
-    follows = f.m is None or bool(np.linalg.norm(f.rotation @ f.m - problem.m) < 1e-3)
-    if carries and follows:
+    if carries and f.ordered:
         magnets = [i for i in problem.interfaces
                    if i.first == interface.first and problem.kinds[i.second] == "FI"]  # fmt: skip
         total = total + f.rotation @ _moments(state, interface.first) / len(magnets)
     return np.asarray(total, float)
+
+
+def _axis(state: StackState, name: str) -> Array:
+    """Return the direction about which torques on a magnet are resolved, shape (3,)."""
+    conducts = name in state.problem.names
+    return moment_axis(state.fields(name) if conducts else None, state.problem.m)
 
 
 def _metal(state: StackState, touching: list[str]) -> str:
@@ -129,10 +148,10 @@ def _metal(state: StackState, touching: list[str]) -> str:
 
 
 def _torques(state: StackState) -> dict[str, Any]:
-    averages, m = _averages(state), state.problem.m
+    averages = _averages(state)
     table: dict[str, Any] = {}
     for name, (flux, metal) in _torque_fluxes(state).items():
-        current = averages[metal].charge_current
+        current, m = averages[metal].charge_current, _axis(state, name)
         xi = efficiency(flux, m, current, E_CHARGE)
         table[name] = {
             "torque": -HBAR / 2 * flux,
@@ -176,10 +195,10 @@ def _regions(state: StackState) -> dict[str, Any]:
 
 
 def _torque_efficiency(state: StackState) -> dict[str, Any]:
-    averages, m = _averages(state), state.problem.m
+    averages = _averages(state)
     table: dict[str, Any] = {}
     for name, (flux, metal) in _torque_fluxes(state).items():
-        a = averages[metal]
+        a, m = averages[metal], _axis(state, name)
         current = efficiency(flux, m, a.charge_current, E_CHARGE)
         field = efficiency(flux, m, a.electric_field, E_CHARGE)
         table[name] = {
@@ -192,7 +211,7 @@ def _torque_efficiency(state: StackState) -> dict[str, Any]:
 
 def _fates(state: StackState) -> dict[str, Any]:
     averages = _averages(state)
-    return {i.name: _fate(state, i, averages) for i in state.problem.interfaces}
+    return {name: _fate(state, faces, averages) for name, faces in _named(state).items()}
 
 
 def _film(state: StackState) -> dict[str, Any]:
@@ -225,10 +244,11 @@ def _charge(averages: list[RegionAverage]) -> dict[str, float]:
 
 
 def _fate(
-    state: StackState, interface: StackInterface, averages: Mapping[str, RegionAverage]
+    state: StackState, faces: list[StackInterface], averages: Mapping[str, RegionAverage]
 ) -> dict[str, Any]:
-    """Return transparency and memory loss of an interface."""
-    average, flux = averages[interface.first], _flux(state, interface)[1:]
+    """Return transparency and memory loss of an interface, from the mean over its faces."""
+    interface, flux = faces[0], _mean_flux(state, faces)[1:]
+    average = averages[interface.first]
     current = average.charge_current * np.array([1.0, 1.0, 0.0])
     bulk = float(np.linalg.norm(bulk_spin_current(average.fields, current)))
     arrived = E_CHARGE * float(np.linalg.norm(flux))

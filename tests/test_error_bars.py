@@ -145,7 +145,7 @@ def test_result_file_holds_value_and_error(tmp_path):
     np.testing.assert_array_equal(
         entry["spin_current"]["value"], solution.table["interfaces"]["Pt|F"]["spin_current"]
     )
-    assert set(table["torques"]["GGG"]["efficiency_damping_like"]) == {"value", "error"}
+    assert set(table["torques"]["F"]["efficiency_damping_like"]) == {"value", "error"}
     plain = simulate(steady("ggg_pt"), errors=False)
     assert plain.errors is None
     np.testing.assert_array_equal(

@@ -9,8 +9,9 @@ theory, with its misprints mended and as they stand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from ..analytic.stack import (
     admittance,
     solve_stack,
 )
-from ..case.schema import Case, Interface
+from ..case.schema import Case, Interface, Stack
 from ..errors import CaseError
 from ..fields.closed_forms import (
     ClosedFormInput,
@@ -52,6 +53,9 @@ __all__ = [
 Array = NDArray[np.float64]
 Reduction = Literal["exact", "layer", "thin", "corrected", "printed"]
 REDUCTIONS: tuple[Reduction, ...] = ("exact", "layer", "thin", "corrected", "printed")
+
+# A component of the electric field that is this share of it is round-off, as of cos(90 deg).
+_NO_FIELD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,8 @@ def find_reduced(
 
     Raises:
         CaseError: If a layer that is to be replaced does not lie directly under a metal, on an
-            FI region or at the bottom of a stack.
+            FI region or at the bottom of a stack, if the face that would stand for it is not its
+            alone, or if something else than its electric field drives it.
     """
     wanted = [name for name, r in case.regions.items() if r.model != "resolved"]
     if not wanted:
@@ -116,9 +121,13 @@ def find_reduced(
     if stack is None:
         raise CaseError(f"regions.{wanted[0]}.model", "only a layer of a [structure] stack can be"
                         " replaced; a mesh resolves its regions")  # fmt: skip
+    for name in wanted:
+        _require_known_drive(case, stack, name)
     interfaces = dict(case.interfaces)
     found = tuple(_reduced(case, name, parameters[name], interfaces) for name in wanted)
     layers = [layer for layer in stack.layers if layer.region not in wanted]
+    for layer in found:
+        _require_own_face(layer, [rest.region for rest in layers], interfaces)
     rest = {"structure": stack.model_copy(update={"layers": layers}), "interfaces": interfaces}
     return case.model_copy(update=rest), found
 
@@ -158,6 +167,58 @@ def _reduced(
     form = case.regions[name].model
     assert form != "resolved"
     return ReducedLayer(name, parameters, layers[k].thickness, form, above, below, table)
+
+
+def _require_known_drive(case: Case, stack: Stack, name: str) -> None:
+    """Refuse a drive of a reduced layer in which E and grad mu^0 do not act as E alone.
+
+    The response knows E only.  Electrodes drive by grad mu^0 in its place, and where insulating
+    sides stop the current grad mu^0 takes E back.
+    """
+    path, remedy = f"regions.{name}.model", f'set model = "resolved" for {name}'
+    if case.drive.electrodes:
+        raise CaseError(path, "electrodes drive no current through a replaced layer;"
+                        f" {remedy}, or drive the case by drive.electric_field")  # fmt: skip
+    own = case.regions[name].override
+    field = case.drive.electric_field if own is None else own.electric_field
+    field = np.array(field or case.drive.electric_field or [0.0, 0.0, 0.0])
+    closed = stack.dimension - 1 if stack.lateral == "insulating" else 0
+    for axis, along in zip("xy"[:closed], field[:closed], strict=True):
+        if abs(along) > _NO_FIELD * np.linalg.norm(field):
+            raise CaseError(path, f"insulating sides stop the current along {axis} but not the"
+                            f" response of a replaced layer to the electric field; {remedy}, or"
+                            ' structure.lateral = "periodic"')  # fmt: skip
+
+
+def _require_own_face(
+    layer: ReducedLayer, names: Sequence[str], interfaces: Mapping[str, Interface]
+) -> None:
+    """Refuse a face that stands for more than one reduced layer, or has a law already.
+
+    Args:
+        layer: The reduced layer.
+        names: Regions of the layers that are left, from bottom to top.
+        interfaces: Conditions that are left.
+    """
+    if layer.magnet is None:
+        return
+    # All places where two regions touch are one face, with one law.
+    places = sum({layer.metal, layer.magnet} == set(pair) for pair in pairwise(names))
+    if places > 1:
+        raise CaseError(
+            f"regions.{layer.name}.model",
+            f"{layer.metal} and {layer.magnet} would touch in {places} places, which are one face"
+            f" with one law; give the layers of {layer.metal} or of {layer.magnet} regions of"
+            f' different names, or set model = "resolved" for {layer.name}',
+        )
+    for key in (layer.face, "|".join(reversed(layer.face.split("|")))):
+        if key in interfaces:
+            raise CaseError(
+                f"interfaces.{key}",
+                f"this face stands for {layer.name} (regions.{layer.name}.model) and has its law;"
+                f" set the condition of {layer.name}|{layer.magnet} instead, or"
+                f' model = "resolved" for {layer.name}',
+            )
 
 
 def layer_response(

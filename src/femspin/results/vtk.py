@@ -11,8 +11,13 @@ import meshio
 import numpy as np
 from numpy.typing import NDArray
 
+from ..interface.flux import region_residual
+from ..interface.reduced import ReducedLayer, reduced_parts
+from ..interface.report import face_mean, over_pairs
 from ..interface.split import PARTS, cell_integrals, cell_parts, flux_density
-from ..units import DENSITY, LENGTH, SPIN_CURRENT
+from ..transport.space import outer_cells
+from ..transport.system import TransportState
+from ..units import DENSITY, ENERGY, FLUX, LENGTH, SPIN_CURRENT
 
 if TYPE_CHECKING:
     from ..pipeline import Device, Transport
@@ -114,25 +119,78 @@ def _cell_fields(
 def interface_mesh(device: Device, transport: Transport, name: str) -> meshio.Mesh | None:
     """Return an interface as a surface with the currents through it [A/m^2], or None in 1D.
 
-    ``J`` is the consistent flux recovered on the facets; its integral is the reported current.
-    ``M`` to ``E`` are the part densities of the source region collected onto the nearest facet:
-    their integrals are the reported parts, while locally ``J`` also contains what flows sideways.
+    ``J_0`` and ``J`` are the consistent flux recovered on the facets; their integrals are the
+    reported currents.  ``M`` to ``E`` are the part densities of the source region collected onto
+    the nearest facet: their integrals are the reported parts, while locally ``J`` also contains
+    what flows sideways.  Of a reduced layer all are those of its response at each facet.
     """
     structure, mesh = device.structure, device.structure.mesh
     if mesh.dim() == 1:
         return None
-    face = structure.interfaces[name]
-    corners = mesh.facets[:, face.facets]
+    layer = next((x for x in device.reduced if x.interface == name), None)
+    if layer is None:
+        facets, data = structure.interfaces[name].facets, _currents(device, transport, name)
+    else:
+        facets, data = _replaced_currents(device, transport, layer)
+    corners = mesh.facets[:, facets]
     used, local = np.unique(corners, return_inverse=True)
     cells = local.reshape(corners.shape).T
     if cells.shape[1] == 4:
         cells = _around(mesh.p[:, used], cells)
+    return meshio.Mesh(
+        _points(mesh.p[:, used], structure.axes),
+        [(_VTK_FACET[type(mesh).__name__], cells)],
+        cell_data={key: [values * SPIN_CURRENT] for key, values in data.items()},
+    )
+
+
+def _currents(device: Device, transport: Transport, name: str) -> dict[str, Array]:
+    """Return the currents through the facets of an interface per area [1/(nm^2 ps)]."""
     flux = _recovered_flux(device, transport, name)
-    data = {"J_0": [-flux[:, 0] * SPIN_CURRENT], "J": [flux[:, 1:] * SPIN_CURRENT]}
-    for part, values in _collected_parts(device, transport, name).items():
-        data[part] = [values / face.measures[:, None] * SPIN_CURRENT]
-    kind = _VTK_FACET[type(mesh).__name__]
-    return meshio.Mesh(_points(mesh.p[:, used], structure.axes), [(kind, cells)], cell_data=data)
+    measures = device.structure.interfaces[name].measures[:, None]
+    parts = _collected_parts(device, transport, name)
+    # charge current is conventional
+    return {"J_0": -flux[:, 0], "J": flux[:, 1:]} | {k: v / measures for k, v in parts.items()}
+
+
+def _replaced_currents(
+    device: Device, transport: Transport, layer: ReducedLayer
+) -> tuple[Indices, dict[str, Array]]:
+    """Return the facets that stand for a reduced layer and its currents per area [1/(nm^2 ps)]."""
+    structure, space, state = device.structure, device.space, transport.state
+    inner = structure.interfaces.get(layer.face)
+    facets = structure.faces[layer.face] if inner is None else inner.facets
+    mu = space.facet_means(facets, outer_cells(space, facets), state.mu)[:, 1:]
+    law = state.laws[layer.face]
+    data = {"J_0": np.zeros(len(facets)), "J": mu @ law.conductance.T + law.drift}
+    # The parts are affine in mu, and the reported ones belong to its mean over the face.
+    apart = mu - face_mean(space, state.mu, layer.face)[1][1:]
+    reported = transport.interfaces[layer.interface].parts
+    for part, slope in _part_slopes(device, transport, layer, np.abs(apart).max() or 1.0).items():
+        data[part] = reported[part] + apart @ slope
+    return facets, data
+
+
+def _part_slopes(
+    device: Device, transport: Transport, layer: ReducedLayer, step: float
+) -> dict[str, Array]:
+    """Return d part^a / d mu^b of a reduced layer [1/(nm^2 ps meV)], shape (b, a) = (3, 3).
+
+    Args:
+        device: The problem.
+        transport: Its solution.
+        layer: The layer.
+        step: Difference of mu [meV]; any will do for what is affine.
+    """
+    fields = transport.reduced_fields[layer.name]
+    below, coupling = device.below(layer, transport.m), device.spin_orbit(layer)
+    none, *each = (
+        reduced_parts(fields, layer.thickness, layer.form, mu * ENERGY, below, coupling)
+        for mu in (np.zeros(3), *(step * np.eye(3)))
+    )
+    return {
+        key: np.stack([parts[key] - none[key] for parts in each]) / (step * FLUX) for key in PARTS
+    }
 
 
 def _around(points: Array, cells: Indices) -> Indices:
@@ -157,8 +215,6 @@ def _recovered_flux(device: Device, transport: Transport, name: str) -> Array:
     import scipy.sparse as sp
     import scipy.sparse.linalg as spl
 
-    from ..interface.flux import region_residual
-
     face = device.structure.interfaces[name]
     side = face.second if face.second in device.conductors else face.first
     sign = -1.0 if side == face.second else 1.0
@@ -166,13 +222,31 @@ def _recovered_flux(device: Device, transport: Transport, name: str) -> Array:
     weights = device.share[side].weights
     if name not in weights:
         return np.zeros((len(face.facets), 4))
-    load = sign * weights[name][:, None] * region_residual(device.space, transport.state, side)
+    load = sign * weights[name][:, None] * _inflow(device, transport.state, side)
     mass, _ = device.space.facet_mass(face.facets, cells)
     dofs = device.space.interface_dofs(face, side)
     density = np.zeros((device.space.n_dofs, 4))
     solved = spl.spsolve(sp.csc_matrix(mass[dofs][:, dofs]), load[dofs])
     density[dofs] = solved.reshape(len(dofs), 4)
     return device.space.facet_means(face.facets, cells, density)
+
+
+def _inflow(device: Device, state: TransportState, side: str) -> Array:
+    """Return the inflow of a region at every dof without what electrodes feed in, (n_dofs, 4).
+
+    As in `femspin.interface.report.interface_currents`.
+    """
+    space, share = device.space, device.share[side]
+    residual = region_residual(space, state, side)
+    if np.any(share.electrode):
+        fed = sum(
+            (region_residual(space, state, name)[:, 0] for name in state.coefficients),
+            np.zeros(space.n_dofs),
+        )
+        if share.contacts is not None:
+            fed += (share.contacts @ (state.mu + state.mu_low).ravel())[::4]
+        residual[:, 0] -= share.electrode * over_pairs(fed, share.joined)
+    return residual
 
 
 def _collected_parts(device: Device, transport: Transport, name: str) -> dict[str, Array]:

@@ -115,6 +115,7 @@ def build_boundary(
         tables[name] = table
     for key in replaced:
         name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, "conductance")
+        _refuse_overlap(outer, name, facets, f"interfaces.{key}")
         outer[name] = (facets, cells)
         flux.append(_flux_face(space, name, facets, cells))
     contacts, fed = [], []

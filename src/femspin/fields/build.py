@@ -53,7 +53,7 @@ def _moments(parameters: RegionParameters, along: float, temperature: float) -> 
     assert k.moment_density is not None
     return kondo(
         temperature, k.spin, k.moment_density, parameters.dos, _coupling(k),
-        _exchange(k), along, k.g_factor,
+        _exchange(k), along, k.g_factor, parameters.name,
     )  # fmt: skip
 
 

@@ -8,20 +8,24 @@ The moments feel :math:`\varepsilon_L = g\mu_B B + J_0 s` with :math:`s = -\lang
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import CaseError
 from ..units import HBAR, K_B, MU_B
 from .soc import cross_matrix
 
 __all__ = [
-    "MomentState", "brillouin", "curie_temperature", "exchange_from_curie", "kondo",
-    "mean_spin", "relaxation_tensor", "rotation",
+    "MomentState", "bracket", "brillouin", "brillouin_derivative", "curie_temperature",
+    "exchange_from_curie", "kondo", "mean_spin", "moments_lost", "relaxation_tensor", "rotation",
+    "spinodal", "spinodal_point",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
+
+_NOISE = 4 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,18 @@ def _langevin(z: float) -> float:
     """Return coth z - 1/z to full precision."""
     if abs(z) > 0.2:
         return float(1 / np.tanh(z) - 1 / z)
+    return z / 3 - _langevin_bend(z)
+
+
+def _langevin_bend(z: float) -> float:
+    """Return z/3 - (coth z - 1/z), where z is small to full precision."""
+    if abs(z) > 0.2:
+        return z / 3 - _langevin(z)
     w = z * z
     series = 0.0
-    for c in (4 / 18243225, -1382 / 638512875, 2 / 93555, -1 / 4725, 2 / 945, -1 / 45, 1 / 3):
+    for c in (4 / 18243225, -1382 / 638512875, 2 / 93555, -1 / 4725, 2 / 945, -1 / 45):
         series = series * w + c
-    return z * series
+    return -z * w * series
 
 
 def curie_temperature(exchange: float, S: float) -> float:
@@ -85,13 +96,77 @@ def exchange_from_curie(curie: float, S: float) -> float:
     return 3 * K_B * curie / (S * (S + 1))
 
 
+def brillouin_derivative(x: float, S: float) -> float:
+    r"""Return d/dx of `brillouin`, :math:`\tfrac14\sinh^{-2}\tfrac x2 - (S+\tfrac12)^2
+    \sinh^{-2}(S+\tfrac12)x`, to round-off also at x = 0, where it is S(S+1)/3.
+    """  # noqa: D205
+    n = 2 * S + 1
+    return 0.25 * (n * n * _bell(0.5 * n * x) - _bell(0.5 * x))
+
+
+def _bell(y: float) -> float:
+    """Return 1/y^2 - 1/sinh(y)^2."""
+    y = abs(y)
+    if y < 0.3:  # the poles cancel; the next term of the series is below 1e-16
+        t = y * y
+        return (
+            1 / 3
+            + t * (-1 / 15 + t * (2 / 189 + t * (-1 / 675 + t * (2 / 10395 + t * (
+                -1382 / 58046625 + t * (4 / 1403325 - t * 3617 / 10854718875))))))
+        )  # fmt: skip
+    return 1 / (y * y) - (0.0 if y > 350 else 1 / float(np.sinh(y)) ** 2)
+
+
+def spinodal(temperature: float, S: float, exchange: float) -> float:
+    """Return the Zeeman splitting g mu_B B [J], <= 0, below which no s >= 0 solves its equation.
+
+    Zero without order.  Below T_C moments stay metastable against a field up to here.
+
+    Args:
+        temperature: T [K], > 0.
+        S: Spin of a moment.
+        exchange: Weiss exchange J0 [J], of either sign.
+    """
+    kT = K_B * temperature
+    return kT * spinodal_point(exchange / kT, S)[1]
+
+
+def spinodal_point(weiss: float, S: float) -> tuple[float, float]:
+    """Return x >= 0 and y <= 0 where y = x - weiss S B_S(x) begins to grow with x.
+
+    From there on y grows without bound, so that every y above has one x, the stable solution.
+
+    Args:
+        weiss: J0 / k_B T.
+        S: Spin of a moment.
+    """
+    if weiss * brillouin_derivative(0.0, S) <= 1 + _NOISE:
+        return 0.0, 0.0
+    from scipy.optimize import brentq  # here: most cases have no local moments
+
+    # The slope of S B_S is below 1/4 sinh^-2(x/2): at the upper end weiss times it is below 1/4.
+    high = 2 * float(np.arcsinh(np.sqrt(weiss)))
+    x = float(brentq(lambda x: weiss * brillouin_derivative(x, S) - 1, 0.0, high, maxiter=500))
+    return x, min(_zeeman_argument(x, weiss, S), 0.0)
+
+
+def _zeeman_argument(x: float, weiss: float, S: float) -> float:
+    """Return y = x - weiss S B_S(x), near T_C without the cancellation of its linear terms."""
+    linear = 1 - weiss * S * (S + 1) / 3
+    if abs(linear) > 0.5:
+        return x - weiss * brillouin(x, S)
+    bend = (S + 0.5) * _langevin_bend((S + 0.5) * x) - 0.5 * _langevin_bend(0.5 * x)
+    return linear * x + weiss * bend
+
+
 def mean_spin(
     temperature: float, S: float, exchange: float, field: float, g: float = 2.0
 ) -> float:
     """Return s >= 0, the largest solution of s = S B_S((g mu_B B + J0 s) / k_B T).
 
-    For a field against the moment (``field < 0``) this is the metastable branch; where that
-    branch has ended, or above T_C, zero is returned.
+    For a field against the moment (``field < 0``) this is the metastable branch.  Where that
+    branch has ended, see `spinodal`, and against any field above T_C, no moment s >= 0 exists and
+    nan is returned.
 
     Args:
         temperature: T [K], > 0.
@@ -103,30 +178,43 @@ def mean_spin(
     References:
         PRB 108, 125309 (2023), mean field of Eq. (2); errata E31.
     """
-    kT, zeeman = K_B * temperature, g * MU_B * field
+    kT = K_B * temperature
+    y, weiss = g * MU_B * field / kT, exchange / kT
+    start, end = spinodal_point(weiss, S)
+    if y < end:
+        return float("nan")
+    if y == 0 and start == 0:
+        return 0.0
 
-    def excess(s: float) -> float:
-        return brillouin((zeeman + exchange * s) / kT, S) - s
+    # In x the equation has one root on the branch, also where s has two that merge.
+    def excess(x: float) -> float:
+        return _zeeman_argument(x, weiss, S) - y
 
-    if excess(S) >= 0:  # saturated to round-off
-        return float(S)
-    # Every root lies below S, and s -> S B_S is concave on the branch, so scanning down from
-    # saturation the first sign change is the stable root.
-    grid = S * (1 - np.linspace(0, 1, 65) ** 2)
-    low = None
-    for upper, lower in pairwise(grid):
-        if excess(lower) > 0:
-            low = (lower, upper)
-            break
-    if low is None:
-        # The root may hide below the last grid point (T just below T_C, or a tiny field).
-        small = 1e-9 * S
-        if field < 0 or excess(small) <= 0:
-            return 0.0
-        low = (small, grid[-2])
-    from scipy.optimize import brentq  # here: most cases have no local moments
+    low, high = bracket(y, weiss, S, start)
+    if excess(low) >= 0:  # at the end of the branch, to round-off
+        x = low
+    elif excess(high) <= 0:  # saturated to round-off
+        x = high
+    else:
+        from scipy.optimize import brentq
 
-    return float(brentq(excess, *low, xtol=1e-300, rtol=4 * np.finfo(float).eps))
+        x = float(brentq(excess, low, high, xtol=1e-300, rtol=_NOISE, maxiter=500))
+    s = brillouin(x, S)
+    return float(S) if s > S * (1 - _NOISE) else s
+
+
+def bracket(y: Any, weiss: float, S: float, start: float) -> tuple[Any, Any]:
+    """Return two bounds of the root x of x - weiss S B_S(x) = y; y may be an array.
+
+    Args:
+        y: g mu_B B / k_B T, not below the end of the branch.
+        weiss: J0 / k_B T.
+        S: Spin of a moment.
+        start: Smallest x of the branch, from `spinodal_point`.
+    """
+    if weiss < 0:  # S B_S(x) <= x S(S+1)/3
+        return y / (1 - weiss * S * (S + 1) / 3), y
+    return np.maximum(y, start), y + weiss * S
 
 
 def kondo(
@@ -138,6 +226,7 @@ def kondo(
     exchange: float = 0.0,
     field: float = 0.0,
     g: float = 2.0,
+    region: str | None = None,
 ) -> MomentState:
     """Return the self-consistent moments and the spin relaxation they cause.
 
@@ -150,11 +239,17 @@ def kondo(
         exchange: Weiss exchange J0 [J].
         field: Component of B along the moments [T].
         g: g factor of the moments.
+        region: Name of the region, for the error message.
+
+    Raises:
+        CaseError: If the moments cannot stay along their direction against the field.
 
     References:
         PRB 108, 125309 (2023), Eqs. (4), (5), (15); errata E4 (no 1/2), E25 (nu per spin).
     """
     s = mean_spin(temperature, S, exchange, field, g)
+    if np.isnan(s):
+        raise moments_lost(temperature, S, exchange, field, g, region)
     splitting = g * MU_B * field + exchange * s if s > 0 else 0.0
     x = splitting / (K_B * temperature)
     prefactor = 2 * np.pi / HBAR * moment_density * dos * coupling**2
@@ -171,6 +266,31 @@ def kondo(
         curie=curie_temperature(exchange, S),
         exchange_energy=moment_density * coupling,
     )
+
+
+def moments_lost(
+    temperature: float, S: float, exchange: float, field: float, g: float, region: str | None
+) -> CaseError:
+    """Return the error for moments that turn away from a direction the field points against.
+
+    No magnitude is left to compute with: s = 0 solves no mean field in a magnetic field.
+
+    Args:
+        temperature: T [K].
+        S: Spin of a moment.
+        exchange: Weiss exchange J0 [J].
+        field: Component of B along the moments [T], beyond the end of the branch.
+        g: g factor of the moments.
+        region: Name of the region, if known.
+    """
+    limit, curie = spinodal(temperature, S, exchange), curie_temperature(exchange, S)
+    where = f" of {region}" if region else ""
+    return CaseError(
+        "drive.magnetic_field", f"the moments{where} (spin {S:g}, T_C = {curie:.4g} K) cannot stay"
+        f" along m at {temperature:g} K: {abs(field):.4g} T point against them and they are"
+        f" metastable only up to {abs(limit / (g * MU_B)):.4g} T; turn m towards the field, or"
+        " lower the field or drive.temperature",
+    )  # fmt: skip
 
 
 def _thermal_weights(x: float, s: float, S: float) -> tuple[float, float]:

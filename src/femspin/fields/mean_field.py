@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 
 from ..errors import SolverError
 from ..units import K_B, MU_B
-from .kondo import brillouin
+from .kondo import brillouin, brillouin_derivative
 
 __all__ = [
     "SublatticeState", "Sublattices", "brillouin_derivative", "compensation_temperature",
@@ -158,27 +158,6 @@ class SublatticeState:
             [brillouin_derivative(e / kT, S) / kT
              for e, S in zip(self.splitting, self.model.spins, strict=True)]
         )  # fmt: skip
-
-
-def brillouin_derivative(x: float, S: float) -> float:
-    r"""Return d/dx of `brillouin`, :math:`\tfrac14\sinh^{-2}\tfrac x2 - (S+\tfrac12)^2
-    \sinh^{-2}(S+\tfrac12)x`, to round-off also at x = 0, where it is S(S+1)/3.
-    """  # noqa: D205
-    n = 2 * S + 1
-    return 0.25 * (n * n * _bell(0.5 * n * x) - _bell(0.5 * x))
-
-
-def _bell(y: float) -> float:
-    """Return 1/y^2 - 1/sinh(y)^2."""
-    y = abs(y)
-    if y < 0.3:  # the poles cancel; the next term of the series is below 1e-16
-        t = y * y
-        return (
-            1 / 3
-            + t * (-1 / 15 + t * (2 / 189 + t * (-1 / 675 + t * (2 / 10395 + t * (
-                -1382 / 58046625 + t * (4 / 1403325 - t * 3617 / 10854718875))))))
-        )  # fmt: skip
-    return 1 / (y * y) - (0.0 if y > 350 else 1 / float(np.sinh(y)) ** 2)
 
 
 def _log_partition(x: float, S: float) -> float:

@@ -18,7 +18,14 @@ from ..units import E_CHARGE, HBAR, K_B, MU_B
 from . import build
 from .build import Conditions, moment_direction, region_fields
 from .hall import ThetaMode, response, response_matrix
-from .kondo import MomentState, curie_temperature, rotation
+from .kondo import (
+    MomentState,
+    bracket,
+    curie_temperature,
+    moments_lost,
+    rotation,
+    spinodal_point,
+)
 from .region import RegionFields
 from .soc import cross_matrix
 
@@ -26,9 +33,7 @@ __all__ = ["brillouin_array", "mean_spins", "textured_fields", "textured_respons
 
 Array = NDArray[np.float64]
 
-_GRID = 1 - np.linspace(0, 1, 65) ** 2
-_BISECTIONS = 60
-_SERIES = (4 / 18243225, -1382 / 638512875, 2 / 93555, -1 / 4725, 2 / 945, -1 / 45, 1 / 3)
+_SERIES = (4 / 18243225, -1382 / 638512875, 2 / 93555, -1 / 4725, 2 / 945, -1 / 45)
 
 
 def textured_fields(
@@ -46,6 +51,7 @@ def textured_fields(
 
     Raises:
         ValueError: As `response_polarised`.
+        CaseError: If moments cannot stay along a direction against the field.
 
     References:
         PRB 108, 125309 (2023), Eqs. (4)-(15), (26)-(31); errata E4, E9, E25, E28.
@@ -159,6 +165,9 @@ def _states(parameters: RegionParameters, along: Array, temperature: float) -> M
 
     Its rates have the shape of `along` with two axes appended, its precession with one, so that
     they multiply tensors and vectors.
+
+    Raises:
+        CaseError: If some moments cannot stay along their direction against the field.
     """
     k: Any = parameters.region.kondo
     assert isinstance(k, Kondo)
@@ -167,6 +176,9 @@ def _states(parameters: RegionParameters, along: Array, temperature: float) -> M
     S, exchange, coupling = k.spin, build._exchange(k), build._coupling(k)
     zeeman = k.g_factor * MU_B * along
     s = mean_spins(temperature, S, exchange, zeeman)
+    if np.isnan(s).any():
+        worst = float(along.flat[np.argmin(zeeman)])
+        raise moments_lost(temperature, S, exchange, worst, k.g_factor, parameters.name)
     splitting = np.where(s > 0, zeeman + exchange * s, 0.0)
     flip, squared = _thermal_weights(splitting / (K_B * temperature), s, S)
     prefactor = 2 * np.pi / HBAR * k.moment_density * parameters.dos * coupling**2
@@ -195,15 +207,38 @@ def _langevin(z: Array) -> Array:
     """Return coth z - 1/z to full precision."""
     large = np.abs(z) > 0.2
     safe = np.where(large, z, 1.0)
-    w = np.where(large, 0.0, z * z)
+    return np.where(large, 1 / np.tanh(safe) - 1 / safe, z / 3 - _series(z, large))
+
+
+def _series(z: Array, large: Any) -> Array:
+    """Return z/3 - (coth z - 1/z) where z is not large."""
+    z = np.where(large, 0.0, z)
+    w = z * z
     series = np.zeros_like(w)
     for c in _SERIES:
         series = series * w + c
-    return np.where(large, 1 / np.tanh(safe) - 1 / safe, z * series)
+    return -z * w * series
+
+
+def _zeeman_argument(x: Array, weiss: float, S: float) -> Array:
+    """Return y = x - weiss S B_S(x), near T_C without the cancellation of its linear terms."""
+    linear = 1 - weiss * S * (S + 1) / 3
+    if abs(linear) > 0.5:
+        return x - weiss * brillouin_array(x, S)
+    bend = (S + 0.5) * _langevin_bend((S + 0.5) * x) - 0.5 * _langevin_bend(0.5 * x)
+    return linear * x + weiss * bend
+
+
+def _langevin_bend(z: Array) -> Array:
+    """Return z/3 - (coth z - 1/z), where z is small to full precision."""
+    large = np.abs(z) > 0.2
+    return np.where(large, z / 3 - _langevin(z), _series(z, large))
 
 
 def mean_spins(temperature: float, S: float, exchange: float, zeeman: Array) -> Array:
     """Return s >= 0 of `mean_spin` for an array of Zeeman splittings [J], to round-off.
+
+    Like there nan marks splittings at which no moment s >= 0 exists.
 
     Args:
         temperature: T [K], > 0.
@@ -215,24 +250,20 @@ def mean_spins(temperature: float, S: float, exchange: float, zeeman: Array) -> 
         PRB 108, 125309 (2023), mean field of Eq. (2); errata E31.
     """
     kT = K_B * temperature
-
-    def excess(s: Array) -> Array:
-        return brillouin_array((zeeman + exchange * s) / kT, S) - s
-
-    low, high = np.full(zeeman.shape, np.nan), np.full(zeeman.shape, S)
-    for upper, lower in zip(S * _GRID[:-1], S * _GRID[1:], strict=True):
-        new = np.isnan(low) & (excess(np.full(zeeman.shape, lower)) > 0)
-        low, high = np.where(new, lower, low), np.where(new, upper, high)
-    small = np.full(zeeman.shape, 1e-9 * S)
-    hidden = np.isnan(low) & (zeeman >= 0) & (excess(small) > 0)
-    low, high = np.where(hidden, small, low), np.where(hidden, S * _GRID[-2], high)
-    gone, full = np.isnan(low), excess(np.full(zeeman.shape, S)) >= 0
-    low = np.where(gone, 0.0, low)
-    for _ in range(_BISECTIONS):
+    y, weiss = np.asarray(zeeman, float) / kT, exchange / kT
+    start, end = spinodal_point(weiss, S)
+    gone, free = y < end, (y == 0) & (start == 0)
+    safe = np.where(gone | free, 1.0, y)
+    low, high = bracket(safe, weiss, S, start)
+    while True:
         middle = 0.5 * (low + high)
-        above = excess(middle) > 0
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.where(full, S, np.where(gone, 0.0, 0.5 * (low + high)))
+        if not np.any((low < middle) & (middle < high)):  # neighbouring numbers
+            break
+        above = _zeeman_argument(middle, weiss, S) > safe
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    s = brillouin_array(high, S)
+    s = np.where(s > S * (1 - 4 * np.finfo(float).eps), S, s)
+    return np.where(gone, np.nan, np.where(free, 0.0, s))
 
 
 def _thermal_weights(x: Array, s: Array, S: float) -> tuple[Array, Array]:

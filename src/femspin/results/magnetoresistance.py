@@ -177,12 +177,11 @@ def charge_response(
         field: Magnetic field [T], default that of the case, shape (3,).
 
     Raises:
-        CaseError: If electrodes drive the device.
+        CaseError: If electrodes drive the device, if it ends along x or y, or if moments cannot
+            stay along m against the field.
         SolverError: If a linear solver fails.
     """
-    if device.case.drive.electrodes:
-        raise CaseError("drive.electrodes", "resistivities are the response to a uniform electric"
-                        " field; leave the electrodes out")  # fmt: skip
+    _refuse_bounded(device)
     direction = device.direction if m is None else np.asarray(m, float)
     size = float(np.linalg.norm(direction))
     if not size > 0:
@@ -195,6 +194,27 @@ def charge_response(
 
     base = averages(np.zeros(3)) if _has_sources(device, direction / size) else None
     return charge_tensors(averages(_FIELD * _X), averages(_FIELD * _Y), base)
+
+
+def _refuse_bounded(device: Device) -> None:
+    """Refuse devices through which a uniform field drives no current, or not the only one."""
+    if device.case.drive.electrodes:
+        raise CaseError("drive.electrodes", "resistivities are the response to a uniform electric"
+                        " field; leave the electrodes out")  # fmt: skip
+    structure = device.structure
+    periodic = {structure.axes[row] for row, _ in structure.periods}
+    ends = [axis for axis in structure.axes if axis < 2 and axis not in periodic]
+    if not ends:
+        return
+    problem = (f"no current flows along {' and '.join('xyz'[axis] for axis in ends)}, where the"
+               " device ends at insulating faces: a resistivity of the sheet needs")  # fmt: skip
+    if device.case.structure is None:
+        raise CaseError(
+            "mesh.file",
+            f"{problem} a layered [structure] with dimension = 1 or"
+            ' lateral = "periodic"; drive a mesh by electrodes and use `femspin run`',
+        )
+    raise CaseError("structure.lateral", f'{problem} "periodic", or dimension = 1')
 
 
 def fit_amplitudes(

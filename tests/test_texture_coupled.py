@@ -18,7 +18,7 @@ from femspin.dynamics.coupling import node_rate
 from femspin.dynamics.texture.vectors import normalized
 from femspin.dynamics.texture.walls import wall_profile
 from femspin.errors import CaseError
-from femspin.texture_motion import relaxed
+from femspin.texture_rest import relaxed
 from femspin.texture_run import Keeper, simulate_texture
 from femspin.texture_states import initial_texture
 from femspin.texture_system import build_texture_system

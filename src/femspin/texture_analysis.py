@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from .case.load import case_from_table, dump_case
 from .case.scan import path_parts
 from .case.schema import Case
+from .dynamics.texture.magnet import Antiferromagnet
 from .dynamics.texture.modes import Modes, antiferromagnet_modes, ring_down, texture_modes
 from .dynamics.texture.two_sublattice import join, two_sublattice_texture
 from .dynamics.texture.vectors import rotate
 from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
 from .texture_line_shape import line_shape
-from .texture_motion import relaxed, start_motion
+from .texture_motion import start_motion
 from .texture_numbers import field_warnings, run_numbers, texture_facts, topological_charge
+from .texture_rest import relaxed
 from .texture_run import TextureRun, run_motion
 from .texture_states import initial_texture
+from .texture_steady import acts_damping_like, refuse_what_moves, steady_orbit
 from .texture_system import TextureSystem, build_texture_system
 from .texture_transport import transport_numbers
 
@@ -96,16 +99,22 @@ def _energy(
 
 
 def hysteresis(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
-    """Return the loop of the equilibrium against the field, with coercive field and remanence."""
+    """Return the loop of the equilibrium against the field, with coercive field and remanence.
+
+    Raises:
+        CaseError: If a drive changes, or a torque has no energy.
+        SolverError: If there is no equilibrium.
+    """
     options = system.table.hysteresis
     assert options is not None
+    steady, system = _loop_drives(system)
     unit = np.array(options.direction) / np.linalg.norm(options.direction)
     down = np.linspace(options.largest, -options.largest, options.points)
     strengths = np.concatenate([down, down[::-1][1:]])
     order = initial_texture(system)
     rows, frames = [], []
     for k, strength in enumerate(strengths):
-        field = system.steady_field + strength * unit
+        field = steady + strength * unit
         order, canting = relaxed(system, order, field)
         moment = order if canting is None else canting
         mean = system.space.mean(moment)
@@ -115,7 +124,7 @@ def hysteresis(case: Case, system: TextureSystem, progress: Progress) -> Texture
         progress((k + 1) / len(strengths))
     table = np.array(rows)
     first, second = table[: options.points], table[options.points - 1 :]
-    coercive = [_crossing(b[:, 0], b[:, 1]) for b in (first, second)]
+    coercive = [_crossing(b[:, 0], b[:, 1], _moment_left(system)) for b in (first, second)]
     numbers: dict[str, Any] = {
         "remanence": float(np.interp(0.0, first[::-1, 0], first[::-1, 1])),
         "saturation": float(table[0, 1]),
@@ -130,12 +139,42 @@ def hysteresis(case: Case, system: TextureSystem, progress: Progress) -> Texture
                          curves=(Series("loop", heads, table),))  # fmt: skip
 
 
-def _crossing(x: Array, y: Array) -> float | None:
-    """Return where a branch of a loop changes sign: the middle of the step it jumps in."""
-    change = np.flatnonzero(np.sign(y[:-1]) * np.sign(y[1:]) <= 0)
+def _loop_drives(system: TextureSystem) -> tuple[Array, TextureSystem]:
+    """Return the steady field of a loop [T], field-like torques included, and the magnet alone.
+
+    Whether a state is stable under a torque without energy depends on the damping, which a
+    relaxation does not see.
+    """
+    refuse_what_moves(system, "a loop")
+    for k, torque in enumerate(system.orbit()):
+        if acts_damping_like(torque):
+            raise CaseError(f"texture.spin_orbit.{k}", "a loop takes field-like torques alone, as"
+                            " with a damping-like one a state has no energy; drop it, or sweep the"
+                            ' field of a run (signal.shape = "sequence")')  # fmt: skip
+    return steady_orbit(system)
+
+
+def _moment_left(system: TextureSystem) -> float:
+    """Return the moment below which a state at rest has none: what `relax_torque` leaves."""
+    options, magnet = system.table.hysteresis, system.magnet
+    assert options is not None
+    stiff = magnet.exchange_field if isinstance(magnet, Antiferromagnet) else options.largest
+    return system.table.relax_torque / stiff
+
+
+def _crossing(x: Array, y: Array, nothing: float) -> float | None:
+    """Return where a branch of a loop changes sign: the middle of the step it jumps in.
+
+    Where |y| stays at `nothing` between both signs, as below a spin flop, it is the middle of
+    that stretch; None of a branch without both signs.
+    """
+    seen = np.flatnonzero(np.abs(y) > nothing)
+    change = np.flatnonzero(y[seen[:-1]] * y[seen[1:]] < 0)
     if not len(change):
         return None
-    k = int(change[0])
+    k, end = (int(seen[i]) for i in (change[0], change[0] + 1))
+    if end > k + 1:
+        return float(0.5 * (x[k + 1] + x[end - 1]))
     if abs(y[k + 1] - y[k]) > 0.5:
         return float(0.5 * (x[k] + x[k + 1]))
     return float(x[k] - y[k] * (x[k + 1] - x[k]) / (y[k + 1] - y[k]))
@@ -210,10 +249,10 @@ def _varied_run(
         case_from_table(table), system.folder,
         None if given is None or system.coupled is not None else lambda _: given,
     )  # fmt: skip
-    order = initial_texture(changed)
+    order, canting = initial_texture(changed), None
     if changed.table.initial.relax:
-        order, _ = relaxed(changed, order)
-    motion, state = start_motion(changed, order)
+        order, canting = relaxed(changed, order)
+    motion, state = start_motion(changed, order, canting)
     return changed, run_motion(changed, motion, state)
 
 
@@ -249,6 +288,7 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     if system.orbit() or system.transfer() is not None:
         raise CaseError("texture.analysis", "a resonance is that of the magnet without torques;"
                         " drop spin_orbit and current")  # fmt: skip
+    refuse_what_moves(system, "a resonance")
     order, canting = relaxed(system, initial_texture(system))
     modes = _modes(system, order, canting, options.modes)
     progress(0.3)
@@ -295,7 +335,8 @@ def _modes(system: TextureSystem, order: Array, canting: Array | None, count: in
     stack = two_sublattice_texture(system.space, magnet, system.steady_field)
     from .dynamics.texture.run import relax_texture
 
-    rest = relax_texture(stack, join(order, canting), system.table.relax_torque, 200_000)
+    start, bound = join(order, canting), system.table.relax_torque
+    rest = relax_texture(stack, start, bound, 200_000, stays=False)  # as order and canting do
     return texture_modes(stack, rest, count)
 
 

@@ -22,6 +22,7 @@ __all__ = ["BandTorque", "band_torque"]
 Array = NDArray[np.float64]
 
 _KEY = "texture.current.band_structure"
+_TAU_S = "spin_relaxation_time_s"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def band_torque(drive: CurrentDrive, folder: Path | None) -> BandTorque:
     """Return the coefficients that a current names, computed or read.
 
     A `.toml` is a case of ``femspin afm-torques`` and is worked out without its scans; a `.json`
-    is the `coefficients.json` of its result, beside which `result.json` gives the exchange time.
+    is the `coefficients.json` of its result, beside which `result.json` gives the exchange time;
+    the spin relaxation time is in it.
 
     Args:
         drive: A current with `band_structure`.
@@ -110,7 +112,24 @@ def _read(path: Path, drive: CurrentDrive) -> BandTorque:
             raise CaseError("texture.current.tau_sd",
                             f"is needed: no result.json with it beside {path}")  # fmt: skip
         tau_sd = found
-    return BandTorque(p_n, p_m, p_st, tau_sd, drive.spin_relaxation_time)
+    return BandTorque(p_n, p_m, p_st, tau_sd, _relaxation(table, path, drive))
+
+
+def _relaxation(table: dict[str, Any], path: Path, drive: CurrentDrive) -> float | None:
+    """Return tau_s [s] of the case or else of the band structure; None if that has none.
+
+    Raises:
+        CaseError: If neither says it and beta is not given: beta = 0 would be a guess.
+    """
+    if drive.spin_relaxation_time is not None or drive.beta is not None:
+        return drive.spin_relaxation_time
+    if _TAU_S not in table:
+        raise CaseError("texture.current.spin_relaxation_time", f"is needed, or beta: {path} comes"
+                        " from an older version that did not write it")  # fmt: skip
+    found = table[_TAU_S]
+    if found is not None and not (isinstance(found, int | float) and found > 0):
+        raise CaseError(_KEY, f"{path}: {_TAU_S} must be a positive number, got {found!r}")
+    return None if found is None else float(found)
 
 
 def _json(path: Path) -> dict[str, Any]:

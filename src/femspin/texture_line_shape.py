@@ -5,6 +5,7 @@ Re(delta exp(iwt)) with, in the plane normal to m_0,
 
 .. math:: [i\omega(1 - \alpha\,m_0\times) - m_0\times(W + \lambda)]\,\delta = \Omega\times m_0 .
 
+A steady damping-like torque -w_D m x (m x p) adds :math:`w_D (m_0\cdot p)\,\delta` on the left.
 The resistance follows (m.k)^2, so that the product with the current cos wt has the mean
 :math:`\langle (m_0\cdot k)\,\mathrm{Re}(\delta\cdot k)\rangle` up to a factor.
 """
@@ -12,7 +13,7 @@ The resistance follows (m.k)^2, so that the product with the current cos wt has 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,22 @@ from scipy.sparse.linalg import spsolve
 
 from .case.texture_drives import Signal
 from .dynamics.texture.ferromagnet import Texture
-from .dynamics.texture.magnet import Ferromagnet, rate
+from .dynamics.texture.magnet import rate
+from .dynamics.texture.torques import SpinOrbitTorque
 from .dynamics.texture.vectors import cross, dot
 from .errors import CaseError, SolverError
 from .results.texture_result import Series
-from .texture_motion import relaxed
+from .texture_rest import relaxed
+from .texture_steady import plain_sine, refuse_what_moves, steady_orbit
 from .texture_system import TextureSystem
-from .units import TIME
+from .units import RATE, TIME
 
 __all__ = ["line_shape", "lorentzians", "response"]
 
 Array = NDArray[np.float64]
+
+_DENSE = 900  # unknowns up to which the stability under a steady torque is checked
+_ALIGNED = 1e-3  # angle [rad] up to which directions count as the same
 
 
 def line_shape(
@@ -47,107 +53,154 @@ def line_shape(
         progress: Called with the fraction that is done.
 
     Raises:
-        CaseError: If no drive alternates, or demagnetization is long-range.
-        SolverError: If the line does not fit.
+        CaseError: If no drive alternates, one changes otherwise, there is a current, or
+            demagnetization is long-range.
+        SolverError: If a steady torque makes the state unstable, or the line does not fit.
     """
     options = system.table.line_shape
     assert options is not None
     if system.demagnetization is not None:
         raise CaseError("texture.magnetostatics", 'a line shape takes "none" or "thin_film"')
+    refuse_what_moves(system, "a line shape", options.frequency)
+    drive = _drive(system)
+    rest = _AtRest(system)
     direction = np.array(options.direction) / np.linalg.norm(options.direction)
     axis = np.array(options.axis) / np.linalg.norm(options.axis)
     strengths = np.linspace(options.low, options.high, options.points)
-    rows = []
+    omega = 2 * np.pi * options.frequency * TIME
+    rows, means = [], []
     m = order
     for k, strength in enumerate(strengths[::-1]):
-        field = system.steady_field + strength * direction
-        m, _ = relaxed(system, m, field)
-        texture = system.ferromagnet(field, driven=False)
-        omega = 2 * np.pi * options.frequency * TIME
-        delta = response(texture, m, omega, _drive(system, m))
-        shift = (m @ axis) * (delta @ axis)
-        mean = system.space.volumes @ shift / system.space.volume
+        m, texture = rest.at(strength * direction, m)
+        delta = response(texture, m, omega, drive.rotation(m))
+        mean = system.space.mean((m @ axis) * (delta @ axis))
         rows.append([strength, mean.real, mean.imag])
+        means.append(system.space.mean(m))
         progress((k + 1) / len(strengths))
     found = np.array(rows[::-1])
     numbers = _fitted(found[:, 0], found[:, 1])
-    numbers |= _torque_ratio(system, numbers)
+    numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
     fit = lorentzians(found[:, 0], *(numbers[k] for k in _NAMES))
     heads = ("B [T]", "signal", "out of phase", "fit")
     return numbers, Series("line_shape", heads, np.column_stack([found, fit])), m
+
+
+class _AtRest:
+    """The magnet of a case at rest under its steady drives and a swept field."""
+
+    def __init__(self, system: TextureSystem) -> None:
+        self.steady, self.system = steady_orbit(system)
+        self.torques = self.system.orbit()
+        if self.torques and 2 * system.space.size > _DENSE:
+            raise CaseError("texture.spin_orbit", "a steady damping-like torque needs a mesh of"
+                            f" at most {_DENSE // 2} nodes in a line shape, where the stability of"
+                            " the state is checked")  # fmt: skip
+
+    def at(self, field: Array, m: Array) -> tuple[Array, Texture]:
+        """Return m at rest in a field [T] more, near a texture, and the equation of motion.
+
+        Raises:
+            SolverError: If there is no state at rest, or it is unstable.
+        """
+        total = self.steady + field
+        m, _ = relaxed(self.system, m, total, driven=bool(self.torques))
+        texture = self.system.ferromagnet(total, driven=False).with_torques(*self.torques)
+        if self.torques and not _stable(texture, m):
+            raise SolverError(f"m is unstable at a field of {np.linalg.norm(field):g} T under the"
+                              " steady damping-like torque: it oscillates by itself")  # fmt: skip
+        return m, texture
 
 
 def response(texture: Texture, m: Array, omega: float, rotation: Array) -> NDArray[np.complex128]:
     """Return the complex amplitude of m, shape (n, 3), for a small alternating rotation rate.
 
     Args:
-        texture: The magnet in its field, without torques.
+        texture: The magnet in its field; of torques it may have steady spin-orbit torques.
         m: Equilibrium, shape (n, 3).
         omega: Angular frequency [rad/ps].
         rotation: Amplitude of Omega [rad/ps], shape (n, 3).
     """
+    basis, inertia, motion = _small_motion(texture, m)
+    load = basis.T @ cross(rotation, m).ravel()
+    matrix = sp.csc_array(1j * omega * inertia - motion)
+    found = basis @ spsolve(matrix, load.astype(complex))
+    return np.asarray(found).reshape(len(m), 3)
+
+
+def _small_motion(texture: Texture, m: Array) -> tuple[sp.csr_array, Any, Any]:
+    """Return tangent vectors as columns, (3 n, 2 n), and C, A of C dx/dt = A x in them."""
+    basis = _tangent(m)
+    n = len(m)
+    turn = sp.kron(sp.eye_array(n), np.array([[0.0, -1.0], [1.0, 0.0]]), format="csr")
+    local = dot(m, texture.precession(m) + texture.torque_rotation(m, 0.0))[:, 0]
+    restoring = basis.T @ texture.stiffness(m) @ basis + sp.diags_array(np.repeat(local, 2))
+    pull = np.zeros(n)
+    for torque in texture.torques:
+        # -m x (delta x p) = -(m.p) delta in the plane normal to m
+        assert isinstance(torque, SpinOrbitTorque)
+        p, damping_like, _ = torque.rates(0.0)
+        pull += (damping_like * dot(m, np.broadcast_to(p, m.shape)))[:, 0]
+    inertia = sp.eye_array(2 * n) - texture.damping * turn
+    return basis, inertia, turn @ restoring - sp.diags_array(np.repeat(pull, 2))
+
+
+def _tangent(m: Array) -> sp.csr_array:
+    """Return two unit vectors normal to every m as columns, right-handed, shape (3 n, 2 n)."""
     helper = np.eye(3)[np.argmin(np.abs(m), axis=1)]
     first = cross(helper, m)
     first /= np.linalg.norm(first, axis=1, keepdims=True)
-    second = cross(m, first)
     n = len(m)
     rows = 3 * np.arange(n)[:, None, None] + np.arange(3)[None, :, None]
     columns = 2 * np.arange(n)[:, None, None] + np.arange(2)[None, None, :]
-    values = np.stack([first, second], axis=2)
-    basis = sp.csr_array(
+    values = np.stack([first, cross(m, first)], axis=2)
+    return sp.csr_array(
         (values.ravel(), (np.broadcast_to(rows, values.shape).ravel(),
                           np.broadcast_to(columns, values.shape).ravel())), (3 * n, 2 * n)
     )  # fmt: skip
-    local = sp.diags_array(np.repeat(dot(m, texture.precession(m))[:, 0], 2))
-    restoring = basis.T @ texture.stiffness(m) @ basis + local
-    turn = sp.kron(sp.eye_array(n), np.array([[0.0, -1.0], [1.0, 0.0]]), format="csr")
-    matrix = 1j * omega * (sp.eye_array(2 * n) - texture.damping * turn) - turn @ restoring
-    load = basis.T @ cross(rotation, m).ravel()
-    found = basis @ spsolve(sp.csc_array(matrix), load.astype(complex))
-    return np.asarray(found).reshape(n, 3)
 
 
-def _drive(system: TextureSystem, m: Array) -> Array:
-    """Return the amplitude of the alternating rotation rate [rad/ps], shape (n, 3)."""
+def _stable(texture: Texture, m: Array) -> bool:
+    """Return whether every small motion about m decays."""
+    _, inertia, motion = _small_motion(texture, m)
+    rates = np.linalg.eigvals(np.linalg.solve(inertia.toarray(), motion.toarray()))
+    return bool(rates.real.max() < 0)
+
+
+@dataclass(frozen=True)
+class _Drive:
+    """Alternating torques: Omega = m x d + f, with d and f in rad/ps, shapes (3,)."""
+
+    damping_like: Array
+    field_like: Array
+
+    def rotation(self, m: Array) -> Array:
+        """Return the amplitude of Omega [rad/ps], shape (n, 3)."""
+        return cross(m, np.broadcast_to(self.damping_like, m.shape)) + self.field_like
+
+
+def _drive(system: TextureSystem) -> _Drive:
+    """Return the amplitudes of all drives with a sine signal.
+
+    Raises:
+        CaseError: If there is none.
+    """
     table, gamma = system.table, system.magnet.gamma
-    options = table.line_shape
-    assert options is not None
-    total, found = np.zeros_like(m), False
+    damping, field, found = np.zeros(3), np.zeros(3), False
     for drive in table.fields:
-        if _alternates(drive.signal, options.frequency, "fields"):
+        if plain_sine(drive.signal):
             # dm/dt = -gamma m x B is a rotation at the rate gamma B
-            total += rate(gamma * np.array(drive.field))
+            field += rate(gamma * np.array(drive.field))
             found = True
-    orbit = system.orbit()
-    amplitudes = [_peak_rates(system, k) for k in range(len(orbit))]
-    for k, torque in enumerate(table.spin_orbit):
-        if _alternates(torque.signal, options.frequency, "spin_orbit"):
-            p = np.asarray(orbit[k].polarization, float)
-            damping, field_like = amplitudes[k]
-            total += rate(damping) * cross(m, np.broadcast_to(p, m.shape)) + rate(field_like) * p
-            found = True
+    steady = [d.model_copy(update={"signal": Signal()}) for d in table.spin_orbit]
+    peak = replace(system, table=table.model_copy(update={"spin_orbit": steady})).orbit()
+    for given, torque in zip(table.spin_orbit, peak, strict=True):
+        if plain_sine(given.signal):
+            p, w_d, w_f = torque.rates(0.0)
+            damping, field, found = damping + w_d * p, field + w_f * p, True
     if not found:
         raise CaseError("texture.spin_orbit", "nothing alternates; give a drive the signal"
                         ' { shape = "sine", frequency = ... }')  # fmt: skip
-    return total
-
-
-def _peak_rates(system: TextureSystem, index: int) -> tuple[float, float]:
-    """Return w_D and w_F [1/s] of a torque without its signal."""
-    table = system.table
-    drives = [d.model_copy(update={"signal": Signal()}) for d in table.spin_orbit]
-    steady = replace(system, table=table.model_copy(update={"spin_orbit": drives}))
-    torque = steady.orbit()[index]
-    return float(np.asarray(torque.damping_like)), float(np.asarray(torque.field_like))
-
-
-def _alternates(signal: Signal, frequency: float, where: str) -> bool:
-    if signal.shape != "sine":
-        return False
-    if signal.frequency != frequency:
-        problem = f"the drive has {signal.frequency:g} Hz, the line shape {frequency:g} Hz"
-        raise CaseError(f"texture.{where}", problem)
-    return True
+    return _Drive(damping, field)
 
 
 _NAMES = ("symmetric", "antisymmetric", "resonance_field", "linewidth", "offset")
@@ -192,18 +245,60 @@ def _fitted(field: Array, signal: Array) -> dict[str, float]:
     return {**{k: float(v) for k, v in numbers}, "misfit": misfit}
 
 
-def _torque_ratio(system: TextureSystem, numbers: dict[str, float]) -> dict[str, float]:
-    """Return B_DL / B_FL of a thin film from the two amplitudes.
+def _torque_ratio(
+    rest: _AtRest, drive: _Drive, numbers: dict[str, float], strengths: Array, means: Array
+) -> dict[str, float]:
+    r"""Return B_DL / B_FL from the two amplitudes, nothing where the formula does not hold.
 
-    (S/A) sqrt(1 + B_eff/B) (Liu et al., Phys. Rev. Lett. 106, 036601 (2011)), with the easy-plane
-    field B_eff; the sign depends on the directions of field and current.
+    With tangent vectors 1 along the damping-like torque and 2 = m x 1, and the stiffness fields
+    B_ab of uniform turns at resonance,
+
+    .. math:: B_{DL}/B_{FL} = \frac{S B_{22}}{A\omega/\gamma + S B_{12}}
+
+    which is (S/A) sqrt(B_22/B_11) without B_12, and (S/A) sqrt(1 + B_eff/B) of a thin film (Liu
+    et al., Phys. Rev. Lett. 106, 036601 (2011)).  It needs a uniform m that does not turn along
+    the line, one axis of both torques and the resistance normal to m, and no steady damping-like
+    torque, which would mix S and A.
     """
-    magnet = system.magnet
-    assert isinstance(magnet, Ferromagnet)
-    plane = 2 * (magnet.shape_anisotropy if magnet.thin_film else 0.0) / magnet.saturation
-    if abs(magnet.axis[2]) == 1.0:
-        plane -= 2 * magnet.anisotropy / magnet.saturation
-    if plane <= 0 or numbers["antisymmetric"] == 0.0:
+    options = rest.system.table.line_shape
+    assert options is not None
+    centre = numbers["resonance_field"]
+    if rest.torques or not options.low <= centre <= options.high:
         return {}
-    ratio = numbers["symmetric"] / numbers["antisymmetric"]
-    return {"torque_ratio": ratio * float(np.sqrt(1 + plane / numbers["resonance_field"]))}
+    away = np.abs(strengths - centre)
+    near = away <= max(2 * numbers["linewidth"], float(away.min()))
+    unit = means[np.argmin(away)]
+    direction = np.array(options.direction) / np.linalg.norm(options.direction)
+    start = np.tile(unit / np.linalg.norm(unit), (rest.system.space.size, 1))
+    m, texture = rest.at(centre * direction, start)
+    turned = np.linalg.norm(np.concatenate([means[near], m]) - m[0], axis=1)
+    first = _common_axis(m[0], drive, np.array(options.axis))
+    if first is None or turned.max() > _ALIGNED:
+        return {}
+    second = np.cross(m[0], first)
+    stiff = _stiffness_fields(texture, m, second)
+    quotient = 2 * np.pi * options.frequency / texture.gamma * numbers["antisymmetric"]
+    below = np.sign(m[0] @ direction) * quotient + numbers["symmetric"] * (stiff @ first)
+    return {"torque_ratio": float(numbers["symmetric"] * (stiff @ second) / below)}
+
+
+def _common_axis(m: Array, drive: _Drive, axis: Array) -> Array | None:
+    """Return the unit vector normal to m along both torques and the resistance, None without."""
+    damping, field, seen = (v - m * (m @ v) for v in (drive.damping_like, drive.field_like, axis))
+    size = max(float(np.linalg.norm(damping)), float(np.linalg.norm(field)))
+    if np.linalg.norm(field) <= _ALIGNED * size or np.linalg.norm(seen) <= _ALIGNED:
+        return None
+    first: Array = field / np.linalg.norm(field)
+    if np.linalg.norm(damping) > _ALIGNED * size:
+        first = damping / np.linalg.norm(damping)
+    off = [np.linalg.norm(np.cross(first, v)) / np.linalg.norm(v) for v in (field, seen)]
+    return None if max(off) > _ALIGNED else first
+
+
+def _stiffness_fields(texture: Texture, m: Array, turned: Array) -> Array:
+    """Return the field [T] against a uniform deviation of m, per unit of it, shape (3,)."""
+    local = dot(m, texture.precession(m))
+    deviation = np.broadcast_to(turned, m.shape)
+    against = (texture.stiffness(m) @ deviation.ravel()).reshape(m.shape) + local * deviation
+    mean: Array = texture.volumes @ against / texture.volumes.sum()
+    return mean * RATE / texture.gamma

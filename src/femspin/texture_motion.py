@@ -5,7 +5,7 @@ A state is a tuple of nodal arrays: (m,), (n, m), or the stack of both sublattic
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -16,23 +16,25 @@ from .dynamics.coupling import CoupledTorque, coupled_step
 from .dynamics.texture.antiferromagnet import AntiferroTexture, Rotor
 from .dynamics.texture.explicit import Heun, RungeKutta
 from .dynamics.texture.ferromagnet import Texture
+from .dynamics.texture.intervals import march, smooth_parts
 from .dynamics.texture.midpoint import Midpoint
-from .dynamics.texture.run import relax_texture
 from .dynamics.texture.two_sublattice import join, split
-from .errors import CaseError, SolverError
+from .dynamics.texture.vectors import cross
+from .errors import CaseError
+from .texture_clock import drive_breaks, longest_step, rotor_rate
 from .texture_system import TextureSystem
 from .units import LENGTH, RATE, TIME
 
-__all__ = ["Motion", "State", "relaxed", "start_motion"]
+__all__ = [
+    "Motion", "RotorMotion", "State", "equilibrium_canting", "rotor_step", "start_motion",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 State = tuple[Array, ...]
 
 _STIFF = 2.0  # exchange precession of neighbouring nodes [1/ps] from which midpoint is faster
 _SHARE = 0.3  # of the stability limit of the rotor scheme
-_TURN = 0.1  # of the resonance, per step
-_MOST_ROUNDS = 20_000
-_SAME = 1e-6  # angle [rad] below which transport around an antiferromagnet at rest is the same
+_TURN = 0.1  # of the fastest motion, per step [rad]
 
 
 class Motion(Protocol):
@@ -59,22 +61,24 @@ class Motion(Protocol):
 
 @dataclass
 class FerroMotion:
-    """A ferromagnet."""
+    """A ferromagnet; `breaks` are ascending times [ps] where a drive is not smooth."""
 
     texture: Texture
     scheme: Any
     names: tuple[str, ...] = ("m",)
     coupled: CoupledTorque | None = None
+    breaks: Array = field(default_factory=lambda: np.zeros(0))
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
-        (m,) = state
-        while clock < end:
-            if self.coupled is None:
-                m, clock = self.scheme.advance(m, clock, end)
-            else:
-                m, clock = coupled_step(self.scheme, self.texture, self.coupled, m, clock, end)
-        return (m,)
+        torque = self.coupled
+
+        def step(m: Array, now: float, until: float) -> tuple[Array, float]:
+            assert torque is not None
+            return coupled_step(self.scheme, self.texture, torque, m, now, until)
+
+        one = None if torque is None else step
+        return (march(self.scheme, state[0], clock, end, self.breaks, one),)
 
     def order(self, state: State) -> Array:
         """Return m, shape (n, 3)."""
@@ -96,16 +100,25 @@ class FerroMotion:
 
 @dataclass
 class RotorMotion:
-    """An antiferromagnet in n and m."""
+    """An antiferromagnet in n and m; `breaks` are as of `FerroMotion`."""
 
     texture: AntiferroTexture
     scheme: Rotor
     names: tuple[str, ...] = ("n", "m")
     coupled: CoupledTorque | None = None
+    breaks: Array = field(default_factory=lambda: np.zeros(0))
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
         n, m = state
+        for part in smooth_parts(clock, end, self.breaks):
+            if part.before is not None:
+                m = self.scheme.jump(n, m, part.before, part.start)
+            n, m = self._smooth(n, m, part.start, part.stop)
+        return n, m
+
+    def _smooth(self, n: Array, m: Array, clock: float, end: float) -> State:
+        """Return the state at the time `end` [ps] under smooth drives."""
         if self.coupled is None:
             n, m, _ = self.scheme.advance(n, m, clock, end)
             return n, m
@@ -136,18 +149,16 @@ class RotorMotion:
 
 @dataclass
 class SublatticeMotion:
-    """An antiferromagnet as two sublattices."""
+    """An antiferromagnet as two sublattices; `breaks` are as of `FerroMotion`."""
 
     texture: Texture
     scheme: Midpoint
     names: tuple[str, ...] = ("stack",)
+    breaks: Array = field(default_factory=lambda: np.zeros(0))
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
-        (stack,) = state
-        while clock < end:
-            stack, clock = self.scheme.advance(stack, clock, end)
-        return (stack,)
+        return (march(self.scheme, state[0], clock, end, self.breaks),)
 
     def order(self, state: State) -> Array:
         """Return n, shape (n, 3)."""
@@ -167,32 +178,52 @@ class SublatticeMotion:
         return float(rate) * RATE / self.texture.gamma
 
 
-def start_motion(system: TextureSystem, order: Array) -> tuple[Motion, State]:
+def start_motion(
+    system: TextureSystem, order: Array, canting: Array | None = None
+) -> tuple[Motion, State]:
     """Return the driven motion of a case and its initial state.
 
     Args:
         system: The magnet and its drives.
         order: Initial m or n, shape (n, 3).
+        canting: Initial m of an antiferromagnet, shape (n, 3); by default that with which n
+            rests in the steady field.
 
     Raises:
         CaseError: If the scheme or its step does not fit.
     """
+    breaks = drive_breaks(system.table)
     if not system.antiferromagnetic:
         texture = system.ferromagnet()
         _let_pump(system, texture)
-        motion = FerroMotion(texture, _ferro_scheme(system, texture), coupled=system.coupled)
+        scheme = _ferro_scheme(system, texture)
+        motion = FerroMotion(texture, scheme, coupled=system.coupled, breaks=breaks)
         return motion, (texture.start(order),)
+    if canting is None:
+        canting = equilibrium_canting(system.antiferromagnet(driven=False), order)
+    return _start_staggered(system, order, canting, breaks)
+
+
+def _start_staggered(
+    system: TextureSystem, order: Array, canting: Array, breaks: Array
+) -> tuple[Motion, State]:
+    """Return the driven motion of an antiferromagnet and its initial state."""
     staggered = system.antiferromagnet()
-    n, m = staggered.start(order, _equilibrium_canting(system))
-    step = system.table.step
+    n, m = staggered.start(order, canting)
+    step, longest = system.table.step, longest_step(system.table)
     if system.table.scheme == "two_sublattice":
         stack = system.sublattices()
         scheme = Midpoint(stack, 1e-3 if step is None else step / TIME,
-                          system.table.tolerance if step is None else None)  # fmt: skip
-        return SublatticeMotion(stack, scheme), (join(n, m),)
-    length = _rotor_step(staggered) if step is None else step / TIME
+                          system.table.tolerance if step is None else None, longest)  # fmt: skip
+        return SublatticeMotion(stack, scheme, breaks=breaks), (join(n, m),)
+    length = step / TIME if step is not None else rotor_step(
+        staggered, rotor_rate(system, staggered)
+    )  # fmt: skip
     try:
-        return RotorMotion(staggered, Rotor(staggered, length), coupled=system.coupled), (n, m)
+        # What is given must be stable by itself, whatever the drives ask for.
+        rotor = Rotor(staggered, length)
+        rotor.step = min(length, longest)
+        return RotorMotion(staggered, rotor, coupled=system.coupled, breaks=breaks), (n, m)
     except CaseError as error:
         raise CaseError("texture.step", error.problem) from None
 
@@ -206,14 +237,14 @@ def _let_pump(system: TextureSystem, texture: Texture) -> None:
 
 def _ferro_scheme(system: TextureSystem, texture: Texture) -> Any:
     table = system.table
-    step = None if table.step is None else table.step / TIME
+    step, longest = None if table.step is None else table.step / TIME, longest_step(table)
     if table.scheme == "heun":
         assert step is not None
-        return Heun(texture, step)
+        return Heun(texture, min(step, longest))
     stiff = texture.thermal is not None or _exchange_rate(system) > _STIFF
     if table.scheme == "midpoint" or (table.scheme == "auto" and stiff):
-        return Midpoint(texture, step or 1e-3, None if step else table.tolerance)
-    return RungeKutta(texture, table.tolerance, step or 1e-3, fixed=step is not None)
+        return Midpoint(texture, step or 1e-3, None if step else table.tolerance, longest)
+    return RungeKutta(texture, table.tolerance, step or 1e-3, longest, fixed=step is not None)
 
 
 def _exchange_rate(system: TextureSystem) -> float:
@@ -223,101 +254,18 @@ def _exchange_rate(system: TextureSystem) -> float:
     return float(2 * k / magnet.spin_density * TIME)
 
 
-def _rotor_step(texture: AntiferroTexture) -> float:
-    """Return a step [ps] well below the stability limit that resolves the resonance."""
+def rotor_step(texture: AntiferroTexture, fastest: float) -> float:
+    """Return a step [ps] well below the stability limit that resolves a rate [1/ps]."""
     limit = _SHARE * texture.longest_step
-    resonance = texture.magnet.resonance if texture.magnet.anisotropy > 0 else 0.0
-    return min(limit, _TURN / (resonance * TIME)) if resonance else limit
+    return min(limit, _TURN / fastest) if fastest > 0 else limit
 
 
-def _equilibrium_canting(system: TextureSystem) -> Array:
-    """Return m of the steady field without regard to n: its part normal to n is kept."""
-    texture = system.antiferromagnet(driven=False)
-    if texture.precession is None:
-        return np.zeros(3)
-    canting: Array = np.asarray(texture.precession(0.0)) / texture.stiffness_rate
+def equilibrium_canting(texture: AntiferroTexture, n: Array) -> Array:
+    """Return m with which n rests in the field of time 0, but for a part along n, shape (n, 3)."""
+    canting: Array = -cross(np.broadcast_to(texture.skew, n.shape), n)
+    if texture.precession is not None:
+        canting = canting + texture.precession(0.0) / texture.stiffness_rate
     return canting
-
-
-def relaxed(
-    system: TextureSystem, order: Array, field: Any = None, driven: bool = False
-) -> tuple[Array, Array | None]:
-    """Return an equilibrium near a texture: m, or n and m of an antiferromagnet.
-
-    Args:
-        system: The magnet.
-        order: Where to start, shape (n, 3).
-        field: Field in place of the steady one of the case [T].
-        driven: Under the torques and fields of time 0.
-
-    Raises:
-        SolverError: If there is none.
-    """
-    tolerance = system.table.relax_torque
-    if system.antiferromagnetic:
-        return _relaxed_staggered(system, order, field, driven)
-    texture = replace(system.ferromagnet(field, driven), thermal=None)
-    if driven and system.coupled is not None:
-        return _settled(texture, system.coupled, texture.start(order), tolerance), None
-    return relax_texture(texture, texture.start(order), tolerance), None
-
-
-def _settled(texture: Texture, torque: CoupledTorque, m: Array, tolerance: float) -> Array:
-    """Return the rest state under the torque of transport, solved for that very state.
-
-    Raises:
-        SolverError: If there is none.
-    """
-    scheme = Midpoint(texture.with_damping(1.0), 0.1, tolerance=0.03, longest=1e4)
-    clock = 0.0
-
-    def at_rest() -> bool:
-        speed = np.linalg.norm(texture.rotation(m, clock), axis=1).max() * RATE
-        return bool(speed / texture.gamma < tolerance)
-
-    for _ in range(_MOST_ROUNDS):
-        if at_rest() and (not torque.renew_at(clock * TIME, m) or at_rest()):
-            return m
-        m, clock = coupled_step(scheme, scheme.texture, torque, m, clock, np.inf)
-    raise SolverError(f"no equilibrium after {_MOST_ROUNDS} steps; the torque of transport may"
-                      " sustain an oscillation")  # fmt: skip
-
-
-def _relaxed_staggered(
-    system: TextureSystem, order: Array, field: Any, driven: bool
-) -> tuple[Array, Array]:
-    """Return n and m at rest: motion near the aperiodic limit, where it decays fastest."""
-    texture = system.antiferromagnet(field, driven)
-    magnet = texture.magnet
-    slowest = magnet.resonance if magnet.anisotropy > 0 else 0.1 * RATE
-    damping = 2 * slowest * magnet.spin_density / magnet.homogeneous_exchange
-    texture = texture.with_damping(damping)
-    motion = RotorMotion(texture, Rotor(texture, _rotor_step(texture)))
-    motion.coupled = system.coupled if driven else None
-    n, m = texture.start(order, _equilibrium_canting(system))
-    stretch, clock, calm = 1 / (slowest * TIME), 0.0, 0
-    for _ in range(_MOST_ROUNDS):
-        before = n
-        n, m = motion.advance((n, m), clock, clock + stretch)
-        clock += stretch
-        calm = calm + 1 if _speed(n, before, stretch) / magnet.gamma < _quiet(system) else 0
-        if calm == 2:
-            if motion.coupled is None or not motion.coupled.renew_at(clock * TIME, n, _SAME):
-                return n, m
-            calm = 0
-    raise SolverError(f"no equilibrium of the antiferromagnet after {clock:g} ps; the torques may"
-                      " sustain a motion")  # fmt: skip
-
-
-def _quiet(system: TextureSystem) -> float:
-    """Return the |dn/dt|/gamma [T] below which a damped antiferromagnet rests.
-
-    dn/dt = w_n/(alpha s) here, and |n x w_n| = 2 M_0 B with B the torque that is allowed.
-    """
-    magnet: Any = system.magnet
-    slowest = magnet.resonance if magnet.anisotropy > 0 else 0.1 * RATE
-    alpha = 2 * slowest * magnet.spin_density / magnet.homogeneous_exchange
-    return float(system.table.relax_torque / alpha)
 
 
 def _speed(after: Array, before: Array, step: float) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .case.texture_drives import Signal
 from .dynamics.texture.space import TextureSpace
+from .dynamics.texture.vectors import normalized
 from .texture_motion import Motion
 from .texture_system import TextureSystem
 from .texture_transport import transport_numbers
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["field_warnings", "run_numbers", "texture_facts", "topological_charge"]
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+_PARTS = {
+    "MeshQuad1": ((0, 1, 2), (0, 2, 3)),
+    "MeshHex1": ((0, 1, 3, 4), (0, 3, 2, 4), (2, 3, 4, 6), (3, 4, 6, 7), (3, 4, 5, 7),
+                 (1, 3, 4, 5)),
+}  # fmt: skip
+"""Corners of the triangles or tetrahedra of a cell."""
 
 
 def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
@@ -50,27 +59,33 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
         table["rotation"] = _rotation(system.table.rotation_axis, run.time, mean)
     if run.wall_series is not None and len(run.wall_series.rows):
         table["wall"] = _wall_numbers(run.wall_series.rows)
-        frequency = _alternating(system)
-        if frequency is not None:
-            table["wall"]["alternating"] = _locked_in(run.wall_series.rows, frequency)
+        drive = _alternating(system)
+        if drive is not None:
+            table["wall"]["alternating"] = _locked_in(run.wall_series.rows, *drive)
     return table
 
 
-def _alternating(system: TextureSystem) -> float | None:
-    """Return the frequency of the first drive with a sine signal [Hz], None without one."""
+def _alternating(system: TextureSystem) -> tuple[float, float] | None:
+    """Return frequency [Hz] and phase of the drives with a sine signal, as sin(w t + phase).
+
+    None without one, and of drives that differ in frequency or phase.
+    """
     table = system.table
     signals: list[Signal] = [drive.signal for drive in table.fields]
     signals += [drive.signal for drive in table.spin_orbit]
     signals += [drive.signal for drive in (table.current, table.transport) if drive is not None]
-    found = [s.frequency for s in signals if s.shape == "sine"]
-    return found[0] if found else None
+    found = {
+        (s.frequency, s.phase - 2 * np.pi * s.frequency * s.start)
+        for s in signals if s.frequency is not None
+    }  # fmt: skip
+    return found.pop() if len(found) == 1 else None
 
 
-def _locked_in(rows: Array, frequency: float) -> dict[str, float]:
+def _locked_in(rows: Array, frequency: float, advance: float) -> dict[str, float]:
     """Return the velocity at the frequency of the drive, from the position of the second half.
 
-    The position is fitted by a line and both phases; v = amplitude sin(w t + phase) where the
-    drive is sin(w t).
+    The position is fitted by a line and both phases; v = amplitude sin(w t + advance + phase)
+    where the drive is sin(w t + advance), with a phase from -pi to pi.
     """
     time, position = rows[len(rows) // 2 :, :2].T
     w = 2 * np.pi * frequency
@@ -80,7 +95,8 @@ def _locked_in(rows: Array, frequency: float) -> dict[str, float]:
                        np.sin(w * time)], axis=1)  # fmt: skip
     _, _, a, b = np.linalg.lstsq(shapes, position, rcond=None)[0]
     # x = a cos + b sin gives v = w (b cos - a sin)
-    return {"velocity_amplitude": float(w * np.hypot(a, b)), "phase": float(np.arctan2(b, -a)),
+    phase = np.angle(np.exp(1j * (np.arctan2(b, -a) - advance)))
+    return {"velocity_amplitude": float(w * np.hypot(a, b)), "phase": float(phase),
             "displacement_amplitude": float(np.hypot(a, b))}  # fmt: skip
 
 
@@ -88,11 +104,44 @@ def topological_charge(space: TextureSpace, values: Array) -> float:
     r"""Return :math:`\frac1{4\pi}\int m\cdot(\partial_xm\times\partial_ym)\,dx\,dy`.
 
     The integral over a film, averaged over its thickness; -1 of a skyrmion with its core down.
+    It is the solid angle that the directions cover (Berg and Luescher, Nucl. Phys. B 190, 412
+    (1981)): whole on a closed texture at any cell, and what is covered where the film has edges.
+    In 3D the solid angles of the faces of every tetrahedron are the flux of a field without
+    sources, linear in it, so that each section of a closed texture counts the same whole number.
     """
-    x, y = (space.gradient[k] @ values for k in (0, 1))
-    density = np.einsum("ij,ij->i", values, np.cross(x, y)) / space.volumes
-    height = space.section if len(space.axes) == 2 else float(np.ptp(space.positions[:, 2]))
-    return float(density.sum() / height / (4 * np.pi))
+    place = np.zeros((space.mesh.p.shape[1], 3))
+    place[:, space.axes] = space.mesh.p.T
+    corners = _simplices(space)
+    m, p = normalized(values)[space.node_of_vertex[corners]], place[corners]
+    if len(corners) == 3:
+        turn = np.sign(np.cross(p[1] - p[0], p[2] - p[0])[:, 2])
+        return float(turn @ _solid_angle(m) / (4 * np.pi))
+    turn = np.sign(np.einsum("ij,ij->i", np.cross(p[1] - p[0], p[2] - p[0]), p[3] - p[0]))
+    # The field (x - p_k)/3V has unit flux through the face opposite to corner k alone.
+    lever = (p.mean(axis=0) - p)[:, :, 2] / 3
+    faces = ((1, 2, 3), (0, 3, 2), (0, 1, 3), (0, 2, 1))
+    total = sum(
+        lever[k] @ (turn * _solid_angle(m[list(face)])) for k, face in enumerate(faces)
+    )  # fmt: skip
+    return float(total / np.ptp(p[:, :, 2]) / (4 * np.pi))
+
+
+def _simplices(space: TextureSpace) -> Indices:
+    """Return the corners of the triangles or tetrahedra of all cells, shape (3 or 4, n).
+
+    The halves of a tensor grid fit together.
+    """
+    cells = space.mesh.t[:, space.cells]
+    parts = _PARTS.get(type(space.mesh).__name__)
+    return cells if parts is None else np.hstack([cells[list(part)] for part in parts])
+
+
+def _solid_angle(corners: Array) -> Array:
+    """Return the signed solid angle of spherical triangles of unit vectors, shape (3, n, 3)."""
+    a, b, c = corners
+    volume = np.einsum("ij,ij->i", a, np.cross(b, c))
+    pairs = [np.einsum("ij,ij->i", u, v) for u, v in ((a, b), (b, c), (c, a))]
+    return np.asarray(2 * np.arctan2(volume, 1 + sum(pairs)))
 
 
 def _first_reversal(time: Array, mean: Array) -> float:

@@ -26,8 +26,9 @@ from .dynamics.texture.checkpoint import (
 from .dynamics.texture.walls import find_wall
 from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
-from .texture_motion import Motion, State, relaxed, start_motion
+from .texture_motion import Motion, State, start_motion
 from .texture_numbers import field_warnings, run_numbers, texture_facts
+from .texture_rest import relaxed
 from .texture_states import initial_texture, wall_frame
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
 from .texture_transport import phase_seconds
@@ -69,10 +70,10 @@ def simulate_texture(
         from .texture_analysis import analysed
 
         return analysed(case, system, progress)
-    order = initial_texture(system)
+    order, canting = initial_texture(system), None
     if system.table.initial.relax and (keeper is None or keeper.load() is None):
-        order, _ = relaxed(system, order)
-    motion, state = start_motion(system, order)
+        order, canting = relaxed(system, order)
+    motion, state = start_motion(system, order, canting)
     run = run_motion(system, motion, state, progress, keeper)
     return TextureResult(
         case, system.space, run_numbers(system, run), run.history, run.wall_series, run.frames,
@@ -326,9 +327,12 @@ def run_motion(
     if stopped == "wall left":
         warnings = (f"the wall reached the end of the magnet or vanished at {end:.4g} s; the run"
                     " ends there",)  # fmt: skip
+    unrest = motion.unrest(state, end / TIME)
+    if system.coupled is not None:
+        system.coupled.finish(end, motion.order(state))
     return TextureRun(
         recorder.columns, np.array(recorder.rows), recorder.named_frames(), stopped or "time",
-        motion.unrest(state, end / TIME), int(motion.scheme.steps), warnings,
+        unrest, int(motion.scheme.steps), warnings,
         {} if system.coupled is None else
         phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
         tuple(recorder.potentials),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .case.texture import Initial
 from .dynamics.texture.vectors import normalized
-from .dynamics.texture.walls import wall_profile
+from .dynamics.texture.walls import static_width, wall_profile
 from .errors import CaseError
 from .texture_system import TextureSystem
 from .units import LENGTH
@@ -55,9 +55,9 @@ def _wall(system: TextureSystem, given: Initial) -> Array:
     magnet = system.magnet
     width = given.width
     if width is None:
-        if not (magnet.anisotropy > 0 and magnet.exchange_stiffness > 0):
+        width = static_width(magnet)
+        if width is None:
             raise CaseError("texture.initial.width", "is needed without an easy axis")
-        width = magnet.wall_width
     axis, zero, across = wall_frame(system)
     _check_inside(system, given.position, across)
     sign = -1.0 if given.reversed else 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from .dynamics.coupling import CoupledTorque, refuse_odd
 from .dynamics.texture.magnet import Antiferromagnet, Ferromagnet
 from .dynamics.texture.space import TextureSpace
 from .errors import CaseError
+from .fields.build import region_fields
 from .pipeline import Device, build_device
 from .textured import textured_transport
 
@@ -57,7 +59,9 @@ def _has_moments(device: Device, region: str) -> None:
                         " name an F or FI region")  # fmt: skip
     if kind == "F":
         here = device.parameters[region].region
-        ways = [device.region_fields(region, v) for v in np.eye(3)]
+        # Whether there is any exchange does not depend on a field, which moments may not bear.
+        still = replace(device.conditions, magnetic_field=np.zeros(3))
+        ways = [region_fields(device.parameters[region], still, v) for v in np.eye(3)]
         exchanges = any(f.moment_omega.any() or f.moment_relaxation.any() for f in ways)
         if here.kondo is None or not exchanges:
             raise CaseError(f"regions.{region}.kondo", "is needed: the exchange of the carriers"
@@ -92,6 +96,7 @@ def coupled_torque(
             transport, magnet.spin_density, options.tolerance, options.between,
             options.accuracy / options.tolerance, automatic=False,
             signal=None if options.signal.constant else options.signal.scale,
+            breaks=options.signal.breaks,
         )  # fmt: skip
         if isinstance(magnet, Antiferromagnet):
             tilted = np.tile([0.48, 0.6, 0.64], (space.size, 1))

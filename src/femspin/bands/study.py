@@ -135,6 +135,7 @@ def study_table(result: BandStudy) -> dict[str, Any]:
         "kT_over_t": here.kT,
         "exchange_over_t": lattice.exchange,
         "tau_sd_s": exchange_time(lattice.exchange * case.lattice.t),
+        "spin_relaxation_time_s": case.spin_relaxation_time,
         "van_hove_over_t": {"lower": critical_energies(lattice, 1),
                             "upper": critical_energies(lattice, -1)},
         "method": here.sums.method,

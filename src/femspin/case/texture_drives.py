@@ -101,6 +101,19 @@ class Signal(Table):
             return up * self._between(since)
         return up
 
+    @property
+    def breaks(self) -> tuple[float, ...]:
+        """Times [s] where the factor is not smooth, ascending: its start, corners and jumps."""
+        since = {0.0, self.rise}
+        if self.length is not None:
+            since |= {self.length - self.rise, self.length}
+        return tuple(sorted(self.start + t for t in since | set(self.times or ())))
+
+    @property
+    def largest(self) -> float:
+        """The largest size the factor can have."""
+        return max(map(abs, self.values)) if self.values is not None else 1.0
+
     def _between(self, since: float) -> float:
         assert self.times is not None
         assert self.values is not None
@@ -125,7 +138,7 @@ class SpinOrbitDrive(Table):
 
     polarisation: Direction = Field(description="p: direction of the moments of the carriers")
     damping_like: q.MagneticField | None = Field(None, description="B_DL = w_D/gamma")
-    damping_like_rate: q.Rate | None = Field(None, description="w_D, instead")
+    damping_like_rate: q.AngularFrequency | None = Field(None, description="w_D, instead")
     spin_current: q.CurrentDensity | None = Field(
         None, description="J_s, instead: w_D = hbar J_s/(2 e s d), with the thickness d"
     )

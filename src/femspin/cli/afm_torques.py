@@ -100,7 +100,8 @@ def _points(result: BandStudy, table: dict[str, Any]) -> dict[str, Any]:
                 "coefficients": found.tensors, "errors": found.errors,
             }  # fmt: skip
         points.append(entry)
-    return {"state": table["coefficients"], "points": points}
+    tau_s = table["spin_relaxation_time_s"]
+    return {"spin_relaxation_time_s": tau_s, "state": table["coefficients"], "points": points}
 
 
 def _pictures(result: BandStudy) -> Iterator[tuple[str, tuple[Any, Any]]]:

@@ -6,13 +6,16 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..case import Case
+from ..case.texture_drives import Signal
 from ..dynamics.texture.magnet import Antiferromagnet
+from ..dynamics.texture.walls import static_width
 from ..errors import CaseError
 from ..results.expected import compare_expected
 from ..results.texture_result import TextureResult
@@ -20,7 +23,7 @@ from ..results.write import to_json
 from ..texture_motion import start_motion
 from ..texture_run import Keeper, checkpoint_file, simulate_texture
 from ..texture_states import initial_texture
-from ..texture_system import build_texture_system
+from ..texture_system import TextureSystem, build_texture_system
 from .run import _progress
 
 __all__ = ["check_texture", "run_texture_case"]
@@ -87,13 +90,17 @@ def check_texture(args: argparse.Namespace, case: Case, file: Path) -> int:
     elif not args.quiet:
         print(f"{file}: valid")
         for name, value in table.items():
-            print(f"  {name:28} {value:.6g}" if isinstance(value, float) else
-                  f"  {name:28} {value}")  # fmt: skip
+            text = f"{value:.6g}" if isinstance(value, float) else value
+            print(f"  {name:28} {'none' if value is None else text}")
     return 0
 
 
 def texture_lengths(case: Case, folder: Path | None) -> Mapping[str, Any]:
-    """Return nodes, scheme and characteristic lengths, times and fields of a texture, SI."""
+    """Return nodes, scheme and characteristic lengths, times and fields of a texture, SI.
+
+    Drives are given by their amplitudes; `wall_width` is None where the stray field of a film
+    leaves no easy axis.
+    """
     system = build_texture_system(case, folder)
     magnet, space = system.magnet, system.space
     motion, _ = start_motion(system, initial_texture(system))
@@ -101,10 +108,11 @@ def texture_lengths(case: Case, folder: Path | None) -> Mapping[str, Any]:
         "kind": system.table.kind, "nodes": space.size, "volume": space.volume * 1e-27,
         "scheme": type(motion.scheme).__name__, "spin_density": magnet.spin_density,
     }  # fmt: skip
+    width = static_width(magnet)
     if magnet.anisotropy > 0 and magnet.exchange_stiffness > 0:
-        table["wall_width"] = magnet.wall_width
-        if np.isfinite(space.spacing):
-            table["cell_over_wall_width"] = float(space.spacing) * 1e-9 / magnet.wall_width
+        table["wall_width"] = width
+    if width is not None and np.isfinite(space.spacing):
+        table["cell_over_wall_width"] = float(space.spacing) * 1e-9 / width
     if isinstance(magnet, Antiferromagnet):
         table |= {"exchange_field": magnet.exchange_field, "magnon_velocity":
                   magnet.magnon_velocity, "step": float(motion.scheme.step) * 1e-12}  # fmt: skip
@@ -112,15 +120,30 @@ def texture_lengths(case: Case, folder: Path | None) -> Mapping[str, Any]:
             table |= {"resonance_frequency": magnet.resonance / (2 * np.pi),
                       "spin_flop_field": magnet.spin_flop_field}  # fmt: skip
     elif magnet.hard_anisotropy > 0 and magnet.anisotropy > 0:
-        table |= {"walker_field": magnet.walker_field, "walker_velocity": magnet.walker_velocity}
+        table["walker_field"] = magnet.walker_field
+        if width is not None:
+            table["walker_velocity"] = magnet.walker_velocity * width / magnet.wall_width
     if system.device is not None:
         table["transport_unknowns"] = len(system.device.problem.constraint.charge)
+    return table | _amplitudes(system)
+
+
+def _amplitudes(system: TextureSystem) -> dict[str, Any]:
+    """Return the strengths of current and spin-orbit torques with their signals at 1, SI."""
+    given, steady = system.table, {"signal": Signal()}
+    changed: dict[str, Any] = {
+        "spin_orbit": [drive.model_copy(update=steady) for drive in given.spin_orbit]
+    }
+    if given.current is not None:
+        changed["current"] = given.current.model_copy(update=steady)
+    system = replace(system, table=given.model_copy(update=changed))
+    table: dict[str, Any] = {}
     transfer = system.transfer()
     if transfer is not None:
         rates = transfer.rates(0.0)
         table |= {"u_n": rates.u_n * 1e3, "beta": transfer.beta, "tau_sd": transfer.tau_sd}
     for k, torque in enumerate(system.orbit()):
         _, damping, field = torque.rates(0.0)
-        table[f"spin_orbit.{k}.damping_like_field"] = float(damping) * 1e12 / magnet.gamma
-        table[f"spin_orbit.{k}.field_like_field"] = float(field) * 1e12 / magnet.gamma
+        table[f"spin_orbit.{k}.damping_like_field"] = float(damping) * 1e12 / system.magnet.gamma
+        table[f"spin_orbit.{k}.field_like_field"] = float(field) * 1e12 / system.magnet.gamma
     return table

@@ -7,7 +7,8 @@ is kept, turned with its moment, or extrapolated.  With the flux F_i of node i
 .. math:: \dot m_i = \frac{\hbar}{2 s V_i}(1 - m_im_i^T)F_i .
 
 How far the kept flux was off is measured at every new solution and added up.  All sources of the
-device may change in time by one factor: transport is linear in them, so the flux has that factor.
+device may change in time by one factor: transport is linear in them, so the flux has that factor,
+and a flux that was off counts with the largest factor it was used with.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from ..errors import CaseError
 from ..units import HBAR, LENGTH, RATE, TIME
 from .coupling_kept import BETWEEN, Between, KeptFlux
 from .coupling_transport import TexturedSolution, TexturedTransport
+from .coupling_use import Use
 from .texture.antiferromagnet import StaggeredTorque
 from .texture.explicit import RungeKutta
 from .texture.ferromagnet import Texture
+from .texture.intervals import march
 from .texture.run import History, Scheme
 from .texture.torques import ExternalTorque
 from .texture.vectors import dot
@@ -70,6 +73,7 @@ class CoupledTorque:
             torque, whose last value it then sees.
         automatic: Solve inside a call; `coupled_step` solves between steps instead.
         signal: Factor of all sources of the device at a time [s]; by default 1.
+        breaks: Ascending times [s] where the signal is not smooth.
     """
 
     transport: TexturedTransport
@@ -80,6 +84,7 @@ class CoupledTorque:
     velocity: Velocity | None = None
     automatic: bool = True
     signal: Callable[[float], float] | None = None
+    breaks: tuple[float, ...] = ()
     angle_error: float = 0.0
     largest_error: float = 0.0
     largest_rate: float = 0.0
@@ -88,6 +93,7 @@ class CoupledTorque:
     _driven: KeptFlux = field(init=False, repr=False)
     _pumped: KeptFlux = field(init=False, repr=False)
     _solving: bool = field(default=False, repr=False)
+    _used: Use = field(default_factory=Use, repr=False)
 
     def __post_init__(self) -> None:
         if self.between not in BETWEEN:
@@ -143,7 +149,14 @@ class CoupledTorque:
             self._solve(time, m)
             return True
         self.skipped += 1
+        self._see(time, m)
         return False
+
+    def finish(self, time: float, m: Array) -> None:
+        """Measure at the end of a run how far a kept torque was off, if none so large was yet."""
+        self._see(time, m)
+        if self._used.most > self._used.measured:
+            self.renew_at(time, m)
 
     def renew_at(self, time: float, m: Array, angle: float = 0.0) -> bool:
         """Solve transport unless the last solution is that of m; return whether it has.
@@ -171,11 +184,16 @@ class CoupledTorque:
     def _scale(self, time: float) -> float:
         return 1.0 if self.signal is None else self.signal(time)
 
+    def _see(self, time: float, m: Array) -> None:
+        """Take note of the torque and of the signal at a time [s]."""
+        self._used.until(time, self._scale)
+        self.largest_rate = max(self.largest_rate, _largest(self._rate(time, m)))
+
     def _solve(self, time: float, m: Array) -> None:
         self._solving = True
         velocity = None if self.velocity is None else self.velocity(time, m) / RATE
         self._solving = False
-        predicted = None if self._driven.last is None else self._rate(time, m)
+        predicted = None if self._driven.last is None else self._parts(m)
         accuracy = self.accuracy * self.tolerance
         # What is pumped does not follow the signal: it is solved for by itself.
         apart = velocity is not None and self.signal is not None
@@ -186,13 +204,23 @@ class CoupledTorque:
             self._pumped.add(self.transport.solve(
                 m, velocity, accuracy, self._pumped.guess(m), drive=0.0
             ))  # fmt: skip
-        new = self._rate(time, m)
-        self.largest_rate = max(self.largest_rate, _largest(new))
+        self._see(time, m)
         if predicted is not None:
-            size = _largest(new - predicted)
-            self.largest_error = max(self.largest_error, size)
-            self.angle_error += 0.5 * size * max(0.0, time - self.solutions[-1])
+            pairs = zip(self._parts(m), predicted, strict=True)
+            driven, pumped = (_largest(a - b) for a, b in pairs)
+            used, past = self._used, max(0.0, time - self.solutions[-1])
+            self.largest_error = max(self.largest_error, used.most * driven + pumped)
+            self.angle_error += 0.5 * (used.exposure * driven + past * pumped)
+            self._used.measured = max(used.measured, used.most)
+        self._used = Use(time, abs(self._scale(time)), measured=self._used.measured)
         self.solutions.append(time)
+
+    def _parts(self, m: Array) -> tuple[Array, Array]:
+        """Return the rates [1/s] of what is driven, at full strength, and of what is pumped."""
+        kept = (self._driven, self._pumped)
+        fluxes = (np.zeros_like(m) if k.last is None else k.flux(m) for k in kept)
+        one, other = (node_rate(flux, m, *self._magnet) for flux in fluxes)
+        return one, other
 
     def _rate(self, time: float, m: Array) -> Array:
         return node_rate(self._kept(time, m), m, *self._magnet)
@@ -210,7 +238,11 @@ class CoupledTorque:
         for name, kept in (("driven", self._driven), ("pumped", self._pumped)):
             saved |= {f"{name}_{k}": v for k, v in kept.state().items()}
         sums = (self.angle_error, self.largest_error, self.largest_rate, float(self.skipped))
-        return saved | {"sums": np.array(sums), "solutions": np.array(self.solutions)}
+        used = self._used
+        return saved | {
+            "sums": np.array(sums), "solutions": np.array(self.solutions),
+            "used": np.array([used.time, used.most, used.exposure, used.measured]),
+        }  # fmt: skip
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Take up a saved state."""
@@ -224,6 +256,7 @@ class CoupledTorque:
         self._pumped.restore(part("pumped"), self.transport)
         self.angle_error, self.largest_error, self.largest_rate, skipped = state["sums"].tolist()
         self.skipped, self.solutions = int(skipped), state["solutions"].tolist()
+        self._used = Use(*state["used"].tolist())
 
     def report(self) -> dict[str, Any]:
         """Return what coupling cost and how far the kept torque was off.
@@ -350,11 +383,18 @@ def run_coupled(
     began, clock, steps = clocks.perf_counter(), float(grid[0]) / TIME, 0
     see = observe or (lambda _, state: state.copy())
     records = [np.asarray(see(float(grid[0]), m), float)]
+
+    def step(m: Array, now: float, until: float) -> tuple[Array, float]:
+        nonlocal steps
+        steps += 1
+        return coupled_step(scheme, texture, torque, m, now, until)
+
+    breaks = np.array(torque.breaks) / TIME
     for stop in grid[1:]:
-        while clock < stop / TIME:
-            m, clock = coupled_step(scheme, texture, torque, m, clock, float(stop / TIME))
-            steps += 1
+        end = float(stop / TIME)
+        m, clock = march(scheme, m, clock, end, breaks, step), end
         records.append(np.asarray(see(float(stop), m), float))
+    torque.finish(float(grid[-1]), m)
     torque.automatic = True
     report, total = torque.report(), clocks.perf_counter() - began
     report["seconds"]["magnetics"] = total - sum(report["seconds"].values())

@@ -96,7 +96,7 @@ class AntiferroTexture:
     def order_gradient(self, n: Array, time: float) -> Array:
         """Return w_n / s at the nodes [1/ps], shape (n, 3), homogeneous DMI included.
 
-        With q = m + (d_h/a) x n in place of m the homogeneous DMI leaves an easy axis along d_h
+        With q = m + (d_h/a) x n in place of m the homogeneous DMI leaves a hard axis along d_h
         and, in a field, a staggered field; the change of variable is canonical.
         """
         total = np.zeros_like(n)
@@ -176,6 +176,15 @@ class Rotor:
             n, m = self._step(n, m, float(start), float(stop))
         self.steps += count
         return n, m, end
+
+    def jump(self, n: Array, m: Array, before: float, after: float) -> Array:
+        """Return m after the kick of a current that jumps between two times [ps], shape (n, 3)."""
+        transfer = self.texture.transfer
+        impulse = None if transfer is None else transfer.impulse(before, after)
+        if impulse is None:
+            return m
+        m = m + cross(n, self.texture.space.along(impulse, n))
+        return m - n * dot(n, m)
 
     def _step(self, n: Array, m: Array, start: float, stop: float) -> tuple[Array, Array]:
         texture, half = self.texture, 0.5 * (stop - start)

@@ -15,7 +15,7 @@ from ...errors import CaseError, SolverError
 from .ferromagnet import Texture
 from .vectors import dexpinv, normalized, rotate
 
-__all__ = ["Heun", "RungeKutta", "fitted_step", "random_rotation"]
+__all__ = ["RESTART", "Heun", "RungeKutta", "fitted_step", "random_rotation"]
 
 Array = NDArray[np.float64]
 
@@ -32,6 +32,9 @@ _A = [
 ]
 _E = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
 _SAFETY, _SHRINK, _GROW = 0.9, 0.2, 4.0
+
+RESTART = 1e-3
+"""Longest first step [ps] of an adaptive scheme after a drive was not smooth."""
 
 
 @dataclass
@@ -100,6 +103,12 @@ class RungeKutta:
     def forget(self) -> None:
         """Drop the slope kept from the last step, as when a torque has changed since."""
         self._turn, self._at = None, np.nan
+
+    def restart(self) -> None:
+        """Begin anew after a break of a drive: without history, with a small step if adaptive."""
+        self.forget()
+        if not self.fixed:
+            self.step = min(self.step, RESTART)
 
     def state(self) -> dict[str, Array]:
         """Return what a resumed run needs besides m and the time, and forget the rest."""

@@ -13,12 +13,16 @@ from ...errors import SolverError
 from ...units import TIME
 from .antiferromagnet import Rotor
 from .ferromagnet import Texture
+from .magnet import joule
 from .midpoint import Midpoint
+from .rest import FINE, GROWTH, SHORT, TILT, departed, grown, stable, still, tilted
 from .vectors import cayley, cross
 
 __all__ = ["History", "Scheme", "relax_texture", "run_rotor", "run_texture"]
 
 Array = NDArray[np.float64]
+
+_LONGEST = 300.0  # step [ps]; in longer ones the midpoint rule flips what it should damp
 
 
 class Scheme(Protocol):
@@ -99,47 +103,119 @@ def run_rotor(
 
 
 def relax_texture(
-    texture: Texture, m: Array, tolerance: float = 1e-6, limit: int = 20_000
+    texture: Texture, m: Array, tolerance: float = 1e-6, limit: int = 20_000, stays: bool = True
 ) -> Array:
     """Return an equilibrium near m, where |m x B_eff| < `tolerance` [T] at every node, (n, 3).
 
     Without torques the energy is minimized by steepest descent on the sphere with the step of
-    Barzilai and Borwein (Exl et al., J. Appl. Phys. 115, 17D118 (2014)).  With torques m moves
-    by the midpoint rule with Gilbert damping 1.
+    Barzilai and Borwein (Exl et al., J. Appl. Phys. 115, 17D118 (2014)).  With torques, those of
+    time 0, m moves by the midpoint rule with Gilbert damping 1.  A state that a small tilt
+    leaves is no result: without torques one that is lower in energy by more than torques below
+    the tolerance explain, with torques one that is elsewhere.
 
     Args:
         texture: The system; its torques act too.
         m: Where to start, shape (n, 3).
         tolerance: Largest torque left [T].
         limit: Most steps.
+        stays: Whether the equilibrium is tried for stability.
 
     Raises:
         SolverError: If equilibrium is not reached.
     """
-    if texture.torques:
-        return _settle(texture, m, tolerance, limit)
-    bound = tolerance * texture.gamma * TIME
+    again = _marched if texture.torques else _descended
+    texture = still(texture)
+    m = again(texture, m, tolerance, limit, False)
+    if not stays:
+        return m
+    return stable(m, lambda rest: again(texture, rest, tolerance, limit, True))
+
+
+def _descended(texture: Texture, m: Array, tolerance: float, limit: int, tilt: bool) -> Array:
+    """Return the end of the descent from m; of a tilt, m itself unless the end is lower."""
+    start = m
+    if tilt:
+        m, done = _descend(texture, tilted(m), min(tolerance, FINE), limit, True)
+        if not _lower(texture, start, m, tolerance):
+            return start
+        if done:
+            return m
+    m, done = _descend(texture, m, tolerance, limit)
+    if not done:
+        raise _unsettled(texture, m, tolerance, limit)
+    return m
+
+
+def _descend(
+    texture: Texture, m: Array, tolerance: float, limit: int, careful: bool = False
+) -> tuple[Array, bool]:
+    """Return where steepest descent from m ends, and whether it is at rest.
+
+    Careful descent takes short steps and never rises above the energy it began with, so that it
+    passes no barrier.
+    """
+    bound, stride = tolerance * texture.gamma * TIME, 0.05 if careful else 0.5
+    ceiling = texture.energy(m) if careful else np.inf
     turn = cross(m, texture.precession(m))
-    step = 0.1 / max(float(np.abs(turn).max()), bound)
+    step = 0.2 * stride / max(float(np.abs(turn).max()), bound)
     for count in range(limit):
         if np.sqrt(np.einsum("ij,ij->i", turn, turn).max()) < bound:
-            return m
+            return m, True
         moved = cayley(0.5 * step * turn, m)
+        if careful and texture.energy(moved) > ceiling:
+            step *= 0.25
+            continue
         turned = cross(moved, texture.precession(moved))
         slope = texture.volumes[:, None] * (cross(m, turn) - cross(moved, turned))
         path = moved - m
         product = float(np.vdot(path, slope))
+        if product == 0.0:  # a step no longer changes the torque: it is at round-off
+            return m, False
         first = float(np.vdot(path, texture.volumes[:, None] * path)) / product
         second = product / float(np.vdot(slope, slope / texture.volumes[:, None]))
-        longest = 0.5 / float(np.abs(turned).max())
+        longest = stride / float(np.abs(turned).max())
         step = min(abs(first if count % 2 else second), longest)
         m, turn = moved, turned
-    raise _unsettled(texture, m, tolerance, limit)
+    return m, False
+
+
+def _lower(texture: Texture, before: Array, after: Array, tolerance: float) -> bool:
+    """Return whether a state is lower than what torques below the tolerance [T] do on the way.
+
+    In a valley E_before - E_after <= sum_i V_i s omega_i |m_i - m_i'|, with omega_i the torque
+    that was left; only a state beyond its edge gains more.
+    """
+    way = np.linalg.norm(after - before, axis=1)
+    if way.max() < TILT:
+        return False
+    work = joule(float(texture.volumes @ way), texture.spin_density)
+    rounding = 64 * np.finfo(float).eps * sum(map(abs, texture.energies(before).values()))
+    gain = texture.energy(before) - texture.energy(after)
+    return bool(gain > tolerance * texture.gamma * TIME * work + rounding)
+
+
+def _marched(texture: Texture, m: Array, tolerance: float, limit: int, tilt: bool) -> Array:
+    """Return the rest state under torques; of a tilt, m itself unless it is left."""
+    if not tilt:
+        return _settle(texture, m, tolerance, limit)
+    scheme = Midpoint(texture.with_damping(1.0), 0.1, tolerance=GROWTH, longest=SHORT)
+    clock = 0.0
+
+    def advance(state: Array) -> Array:
+        nonlocal clock
+        state, clock = scheme.advance(state, clock, np.inf)
+        return state
+
+    away = grown(m, advance, lambda state: _at_rest(texture, state, FINE), limit)
+    if away is None:
+        return m
+    after = _settle(texture, away, tolerance, limit)
+    return after if departed(m, after) else m
 
 
 def _settle(texture: Texture, m: Array, tolerance: float, limit: int) -> Array:
     """Return the rest state under torques."""
-    scheme = Midpoint(texture.with_damping(1.0), 0.1, tolerance=0.03, longest=1e4)
+    scheme = Midpoint(texture.with_damping(1.0), 0.1, tolerance=0.03, longest=_LONGEST)
     clock = 0.0
     for _ in range(limit):
         if _at_rest(texture, m, tolerance):

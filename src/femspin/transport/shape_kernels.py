@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from .kernels import geometry
-from .sum_kernels import combine, weight_moments
+from .sum_kernels import pair_forms
 
 __all__ = ["find_shapes", "gather_forms", "local_forms"]
 
@@ -73,9 +73,8 @@ def local_forms(
     for e in range(len(mesh_cells)):
         volume = geometry(points, vertices, mesh_cells[e], frame, inverse)
         turn[:d, :d] = inverse
-        weight_moments(turn, volume, jets, terms, ranges, weights)
+        pair_forms(turn, volume, reference, jets, terms, ranges, weights, local)
         for q in range(many):
-            combine(reference, ranges[q, 0], ranges[q, 1], weights[q], local[q])
             pair = -1
             for i in range(n):
                 for m in range(i, n):

@@ -142,9 +142,7 @@ def fill_forms(
             continue
         volume = geometry(points, vertices, mesh_cells[own], frame, inverse)
         turn[:d, :d] = inverse
-        weight_moments(turn, volume, jets, terms, ranges, weights)
-        for q in range(many):
-            combine(reference, ranges[q, 0], ranges[q, 1], weights[q], local[q])
+        pair_forms(turn, volume, reference, jets, terms, ranges, weights, local)
         pair = -1
         for i in range(n):
             for m in range(i, n):
@@ -168,6 +166,14 @@ def find_rows(dofs, own, low, high, indptr, starts, mine):
         starts[i], mine[i] = indptr[row], low <= row < high
         found = found or mine[i]
     return found
+
+
+@njit(nogil=True, cache=True)
+def pair_forms(turn, volume, reference, jets, terms, ranges, weights, local):
+    """Set the forms of all pairs of a cell, (n_forms, n_pairs), and the weights they took."""
+    weight_moments(turn, volume, jets, terms, ranges, weights)
+    for q in range(len(ranges)):
+        combine(reference, ranges[q, 0], ranges[q, 1], weights[q], local[q])
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})

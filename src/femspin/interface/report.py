@@ -21,8 +21,8 @@ from .flux import boundary_inflow, face_share
 from .split import SPLIT, CellIntegrals, cell_integrals, cell_parts, stored_spin
 
 __all__ = [
-    "InterfaceCurrents", "Share", "balanced", "exchange", "face_mean", "interface_currents",
-    "over_pairs", "shares",
+    "InterfaceCurrents", "Share", "balanced", "exchange", "face_mean", "fed_in",
+    "interface_currents", "over_pairs", "shares",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -156,6 +156,31 @@ def over_pairs(values: Array, joined: Sequence[Indices]) -> Array:
     return result
 
 
+def fed_in(
+    space: Space,
+    state: TransportState | HarmonicState,
+    share: Share,
+    mu_dot: Array | None = None,
+) -> Array:
+    """Return what electrodes feed into a region at every dof, shape (n_dofs,).
+
+    The inflow of all regions together is the electrodes' current.
+
+    Args:
+        space: The scalar space.
+        state: Solved transport.
+        share: Of the region.
+        mu_dot: d_t mu [meV/ps], shape (n_dofs, 4), if it changes.
+    """
+    fed = np.zeros_like(state.mu[:, 0])
+    for name, c in state.coefficients.items():
+        fed += region_inflow(space, name, c, state.mu, state.mu_low, mu_dot)[:, 0]
+    if share.contacts is not None:  # what passes a contact is not fed in either
+        fed += (share.contacts @ (state.mu + state.mu_low).ravel())[::4]
+    found: Array = share.electrode * over_pairs(fed, share.joined)
+    return found
+
+
 def interface_currents(
     space: Space,
     state: TransportState | HarmonicState,
@@ -189,15 +214,8 @@ def interface_currents(
     weights = share[side].weights
     own = share[side].electrode
     if interface.name in weights and np.any(own[weights[interface.name] > 0]):
-        # Where an electrode ends on the interface, what it feeds in is not the interface's: the
-        # inflow of all regions together is the electrode's current.
-        fed = np.zeros_like(residual[:, 0])
-        for name, other in state.coefficients.items():
-            fed += region_inflow(space, name, other, state.mu, state.mu_low, mu_dot)[:, 0]
-        exchanged = share[side].contacts
-        if exchanged is not None:  # what passes a contact is not fed in either
-            fed += (exchanged @ (state.mu + state.mu_low).ravel())[::4]
-        residual[:, 0] -= own * over_pairs(fed, share[side].joined)
+        # Where an electrode ends on the interface, what it feeds in is not the interface's.
+        residual[:, 0] -= fed_in(space, state, share[side], mu_dot)
     zero = np.zeros(4)
     inflow = {name: boundary_inflow(residual, w) for name, w in weights.items()}
     flux = sign * inflow.get(interface.name, zero) / area

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..interface.flux import region_residual
 from ..interface.reduced import ReducedLayer, reduced_parts
-from ..interface.report import face_mean, over_pairs
+from ..interface.report import face_mean, fed_in
 from ..interface.split import PARTS, cell_integrals, cell_parts, flux_density
 from ..transport.space import outer_cells
 from ..transport.system import TransportState
@@ -232,20 +232,10 @@ def _recovered_flux(device: Device, transport: Transport, name: str) -> Array:
 
 
 def _inflow(device: Device, state: TransportState, side: str) -> Array:
-    """Return the inflow of a region at every dof without what electrodes feed in, (n_dofs, 4).
-
-    As in `femspin.interface.report.interface_currents`.
-    """
-    space, share = device.space, device.share[side]
-    residual = region_residual(space, state, side)
+    """Return the inflow of a region at every dof without what electrodes feed in, (n_dofs, 4)."""
+    residual, share = region_residual(device.space, state, side), device.share[side]
     if np.any(share.electrode):
-        fed = sum(
-            (region_residual(space, state, name)[:, 0] for name in state.coefficients),
-            np.zeros(space.n_dofs),
-        )
-        if share.contacts is not None:
-            fed += (share.contacts @ (state.mu + state.mu_low).ravel())[::4]
-        residual[:, 0] -= share.electrode * over_pairs(fed, share.joined)
+        residual[:, 0] -= fed_in(device.space, state, share)
     return residual
 
 

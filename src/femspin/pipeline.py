@@ -35,13 +35,25 @@ from .interface.report import (
     interface_currents,
     shares,
 )
-from .materials.parameters import RegionParameters, UsedValue, complete_case, region_parameters
+from .materials.parameters import (
+    RegionParameters,
+    UsedValue,
+    complete_case,
+    polarisation_squared,
+    region_parameters,
+)
 from .results.solution import Solution
 from .stack_method import exact_transport, require_stack
 from .structure import Structure, build_stack, load_mesh
 from .time_response import require_resolved, storage_length, time_response
 from .transport.boundary import FluxLaw, flux_law
-from .transport.conditions import build_boundary, contact_names, table_law, table_response
+from .transport.conditions import (
+    build_boundary,
+    contact_names,
+    electrode_spins,
+    table_law,
+    table_response,
+)
 from .transport.covariant import carried_directions
 from .transport.space import Space, build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
@@ -201,6 +213,9 @@ def build_device(
     log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
     contacts = contact_names(meshed, structure)
     space = build_space(structure, conductors, order or case.solver.order, contacts)
+    polarised = {n for n, p in parameters.items() if polarisation_squared(p.region)}
+    electrodes = electrode_spins(meshed, space, conductors, polarised)
+    case, meshed = (c.with_electrodes(electrodes) for c in (case, meshed))
     faces = build_boundary(meshed, space, conductors, [layer.face for layer in reduced])
     method = "direct" if case.solver.method == "stack" else case.solver.method
     if elements is None:

@@ -127,6 +127,10 @@ class Kondo(Table):
         return self
 
 
+def _squared(p: float | list[float] | None) -> float:
+    return sum(x * x for x in (p if isinstance(p, list) else [p or 0.0]))
+
+
 class Override(Table):
     """Raw coefficients that replace the microscopic ones."""
 
@@ -142,12 +146,23 @@ class Override(Table):
     hall_angles: Vector | None = Field(None, description="theta^0_k")
     larmor_angles: Vector | None = Field(None, description="theta_L^a")
     spin_hall_angles: matrix(float) | None = Field(  # type: ignore[valid-type]
-        None, description="theta_C^{ka}, rows space, columns spin"
+        None, description="theta_C^{ka}, rows space, columns spin; -spin_hall_angle times one"
+    )
+    polarisation: float | Vector | None = Field(
+        None,
+        description="P^a of the electron spins: a number along m, or a vector; the opposite of"
+        " the region's polarisation",
     )
 
     electric_field: vector(q.ElectricField) | None = Field(  # type: ignore[valid-type]
         None, description="instead of drive.electric_field in this region"
     )
+
+    @model_validator(mode="after")
+    def _polarisation_below_one(self) -> Override:
+        if _squared(self.polarisation) >= 1:
+            raise refuse("polarisation", "must satisfy |P| < 1")
+        return self
 
     @model_validator(mode="after")
     def _relaxation_given_once(self) -> Override:
@@ -189,16 +204,24 @@ class Region(Table):
     material: str | list[str] | None = Field(
         None, description="database or case materials; values given here win, then later names"
     )
-    conductivity: q.Conductivity | None = None
+    conductivity: q.Conductivity | None = Field(
+        None, description="measured, of the bulk; theta_mode exact takes 1 + 2 theta_SH^2 times it"
+    )
     dos: q.Dos | None = Field(None, description="per spin")
     diffusion_constant: q.Diffusion | None = None
     mass: q.Mass | None = None
     scattering_time: q.Duration | None = None
-    spin_diffusion_length: q.Length | None = None
+    spin_diffusion_length: q.Length | None = Field(
+        None, description="over which spin decays, in a polarised metal too"
+    )
     spin_relaxation_time: q.Duration | None = None
-    spin_hall_angle: float | None = None
+    spin_hall_angle: float | None = Field(
+        None, description="published sign: positive for Pt, negative for Ta and W"
+    )
     polarisation: float | Vector | None = Field(
-        None, description="conductivity polarisation: a number along m, or a vector"
+        None,
+        description="of the conductivity, published sign: P > 0 where the majority carriers'"
+        " moments lie along m; or a vector along those moments",
     )
     g_factor: float = Field(2.0, description="of the conduction electrons")
     theta_mode: Literal["exact", "first", "eq38", "hall"] = "exact"
@@ -225,8 +248,7 @@ class Region(Table):
         if self.spin_diffusion_length is not None and self.spin_relaxation_time is not None:
             raise refuse("spin_relaxation_time",
                          "give either spin_diffusion_length or spin_relaxation_time")  # fmt: skip
-        p = self.polarisation
-        if p is not None and (sum(x * x for x in p) if isinstance(p, list) else p * p) >= 1:
+        if _squared(self.polarisation) >= 1:
             raise refuse("polarisation", "must satisfy |P| < 1")
         return self
 
@@ -298,8 +320,10 @@ class Electrode(Table):
     voltage: q.Voltage | None = None
     current: q.Current | None = Field(None, description="conventional current into the device")
     floating: bool = False
-    spin: Literal["blocked", "sink"] = Field(
-        "blocked", description="blocked: no spin current passes; sink: spin potential zero"
+    spin: Literal["blocked", "sink"] | None = Field(
+        None,
+        description="blocked: no spin current passes; sink: spin potential zero; default: sink"
+        " where the electrode touches a polarised metal, else blocked",
     )
 
     @model_validator(mode="after")
@@ -364,7 +388,7 @@ class Solver(Table):
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500
     polarisation_form: Literal["auto", "paper", "onsager"] = Field(
-        "auto", description="onsager with electrodes, paper with a prescribed field"
+        "auto", description="auto is onsager; paper, by name only, has spin currents in equilibrium"
     )
 
 
@@ -424,6 +448,11 @@ class Case(Table):
         self._faces_have_one_condition()
         self._dynamics_has_a_magnet()
         return self
+
+    def with_electrodes(self, electrodes: dict[str, Electrode]) -> Case:
+        """Return the case with other electrodes."""
+        drive = self.drive.model_copy(update={"electrodes": electrodes})
+        return self.model_copy(update={"drive": drive})
 
     def _faces_have_one_condition(self) -> None:
         seen: dict[frozenset[str], str] = {}

@@ -57,7 +57,8 @@ def check_table(device: Device) -> dict[str, Any]:
         z = device.structure.mesh.p[-1, device.structure.mesh.t[:, device.structure.cells(name)]]
         entry: dict[str, Any] = {
             "kind": device.kinds[name],
-            "conductivity": f.conductivity,
+            "conductivity": f.measured_conductivity,
+            "drude_conductivity": f.conductivity,
             "dos": f.dos,
             "diffusion_constant": f.diffusion,
             "relaxation_length": scale.relaxation,
@@ -123,7 +124,8 @@ def _print(table: dict[str, Any], file: Path) -> None:
     print(f"{file}: valid")
     for name, r in table["regions"].items():
         print(f"\n{name} ({r['kind']})")
-        print(f"  conductivity        {r['conductivity']:.4g} S/m")
+        print(f"  conductivity        {r['conductivity']:.4g} S/m"
+              f" (Drude {r['drude_conductivity']:.4g} S/m)")  # fmt: skip
         print(f"  DOS per spin        {r['dos']:.4g} 1/(J m^3)")
         print(f"  diffusion constant  {r['diffusion_constant']:.4g} m^2/s")
         for key in ("relaxation", "precession", "spin_orbit", "shortest"):

@@ -35,13 +35,14 @@ class Conditions:
         temperature: T [K].
         magnetic_field: B [T], shape (3,).
         electric_field: Prescribed uniform E [V/m], shape (3,); zero if electrodes drive.
-        onsager: Use the Onsager-symmetric form of a conductivity polarisation.
+        onsager: Use the Onsager-symmetric form of a conductivity polarisation; the paper's
+            leaves spin currents in equilibrium.
     """
 
     temperature: float = 300.0
     magnetic_field: Array = field(default_factory=lambda: np.zeros(3))
     electric_field: Array = field(default_factory=lambda: np.zeros(3))
-    onsager: bool = False
+    onsager: bool = True
 
 
 def _moments(parameters: RegionParameters, along: float, temperature: float) -> MomentState | None:
@@ -79,7 +80,7 @@ def case_conditions(case: Case) -> Conditions:
         temperature=drive.temperature,
         magnetic_field=np.array(drive.magnetic_field or [0.0, 0.0, 0.0]),
         electric_field=np.array(drive.electric_field or [0.0, 0.0, 0.0]),
-        onsager=form == "onsager" or (form == "auto" and bool(drive.electrodes)),
+        onsager=form != "paper",
     )
 
 
@@ -126,7 +127,7 @@ def region_fields(
     moments = _moments(parameters, float(b @ axis), conditions.temperature)
     gauge = _gauge(parameters)
     omega, moment_omega = _omega(parameters, moments, seen, b)
-    relaxation, moment_relaxation = _relaxation(parameters, moments, seen)
+    relaxation, moment_relaxation = _relaxation(parameters, conditions, moments, seen)
     hall, larmor, spin_hall = _angles(parameters, gauge, omega, b)
     polarisation = _polarisation(parameters, seen)
     if conditions.onsager and polarisation.any():
@@ -190,23 +191,24 @@ def _omega(
 
 
 def _relaxation(
-    parameters: RegionParameters, moments: MomentState | None, m: Array
+    parameters: RegionParameters, conditions: Conditions, moments: MomentState | None, m: Array
 ) -> tuple[Array, Array]:
     """Return the whole relaxation tensor and the part due to the moments [1/s], (3, 3) each."""
     override = parameters.region.override
+    background = parameters.background_rate(conditions.onsager)
     if override is not None and override.relaxation is not None:
         whole = np.array(override.relaxation)
         return whole, whole if parameters.region.kind == "F" else np.zeros((3, 3))
     if override is not None and override.tau_parallel and override.tau_perpendicular:
         given = relaxation_tensor(1 / override.tau_parallel, 1 / override.tau_perpendicular, m)
         if parameters.region.kind != "F":  # no moments that could take up the spin
-            return parameters.background_rate * np.eye(3) + given, np.zeros((3, 3))
+            return background * np.eye(3) + given, np.zeros((3, 3))
         by_moments = given
     elif moments is not None:
         by_moments = relaxation_tensor(moments.rate_parallel, moments.rate_perpendicular, m)
     else:
         by_moments = np.zeros((3, 3))
-    return parameters.background_rate * np.eye(3) + by_moments, by_moments
+    return background * np.eye(3) + by_moments, by_moments
 
 
 def _angles(
@@ -235,7 +237,14 @@ def _angles(
 
 
 def _polarisation(parameters: RegionParameters, m: Array) -> Array:
-    p = parameters.region.polarisation
+    """Return P^a, the polarisation of the conductivity in electron spin, shape of `m`.
+
+    The published P is that of the moments of the carriers, which are opposite to their spins.
+    """
+    override = parameters.region.override
+    raw = None if override is None else override.polarisation
+    p = parameters.region.polarisation if raw is None else raw
     if p is None:
         return np.zeros(3)
-    return np.array(p) if isinstance(p, list) else p * m
+    along_moments = np.array(p) if isinstance(p, list) else p * m
+    return along_moments if raw is not None else -along_moments

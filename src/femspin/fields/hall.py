@@ -15,8 +15,8 @@ from ..units import E_CHARGE
 from .soc import LEVI_CIVITA, cross_matrix
 
 __all__ = [
-    "THETA_MODES", "ThetaMode", "hall_angle", "isotropic_spin_hall", "response",
-    "response_matrix", "response_polarised",
+    "THETA_MODES", "ThetaMode", "hall_angle", "isotropic_spin_hall", "polarised",
+    "response", "response_matrix", "response_polarised",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -34,11 +34,13 @@ def hall_angle(magnetic_field: ArrayLike, scattering_time: float, mass: float) -
 
 
 def isotropic_spin_hall(angle: float) -> Array:
-    """Return theta_C^{ka} = theta_SH delta_ka of an isotropic spin Hall metal, shape (3, 3).
+    """Return theta_C^{ka} = -theta_SH delta_ka of a metal with a published angle, shape (3, 3).
 
-    The bulk spin current is J^{zy} = + theta_SH J^{x0}, the opposite sign of Chen (2013).
+    Published angles are positive for Pt: there conventional current along +x sends electrons with
+    spin along +y, moment along -y, towards +z.  The bulk spin current is
+    J^{zy} = -theta_SH J^{x0}, as in Chen et al., PRB 87, 144411 (2013).
     """
-    return angle * np.eye(3)
+    return -angle * np.eye(3)
 
 
 def response_matrix(
@@ -115,20 +117,45 @@ def response_polarised(
     :math:`\Theta_P = (1\otimes\Pi^{-1} + M - 1)^{-1}` with
     :math:`\Pi = 1 + P^a(|0\rangle\langle a| + |a\rangle\langle 0|)`: a gradient of the charge
     potential drives a spin current and a gradient of the spin potential a charge current.
-    A modelling option that goes beyond the published equations, needed when electrodes drive
-    the current.
+    The modes of first order in the angles have
+    :math:`\Theta_P = \Pi - [(M - 1)\Pi + \Pi(M - 1)]/2`, in which both channels are deflected by
+    the same angle, as in (T28).
+
+    Args:
+        polarisation: P^a of the electron spins, shape (3,).
+        hall: theta^0_k, shape (3,).
+        larmor: theta_L^a, shape (3,).
+        spin_hall: theta_C^{ka}, shape (3, 3).
+        mode: See `response`.
 
     Raises:
-        ValueError: If |P| >= 1, or for the first-order modes, where no such form exists.
+        ValueError: If |P| >= 1, or the mode is unknown.
+    """
+    if mode not in THETA_MODES:
+        raise ValueError(f"Theta mode must be one of {', '.join(THETA_MODES)}, got {mode!r}")
+    if mode in ("hall", "eq38"):
+        larmor, spin_hall = (0.0, 0.0, 0.0), None
+    return polarised(polarisation, response_matrix(hall, larmor, spin_hall), mode)
+
+
+def polarised(polarisation: ArrayLike, matrix: Array, mode: ThetaMode) -> Array:
+    """Return Theta_P of matrices M, see `response_polarised`, shape (..., 12, 12).
+
+    Args:
+        polarisation: P^a, shape (..., 3).
+        matrix: M of M J = f as far as the mode knows it, shape (..., 12, 12).
+        mode: ``exact`` and ``hall`` invert, ``first`` and ``eq38`` expand.
+
+    Raises:
+        ValueError: If |P| >= 1.
     """
     p = np.asarray(polarisation, float)
-    if float(p @ p) >= 1.0:
+    if float(np.sum(p * p, axis=-1).max()) >= 1.0:
         raise ValueError("the conductivity polarisation must satisfy |P| < 1")
-    if mode not in ("exact", "hall"):
-        raise ValueError("the Onsager form of the polarisation needs theta_mode exact or hall")
-    pi = np.eye(4)
-    pi[0, 1:] = pi[1:, 0] = p
-    if mode == "hall":
-        larmor, spin_hall = (0.0, 0.0, 0.0), None
-    matrix = response_matrix(hall, larmor, spin_hall) - np.eye(12)
-    return np.asarray(np.linalg.inv(np.kron(np.eye(3), np.linalg.inv(pi)) + matrix), float)
+    pi = np.broadcast_to(np.eye(4), (*p.shape[:-1], 4, 4)).copy()
+    pi[..., 0, 1:] = pi[..., 1:, 0] = p
+    if mode in ("exact", "hall"):
+        inverse = np.kron(np.eye(3), np.linalg.inv(pi) - np.eye(4))
+        return np.asarray(np.linalg.inv(matrix + inverse), float)
+    spread, angles = np.kron(np.eye(3), pi), matrix - np.eye(12)
+    return np.asarray(spread - 0.5 * (angles @ spread + spread @ angles), float)

@@ -54,8 +54,17 @@ class RegionFields:
 
     @property
     def conductivity(self) -> float:
-        """Charge conductivity 2 e^2 nu D [S/m] (errata E25)."""
+        """sigma_c = 2 e^2 nu D, which the equations take (Drude) [S/m] (errata E25)."""
         return 2 * E_CHARGE**2 * self.dos * self.diffusion
+
+    @property
+    def measured_conductivity(self) -> float:
+        """Inverse of the bulk resistivity, averaged over the directions of the current [S/m].
+
+        Spin Hall deflections of the uniform current are in it, spin potentials are not.
+        """
+        charge = self.theta.reshape(3, 4, 3, 4)[:, 0, :, 0]
+        return 3 * self.conductivity / float(np.trace(np.linalg.inv(charge)))
 
     def with_drift(self, electric_field: Array, polarisation: Array) -> RegionFields:
         """Return a copy driven by a uniform field: s^{j0} = sigma_c E^j / q, s^{ja} = P^a s^{j0}.

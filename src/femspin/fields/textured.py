@@ -17,7 +17,7 @@ from ..materials.parameters import RegionParameters
 from ..units import E_CHARGE, HBAR, K_B, MU_B
 from . import build
 from .build import Conditions, moment_direction, region_fields
-from .hall import ThetaMode, response, response_matrix
+from .hall import ThetaMode, polarised, response, response_matrix
 from .kondo import (
     MomentState,
     bracket,
@@ -69,7 +69,7 @@ def textured_fields(
     if state is not None and b.any():
         state = _states(parameters, axis @ b, conditions.temperature)
     omega, moment_omega = build._omega(parameters, state, seen, b)
-    relaxation, moment_relaxation = build._relaxation(parameters, state, seen)
+    relaxation, moment_relaxation = build._relaxation(parameters, conditions, state, seen)
     hall, larmor, spin_hall = build._angles(parameters, base.gauge, omega, b)
     polarisation = build._polarisation(parameters, seen)
     onsager = conditions.onsager and polarisation.any()
@@ -113,13 +113,15 @@ def textured_response(
         polarisation: P^a of the Onsager-symmetric form, shape (..., 3); None for the other.
 
     Raises:
-        ValueError: For |P| >= 1, or a first-order mode of the Onsager form.
+        ValueError: For |P| >= 1.
 
     References:
         PRB 108, 125309 (2023), Eqs. (26), (27), (31); errata E8, E9.
     """
     if polarisation is not None:
-        return _polarised(hall, larmor, spin_hall, mode, polarisation)
+        if mode in ("hall", "eq38"):
+            larmor, spin_hall = np.zeros(3), np.zeros((3, 3))
+        return polarised(polarisation, _matrix(hall, larmor, spin_hall), mode)
     if mode in ("eq38", "hall") or not larmor.any():
         return response(hall, (0.0, 0.0, 0.0), spin_hall, mode)
     matrix = _matrix(hall, larmor, spin_hall)
@@ -137,27 +139,6 @@ def _matrix(hall: Array, larmor: Array, spin_hall: Array) -> Array:
         spin = slice(4 * i + 1, 4 * i + 4)
         matrix[..., spin, spin] -= precession
     return matrix
-
-
-def _polarised(
-    hall: Array, larmor: Array, spin_hall: Array, mode: ThetaMode, polarisation: Array
-) -> Array:
-    if float(np.sum(polarisation**2, axis=-1).max()) >= 1.0:
-        raise ValueError("the conductivity polarisation must satisfy |P| < 1")
-    if mode not in ("exact", "hall"):
-        raise ValueError("the Onsager form of the polarisation needs theta_mode exact or hall")
-    if mode == "hall":
-        larmor, spin_hall = np.zeros(3), np.zeros((3, 3))
-    pi = np.broadcast_to(np.eye(4), (*polarisation.shape[:-1], 4, 4)).copy()
-    pi[..., 0, 1:] = pi[..., 1:, 0] = polarisation
-    inverse = np.linalg.inv(pi) - np.eye(4)
-    matrix = _matrix(hall, larmor, spin_hall)
-    shape = np.broadcast_shapes(matrix.shape[:-2], inverse.shape[:-2])
-    matrix = np.broadcast_to(matrix, (*shape, 12, 12)).copy()
-    for i in range(3):
-        block = slice(4 * i, 4 * i + 4)
-        matrix[..., block, block] += inverse
-    return np.asarray(np.linalg.inv(matrix), float)
 
 
 def _states(parameters: RegionParameters, along: Array, temperature: float) -> MomentState:

@@ -185,7 +185,8 @@ def _regions(state: StackState) -> dict[str, Any]:
     for name in state.problem.names:
         f = state.fields(name)
         table[name] = {"dos": f.dos, "diffusion_constant": f.diffusion,
-                       "conductivity": f.conductivity, "precession": f.omega}  # fmt: skip
+                       "conductivity": f.measured_conductivity,
+                       "drude_conductivity": f.conductivity, "precession": f.omega}  # fmt: skip
         if f.moments is not None:
             keys = ("spin", "splitting", "curie_temperature", "exchange_energy")
             values = (f.moments.spin, f.moments.splitting, f.moments.curie,

@@ -16,7 +16,9 @@ from ..units import E_CHARGE
 from .lookup import find_material, material_from_table
 from .records import Material, MaterialValue
 
-__all__ = ["RegionParameters", "UsedValue", "complete_case", "region_parameters"]
+__all__ = [
+    "RegionParameters", "UsedValue", "complete_case", "polarisation_squared", "region_parameters",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -52,19 +54,54 @@ class RegionParameters:
         region: The completed region of the case.
         dos: nu per spin [1/(J m^3)].
         diffusion: D [m^2/s].
-        background_rate: Spin relaxation that is not due to the moments [1/s].
     """
 
     name: str
     region: Region
     dos: float
     diffusion: float
-    background_rate: float
 
     @property
-    def conductivity(self) -> float:
-        """Charge conductivity 2 e^2 nu D [S/m] (errata E25)."""
+    def drude_conductivity(self) -> float:
+        """sigma_c = 2 e^2 nu D, which the equations take [S/m] (errata E25)."""
         return 2 * E_CHARGE**2 * self.dos * self.diffusion
+
+    def background_rate(self, onsager: bool) -> float:
+        """Return the spin relaxation that is not due to the moments [1/s].
+
+        In a polarised metal spin spreads with D (1 - P^2) in the Onsager-symmetric form, since
+        no charge goes with it; the rate is the one with which it decays over the spin diffusion
+        length (Valet and Fert's l_sf, PRB 48, 7099).
+
+        Args:
+            onsager: Whether the Onsager-symmetric form of the polarisation is used.
+        """
+        length, time = self.region.spin_diffusion_length, self.region.spin_relaxation_time
+        if length is not None:
+            share = 1 - polarisation_squared(self.region) if onsager else 1.0
+            return self.diffusion * share / length**2
+        return 0.0 if time is None else 1 / time
+
+
+def polarisation_squared(region: Region) -> float:
+    """Return P^2 of the conductivity of a region."""
+    override = region.override
+    raw = None if override is None else override.polarisation
+    p = region.polarisation if raw is None else raw
+    return float(np.sum(np.square(p))) if p is not None else 0.0
+
+
+def _resistance_ratio(region: Region) -> float:
+    """Return sigma_c over the measured conductivity of the bulk metal.
+
+    Two spin Hall deflections bend a current back: rho = (1 + 2 theta_SH^2)/sigma_c in the mode
+    that keeps them.  Raw spin Hall angles come with raw conductivities.
+    """
+    override, angle = region.override, region.spin_hall_angle
+    raw = override is not None and override.spin_hall_angles is not None
+    if raw or angle is None or region.theta_mode != "exact":
+        return 1.0
+    return 1 + 2 * angle**2
 
 
 def complete_case(case: Case) -> tuple[Case, tuple[UsedValue, ...]]:
@@ -135,7 +172,8 @@ def region_parameters(name: str, region: Region) -> RegionParameters:
     """Return the transport parameters of a completed conducting region.
 
     Two of conductivity, dos and diffusion_constant fix the third through
-    sigma_c = 2 e^2 nu D.
+    sigma_c = 2 e^2 nu D.  The conductivity given is the measured one; sigma_c is larger by
+    1 + 2 theta_SH^2 in theta_mode ``exact``.
 
     Raises:
         CaseError: If fewer than two are known, if three disagree, or if a parameter that a
@@ -143,6 +181,8 @@ def region_parameters(name: str, region: Region) -> RegionParameters:
     """
     path = f"regions.{name}"
     sigma, dos, diffusion = region.conductivity, region.dos, region.diffusion_constant
+    if sigma is not None:
+        sigma *= _resistance_ratio(region)
     known = [key for key in _EINSTEIN if getattr(region, key) is not None]
     if len(known) < 2:
         raise CaseError(path, f"two of {', '.join(_EINSTEIN)} are needed"
@@ -160,26 +200,23 @@ def region_parameters(name: str, region: Region) -> RegionParameters:
         if abs(implied / sigma - 1) > 1e-3:
             raise CaseError(
                 f"{path}.conductivity",
-                "conductivity, dos and diffusion_constant disagree: 2 e^2 nu D ="
-                f" {implied:.6g} S/m (got {sigma:.6g} S/m); give two of the three",
+                "conductivity, dos and diffusion_constant disagree: 2 e^2 nu D is a measured"
+                f" {implied / _resistance_ratio(region):.6g} S/m (got {region.conductivity:.6g}"
+                " S/m); give two of the three",
             )
-    rate = 0.0
-    if region.spin_diffusion_length is not None:
-        rate = diffusion / region.spin_diffusion_length**2
-    elif region.spin_relaxation_time is not None:
-        rate = 1 / region.spin_relaxation_time
-    _check_complete(path, region, rate)
-    return RegionParameters(name, region, dos, diffusion, rate)
+    _check_complete(path, region)
+    return RegionParameters(name, region, dos, diffusion)
 
 
-def _check_complete(path: str, region: Region, rate: float) -> None:
+def _check_complete(path: str, region: Region) -> None:
     """Refuse a region whose mechanisms lack a parameter: silence would mean a wrong number."""
     override = region.override
 
     def overridden(key: str) -> bool:
         return override is not None and getattr(override, key) is not None
 
-    if region.kind == "HM" and rate == 0 and not overridden("relaxation"):
+    relaxing = region.spin_diffusion_length or region.spin_relaxation_time
+    if region.kind == "HM" and not relaxing and not overridden("relaxation"):
         raise CaseError(
             f"{path}.spin_diffusion_length",
             "an HM needs spin_diffusion_length, spin_relaxation_time or override.relaxation",

@@ -29,6 +29,7 @@ from ..fields.soc import LEVI_CIVITA
 from ..fields.validity import ValidityWarning, validity
 from ..interface.report import InterfaceCurrents, exchange
 from ..interface.split import cell_integrals, flux_density
+from ..materials.parameters import polarisation_squared
 from ..units import E_CHARGE, ENERGY, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
 
 if TYPE_CHECKING:
@@ -178,7 +179,8 @@ def region_table(device: Device, transport: Transport) -> dict[str, Any]:
             "kind": device.kinds[name],
             "dos": f.dos,
             "diffusion_constant": f.diffusion,
-            "conductivity": f.conductivity,
+            "conductivity": f.measured_conductivity,
+            "drude_conductivity": f.conductivity,
             "gauge_field": f.gauge,
             "precession": f.omega,
             "relaxation": f.relaxation,
@@ -246,6 +248,7 @@ def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
     found = [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
     found += _drive_warnings(device) + _gain_warnings(device, transport)
+    found += _electrode_warnings(device)
     return found + _corner_warnings(device)
 
 
@@ -295,6 +298,19 @@ def _drive_warnings(device: Device) -> list[str]:
     if not (np.any(field) or own or len(voltages) > 1 or currents or sources):
         found.append("drive: no field, voltage, current or spin source; everything is zero")
     return found
+
+
+def _electrode_warnings(device: Device) -> list[str]:
+    """Return the electrodes that hold back the spin current of a polarised metal."""
+    boundary, space = device.problem.boundary, device.space
+    polarised = [n for n in device.conductors if polarisation_squared(device.case.regions[n])]
+    return [
+        f"drive.electrodes.{e.name}.spin: blocked on the polarised metal {name}; spins gather there"
+        ' and add to the resistance; "sink" lets them pass'
+        for e in boundary.electrodes
+        for name in polarised
+        if not len(e.sinks) and np.isin(e.dofs, space.dofs[space.in_region(name)]).any()
+    ]
 
 
 def _gain_warnings(device: Device, transport: Transport) -> list[str]:

@@ -147,6 +147,12 @@ class Solution:
         lines += [f"{k} {v}" for k, v in report.versions().items()]
         for u in self.device.used:
             lines.append(f"{u.path} from {u.material}: {u.value.source} [{u.value.status}]")
+        for name, p in self.device.parameters.items():
+            lines.append(
+                f"regions.{name}: the equations take the Drude conductivity"
+                f" {p.drude_conductivity!r} S/m, dos {p.dos!r} 1/(J m^3), diffusion constant"
+                f" {p.diffusion!r} m^2/s"
+            )
         table = dump_case(self.device.case)
         mesh = self.device.case.mesh
         if mesh is not None and self.device.folder is not None:

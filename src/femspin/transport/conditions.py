@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from .space import Space, outer_cells
 
 __all__ = [
     "CaseConditions", "build_boundary", "contact_conductances", "contact_names",
-    "table_law", "table_response",
+    "electrode_spins", "table_law", "table_response",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -130,6 +130,38 @@ def build_boundary(
     _electrodes_apart(contacts)
     boundary = Boundary(tuple(flux), tuple(potential), tuple(contacts), tuple(joints))
     return CaseConditions(boundary, tables, outer, tuple(fed))
+
+
+def electrode_spins(
+    case: Case, space: Space, conductors: tuple[str, ...], polarised: Collection[str]
+) -> dict[str, Electrode]:
+    """Return the electrodes of a case with what passes them written out.
+
+    A polarised metal carries a spin current to its electrodes: where it cannot leave, spins
+    gather and add a resistance of their own.  Electrodes that touch such a metal are sinks,
+    others block, unless the case says what they are.
+
+    Args:
+        case: The case, without its reduced layers.
+        space: The scalar space.
+        conductors: Names of the conducting regions.
+        polarised: Those with a polarisation.
+
+    Raises:
+        CaseError: If an electrode does not fit the mesh.
+    """
+    found = {}
+    inside = space.structure.cells(*(name for name in conductors if name in polarised))
+    for key, electrode in case.drive.electrodes.items():
+        path = f"drive.electrodes.{key}"
+        name, _, cells = _face(space, key, path, conductors, "electrode")
+        touches = np.isin(cells, inside).any()
+        taken = any(
+            t.condition != "insulating" and k in (key, name) for k, t in case.interfaces.items()
+        )
+        kind = "sink" if touches and not taken else "blocked"
+        found[key] = electrode.model_copy(update={"spin": electrode.spin or kind})
+    return found
 
 
 def contact_names(case: Case, structure: Structure) -> tuple[str, ...]:

@@ -388,7 +388,7 @@ class Solver(Table):
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500
     polarisation_form: Literal["auto", "paper", "onsager"] = Field(
-        "auto", description="auto is onsager; paper, by name only, has spin currents in equilibrium"
+        "auto", description="auto: onsager; paper, by name only, has spin currents at equilibrium"
     )
 
 

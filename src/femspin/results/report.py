@@ -305,8 +305,8 @@ def _electrode_warnings(device: Device) -> list[str]:
     boundary, space = device.problem.boundary, device.space
     polarised = [n for n in device.conductors if polarisation_squared(device.case.regions[n])]
     return [
-        f"drive.electrodes.{e.name}.spin: blocked on the polarised metal {name}; spins gather there"
-        ' and add to the resistance; "sink" lets them pass'
+        f"drive.electrodes.{e.name}.spin: blocked on the polarised metal {name}; spins gather"
+        ' there and add to the resistance; "sink" lets them pass'
         for e in boundary.electrodes
         for name in polarised
         if not len(e.sinks) and np.isin(e.dofs, space.dofs[space.in_region(name)]).any()

@@ -145,25 +145,29 @@ MEANINGS: dict[str, str] = {
     "Override.tau_perpendicular": "$\\tau_\\perp$ across m; with `tau_parallel`",
     "Override.hall_angles": "$\\theta^0_k$",
     "Override.larmor_angles": "$\\theta_L^a$",
-    "Override.spin_hall_angles": "$\\theta_C^{ka}$, rows space, columns spin",
+    "Override.spin_hall_angles": "$\\theta_C^{ka}$, rows space, columns spin; minus"
+    " `spin_hall_angle` times one",
     "Magnet.saturation_magnetization": "$M_s$; needed where the magnet moves",
     "Magnet.damping": "Gilbert $\\alpha_G$; needed where the magnet moves",
     "Magnet.g_factor": "g of $\\gamma = g\\mu_B/\\hbar$",
     "Magnet.anisotropy": "uniaxial $K_u$, energy $-K_u(m\\cdot k)^2$",
     "Magnet.axis": "easy axis k",
     "Region.kind": "HM: heavy or normal metal; F: thin magnetic metal; FI: insulator",
-    "Region.conductivity": "$\\sigma_c$; two of `conductivity`, `dos`, `diffusion_constant` are"
-    " needed, (T2)",
+    "Region.conductivity": "measured, of the bulk; `theta_mode = \"exact\"` takes"
+    " $\\sigma_c = (1 + 2\\theta_{SH}^2)\\sigma$; two of `conductivity`, `dos`,"
+    " `diffusion_constant` are needed, (T2)",
     "Region.dos": "$\\nu$, density of states per spin",
     "Region.diffusion_constant": "$D$",
     "Region.mass": "effective mass; needed with spin-orbit coupling",
     "Region.scattering_time": "momentum scattering time $\\tau$; makes the Hall, Larmor and"
     " curvature spin Hall angles",
-    "Region.spin_diffusion_length": "$\\ell_{sf}$ of relaxation to the lattice, (T14); an HM needs"
-    " it, `spin_relaxation_time` or `override.relaxation`",
+    "Region.spin_diffusion_length": "$\\ell_{sf}$ of relaxation to the lattice, over which spin decays, in"
+    " a polarised metal too, (T14); an HM needs it, `spin_relaxation_time` or `override.relaxation`",
     "Region.spin_relaxation_time": "$\\tau_{sf}$, instead of `spin_diffusion_length`",
-    "Region.spin_hall_angle": "$\\theta_{SH}$, (T21); positive as in Pt",
-    "Region.polarisation": "$P$ of the conductivity, below 1: a number along m, or a vector",
+    "Region.spin_hall_angle": "$\\theta_{SH}$, published sign: positive for Pt, negative for Ta and W,"
+    " (T21)",
+    "Region.polarisation": "$P$ of the conductivity, below 1, published sign: positive where the"
+    " majority carriers' moments lie along m; or a vector along those moments",
     "Region.g_factor": "g of the conduction electrons",
     "Region.theta_mode": "form of the response $\\Theta$, see"
     " [theory](theory.md#5-constitutive-equation)",
@@ -270,8 +274,8 @@ MEANINGS: dict[str, str] = {
     " solution of a 1D stack without electrodes",
     "Solver.tolerance": "relative residual that must be reached",
     "Solver.max_iterations": "Krylov iterations per right-hand side",
-    "Solver.polarisation_form": "`paper`: (T24); `onsager`: (T27); `auto`: onsager with"
-    " electrodes, paper with a prescribed field",
+    "Solver.polarisation_form": "`onsager`: (T27); `paper`: (T24), by name only; `auto`:"
+    " onsager",
     "Output.fields": "write files for ParaView",
     "Output.plots": "write pictures",
     "Range.from": "first value; a number or a quantity",

@@ -12,6 +12,7 @@ DATA = Path(__file__).parent / "data"
 CASES: dict[str, dict[str, Any]] = {
     c["id"]: c for c in json.loads((DATA / "transport_cases.json").read_text())["cases"]
 }
+PAPER = {"polarisation_form": "paper"}  # of the reference program
 STEADY = [key for key, case in CASES.items() if "z" in case["outputs"]]
 
 
@@ -30,7 +31,6 @@ def region_table(layer: dict[str, Any]) -> dict[str, Any]:
         "dos": f"{layer['nu']!r} 1/(J*m**3)",
         "diffusion_constant": f"{layer['D']!r} m**2/s",
         "theta_mode": layer["mode"],
-        "polarisation": [float(p) for p in layer["P"]],
         "override": {
             "electric_field": vector(layer["E"], "V/m"),
             "gauge": tensor(layer["a"], "1/m"),
@@ -39,6 +39,7 @@ def region_table(layer: dict[str, Any]) -> dict[str, Any]:
             "hall_angles": [float(t) for t in layer["th0"]],
             "larmor_angles": [float(t) for t in layer["thL"]],
             "spin_hall_angles": [[float(t) for t in row] for row in layer["thS"]],
+            "polarisation": [float(p) for p in layer["P"]],
         },
     }
 
@@ -67,6 +68,7 @@ def case_table(case: dict[str, Any], **structure: Any) -> dict[str, Any]:
         "structure": {"layers": layers, **structure},
         "regions": regions,
         "interfaces": {side: table for side, table in faces.items() if table is not None},
+        "solver": dict(PAPER),
     }
 
 

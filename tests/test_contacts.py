@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference import CASES, case_table
+from reference import CASES, PAPER, case_table
 
 from femspin import CaseError, build_device, case_from_table, solve
 from femspin.units import E_CHARGE
@@ -15,7 +15,7 @@ def run(table):
 
 
 def with_contact(name, method="auto", **contact):
-    table = case_table(CASES[name]) | {"solver": {"method": method}}
+    table = case_table(CASES[name]) | {"solver": PAPER | {"method": method}}
     table["interfaces"]["HM|F"] = contact
     return table
 

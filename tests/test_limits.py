@@ -52,7 +52,7 @@ def metal(sigma, length, theta=None, diffusion=5e-5, **changes) -> RegionFields:
 
 
 def spin_hall_metal(table, mode="first", scale=1.0, **changes) -> RegionFields:
-    theta = response(spin_hall=isotropic_spin_hall(-scale * table["theta"]), mode=mode)
+    theta = response(spin_hall=isotropic_spin_hall(scale * table["theta"]), mode=mode)
     return metal(1 / table["rho"], table["lam"], theta, **changes)
 
 

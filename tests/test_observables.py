@@ -59,7 +59,7 @@ def film_table(table, thickness, G_s=0.0, mode="first", **structure):
             "conductivity": quantity(1 / table["rho"], "S/m"),
             "diffusion_constant": quantity(table.get("D", 5e-5), "m**2/s"),
             "spin_diffusion_length": quantity(table["lam"], "m"),
-            "spin_hall_angle": -table["theta"],
+            "spin_hall_angle": table["theta"],
             "theta_mode": mode,
         },
     }
@@ -244,7 +244,10 @@ def test_response_of_the_whole_is_that_of_regions_in_parallel():
 
 @pytest.mark.parametrize(("direction", "plane"), [(0.0, "xz"), (0.3, "xz"), (0.3, "yz")])
 def test_noncollinear_exchange_shifts_the_anomalous_hall_effect(direction, plane):
-    """sigma_yx of F is -sigma P theta (R^T m)_z: shifted in angle by the rotation R."""
+    """sigma_yx of F is sigma P theta_C (R^T m)_z: shifted in angle by the rotation R.
+
+    P is the published polarisation, theta_C raw: of the opposite sign to a published angle.
+    """
     table = anisotropic_table("first")
     phi = direction * np.array([0.6, 0.8, 0.0])
     f = table["regions"]["F"]
@@ -254,7 +257,7 @@ def test_noncollinear_exchange_shifts_the_anomalous_hall_effect(direction, plane
                      "spin_hall_angles": [[0, 0, 0], [0, 0, 0], [0, 0, 0.03]]}  # fmt: skip
     scan = angular_scan(build(table), plane, np.linspace(0, 2 * np.pi, 7))
     hall = [r.regions["F"].excess[1, 0] for r in scan.responses]
-    expected = -0.3 * 0.03 * (scan.directions @ rotation(phi))[:, 2]
+    expected = 0.3 * 0.03 * (scan.directions @ rotation(phi))[:, 2]
     assert_allclose(hall, expected, rtol=0, atol=1e-12)
 
 
@@ -469,19 +472,19 @@ def test_transparency_of_a_film_on_a_perfect_sink(d):
     (average,) = region_averages(device, transport)
     current = average.charge_current
     bulk = bulk_spin_current(average.fields, current)
-    assert_allclose(bulk, [0, -0.08 * current[0], 0], rtol=0, atol=1e-10 * abs(bulk[1]))
+    assert_allclose(bulk, [0, 0.08 * current[0], 0], rtol=0, atol=1e-10 * abs(bulk[1]))
     arrived = spin_transparency(device, transport, "N|FI") * current[0] / (3e6 * 1e5)
     assert_allclose(arrived, 1 - 1 / np.cosh(d / 1.5e-9), rtol=DEFAULT_MESH)
 
 
 @pytest.mark.parametrize("mode", ["exact", "first"])
 def test_bulk_spin_current_is_the_spin_hall_angle_times_the_current(mode):
-    """Theta_SH is defined by J^{zy} / J^{x0} without gradients; particles carry -e."""
+    """-Theta_SH is J^{zy} / J^{x0} without gradients; particles carry -e."""
     table = film_table(REFS["R01"]["params"]["A_textbook"], 3e-9, mode=mode)
     fields = build(table).fields(Z)["N"]
     found = bulk_spin_current(fields, np.array([2e10, 1e10, 0.0]))
-    angle = -REFS["R01"]["params"]["A_textbook"]["theta"]
-    assert_allclose(found, angle * np.array([1e10, -2e10, 0.0]), rtol=1e-12, atol=1e-3)
+    angle = REFS["R01"]["params"]["A_textbook"]["theta"]
+    assert_allclose(found, angle * np.array([-1e10, 2e10, 0.0]), rtol=1e-12, atol=1e-3)
 
 
 def test_two_channel_interface_between_electrodes_is_valet_and_ferts():
@@ -489,7 +492,7 @@ def test_two_channel_interface_between_electrodes_is_valet_and_ferts():
     table, expected = REFS["R06"]["params"], REFS["R06"]["values"]
     beta, gamma, thin = table["beta"], table["gamma"], 1e-9
     f = metal(
-        1 / (table["rhoF_star"] * (1 - beta**2)), table["lF"] / np.sqrt(1 - beta**2), kind="F",
+        1 / (table["rhoF_star"] * (1 - beta**2)), table["lF"], kind="F",
         polarisation=[0, 0, beta],
     )  # fmt: skip
     i = metal(thin / (table["rb_star"] * (1 - gamma**2)), 1.0, kind="F",
@@ -503,7 +506,7 @@ def test_two_channel_interface_between_electrodes_is_valet_and_ferts():
     transport = solve_transport(device, Z)
     for name in ("I|F", "N|I"):
         flux = transport.interfaces[name].flux
-        assert_allclose(flux[3] / flux[0], expected["P_J"], rtol=DEFAULT_MESH)
+        assert_allclose(-flux[3] / flux[0], expected["P_J"], rtol=DEFAULT_MESH)  # of the moments
 
 
 @pytest.mark.parametrize("b", [0, 0.05, 0.2])

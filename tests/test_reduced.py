@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference import CASES, STEADY, case_table, largest_part
+from reference import CASES, PAPER, STEADY, case_table, largest_part
 
 from femspin import CaseError, build_device, case_from_table, load_case, solve
 from femspin.units import ENERGY, FLUX, LENGTH
@@ -18,7 +18,7 @@ def run(table):
 
 
 def table_of(name, model="resolved", method="stack"):
-    table = case_table(CASES[name]) | {"solver": {"method": method}}
+    table = case_table(CASES[name]) | {"solver": PAPER | {"method": method}}
     if model != "resolved":
         table["regions"]["F"]["model"] = model
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference import CASES, STEADY, case_table, largest_part
+from reference import CASES, PAPER, STEADY, case_table, largest_part
 
 from femspin import build_device, case_from_table, load_case, solve
 from femspin.case import to_toml
@@ -103,9 +103,9 @@ def currents_of(table, **structure):
 ])  # fmt: skip
 def test_line_quad_and_hex_stacks_give_the_same_currents(structure, order):
     """Tensor-product elements contain the one-dimensional solution exactly."""
-    table = case_table(CASES["C06"]) | {"solver": {"order": order}}
+    table = case_table(CASES["C06"]) | {"solver": PAPER | {"order": order}}
     line = currents_of(table)
-    table = case_table(CASES["C06"]) | {"solver": {"order": order}}
+    table = case_table(CASES["C06"]) | {"solver": PAPER | {"order": order}}
     other = currents_of(table, **structure)
     np.testing.assert_allclose(other, line, rtol=0, atol=1e-9 * np.abs(line).max())
 
@@ -119,7 +119,7 @@ def test_currents_on_simplices_converge_at_twice_the_order(cell, order, expected
     split = case["outputs"]["decomposition"]
     errors = []
     for refine in (1, 2):
-        table = case_table(case) | {"solver": {"order": order}}
+        table = case_table(case) | {"solver": PAPER | {"order": order}}
         table["structure"] |= {
             "dimension": 2,
             "cell": cell,

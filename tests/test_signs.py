@@ -320,8 +320,8 @@ def test_inverse_spin_hall_current_of_pumped_spins(place):
     momentum -m therefore loses along +m0, and the metal gains it: electrons with spin along +m0.
     In Pt, a force along -x on electrons (j = +x) moves spin +y along +z.  Spin is odd under time
     reversal, so by Onsager the off-diagonal conductivities are opposite: a force along +z on spin
-    +y moves electrons along +x.  Spins +y pushed down by a magnet above Pt therefore move electrons
-    along -x: a current along +x.
+    +y moves electrons along +x.  Spins +y pushed down by a magnet above Pt therefore move
+    electrons along -x: a current along +x.
     """
     face = "top" if place == "below" else "bottom"
     case = case_from_table({

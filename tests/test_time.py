@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from reference import CASES, case_table, region_table
+from reference import CASES, PAPER, case_table, region_table
 
 from femspin import build_device, case_from_table, simulate
 from femspin.analytic.stack import StackCase, StackLayer, solve_stack
@@ -28,7 +28,7 @@ def built(table):
 
 
 def stack(name, cells=None, order=2):
-    table = case_table(CASES[name]) | {"solver": {"order": order}}
+    table = case_table(CASES[name]) | {"solver": PAPER | {"order": order}}
     for layer in table["structure"]["layers"]:
         if cells is not None:
             layer["cells"] = cells

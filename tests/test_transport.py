@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse.linalg as spl
-from reference import CASES, case_table
+from reference import CASES, PAPER, case_table
 from skfem import Basis
 
 from femspin import build_device, case_from_table, solve, solve_transport
@@ -172,7 +172,7 @@ def test_manufactured_solution_converges_at_full_order(dimension, cell, order):
 
 # ------------------------------------------------------------------ jumps of the coefficients
 def jump_case(cells: int, order: int, ratio_dos: float, ratio_diffusion: float):
-    table = case_table(CASES["C06"]) | {"solver": {"order": order}}
+    table = case_table(CASES["C06"]) | {"solver": PAPER | {"order": order}}
     for layer in table["structure"]["layers"]:
         layer["cells"] = cells
     f = table["regions"]["F"]

@@ -49,8 +49,8 @@ diffusion_constant = "2e-4 m^2/s"
 mass = "1 m_e"
 scattering_time = "4 fs"
 # spin_diffusion_length = "5 nm" # relaxation to the lattice; or spin_relaxation_time
-# spin_hall_angle = 0.05
-# polarisation = 0.3             # of the conductivity, along m; or a vector
+# spin_hall_angle = 0.05         # published sign: Pt > 0, W < 0
+# polarisation = 0.3             # of the conductivity; > 0: majority moments along m; or a vector
 # theta_mode = "exact"           # exact, first, eq38, hall
 # model = "resolved"             # or replace the layer by its conductance: exact, layer, thin,
                                  # corrected or printed (closed forms)
@@ -76,7 +76,8 @@ curie_temperature = "559 K"      # or exchange = "10 meV" (J_0); leave out for a
 # relaxation = [...]             # 3 x 3 tensor in 1/ps; or tau_parallel and tau_perpendicular
 # hall_angles = [0, 0, 0.01]
 # larmor_angles = [0, 0, 0.1]
-# spin_hall_angles = [[0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1]]
+# spin_hall_angles = [[-0.1, 0, 0], [0, -0.1, 0], [0, 0, -0.1]]   # -spin_hall_angle
+# polarisation = -0.3            # of the electron spins
 # electric_field = ["0 V/m", "0 V/m", "0 V/m"]   # in this region only
 
 [regions.Pt]

@@ -161,11 +161,12 @@ MEANINGS: dict[str, str] = {
     "Region.mass": "effective mass; needed with spin-orbit coupling",
     "Region.scattering_time": "momentum scattering time $\\tau$; makes the Hall, Larmor and"
     " curvature spin Hall angles",
-    "Region.spin_diffusion_length": "$\\ell_{sf}$ of relaxation to the lattice, over which spin decays, in"
-    " a polarised metal too, (T14); an HM needs it, `spin_relaxation_time` or `override.relaxation`",
+    "Region.spin_diffusion_length": "$\\ell_{sf}$ of relaxation to the lattice, over which spin"
+    " decays, in a polarised metal too, (T14); an HM needs it, `spin_relaxation_time` or"
+    " `override.relaxation`",
     "Region.spin_relaxation_time": "$\\tau_{sf}$, instead of `spin_diffusion_length`",
-    "Region.spin_hall_angle": "$\\theta_{SH}$, published sign: positive for Pt, negative for Ta and W,"
-    " (T21)",
+    "Region.spin_hall_angle": "$\\theta_{SH}$, published sign: positive for Pt, negative for Ta"
+    " and W, (T21)",
     "Region.polarisation": "$P$ of the conductivity, below 1, published sign: positive where the"
     " majority carriers' moments lie along m; or a vector along those moments",
     "Region.g_factor": "g of the conduction electrons",

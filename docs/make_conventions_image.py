@@ -104,8 +104,9 @@ def main() -> None:
         ax.set_ylim(-0.2, 3.8)
         ax.set_aspect("equal")
         ax.axis("off")
-    figure.text(0.5, 0.02, "x right, z up, y into the paper: a cross points along +y, a dot along"
-                " -y (film from above: a dot points along +z)", ha="center", fontsize=10)  # fmt: skip
+    figure.text(0.5, 0.02, "x right, z up, y into the paper: a cross points along +y, a dot"
+                " along -y (film from above: a dot points along +z)", ha="center",
+                fontsize=10)  # fmt: skip
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(HERE / "images" / "conventions.png", dpi=110)
 

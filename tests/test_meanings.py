@@ -117,23 +117,12 @@ def valet_fert(parallel, **electrode):
     })  # fmt: skip
     solution = simulate(case)
     found = 1e-3 / solution.table["electrodes"]["top"]["current"]
-    # rho* as Valet and Fert: bulk asymmetry alone.  Per half, with v = (mu_up - mu_dn)/2e and the
-    # sink at the outer end: v' = v/l^2, J_s = beta J - v'/rho* in F, -v'/rho_N in N
-    # (P: v odd about the middle of N, J_s even; AP the reverse).
+    # J = 1, v = (mu_up - mu_dn)/2e: J_s = beta - v'/rho* in F, -v'/rho_N in N; v = A sinh(x/l)
+    # from the sink.  About the middle of N, v is odd (parallel) or even (antiparallel).
     a, b = thick / length, spacer / (2 * length_n)
-    r_f, r_n = rho * length, rho_n * length_n
-    sh, ch = np.sinh(a), np.cosh(a)
-    # F: v = A sinh((z+t)/l) with v = 0 at the sink z = -t; N: v = B sinh(z'/l_n) or B cosh
-    inner = (np.sinh(b), np.cosh(b)) if parallel else (np.cosh(b), np.sinh(b))
-    # continuity of v: A sh = B*s*inner0 ; of J_s: beta - A ch/r_f = -B*s'*inner1/r_n
-    matrix = np.array([[sh, inner[0]], [-ch / r_f, inner[1] / r_n]])
-    if parallel:  # v = B sinh(z'/l_n), z' from -b: v = -B sinh b, v' = B cosh b
-        matrix = np.array([[sh, inner[0]], [-ch / r_f, inner[1] / r_n]])
-    else:  # v = B cosh(z'/l_n): v = B cosh b, v' = -B sinh b
-        matrix = np.array([[sh, -inner[0]], [-ch / r_f, -inner[1] / r_n]])
-    A, B = np.linalg.solve(matrix, [0.0, -beta])
-    # E = rho* (J - beta J_s)... drop over F: rho*(1-beta^2) t + beta [v(0) - v(-t)] per half
-    half = rho * (1 - beta**2) * thick + beta * A * sh
+    spread = 1 / np.tanh(b) if parallel else np.tanh(b)
+    amplitude = beta / (np.cosh(a) / (rho * length) + np.sinh(a) * spread / (rho_n * length_n))
+    half = rho * (1 - beta**2) * thick + beta * amplitude * np.sinh(a)
     return found, 2 * half + rho_n * spacer
 
 

@@ -325,7 +325,10 @@ def magnetic_bar(dimension: int, cell: str, spin: str, n: int, order: int = 2):
 
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
 def test_electrodes_drive_a_spin_current_p_times_the_charge_current(dimension, cell):
-    """Between spin sinks mu^a = 0 solves the problem: J^a = P m^a J^0, and R is that of P = 0."""
+    """Between spin sinks mu^a = 0 solves the problem: J^a = -P m^a J^0, and R is that of P = 0.
+
+    P is that of the moments of the carriers, opposite to their spins.
+    """
     solution = magnetic_bar(dimension, cell, "sink", 3)
     first, _ = ends(dimension)
     section = {1: 1.0, 2: HEIGHT, 3: HEIGHT * DEPTH}[dimension]
@@ -335,19 +338,19 @@ def test_electrodes_drive_a_spin_current_p_times_the_charge_current(dimension, c
     flux = flux_density(c, cell_integrals(space, c, state.mu, "metal"))
     along = flux[:, 2 if dimension == 1 else 0]
     scale = np.abs(along[:, 0]).max()
-    expected = np.outer(along[:, 0], POLARISATION * TILTED)
+    expected = -np.outer(along[:, 0], POLARISATION * TILTED)
     np.testing.assert_allclose(along[:, 1:], expected, rtol=0, atol=1e-10 * scale)
     assert scale > 0
 
 
 @pytest.mark.parametrize("dimension", [1, 2])
 def test_blocked_spin_raises_the_resistance_by_the_spin_accumulation_at_the_ends(dimension):
-    """R/R_0 = 1 + 2 P^2/(1 - P^2) (l/L) tanh(L/2l) with l = lambda_sf sqrt(1 - P^2).
+    """R/R_0 = 1 + 2 P^2/(1 - P^2) (l/L) tanh(L/2l), l the spin diffusion length.
 
     Q2 elements converge like h^4 in the resistance, so a fifteenth of the change from n to 2 n
     cells is the error; the factor 2 covers the next order.
     """
-    decay = DECAY * np.sqrt(1 - POLARISATION**2)
+    decay = DECAY
     extra = 2 * POLARISATION**2 / (1 - POLARISATION**2) * decay / LENGTH
     exact = 1 + extra * np.tanh(LENGTH / (2 * decay))
     section = 1.0 if dimension == 1 else HEIGHT

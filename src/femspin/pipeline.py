@@ -50,7 +50,6 @@ from .transport.boundary import FluxLaw, flux_law
 from .transport.conditions import (
     build_boundary,
     contact_names,
-    electrode_spins,
     table_law,
     table_response,
 )
@@ -214,9 +213,10 @@ def build_device(
     contacts = contact_names(meshed, structure)
     space = build_space(structure, conductors, order or case.solver.order, contacts)
     polarised = {n for n, p in parameters.items() if polarisation_squared(p.region)}
-    electrodes = electrode_spins(meshed, space, conductors, polarised)
-    case, meshed = (c.with_electrodes(electrodes) for c in (case, meshed))
-    faces = build_boundary(meshed, space, conductors, [layer.face for layer in reduced])
+    faces = build_boundary(
+        meshed, space, conductors, [layer.face for layer in reduced], polarised
+    )
+    case = case.with_electrodes(faces.tables_of_electrodes)
     method = "direct" if case.solver.method == "stack" else case.solver.method
     if elements is None:
         elements = {

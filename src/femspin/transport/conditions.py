@@ -28,7 +28,7 @@ from .space import Space, outer_cells
 
 __all__ = [
     "CaseConditions", "build_boundary", "contact_conductances", "contact_names",
-    "electrode_spins", "table_law", "table_response",
+    "table_law", "table_response",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -60,12 +60,14 @@ class CaseConditions:
         tables: Case tables of the faces with a flux law.
         outer: Facets and cells of all faces that spin may cross.
         electrodes: Facets and cells of the electrodes.
+        tables_of_electrodes: Case tables of the electrodes, what passes them written out.
     """
 
     boundary: Boundary
     tables: dict[str, InterfaceTable]
     outer: dict[str, tuple[Indices, Indices]]
     electrodes: tuple[tuple[Indices, Indices], ...]
+    tables_of_electrodes: dict[str, Electrode]
 
     @property
     def joined(self) -> tuple[Indices, ...]:
@@ -74,7 +76,11 @@ class CaseConditions:
 
 
 def build_boundary(
-    case: Case, space: Space, conductors: tuple[str, ...], replaced: Sequence[str] = ()
+    case: Case,
+    space: Space,
+    conductors: tuple[str, ...],
+    replaced: Sequence[str] = (),
+    polarised: Collection[str] = (),
 ) -> CaseConditions:
     """Return the conditions of a case on a mesh.
 
@@ -83,6 +89,7 @@ def build_boundary(
         space: The scalar space.
         conductors: Names of the conducting regions.
         replaced: Faces that stand for reduced layers; they get a flux law from elsewhere.
+        polarised: Conductors with a polarisation; electrodes on them are spin sinks by default.
 
     Raises:
         CaseError: If a condition does not fit the face it is set on.
@@ -118,10 +125,13 @@ def build_boundary(
         _refuse_overlap(outer, name, facets, f"interfaces.{key}")
         outer[name] = (facets, cells)
         flux.append(_flux_face(space, name, facets, cells))
-    contacts, fed = [], []
+    contacts, fed, said = [], [], {}
+    inside = space.structure.cells(*(n for n in conductors if n in polarised))
     for key, electrode in case.drive.electrodes.items():
         path = f"drive.electrodes.{key}"
         name, facets, cells = _face(space, key, path, conductors, "electrode")
+        touches = bool(np.isin(cells, inside).any()) and name not in outer
+        electrode = said[key] = _with_spin(electrode, touches)
         dofs = space.facet_dofs(facets, cells)
         contacts.append(_electrode(space, name, dofs, electrode, path, joints))
         fed.append((facets, cells))
@@ -129,39 +139,17 @@ def build_boundary(
             outer[name] = (facets, cells)
     _electrodes_apart(contacts)
     boundary = Boundary(tuple(flux), tuple(potential), tuple(contacts), tuple(joints))
-    return CaseConditions(boundary, tables, outer, tuple(fed))
+    return CaseConditions(boundary, tables, outer, tuple(fed), said)
 
 
-def electrode_spins(
-    case: Case, space: Space, conductors: tuple[str, ...], polarised: Collection[str]
-) -> dict[str, Electrode]:
-    """Return the electrodes of a case with what passes them written out.
+def _with_spin(electrode: Electrode, polarised: bool) -> Electrode:
+    """Return an electrode with what passes it written out.
 
     A polarised metal carries a spin current to its electrodes: where it cannot leave, spins
-    gather and add a resistance of their own.  Electrodes that touch such a metal are sinks,
-    others block, unless the case says what they are.
-
-    Args:
-        case: The case, without its reduced layers.
-        space: The scalar space.
-        conductors: Names of the conducting regions.
-        polarised: Those with a polarisation.
-
-    Raises:
-        CaseError: If an electrode does not fit the mesh.
+    gather and add a resistance of their own.
     """
-    found = {}
-    inside = space.structure.cells(*(name for name in conductors if name in polarised))
-    for key, electrode in case.drive.electrodes.items():
-        path = f"drive.electrodes.{key}"
-        name, _, cells = _face(space, key, path, conductors, "electrode")
-        touches = np.isin(cells, inside).any()
-        taken = any(
-            t.condition != "insulating" and k in (key, name) for k, t in case.interfaces.items()
-        )
-        kind = "sink" if touches and not taken else "blocked"
-        found[key] = electrode.model_copy(update={"spin": electrode.spin or kind})
-    return found
+    default = "sink" if polarised else "blocked"
+    return electrode.model_copy(update={"spin": electrode.spin or default})
 
 
 def contact_names(case: Case, structure: Structure) -> tuple[str, ...]:

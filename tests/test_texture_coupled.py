@@ -312,7 +312,9 @@ def test_wall_velocity_is_that_of_collective_coordinates_with_the_uniform_torque
 
 
 def test_switching_field_of_a_dot_is_the_exact_fold():
-    """Bisection of the electric field: B_DL = 0.43058515 B_K for B_x = B_K/10.
+    """Bisection of the electric field: B_DL = 0.43058515 B_K for |B_x| = B_K/10.
+
+    Pt lies above the dot: current and field along +x hold it up, a field along -x lets it switch.
 
     The ramp overshoots the fold a little, as in texture_sot_switching.toml.
     """
@@ -325,7 +327,7 @@ def test_switching_field_of_a_dot_is_the_exact_fold():
     texture |= {
         "analysis": "threshold", "duration": "1.5 ns", "output_interval": "20 ps",
         "stop": "switched", "tolerance": 1e-4, "initial": {"relax": True},
-        "fields": [{"field": [f"{0.1 * field} T", "0 T", "0 T"]}],
+        "fields": [{"field": [f"{-0.1 * field} T", "0 T", "0 T"]}],
         "threshold": {"vary": "drive.electric_field.0", "low": f"{0.9 * fold} V/m",
                       "high": f"{1.1 * fold} V/m", "tolerance": 0.01},
     }  # fmt: skip
@@ -617,7 +619,7 @@ def vortex_case(duration, cells, scale=1.0, ratio=None):
         },
         "regions": {"Py": {
             "kind": "F", "conductivity": "1e6 S/m", "diffusion_constant": f"{2 * p['D0']} m^2/s",
-            "spin_diffusion_length": f"{flip} m", "polarisation": -POLARISATION,
+            "spin_relaxation_time": f"{flip**2 / (2 * p['D0'])} s", "polarisation": POLARISATION,
             "override": {"tau_parallel": "1 s", "tau_perpendicular": "1 s"},
             "kondo": {"spin": 0.5, "moment_density": "1e29 1/m^3", "curie_temperature": "1000 K",
                       "exchange_energy": f"{energy} meV"},

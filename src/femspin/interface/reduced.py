@@ -28,6 +28,7 @@ from ..analytic.stack import (
     solve_stack,
 )
 from ..case.schema import Case, Interface, Stack
+from ..case.values import INSULATORS
 from ..errors import CaseError
 from ..fields.closed_forms import (
     ClosedFormInput,
@@ -146,10 +147,10 @@ def _reduced(
     kinds = {n: r.kind for n, r in case.regions.items()}
     if len(at) > 1:
         raise CaseError(path, "the region fills several layers; give each its own region")
-    if above is None or kinds[above] == "FI" or case.regions[above].model != "resolved":
+    if above is None or kinds[above] in INSULATORS or case.regions[above].model != "resolved":
         raise CaseError(path, "a replaced layer needs a resolved metal directly above it")
-    if below is not None and kinds[below] != "FI":
-        raise CaseError(path, f"a replaced layer lies on an FI region or at the bottom, not on"
+    if below is not None and kinds[below] not in INSULATORS:
+        raise CaseError(path, f"a replaced layer lies on an insulator or at the bottom, not on"
                         f" {below!r}")  # fmt: skip
     table = None
     for key in ("bottom",) if below is None else (f"{name}|{below}", f"{below}|{name}"):

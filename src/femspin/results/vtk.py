@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..interface.flux import region_residual
 from ..interface.reduced import ReducedLayer, reduced_parts
-from ..interface.report import face_mean, fed_in
+from ..interface.report import face_mean, fed_in, outer_faces
 from ..interface.split import PARTS, cell_integrals, cell_parts, flux_density
 from ..transport.space import outer_cells
 from ..transport.system import TransportState
@@ -117,7 +117,9 @@ def _cell_fields(
 
 
 def interface_mesh(device: Device, transport: Transport, name: str) -> meshio.Mesh | None:
-    """Return an interface as a surface with the currents through it [A/m^2], or None in 1D.
+    """Return an interface as a surface with the currents through it [A/m^2].
+
+    None in 1D and for an outer face, whose currents are numbers only.
 
     ``J_0`` and ``J`` are the consistent flux recovered on the facets; their integrals are the
     reported currents.  ``M`` to ``E`` are the part densities of the source region collected onto
@@ -125,7 +127,7 @@ def interface_mesh(device: Device, transport: Transport, name: str) -> meshio.Me
     what flows sideways.  Of a reduced layer all are those of its response at each facet.
     """
     structure, mesh = device.structure, device.structure.mesh
-    if mesh.dim() == 1:
+    if mesh.dim() == 1 or name in outer_faces(device.space, device.share):
         return None
     layer = next((x for x in device.reduced if x.interface == name), None)
     if layer is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from ..errors import closest
@@ -157,6 +158,12 @@ class Override(Table):
             raise refuse(missing, "tau_parallel and tau_perpendicular come together")
         if self.relaxation is not None and self.tau_parallel is not None:
             raise refuse("relaxation", "give either the tensor or tau_parallel/tau_perpendicular")
+        if self.relaxation is not None:
+            tensor = np.array(self.relaxation)
+            rates = np.linalg.eigvalsh(0.5 * (tensor + tensor.T))
+            if rates[0] < -1e-12 * np.abs(rates).max():
+                raise refuse("relaxation", "creates spin: the smallest eigenvalue of its symmetric"
+                             " part must be >= 0 (got {x} 1/s)", x=f"{rates[0]:.6g}")  # fmt: skip
         return self
 
 

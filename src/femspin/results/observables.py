@@ -21,6 +21,7 @@ from ..fields.region import RegionFields
 from ..fields.soc import covariant_rotation
 from ..interface.neighbours import far_side, neighbours
 from ..interface.split import cell_integrals
+from ..structure.sides import region_thickness
 from ..units import E_CHARGE, ENERGY, FLUX, LENGTH, SPIN_CURRENT
 from .report import by_metal, left_out, torque_fluxes
 
@@ -43,7 +44,7 @@ class RegionAverage:
 
     Args:
         name: Region name.
-        thickness: Volume over lateral area of the region's bounding box [m].
+        thickness: See `femspin.structure.sides.region_thickness` [m].
         fields: Coefficients of the region.
         mu: Mean mu^eta [J], shape (4,).
         gradient: Mean d_j mu^eta [J/m], shape (3, 4).
@@ -204,7 +205,7 @@ def region_averages(device: Device, transport: Transport) -> tuple[RegionAverage
         gradient = np.zeros((3, 4))
         gradient[axes] = integrals.gradient.sum(axis=0) / measure * (ENERGY / LENGTH)
         mu = integrals.mu.sum(axis=0) / measure * ENERGY
-        thickness = device.structure.height(name) * LENGTH
+        thickness = region_thickness(device.structure, name) * LENGTH
         found.append(RegionAverage(name, thickness, fields, mu, gradient))
     return tuple(found)
 

@@ -23,7 +23,9 @@ from ..fields.validity import ValidityWarning, validity
 from ..interface.neighbours import magnet_area
 from ..interface.report import InterfaceCurrents, exchange
 from ..interface.split import cell_integrals, flux_density
+from ..structure import sides
 from ..units import E_CHARGE, ENERGY, HBAR, LENGTH, SPIN_CURRENT, TIME
+from .input_warnings import doubtful_input, missing_input
 
 if TYPE_CHECKING:
     from ..pipeline import Device, Transport
@@ -43,11 +45,16 @@ CONVENTIONS = {
     "charge_current": "conventional current density in A/m^2, same direction",
     "spin_potential": "mu^a = mu_up - mu_dn along axis a, in meV",
     "charge_potential": "mu^0 = mu_up + mu_dn = twice the electrochemical potential, in meV",
-    "parts": "M relaxation and precession (the exchange torque), L and S spin loss by spin-orbit"
-    " coupling, A gauge precession, E drift, T storage, B flux through the other faces; their sum"
-    " is the spin current",
-    "M_on_moments": "the share of M that acts on the local moments; M also counts relaxation to"
-    " the lattice and precession in an external field, where the region has them",
+    "outer_faces": "interfaces named by an outer face alone: positive into the device, parts are"
+    " what becomes of the current in the region there",
+    "parts": "M spin relaxation and precession, L and S spin loss by spin-orbit coupling, A gauge"
+    " precession, E drift, T storage, B flux through the other faces; their sum is the spin"
+    " current",
+    "M_on_moments": "the share of M that is torque on the local moments; the rest of M is spin"
+    " relaxation to the lattice and precession in an external field",
+    "efficiency": "dm/dt = (gamma hbar / 2 e M_s d) j_c [damping_like m x (sigma x m) + field_like"
+    " m x sigma], sigma = j x n, n from the metal to the magnet, j in the metal over or under the"
+    " magnet",
     "region": "the number of a region in the fields is its position in mesh.regions",
     "torque": "angular momentum per area and time given to the local moments, J/m^2",
 }
@@ -259,7 +266,7 @@ def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
     found = [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
     found += _drive_warnings(device) + _gain_warnings(device, transport)
-    return found + _corner_warnings(device)
+    return found + _corner_warnings(device) + missing_input(device) + doubtful_input(device)
 
 
 def _corner_warnings(device: Device) -> list[str]:
@@ -328,9 +335,9 @@ def _all_fields(transport: Transport) -> dict[str, RegionFields]:
 
 
 def region_thickness(device: Device, region: str) -> float | None:
-    """Return the thickness of a region [m]: of its layers that touch, or its extent in a mesh."""
+    """Return the thickness of a region [m]: of its layers that touch, or as the mesh has it."""
     if device.case.structure is None:
-        return device.structure.height(region) * LENGTH
+        return sides.region_thickness(device.structure, region) * LENGTH
     layers = device.case.structure.layers
     blocks = (list(block) for name, block in groupby(layers, lambda x: x.region) if name == region)
     return sum(x.thickness for x in next(blocks, [])) or None

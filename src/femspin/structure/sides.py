@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from .model import Structure
+from .interfaces import outer_facets
+from .model import Structure, cell_volumes
 
-__all__ = ["Facets", "Footprint", "footprint", "scattered_points", "side_area"]
+__all__ = [
+    "Facets", "Footprint", "footprint", "region_thickness", "scattered_points", "side_area",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[Any]
 
 _FLAT = 1e-6  # deviation of normals on a plane interface
+_SMOOTH = 0.7  # cosine between the normals of neighbours on one smooth part of a surface
 _NO_DIRECTION = 1e-3  # length of a mean of unit vectors that point everywhere
 _SAMPLES = 64  # points in a cell that the edge of a footprint crosses
 _INSIDE = 0.999  # corners are tested this far from the middle of their cell
@@ -132,6 +136,41 @@ def _connected(structure: Structure, facets: Indices) -> tuple[int, Indices]:
     return int(count), np.asarray(part)
 
 
+def region_thickness(structure: Structure, region: str) -> float:
+    """Return the thickness of a region [nm]: along z of layers, else volume over area.
+
+    The area of a region that is no upright layer is the mean of the two largest smooth parts of
+    its surface: what a curved or tilted film has above and below.
+    """
+    cells = structure.cells(region)
+    if structure.dimension == 1:
+        return structure.height(region)
+    numbers = outer_facets(structure.mesh, cells)
+    beside = structure.facet_cells(numbers)
+    inside = np.isin(beside[0], cells)
+    surface = Facets.of(structure, numbers, np.where(inside, beside[0], beside[1]))
+    steep = np.abs(surface.normals[:, 2])
+    if np.all((steep < _FLAT) | (steep > 1 - _FLAT)):
+        return structure.height(region)
+    areas = np.sort(_smooth_areas(structure, surface))
+    volume = np.abs(cell_volumes(structure.mesh, cells)).sum()
+    return float(volume / areas[-2:].mean())
+
+
+def _smooth_areas(structure: Structure, surface: Facets) -> Array:
+    """Return the areas of the parts of a surface that have no edges, shape (n_parts,)."""
+    edges, owner = _facet_edges(structure, surface.numbers)
+    _, edge = np.unique(np.sort(edges, axis=0), axis=1, return_inverse=True)
+    order = np.argsort(edge.ravel(), kind="stable")
+    same = np.diff(edge.ravel()[order]) == 0
+    a, b = owner[order[:-1][same]], owner[order[1:][same]]
+    level = np.einsum("nd,nd->n", surface.normals[a], surface.normals[b]) > _SMOOTH
+    n = len(surface.numbers)
+    joined = sp.coo_array((np.ones(level.sum()), (a[level], b[level])), shape=(n, n))
+    count, part = connected_components(joined.tocsr(), directed=False)
+    return np.asarray(np.bincount(part, surface.measures, minlength=count), float)
+
+
 @dataclass(frozen=True)
 class Footprint:
     """The part of a metal that lies over or under a magnet.
@@ -228,14 +267,22 @@ def _outline(structure: Structure, facets: Indices, axis: Array) -> Array:
     if len(axis) == 2:
         ends, count = np.unique(corners, return_counts=True)
         return np.asarray(_across(axis) @ p[:, ends[count % 2 == 1]])
-    if len(corners) == 3:
-        loops = [(0, 1), (1, 2), (2, 0)]
-        pairs = np.concatenate([corners[list(k)] for k in loops], axis=1)
-    else:
-        pairs = np.concatenate(_quad_edges(p, corners), axis=1)
+    pairs, _ = _facet_edges(structure, facets)
     pairs, count = np.unique(np.sort(pairs, axis=0), axis=1, return_counts=True)
     pairs = pairs[:, count % 2 == 1]
     return np.stack([_across(axis) @ p[:, end] for end in pairs])
+
+
+def _facet_edges(structure: Structure, facets: Indices) -> tuple[Indices, Indices]:
+    """Return the ends of the edges of facets (2 or 1, n), and the facet of each, (n,)."""
+    corners = structure.facet_corners(facets)
+    if len(corners) == 2:
+        edges = [corners[:1], corners[1:]]
+    elif len(corners) == 3:
+        edges = [corners[list(k)] for k in ((0, 1), (1, 2), (2, 0))]
+    else:
+        edges = _quad_edges(structure.mesh.p, corners)
+    return np.concatenate(edges, axis=1), np.tile(np.arange(len(facets)), len(edges))
 
 
 def _quad_edges(p: Array, corners: Indices) -> list[Indices]:

@@ -153,7 +153,7 @@ def test_interface_torque_is_transverse_and_has_the_stated_prefactor():
 
 
 def test_efficiencies_resolve_the_torque_completely():
-    """Flux: e J_perp = j_c [xi_DL m x (sigma x m) + xi_FL m x sigma] with sigma = j x n, n = -z."""
+    """Flux: e J_perp = j_c [xi_DL m x (sigma x m) + xi_FL m x sigma] for sigma = j x n, n = -z."""
     m = np.array([0.48, 0.6, 0.64])
     current = np.array([3e11, 4e11, 1e9])
     flux = np.array([1e26, -2e26, 3e26])

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from femspin import case_from_table, simulate
+from femspin.chain_rule import with_parameters
 from femspin.interface.neighbours import footprints, magnet_area, magnet_thickness
 from femspin.pipeline import build_device, solve
+from femspin.sensitivity import sensitivities
 from femspin.stack_sensitivity import solved_stack
 from femspin.structure.model import cell_volumes
 from femspin.structure.sides import region_thickness
@@ -322,3 +324,42 @@ def test_part_of_a_cell_that_the_edge_of_a_footprint_cuts_counts_by_its_share():
         covered = weights[low] @ np.abs(cell_volumes(mesh, np.flatnonzero(low)))
         # 64 points per cut cell: the shadow of a square is an oblique prism of its area.
         assert covered == pytest.approx(1.0 * 0.75, rel=0.01)
+
+
+def test_derivatives_of_efficiencies_are_those_of_the_current_under_the_magnet(tmp_path):
+    """Finite differences of whole solutions, of fourth order in a step of 1e-2."""
+    case = cross(tmp_path, 40.0)
+    device = build_device(case)
+    names = [
+        "torques.F.efficiency_damping_like", "torques.F.current_density.x",
+        "observables.torque_efficiency.F.field_like_per_field",
+    ]  # fmt: skip
+    path = "regions.Pt.conductivity"
+    found = sensitivities(device, solve(device).transport, names, [path])
+    value, step = found.parameters[0].value, 1e-2 * found.parameters[0].value
+    same = device.structure
+
+    def at(x):
+        changed = with_parameters(device.case, {path: x})
+        numbers = solve(build_device(changed, structure=same)).values
+        return np.array([numbers[name] for name in names])
+
+    near = at(value + step) - at(value - step)
+    far = at(value + 2 * step) - at(value - 2 * step)
+    np.testing.assert_allclose(found.derivatives[:, 0], (8 * near - far) / (12 * step), rtol=1e-5)
+
+
+def test_errors_of_efficiencies_cover_the_change_to_a_finer_order(tmp_path):
+    case = cross(tmp_path, 4.0)
+    with_bars = case.model_copy(update={"solver": case.solver.model_copy(
+        update={"error_bars": True, "order": 1})})  # fmt: skip
+    solution = simulate(with_bars)
+    finer = simulate(with_bars.model_copy(update={"solver": with_bars.solver.model_copy(
+        update={"order": 2, "error_bars": False})}))  # fmt: skip
+    key = "efficiency_field_like"
+    error = solution.errors["torques"]["F"][key]
+    change = abs(finer.table["torques"]["F"][key] - solution.table["torques"]["F"][key])
+    assert 0 < change <= error * (1 + 1e-9)
+    assert "normal" not in solution.errors["torques"]["F"] or (
+        solution.errors["torques"]["F"]["normal"] is None
+    )

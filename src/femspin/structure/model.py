@@ -102,7 +102,7 @@ class Structure:
 
     @cached_property
     def kept_sides(self) -> dict[tuple[str, ...], Any]:
-        """Areas and footprints of magnets, kept by `femspin.interface.neighbours`."""
+        """Areas, thicknesses and footprints that need a search of the mesh, kept where made."""
         return {}
 
     def cells(self, *names: str) -> Indices:

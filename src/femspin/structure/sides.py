@@ -142,6 +142,13 @@ def region_thickness(structure: Structure, region: str) -> float:
     The area of a region that is no upright layer is the mean of the two largest smooth parts of
     its surface: what a curved or tilted film has above and below.
     """
+    key = ("thickness", region)
+    if key not in structure.kept_sides:
+        structure.kept_sides[key] = _thickness(structure, region)
+    return float(structure.kept_sides[key])
+
+
+def _thickness(structure: Structure, region: str) -> float:
     cells = structure.cells(region)
     if structure.dimension == 1:
         return structure.height(region)

@@ -363,3 +363,13 @@ def test_errors_of_efficiencies_cover_the_change_to_a_finer_order(tmp_path):
     assert "normal" not in solution.errors["torques"]["F"] or (
         solution.errors["torques"]["F"]["normal"] is None
     )
+
+
+def test_transparency_refers_to_the_current_over_the_interface(tmp_path):
+    found = [
+        solve(build_device(cross(tmp_path, arm))).table["observables"]["interfaces"]["Pt|F"]
+        for arm in (4.0, 40.0)
+    ]
+    keys = [entry["spin_transparency"] for entry in found]
+    assert 0 < keys[0] < 1
+    assert keys[1] == pytest.approx(keys[0], rel=0.01)

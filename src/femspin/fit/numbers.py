@@ -294,8 +294,12 @@ def _fate(
 ) -> dict[str, Any]:
     """Return transparency and memory loss of an interface, from the mean over its faces."""
     interface, flux, least = faces[0], _mean_flux(state, faces)[1:], _least(state)
+    n = np.array([[0.0, 0.0, np.mean([i.sign for i in faces])]])  # zero if it is on both sides
+    a = averages[interface.first]
     entry: dict[str, Any] = {
-        "spin_transparency": transparency(averages[interface.first], E_CHARGE * flux, least)
+        "spin_transparency": transparency(
+            a.fields, E_CHARGE * flux, a.charge_current[None], n, np.ones(1), least
+        )
     }
     if _splits(state, interface):
         pairs, kinds = _pairs(state), state.problem.kinds

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..pipeline import Device
 
 __all__ = [
-    "Neighbours", "driving_metals", "far_side", "footprints", "magnet_area", "magnet_thickness",
-    "neighbours",
+    "Neighbours", "driving_metals", "far_side", "footprints", "interface_footprint", "magnet_area",
+    "magnet_thickness", "neighbours",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -182,6 +182,24 @@ def footprints(device: Device, magnet: str) -> dict[str, Footprint | None]:
             found[magnet] = None
         structure.kept_sides[key] = found
     kept: dict[str, Footprint | None] = structure.kept_sides[key]
+    return kept
+
+
+def interface_footprint(device: Device, name: str) -> Footprint:
+    """Return the part of the first region of an interface over or under it.
+
+    Its normals point into the second region.
+
+    Args:
+        device: The problem.
+        name: ``first|second``, also of a layer replaced by a face.
+    """
+    key = ("interface", name)
+    structure = device.structure
+    if key not in structure.kept_sides:
+        first, second = name.split("|")
+        structure.kept_sides[key] = _footprint(device, second, first, (second,))
+    kept: Footprint = structure.kept_sides[key]
     return kept
 
 

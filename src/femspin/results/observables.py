@@ -19,8 +19,8 @@ from ..analytic.stack import StackSolution
 from ..dynamics.torque import Drive, Efficiency, drives, moment_flux, round_off
 from ..fields.region import RegionFields
 from ..fields.soc import covariant_rotation
-from ..interface.neighbours import far_side, neighbours
-from ..interface.split import cell_integrals
+from ..interface.neighbours import far_side, interface_footprint, neighbours
+from ..interface.split import cell_integrals, flux_density
 from ..structure.sides import region_thickness
 from ..units import E_CHARGE, ENERGY, FLUX, LENGTH, SPIN_CURRENT
 from .report import by_metal, left_out, torque_fluxes
@@ -349,31 +349,63 @@ def handed_to_moments(device: Device, transport: Transport, interface: str) -> A
 def spin_transparency(device: Device, transport: Transport, interface: str) -> float | None:
     """Return |e J| at an interface over the bulk spin Hall current of its first region.
 
-    The bulk value is that of `bulk_spin_current` for the region's mean in-plane current; None
-    if the region has no spin Hall effect or no current.
+    The bulk value is that of `bulk_spin_current` for the current along the interface in the
+    part of the region over or under it; None if the region has no spin Hall effect or no
+    current.
 
     References:
         Pai et al., PRB 92, 064426 (2015).
     """
-    metal = _metal(interface)
-    average = next(a for a in region_averages(device, transport) if a.name == metal)
-    arrived = transport.interfaces[interface].flux[1:] * SPIN_CURRENT
-    return transparency(average, arrived, round_off(device, transport))
+    metal, part = _metal(interface), interface_footprint(device, interface)
+    c = transport.state.coefficients[metal]
+    integrals = cell_integrals(device.space, c, transport.state.mu, metal)
+    weights = integrals.measure * part.weights
+    current = -flux_density(c, integrals)[:, :, 0] * SPIN_CURRENT
+    return transparency(
+        transport.fields[metal], transport.interfaces[interface].flux[1:] * SPIN_CURRENT,
+        current, part.normals, weights / weights.sum(), round_off(device, transport),
+    )  # fmt: skip
 
 
-def bulk_spin_current(fields: RegionFields, current: Array) -> Array:
-    """Return the spin current e J^{za} [A/m^2] that a uniform charge current makes, (3,).
+def transparency(
+    fields: RegionFields, arrived: Array, current: Array, normals: Array, weights: Array,
+    least: float,
+) -> float | None:  # fmt: skip
+    """Return the size of a spin current over that of the bulk, None without a bulk current.
 
-    Gradients of mu vanish and no spin drift is prescribed; Theta then gives J^{za} and the
+    Args:
+        fields: Of the metal.
+        arrived: Spin current [A/m^2], shape (3,).
+        current: Conventional current densities in the metal [A/m^2], shape (n, 3).
+        normals: Of the interface beside them, shape (n, 3).
+        weights: Shares in the mean, shape (n,).
+        least: Flux below which a current is round-off [1/(m^2 s)].
+    """
+    along = current - normals * np.einsum("nd,nd->n", current, normals)[:, None]
+    if np.linalg.norm(weights @ along) <= E_CHARGE * least:
+        return None
+    bulk = float(np.linalg.norm(weights @ bulk_spin_current(fields, along, normals)))
+    return float(np.linalg.norm(arrived)) / bulk if bulk > 0 else None
+
+
+def bulk_spin_current(
+    fields: RegionFields, current: Array, normal: Array | tuple[float, ...] = (0.0, 0.0, 1.0)
+) -> Array:
+    """Return the spin current e J^{na} [A/m^2] that a uniform charge current makes, (..., 3).
+
+    Gradients of mu vanish and no spin drift is prescribed; Theta then gives J^{na} and the
     charge current from the same forces.
 
     Args:
         fields: Coefficients of the metal.
-        current: Conventional current density [A/m^2], shape (3,).
+        current: Conventional current density [A/m^2], shape (..., 3).
+        normal: The direction n, shape (..., 3).
     """
     theta = fields.theta.reshape(3, 4, 3, 4)
-    force = np.linalg.solve(theta[:, 0, :, 0], -np.asarray(current, float))
-    return theta[2, 1:, :, 0] @ force
+    inverse = np.linalg.inv(theta[:, 0, :, 0])
+    force = -np.einsum("jk,...k->...j", inverse, np.asarray(current, float))
+    found: Array = np.einsum("...i,iaj,...j->...a", normal, theta[:, 1:, :, 0], force)
+    return found
 
 
 def spin_swapping(fields: RegionFields) -> SpinSwapping:
@@ -395,16 +427,12 @@ def spin_swapping(fields: RegionFields) -> SpinSwapping:
 def observables_table(device: Device, transport: Transport) -> dict[str, Any]:
     """Return everything measurable that needs no further solution, as plain tables in SI."""
     averages = region_averages(device, transport)
-    by_name = {a.name: a for a in averages}
     least = round_off(device, transport)
     interfaces: dict[str, Any] = {}
     for name, currents in transport.interfaces.items():
         if not is_inner(device, name):
             continue
-        arrived = currents.flux[1:] * SPIN_CURRENT
-        entry: dict[str, Any] = {
-            "spin_transparency": transparency(by_name[_metal(name)], arrived, least)
-        }
+        entry: dict[str, Any] = {"spin_transparency": spin_transparency(device, transport, name)}
         if currents.source is not None:
             entry |= loss_entry(spin_memory_loss(device, transport, name))
         interfaces[name] = entry
@@ -457,18 +485,3 @@ def response_table(response: FieldResponse | None) -> dict[str, float]:
 
 def _metal(interface: str) -> str:
     return interface.split("|")[0]
-
-
-def transparency(average: RegionAverage, arrived: Array, least: float) -> float | None:
-    """Return the size of a spin current over that of the bulk, None without a bulk current.
-
-    Args:
-        average: Of the metal.
-        arrived: Spin current [A/m^2], shape (3,).
-        least: Flux below which a current is round-off [1/(m^2 s)].
-    """
-    current = average.charge_current * np.array([1.0, 1.0, 0.0])
-    if np.linalg.norm(current) <= E_CHARGE * least:
-        return None
-    bulk = float(np.linalg.norm(bulk_spin_current(average.fields, current)))
-    return float(np.linalg.norm(arrived)) / bulk if bulk > 0 else None

@@ -65,6 +65,8 @@ def test_an_f_without_moments_says_that_its_m_is_no_torque():
     given = table("Bare", "Pt")
     assert starting(warnings(given), "regions.Bare.kondo:")
     assert not starting(warnings(table("F", "Pt")), "regions.F.kondo:")
+    still = {"Bare": {k: v for k, v in BARE.items() if k != "spin_diffusion_length"}}
+    assert not starting(warnings(table("Bare", "Pt", regions=still)), "regions.Bare")  # no M
     result = simulate(case_from_table(given)).table
     entry = result["interfaces"]["Pt|Bare"]
     assert np.abs(entry["parts"]["M"]).max() > 0

@@ -57,13 +57,19 @@ def _uncoupled(device: Device) -> list[str]:
 
 
 def _without_moments(device: Device) -> list[str]:
+    """Return the F regions whose M is no torque."""
     return [
         f"regions.{name}.kondo: {name} has no local moments, so that its M is relaxation and"
         " precession of spin and nothing of it is torque; a magnet needs kondo.spin,"
         " moment_density and exchange_energy"
         for name in device.parameters
-        if device.kinds[name] == "F" and not _has_moments(device, name)
+        if device.kinds[name] == "F" and _relaxes_alone(device, name)
     ]
+
+
+def _relaxes_alone(device: Device, name: str) -> bool:
+    fields = device.region_fields(name, device.direction)
+    return not _moments(fields) and bool(fields.relaxation.any() or fields.omega.any())
 
 
 def _plain(device: Device) -> list[str]:

@@ -32,8 +32,8 @@ The spin-orbit constants may be given as an energy times a length ($\\alpha_R$) 
 **Vectors** are lists of three, x, y, z; **tensors** lists of three rows.  Of a direction only the
 direction counts.
 
-**Regions** of kind HM and F conduct, FI do not.  An interface is called `first|second`, HM before
-F before FI; either order is understood.  Outer faces of a stack are `top`, `bottom`, `left`,
+**Regions** of kind HM and F conduct, FI (magnetic) and I (plain insulators) do not.  An interface
+is called `first|second`, HM before F before FI before I; either order is understood.  Outer faces of a stack are `top`, `bottom`, `left`,
 `right` (x), `front`, `back` (y), those of a mesh have the names of its physical groups.
 
 **Choices.** A case has either `[structure]` or `[mesh]`, a drive by `electric_field` or by
@@ -152,7 +152,8 @@ MEANINGS: dict[str, str] = {
     "Magnet.g_factor": "g of $\\gamma = g\\mu_B/\\hbar$",
     "Magnet.anisotropy": "uniaxial $K_u$, energy $-K_u(m\\cdot k)^2$",
     "Magnet.axis": "easy axis k",
-    "Region.kind": "HM: heavy or normal metal; F: thin magnetic metal; FI: insulator",
+    "Region.kind": "HM: heavy or normal metal; F: thin magnetic metal; FI: magnetic insulator, to"
+    " which moments beside it hand torque; I: insulator without moments, like MgO",
     "Region.conductivity": "measured, of the bulk; `theta_mode = \"exact\"` takes"
     " $\\sigma_c = (1 + 2\\theta_{SH}^2)\\sigma$; two of `conductivity`, `dos`,"
     " `diffusion_constant` are needed, (T2)",

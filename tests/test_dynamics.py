@@ -153,17 +153,17 @@ def test_interface_torque_is_transverse_and_has_the_stated_prefactor():
 
 
 def test_efficiencies_resolve_the_torque_completely():
-    """Flux: e J_perp = j_c [xi_DL m x (sigma x m) + xi_FL m x sigma] with sigma = z x j."""
+    """Flux: e J_perp = j_c [xi_DL m x (sigma x m) + xi_FL m x sigma] for sigma = j x n, n = -z."""
     m = np.array([0.48, 0.6, 0.64])
     current = np.array([3e11, 4e11, 1e9])
     flux = np.array([1e26, -2e26, 3e26])
-    xi = efficiency(flux, m, current, E)
+    xi = efficiency(flux, m, current, [0, 0, -1], E)
     sigma = np.array([-0.8, 0.6, 0.0])
     built = 5e11 * (
         xi.damping_like * np.cross(m, np.cross(sigma, m)) + xi.field_like * np.cross(m, sigma)
     )
     np.testing.assert_allclose(built, E * (flux - m * (m @ flux)), rtol=1e-12)
-    assert efficiency(flux, sigma, current, E).damping_like is None
+    assert efficiency(flux, sigma, current, [0, 0, -1], E).damping_like is None
 
 
 def test_lattice_relaxation_and_external_field_exert_no_torque():

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .case.scan import path_parts
 from .case.schema import Case
+from .case.values import INSULATORS
 from .errors import SolverError
 from .extrapolation import extrapolated_derivative
 from .fields.build import Conditions, case_conditions, region_fields
@@ -110,7 +111,7 @@ def _coefficients(case: Case, m: Array, only: str | None) -> CaseCoefficients:
     parameters = {
         name: region_parameters(name, region)
         for name, region in case.regions.items()
-        if region.kind != "FI" and only in (None, name)
+        if region.kind not in INSULATORS and only in (None, name)
     }
     conditions = case_conditions(case)
     found = {n: region_fields(p, conditions, m) for n, p in parameters.items()}
@@ -144,7 +145,9 @@ def _reduced(
         return find_reduced(case, parameters)
     if not gone & set(parameters):
         return case, ()
-    everything = {n: region_parameters(n, r) for n, r in case.regions.items() if r.kind != "FI"}
+    everything = {
+        n: region_parameters(n, r) for n, r in case.regions.items() if r.kind not in INSULATORS
+    }
     meshed, layers = find_reduced(case, everything)
     return meshed, tuple(layer for layer in layers if layer.name in parameters)
 

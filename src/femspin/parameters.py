@@ -10,6 +10,7 @@ from .case.load import dump_case
 from .case.messages import dotted
 from .case.scan import number_and_unit, path_parts
 from .case.schema import Case
+from .case.values import INSULATORS
 from .errors import CaseError, closest
 
 __all__ = [
@@ -60,14 +61,14 @@ def scalar_parameters(case: Case) -> tuple[Parameter, ...]:
     table = dump_case(without_repetition(case))
     found: list[Parameter] = []
     for name, region in table["regions"].items():
-        if region["kind"] != "FI":
+        if region["kind"] not in INSULATORS:
             found += _walk(region, ("regions", name))
     for name, entry in table["interfaces"].items():
         found += _walk(entry, ("interfaces", name))
     found += _walk(table["drive"], ("drive",))
     layers = table.get("structure", {}).get("layers", [])
     for k, layer in enumerate(layers):
-        if table["regions"][layer["region"]]["kind"] != "FI":
+        if table["regions"][layer["region"]]["kind"] not in INSULATORS:
             inner = {"thickness": layer["thickness"]}
             found += _walk(inner, ("structure", "layers", str(k)))
     return tuple(found)

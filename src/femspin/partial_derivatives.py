@@ -314,7 +314,7 @@ def _numbers_at(
 def _needed(device: Device, transport: Transport, names: Sequence[str]) -> dict[str, float]:
     """Return the numbers of the tables that some names are in."""
     groups = {name.partition(".")[0] for name in names}
-    crossing = groups & {"interfaces", "observables"}
+    crossing = groups & {"interfaces", "observables", "torques"}
     if crossing or device.reduced:
         transport = transport_of(device, transport.m, transport.fields, transport.state)
     table: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .case.schema import Case, Dynamics
 from .case.schema import Interface as InterfaceTable
+from .case.values import INSULATORS
 from .dynamics.run import QuasiStaticTorque, macrospin, magnet_name, run_dynamics
 from .dynamics.torque import driving_flux
 from .errors import CaseError, SolverError
@@ -20,6 +21,7 @@ from .fields.build import Conditions, case_conditions, region_fields
 from .fields.closed_forms import SpinOrbitConstants, spin_orbit_constants
 from .fields.lengths import mesh_scale
 from .fields.region import RegionFields
+from .interface.neighbours import magnet_thickness
 from .interface.reduced import (
     LayerResponse,
     ReducedLayer,
@@ -31,8 +33,8 @@ from .interface.report import (
     InterfaceCurrents,
     Share,
     balanced,
+    device_currents,
     face_mean,
-    interface_currents,
     shares,
 )
 from .materials.parameters import (
@@ -56,7 +58,7 @@ from .transport.conditions import (
 from .transport.covariant import carried_directions
 from .transport.space import Space, build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
-from .units import ENERGY, FLUX
+from .units import ENERGY, FLUX, LENGTH
 
 if TYPE_CHECKING:
     from .error_bars import ErrorBars
@@ -112,7 +114,7 @@ class Device:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """HM, F or FI of every region."""
+        """HM, F, FI or I of every region."""
         return {name: region.kind for name, region in self.case.regions.items()}
 
     def fields(self, m: Array) -> dict[str, RegionFields]:
@@ -195,7 +197,7 @@ def build_device(
     parameters = {
         name: region_parameters(name, region)
         for name, region in case.regions.items()
-        if region.kind != "FI"
+        if region.kind not in INSULATORS
     }
     conditions = case_conditions(case)
     direction = np.array(case.magnetization.direction, float)
@@ -336,7 +338,7 @@ def solve(device: Device, progress: Progress | None = None) -> Solution:
 
 def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Solution:
     magnet = magnet_name(device.case)
-    spin = macrospin(device.case, device.structure.height(magnet))
+    spin = macrospin(device.case, magnet_thickness(device, magnet) / LENGTH)
     latest: list[Transport] = []
 
     def flux(m: Array) -> Array:
@@ -379,15 +381,8 @@ def transport_of(
     device: Device, m: Array, fields: Mapping[str, RegionFields], state: TransportState
 ) -> Transport:
     """Return the currents that a state means, whether or not it solves the equations."""
-    interfaces = {
-        name: interface_currents(
-            device.space, state, device.share, face, device.conductors,
-            split=device.kinds[face.second] == "F",
-        )
-        for name, face in device.structure.interfaces.items()
-        if face.first in device.conductors
-    }  # fmt: skip
-    return _with_reduced(device, Transport(m, fields, state, interfaces))
+    currents = device_currents(device, state)
+    return _with_reduced(device, Transport(m, fields, state, currents))
 
 
 def _with_reduced(device: Device, transport: Transport) -> Transport:

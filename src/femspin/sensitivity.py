@@ -29,8 +29,9 @@ from .interface.functionals import (
     current_functionals,
     electrode_functionals,
     interface_functionals,
+    outer_functionals,
 )
-from .interface.report import Share, exchange
+from .interface.report import Share, exchange, face_source, outer_faces
 from .partial_derivatives import Direction, direction, numbers_along, weak_moments
 from .pipeline import Device, Transport, transport_of
 from .results.solution import discretised_numbers, flat_numbers
@@ -103,6 +104,10 @@ def device_functionals(
             continue  # of a reduced layer: its flux law is no residual
         split = device.kinds[face.second] == "F"
         found += interface_functionals(space, state, share, face, device.conductors, split)
+    for name, regions in outer_faces(space, share).items():
+        if name in transport.interfaces:
+            source = face_source(regions, device.kinds)
+            found += outer_functionals(space, state, share, name, regions, source)
     for name in device.conductors:
         found += current_functionals(space, state, name)
     electrodes = device.problem.boundary.electrodes

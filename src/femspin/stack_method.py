@@ -29,10 +29,11 @@ from .analytic.stack import (
     StackSolution,
     solve_stack,
 )
+from .case.values import INSULATORS
 from .errors import CaseError
 from .fields.region import RegionFields
 from .fields.soc import cross_matrix
-from .interface.report import InterfaceCurrents, balanced
+from .interface.report import InterfaceCurrents, balanced, face_source
 from .structure.model import Interface
 from .transport.boundary import FluxLaw
 from .transport.coefficients import coefficients
@@ -63,10 +64,10 @@ def require_stack(device: Device) -> None:
     if case.drive.electrodes:
         raise CaseError("solver.method", "the stack method takes an electric field, no electrodes")
     kinds = [device.kinds[layer.region] for layer in case.structure.layers]
-    inside = "".join("i" if kind == "FI" else "c" for kind in kinds).strip("i")
+    inside = "".join("i" if kind in INSULATORS else "c" for kind in kinds).strip("i")
     if "i" in inside:
-        raise CaseError("solver.method", "the stack method needs conducting layers without an FI"
-                        " between them")  # fmt: skip
+        raise CaseError("solver.method", "the stack method needs conducting layers without an"
+                        " insulator between them")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -258,6 +259,18 @@ def _interfaces(
             if split
             else InterfaceCurrents(name, face.area, total / face.area, None, {}, 0.0)
         )
+    boundary = device.problem.boundary
+    named = {f.name for f in boundary.flux} | {f.name for f in boundary.potential}
+    named -= {layer.face for layer in device.reduced}
+    for side, region, into in (("bottom", names[0], flux[0]), ("top", names[-1], -flux[-1])):
+        if side not in named:
+            continue
+        source = face_source([region], device.kinds)
+        result[side] = (
+            InterfaceCurrents(side, 1.0, into, None, {}, 0.0)
+            if source is None
+            else _split(solution, names, fields[region], side, 1.0, into, -1)
+        )
     return result
 
 
@@ -293,19 +306,20 @@ def _split(
     name: str,
     area: float,
     total: Array,
+    sign: int = 1,
 ) -> InterfaceCurrents:
-    """Return the split of an interface current over all layers of its second region."""
+    """Return the split of a current over all layers of a region, -1 if it flows into that."""
     layers = [k for k, layer in enumerate(names) if layer == fields.name]
     splits: list[FluxSplit] = [solution.split(k) for k in layers]
     parts = {
-        key: np.sum([getattr(x, key) for x in splits], axis=0) / FLUX / area
+        key: sign * np.sum([getattr(x, key) for x in splits], axis=0) / FLUX / area
         for key in ("M_relax", "M_prec", "L_diag", "L_anti", "S", "A", "E", "T")
     }
     outflow = np.sum(
         [solution.interface_flux(k + 1) - solution.interface_flux(k) for k in layers], axis=0
     )
-    parts["B"] = (total - outflow / FLUX)[1:] / area
+    parts["B"] = (total - sign * outflow / FLUX)[1:] / area
     density = fields.dos * np.sum([solution.integrals(k)[0][1:] for k in layers], axis=0)
     exchange = cross_matrix(fields.moment_omega) - fields.moment_relaxation
-    parts["moments"] = exchange @ density / FLUX / area
+    parts["moments"] = sign * exchange @ density / FLUX / area
     return balanced(name, area, total / area, fields.name, parts)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .analytic.derivative import StackTangent, stack_derivatives
 from .analytic.stack import StackCase, solve_stack
 from .case.schema import Case
+from .case.values import INSULATORS
 from .chain_rule import (
     FieldDerivatives,
     case_coefficients,
@@ -95,9 +96,9 @@ def _require_stack(case: Case) -> None:
     if case.drive.electrodes:
         raise CaseError("solver.method", "the stack method takes an electric field, no electrodes")
     kinds = [case.regions[layer.region].kind for layer in stack.layers]
-    if "i" in "".join("i" if kind == "FI" else "c" for kind in kinds).strip("i"):
-        raise CaseError("solver.method", "the stack method needs conducting layers without an FI"
-                        " between them")  # fmt: skip
+    if "i" in "".join("i" if kind in INSULATORS else "c" for kind in kinds).strip("i"):
+        raise CaseError("solver.method", "the stack method needs conducting layers without an"
+                        " insulator between them")  # fmt: skip
     for name, region in case.regions.items():
         if region.model != "resolved":
             raise CaseError(

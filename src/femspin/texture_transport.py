@@ -54,9 +54,9 @@ def texture_device(case: Case, folder: Path | None) -> Device:
 def _has_moments(device: Device, region: str) -> None:
     """Refuse a region that is no magnet, and a device that exchanges no spin with it."""
     kind = device.kinds[region]
-    if kind == "HM":
-        raise CaseError("texture.region", f"region {region!r} is of kind HM and has no moments;"
-                        " name an F or FI region")  # fmt: skip
+    if kind in ("HM", "I"):
+        raise CaseError("texture.region", f"region {region!r} is of kind {kind} and has no"
+                        " moments; name an F or FI region")  # fmt: skip
     if kind == "F":
         here = device.parameters[region].region
         # Whether there is any exchange does not depend on a field, which moments may not bear.

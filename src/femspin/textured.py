@@ -52,7 +52,8 @@ def textured_transport(
     nodes = texture or region_space(device.structure, magnet)
     followers = tuple(n for n in device.conductors if _follows(device, n))
     weights = magnet_map(
-        device.space, nodes, magnet, device.conductors, followers, thickness_average
+        device.space, nodes, magnet, device.conductors, followers, thickness_average,
+        tuple(n for n, kind in device.kinds.items() if kind == "I"),
     )
 
     def fields_of(name: str, m: Array) -> RegionFields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +12,9 @@ from .case.schema import Case
 from .case.time import Frequency, Transient
 from .errors import CaseError
 from .fields.region import RegionFields
-from .interface.report import InterfaceCurrents, interface_currents
+from .interface.report import InterfaceCurrents, device_currents
 from .results.time_report import FrequencyResponse, TransientResponse
-from .transport.harmonic import HarmonicState, solve_harmonics
-from .transport.system import TransportState
+from .transport.harmonic import solve_harmonics
 from .transport.transient import TransientState, solve_transient
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def time_response(
 def _at_frequencies(device: Device, steady: Transport, table: Frequency) -> FrequencyResponse:
     laws = device.laws(steady.m)
     states = solve_harmonics(device.problem, steady.fields, laws, table.angular)
-    currents = tuple(_currents(device, state, state.mu_dot) for state in states)
+    currents = tuple(device_currents(device, state, state.mu_dot) for state in states)
     return FrequencyResponse(tuple(table.angular), currents)
 
 
@@ -90,7 +89,7 @@ def _in_time(
     frames: list[tuple[float, Transport]] = []
 
     def observe(now: TransientState) -> None:
-        currents = _currents(device, now.state, now.mu_dot)
+        currents = device_currents(device, now.state, now.mu_dot)
         rows.append((now.time, now.drive, currents))
         if now.time in chosen:
             frames.append((now.time, replace(steady, state=now.state, interfaces=currents)))
@@ -107,17 +106,3 @@ def _in_time(
         when, drive, currents, result.steps, result.rejected, result.factorisations
     )
     return response, tuple(frames)
-
-
-def _currents(
-    device: Device, state: TransportState | HarmonicState, mu_dot: Any
-) -> dict[str, InterfaceCurrents]:
-    """Return the currents through every interface of a conductor, with storage."""
-    return {
-        name: interface_currents(
-            device.space, state, device.share, face, device.conductors,
-            split=device.kinds[face.second] == "F", mu_dot=mu_dot,
-        )
-        for name, face in device.structure.interfaces.items()
-        if face.first in device.conductors
-    }  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from ..errors import closest
@@ -16,6 +17,7 @@ from .scan import Scan
 from .texture import Texture
 from .time import Dynamics, Frequency, Transient, check_one_motion
 from .values import (
+    INSULATORS,
     Dimension,
     Direction,
     ExpectedNumber,
@@ -171,6 +173,12 @@ class Override(Table):
             raise refuse(missing, "tau_parallel and tau_perpendicular come together")
         if self.relaxation is not None and self.tau_parallel is not None:
             raise refuse("relaxation", "give either the tensor or tau_parallel/tau_perpendicular")
+        if self.relaxation is not None:
+            tensor = np.array(self.relaxation)
+            rates = np.linalg.eigvalsh(0.5 * (tensor + tensor.T))
+            if rates[0] < -1e-12 * np.abs(rates).max():
+                raise refuse("relaxation", "creates spin: the smallest eigenvalue of its symmetric"
+                             " part must be >= 0 (got {x} 1/s)", x=f"{rates[0]:.6g}")  # fmt: skip
         return self
 
 
@@ -198,9 +206,11 @@ class Magnet(Table):
 
 
 class Region(Table):
-    """One region: a heavy or normal metal (HM), a thin magnetic metal (F) or an insulator (FI)."""
+    """One region: a metal (HM), a magnetic metal (F), a magnetic (FI) or plain insulator (I)."""
 
-    kind: Literal["HM", "F", "FI"]
+    kind: Literal["HM", "F", "FI", "I"] = Field(
+        description="I: an insulator without moments, like MgO"
+    )
     material: str | list[str] | None = Field(
         None, description="database or case materials; values given here win, then later names"
     )
@@ -235,11 +245,14 @@ class Region(Table):
 
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Region:
-        if self.kind == "FI":
-            for key in sorted(self.model_fields_set - {"kind", "material", "magnet"}):
+        if self.kind in INSULATORS:
+            allowed = {"FI": ["material", "magnet"], "I": ["material"]}[self.kind]
+            for key in sorted(self.model_fields_set - {"kind", *allowed}):
                 if getattr(self, key) != type(self).model_fields[key].default:
-                    raise refuse(key, "an FI region carries no transport; allowed: material,"
-                                 " magnet")  # fmt: skip
+                    raise refuse(key, "{k} carries no {what}; allowed: {a}",
+                                 k="an FI region" if self.kind == "FI" else "a plain insulator",
+                                 what="moments" if key == "magnet" else "transport",
+                                 a=", ".join(allowed))  # fmt: skip
         elif self.kind == "HM" and self.model != "resolved":
             raise refuse("model", "only an F region can be replaced by its conductance")
         elif self.magnet is not None:
@@ -443,7 +456,7 @@ class Case(Table):
                                  hint=closest(layer.region, self.regions), all=known)  # fmt: skip
             for name in sorted(set(self.regions) - {x.region for x in self.structure.layers}):
                 raise refuse(f"regions.{name}", "no layer of [structure] uses this region")
-        if self.texture is None and all(r.kind == "FI" for r in self.regions.values()):
+        if self.texture is None and all(r.kind in INSULATORS for r in self.regions.values()):
             raise refuse("regions", "at least one HM or F region must conduct")
         self._faces_have_one_condition()
         self._dynamics_has_a_magnet()

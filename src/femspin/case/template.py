@@ -33,7 +33,7 @@ layers = [
 
 # ---------------------------------------------------------------- regions
 [regions.YIG]
-kind = "FI"                      # insulator: no transport
+kind = "FI"                      # magnetic insulator; "I": a plain one
 
 [regions.YIG.magnet]             # needed by [dynamics]
 saturation_magnetization = "1.4e5 A/m"

@@ -12,9 +12,12 @@ from ..errors import closest
 from .quantity import Length
 
 __all__ = [
-    "Dimension", "Direction", "ExpectedNumber", "Extent", "FileName", "Order", "Table", "Vector",
-    "check_region_name", "matrix", "refuse", "vector",
+    "INSULATORS", "Dimension", "Direction", "ExpectedNumber", "Extent", "FileName", "Order",
+    "Table", "Vector", "check_region_name", "matrix", "refuse", "vector",
 ]  # fmt: skip
+
+INSULATORS = ("FI", "I")
+"""Kinds of regions that carry no transport: magnetic and plain insulators."""
 
 _LONGEST_NAME = 100
 _THINNEST, _WIDEST = 1e-11, 1e-3

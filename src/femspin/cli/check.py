@@ -14,7 +14,7 @@ from ..errors import CaseError
 from ..fields.lengths import lengths
 from ..interface.conductance import layer_conductance, thin_conductance
 from ..pipeline import Device, Transport, build_device
-from ..results.report import warnings_of
+from ..results.report import region_thickness, warnings_of
 from ..results.write import to_json
 from ..scan import scan_points
 from ..transport.memory import estimated_bytes, resident_bytes, stored_numbers
@@ -68,7 +68,7 @@ def check_table(device: Device) -> dict[str, Any]:
             "longest_cell_over_shortest_length": _resolution(device, name, scale.shortest),
         }
         if device.kinds[name] == "F":
-            thickness = float(np.ptp(z)) * LENGTH
+            thickness = region_thickness(device, name) or float(np.ptp(z)) * LENGTH
             entry["thickness"] = thickness
             entry["conductance_layer"] = layer_conductance(f, thickness)
             entry["conductance_thin"] = thin_conductance(f, thickness)

@@ -69,6 +69,28 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def efficiency_lines(magnet: str, entry: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the summary on a magnet, one per metal whose current drives it."""
+    rows = [entry] if "current_density_of" in entry else [
+        row for row in entry.values() if isinstance(row, Mapping)
+    ]  # fmt: skip
+    found = []
+    for row in rows:
+        metal, dl = row["current_density_of"], row["efficiency_damping_like"]
+        if dl is None:
+            found.append(f"{magnet}: no torque efficiency of {metal}: {row['left_out']}")
+            continue
+        side = "" if abs(row["normal"][2]) < 0.5 else (
+            " above it" if row["normal"][2] < 0 else " below it"
+        )  # fmt: skip
+        size = float(np.linalg.norm(row["current_density"]))
+        found.append(
+            f"{magnet}: torque efficiency of {metal}{side} (j = {size:.4e} A/m^2 there)"
+            f" damping-like {dl:.4e}, field-like {row['efficiency_field_like']:.4e}"
+        )
+    return found
+
+
 def _bar(bars: Mapping[str, Any], key: str) -> float:
     """Return the largest error of the components of a row of the summary."""
     names = {"total": "spin_current", "M on moments": "M_on_moments"}
@@ -127,9 +149,9 @@ def _summary(
             line = f"  {key:<14}{'':18}" + "".join(f"{x + 0.0:13.4e}" for x in value)
             print(line + ("" if bars is None else f"     ±{_bar(bars, key):.1e}"))
     for name, entry in table["torques"].items():
-        dl, fl = entry["efficiency_damping_like"], entry["efficiency_field_like"]
-        if dl is not None:
-            print(f"\n{name}: torque efficiency damping-like {dl:.4e}, field-like {fl:.4e}")
+        print()
+        for line in efficiency_lines(name, entry):
+            print(line)
     for name, entry in table["electrodes"].items():
         print(f"electrode {name}: {entry['voltage']:.6e} V, {entry['current']:.6e}"
               f" {entry['current_unit']}")  # fmt: skip

@@ -65,7 +65,7 @@ class MagnetMap:
 
 def magnet_map(
     space: Space, texture: TextureSpace, magnet: str, conductors: tuple[str, ...],
-    followers: tuple[str, ...], thickness_average: bool = False,
+    followers: tuple[str, ...], thickness_average: bool = False, plain: tuple[str, ...] = (),
 ) -> MagnetMap:  # fmt: skip
     """Return how a magnet and the conductors around it exchange moments and torque.
 
@@ -77,6 +77,7 @@ def magnet_map(
         followers: Conducting regions with moments.
         thickness_average: Spread torque over the nodes of a column along z by volume, and let
             facets see their mean, instead of the nodes of the interface alone.
+        plain: Insulators without moments, which take no share of those of an F.
 
     Raises:
         CaseError: If the nodes are not those of the region, or nothing touches the magnet.
@@ -112,7 +113,7 @@ def magnet_map(
             shape=(len(near), len(facets)),
         )
         on_cells[face.first] = sp.csr_array(pick @ on_facets)
-        share = _share(structure, face, conductors)
+        share = _share(structure, face, (*conductors, *plain))
         from_cells[face.first] = sp.csr_array(share * on_cells[face.first].T)
     return MagnetMap(
         texture, magnet, faces, facets, on_facets, on_cells, sp.csr_array(on_facets.T), from_cells
@@ -163,11 +164,11 @@ def _columns(texture: TextureSpace, on_facets: sp.csr_array) -> sp.csr_array:
     return sp.csr_array(spread @ member.T)
 
 
-def _share(structure: Structure, face: Interface, conductors: tuple[str, ...]) -> float:
+def _share(structure: Structure, face: Interface, others: tuple[str, ...]) -> float:
     """Return the part of an F's moments that belongs to the magnet behind one interface."""
     areas = [
         other.area
         for other in structure.interfaces.values()
-        if other.first == face.first and other.second not in conductors
+        if other.first == face.first and other.second not in others
     ]
     return face.area / sum(areas)

@@ -7,23 +7,30 @@ there, and depend smoothly on every parameter: no mesh changes under way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..analytic.stack import StackLayer, admittance_parts
-from ..dynamics.torque import efficiency, moment_axis
+from ..dynamics.torque import ROUND_OFF, Drive, directed, moment_axis, undirected
 from ..fields.soc import cross_matrix
+from ..interface.neighbours import driving_metals, far_side
+from ..interface.report import face_source
 from ..results.observables import (
     RegionAverage,
-    bulk_spin_current,
+    efficiency_entry,
     field_response,
+    interface_loss,
+    loss_entry,
+    response_table,
     stack_averages,
+    transparency,
 )
-from ..results.report import _about
+from ..results.report import _about, by_metal, drive_entry, torque_entry
 from ..scan.store import numbers_of
-from ..units import E_CHARGE, ENERGY, HBAR
+from ..units import E_CHARGE, ENERGY
 from .problem import StackInterface, StackState
 
 __all__ = ["GROUPS", "all_numbers", "number"]
@@ -80,46 +87,121 @@ def _splits(state: StackState, interface: StackInterface) -> bool:
 def _parts(state: StackState, interface: StackInterface) -> dict[str, Array]:
     """Return the parts of the flux out of the second region [1/(m^2 s)], shape (3,) each."""
     k, s = state.layer(interface.second), state.solution
-    split = s.split(k)
-    parts = {key: np.asarray(getattr(split, key), float) for key in _PARTS}
     outflow = s.interface_flux(k + 1)[1:] - s.interface_flux(k)[1:]
-    return {**parts, "B": _flux(state, interface)[1:] - outflow}
+    return {
+        **_region_parts(state, interface.second), "B": _flux(state, interface)[1:] - outflow
+    }  # fmt: skip
+
+
+def _region_parts(state: StackState, region: str) -> dict[str, Array]:
+    """Return all parts of a region but B [1/(m^2 s)], shape (3,) each."""
+    split = state.solution.split(state.layer(region))
+    return {key: np.asarray(getattr(split, key), float) for key in _PARTS}
 
 
 def _interfaces(state: StackState) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for name, faces in _named(state).items():
-        flux = E_CHARGE * _mean_flux(state, faces)
-        entry: dict[str, Any] = {"charge_current": -flux[0], "spin_current": flux[1:]}
         interface = faces[0]  # only an insulator has two, and its side is not split
-        if _splits(state, interface):
-            parts = _parts(state, interface)
-            entry["parts"] = {k: E_CHARGE * v for k, v in parts.items()}
-            entry["M_on_moments"] = E_CHARGE * _moments(state, interface.second)
-        table[name] = entry
+        parts = _parts(state, interface) if _splits(state, interface) else None
+        table[name] = _currents_entry(
+            state, _mean_flux(state, faces), interface.second, parts, sign=1
+        )
+    problem, solution = state.problem, state.solution
+    ends = (("bottom", problem.bottom, 0, 1), ("top", problem.top, len(problem.names), -1))
+    for side, key, position, sign in ends:
+        if key != side:
+            continue  # insulating, or the interface with an insulator
+        flux = sign * np.asarray(solution.interface_flux(position), float)
+        region = problem.names[0 if side == "bottom" else -1]
+        parts = None
+        if face_source([region], problem.kinds) is not None:
+            parts, k = _region_parts(state, region), state.layer(region)
+            parts = {name: -value for name, value in parts.items()}
+            outflow = solution.interface_flux(k + 1)[1:] - solution.interface_flux(k)[1:]
+            parts["B"] = flux[1:] + outflow
+        table[side] = _currents_entry(state, flux, region, parts, sign=-1)
     return table
+
+
+def _currents_entry(
+    state: StackState, flux: Array, source: str, parts: Mapping[str, Array] | None, sign: int
+) -> dict[str, Any]:
+    """Return one interface or outer face as a table; `sign` is that of the moments of `source`."""
+    entry: dict[str, Any] = {"charge_current": -E_CHARGE * flux[0],
+                             "spin_current": E_CHARGE * flux[1:]}  # fmt: skip
+    if parts is not None:
+        entry["parts"] = {k: E_CHARGE * v for k, v in parts.items()}
+        entry["M_on_moments"] = sign * E_CHARGE * _moments(state, source)
+    return entry
 
 
 def _averages(state: StackState) -> dict[str, RegionAverage]:
     return {a.name: a for a in stack_averages(state.solution)}
 
 
-def _torque_fluxes(state: StackState) -> dict[str, tuple[Array, str]]:
-    """Return the flux R J^M on every magnet, and the metal whose current drives it."""
+def _least(state: StackState) -> float:
+    """Return the flux below which a current is round-off [1/(m^2 s)], as `round_off` does."""
+    sizes = [0.0]
+    for a in stack_averages(state.solution):
+        f = a.fields
+        sizes += [np.abs(f.drift).max(), f.dos * f.diffusion * np.abs(a.gradient[:, 0]).max()]
+    count = len(state.problem.names)
+    sizes += [np.abs(state.solution.interface_flux(k)).max() for k in range(count + 1)]
+    return ROUND_OFF * float(max(sizes))
+
+
+def _pairs(state: StackState) -> list[tuple[str, str]]:
+    return [(i.first, i.second) for i in state.problem.interfaces]
+
+
+def _drives(
+    state: StackState, magnet: str, averages: Mapping[str, RegionAverage]
+) -> tuple[Drive, ...]:
+    """Return what drives a magnet from every metal beside it, see `femspin.dynamics.torque`."""
+    kinds, least = state.problem.kinds, _least(state)
+    metals = driving_metals(magnet, kinds, [
+        (i.first, i.second) for i in state.problem.interfaces if _passes_spin(state, i)
+    ])  # fmt: skip
+    found = []
+    for metal, ends in (metals or driving_metals(magnet, kinds, _pairs(state))).items():
+        a = averages[metal]
+        heights = [
+            -i.sign if i.first == metal else i.sign
+            for i in state.problem.interfaces
+            if metal in (i.first, i.second) and {i.first, i.second} - {metal} <= set(ends)
+        ]
+        n = np.array([0.0, 0.0, np.mean(heights)])
+        found.append(directed(
+            metal, a.charge_current, np.cross(a.charge_current, n),
+            np.cross(a.electric_field, n), n if n.any() else None, a.fields.conductivity, least,
+        ))  # fmt: skip
+    if not found and magnet in state.problem.names:
+        found = [undirected(magnet, averages[magnet].charge_current)]
+    return tuple(found)
+
+
+def _passes_spin(state: StackState, interface: StackInterface) -> bool:
     problem = state.problem
-    found: dict[str, tuple[Array, str]] = {}
+    if problem.kinds[interface.second] in ("HM", "F") or problem.kinds[interface.first] == "F":
+        return True
+    return (problem.bottom if interface.position == 0 else problem.top) is not None
+
+
+def _torque_fluxes(state: StackState) -> dict[str, tuple[Array, Array]]:
+    """Return the flux R J^M on every magnet and the direction of its moments, (3,) each."""
+    problem = state.problem
+    found: dict[str, tuple[Array, Array]] = {}
     for name in problem.names:
         f = state.fields(name)
         if f.moment_relaxation.any() or f.moment_omega.any():
-            above = [i.first for i in problem.interfaces if i.second == name]
-            flux = f.rotation @ _moments(state, name)
-            found[name] = flux, next(iter(above), name)
+            found[name] = f.rotation @ _moments(state, name), moment_axis(f, problem.m)
     for name, kind in problem.kinds.items():
         touching = [i for i in problem.interfaces if i.second == name]
         if kind == "FI" and touching:
             flux = sum((_driving(state, i) for i in touching), np.zeros(3))
             if np.any(flux):
-                found[name] = flux, _metal(state, [i.first for i in touching])
+                found[name] = flux, problem.m
     return found
 
 
@@ -135,33 +217,14 @@ def _driving(state: StackState, interface: StackInterface) -> Array:
     return np.asarray(total, float)
 
 
-def _axis(state: StackState, name: str) -> Array:
-    """Return the direction about which torques on a magnet are resolved, shape (3,)."""
-    conducts = name in state.problem.names
-    return moment_axis(state.fields(name) if conducts else None, state.problem.m)
-
-
-def _metal(state: StackState, touching: list[str]) -> str:
-    kinds = state.problem.kinds
-    behind = [i.first for i in state.problem.interfaces if i.second in touching]
-    return next((n for n in [*touching, *behind] if kinds[n] == "HM"), touching[0])
-
-
 def _torques(state: StackState) -> dict[str, Any]:
     averages = _averages(state)
-    table: dict[str, Any] = {}
-    for name, (flux, metal) in _torque_fluxes(state).items():
-        current, m = averages[metal].charge_current, _axis(state, name)
-        xi = efficiency(flux, m, current, E_CHARGE)
-        table[name] = {
-            "torque": -HBAR / 2 * flux,
-            "transverse_spin_current": E_CHARGE * (flux - m * float(m @ flux)),
-            "longitudinal_spin_current": E_CHARGE * float(m @ flux),
-            "efficiency_damping_like": xi.damping_like,
-            "efficiency_field_like": xi.field_like,
-            "current_density": current,
-        }
-    return table
+    return {
+        name: torque_entry(flux, m) | by_metal(
+            _drives(state, name, averages), partial(drive_entry, flux=flux, m=m)
+        )
+        for name, (flux, m) in _torque_fluxes(state).items()
+    }  # fmt: skip
 
 
 def _currents(state: StackState) -> dict[str, Any]:
@@ -197,17 +260,12 @@ def _regions(state: StackState) -> dict[str, Any]:
 
 def _torque_efficiency(state: StackState) -> dict[str, Any]:
     averages = _averages(state)
-    table: dict[str, Any] = {}
-    for name, (flux, metal) in _torque_fluxes(state).items():
-        a, m = averages[metal], _axis(state, name)
-        current = efficiency(flux, m, a.charge_current, E_CHARGE)
-        field = efficiency(flux, m, a.electric_field, E_CHARGE)
-        table[name] = {
-            "damping_like": current.damping_like, "field_like": current.field_like,
-            "damping_like_per_field": field.damping_like,
-            "field_like_per_field": field.field_like,
-        }  # fmt: skip
-    return table
+    return {
+        name: by_metal(
+            _drives(state, name, averages), partial(efficiency_entry, flux=flux, m=m)
+        )
+        for name, (flux, m) in _torque_fluxes(state).items()
+    }
 
 
 def _fates(state: StackState) -> dict[str, Any]:
@@ -216,13 +274,14 @@ def _fates(state: StackState) -> dict[str, Any]:
 
 
 def _film(state: StackState) -> dict[str, Any]:
-    return _charge(list(_averages(state).values()))
+    return response_table(field_response(_averages(state).values(), _least(state)))
 
 
 def _layers(state: StackState) -> dict[str, Any]:
+    least = _least(state)
     return {
         name: {
-            "charge": _charge([a]),
+            "charge": response_table(field_response([a], least)),
             "mean_potential": a.mu[1:] / ENERGY,
             "spin_density": a.spin_density,
             "areal_spin_density": a.areal_density,
@@ -231,39 +290,28 @@ def _layers(state: StackState) -> dict[str, Any]:
     }
 
 
-def _charge(averages: list[RegionAverage]) -> dict[str, float]:
-    response = field_response(averages)
-    if response is None:
-        return {}
-    return {
-        "longitudinal_conductivity": response.longitudinal,
-        "transverse_conductivity": response.transverse,
-        "sheet_conductance": response.sheet,
-        "longitudinal_resistivity": response.resistivity[0],
-        "transverse_resistivity": response.resistivity[1],
-    }
-
-
 def _fate(
     state: StackState, faces: list[StackInterface], averages: Mapping[str, RegionAverage]
 ) -> dict[str, Any]:
     """Return transparency and memory loss of an interface, from the mean over its faces."""
-    interface, flux = faces[0], _mean_flux(state, faces)[1:]
-    average = averages[interface.first]
-    current = average.charge_current * np.array([1.0, 1.0, 0.0])
-    bulk = float(np.linalg.norm(bulk_spin_current(average.fields, current)))
-    arrived = E_CHARGE * float(np.linalg.norm(flux))
-    entry: dict[str, Any] = {"spin_transparency": arrived / bulk if bulk > 0 else None}
+    interface, flux, least = faces[0], _mean_flux(state, faces)[1:], _least(state)
+    n = np.array([[0.0, 0.0, np.mean([i.sign for i in faces])]])  # zero if it is on both sides
+    a = averages[interface.first]
+    entry: dict[str, Any] = {
+        "spin_transparency": transparency(
+            a.fields, E_CHARGE * flux, a.charge_current[None], n, np.ones(1), least
+        )
+    }
     if _splits(state, interface):
-        behind = sum(
+        pairs, kinds = _pairs(state), state.problem.kinds
+        behind = far_side((interface.first, interface.second), kinds, pairs)
+        handed = sum((_moments(state, name) for name in behind), np.zeros(3))
+        handed += sum(
             (_flux(state, i)[1:] for i in state.problem.interfaces
-             if i.first == interface.second and state.problem.kinds[i.second] == "FI"),
+             if i.first in behind and kinds[i.second] == "FI"),
             np.zeros(3),
         )  # fmt: skip
-        incoming, absorbed = -flux, -(_moments(state, interface.second) + behind)
-        size = float(incoming @ incoming)
-        entry["absorbed_by_moments"] = E_CHARGE * absorbed
-        entry["spin_memory_loss"] = 1 - float(absorbed @ incoming) / size if size > 0 else None
+        entry |= loss_entry(interface_loss(-flux, -handed, least))
     return entry
 
 

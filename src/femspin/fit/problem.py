@@ -25,6 +25,7 @@ from ..analytic.stack import (
     StackSolution,
 )
 from ..case.schema import Case
+from ..case.values import INSULATORS
 from ..chain_rule import CaseCoefficients, FieldDerivatives
 from ..errors import CaseError
 from ..fields.kondo import MomentState
@@ -116,7 +117,7 @@ def stack_problem(case: Case) -> StackProblem:
     names: list[str] = []
     members: list[tuple[int, ...]] = []
     for k, name in enumerate(regions):
-        if kinds[name] == "FI":
+        if kinds[name] in INSULATORS:
             continue
         if names and names[-1] == name:
             members[-1] = (*members[-1], k)
@@ -143,7 +144,7 @@ def _interfaces(
     above: str | None,
 ) -> tuple[StackInterface, ...]:  # fmt: skip
     """Return the interfaces, named and sorted as `find_interfaces` does."""
-    rank = {"HM": 0, "F": 1, "FI": 2}
+    rank = {"HM": 0, "F": 1, "FI": 2, "I": 3}
     listed = list(dict.fromkeys(reversed(regions)))
     order = {name: (rank[kinds[name]], listed.index(name)) for name in listed}
     chain = [below, *names, above]

@@ -26,7 +26,10 @@ from .split import SPLIT, flux_functionals, part_functionals
 if TYPE_CHECKING:
     from ..transport.coefficients import Coefficients
 
-__all__ = ["Functional", "current_functionals", "electrode_functionals", "interface_functionals"]
+__all__ = [
+    "Functional", "current_functionals", "electrode_functionals", "interface_functionals",
+    "outer_functionals",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -78,16 +81,57 @@ def interface_functionals(
     others = sum((w for n, w in share[side].weights.items() if n != interface.name), empty)
     for a, axis in enumerate("xyz", 1):
         found.append(Functional(f"{base}.parts.B.{axis}", unit * pulled.weights(others, a)))
+    return found + _split_functionals(space, state, side, base, unit)
+
+
+def outer_functionals(
+    space: Space,
+    state: TransportState,
+    share: Mapping[str, Share],
+    name: str,
+    regions: Sequence[str],
+    source: str | None = None,
+) -> list[Functional]:
+    """Return the functionals of the spin currents into an outer face, as `outer_currents` has.
+
+    Args:
+        space: The scalar space.
+        state: Solved transport; its blocks are used.
+        share: From `shares`.
+        name: The face.
+        regions: Regions that end there.
+        source: The region whose volume the current is split over, if any.
+    """
+    area = float(space.structure.facet_measures(space.structure.faces[name]).sum())
+    unit, base = SPIN_CURRENT / area, f"interfaces.{name}"
+    total, others = np.zeros((2, 3, space.n_dofs, 4))
+    for region in regions:
+        pulled = _InflowWeights(space, state, share[region], region)
+        weights = share[region].weights
+        rest = sum((w for n, w in weights.items() if n != name), np.zeros(space.n_dofs))
+        for a in range(3):
+            total[a] += unit * pulled.weights(weights[name], a + 1)
+            others[a] += unit * pulled.weights(rest, a + 1)
+    found = [Functional(f"{base}.spin_current.{x}", w) for x, w in zip("xyz", total, strict=True)]
+    if source is None:
+        return found
+    found += [Functional(f"{base}.parts.B.{x}", -w) for x, w in zip("xyz", others, strict=True)]
+    return found + _split_functionals(space, state, source, base, -unit)
+
+
+def _split_functionals(
+    space: Space, state: TransportState, side: str, base: str, unit: float
+) -> list[Functional]:
+    """Return the functionals of the parts over the volume of a region, all but B."""
     parts = unit * part_weights(space, state.coefficients[side], side)
     by_name = {f"parts.{part}": parts[..., k, :] for k, part in enumerate(SPLIT)}
     by_name["M_on_moments"] = by_name.pop("parts.moments")
     for whole, halves in (("M", ("M_relax", "M_prec")), ("L", ("L_diag", "L_anti"))):
         by_name[f"parts.{whole}"] = by_name[f"parts.{halves[0]}"] + by_name[f"parts.{halves[1]}"]
-    found += [
+    return [
         Functional(f"{base}.{key}.{axis}", weights[..., a])
         for key, weights in by_name.items() for a, axis in enumerate("xyz")
     ]  # fmt: skip
-    return found
 
 
 class _InflowWeights:

@@ -28,6 +28,7 @@ from ..analytic.stack import (
     solve_stack,
 )
 from ..case.schema import Case, Interface, Stack
+from ..case.values import INSULATORS
 from ..errors import CaseError
 from ..fields.closed_forms import (
     ClosedFormInput,
@@ -146,10 +147,10 @@ def _reduced(
     kinds = {n: r.kind for n, r in case.regions.items()}
     if len(at) > 1:
         raise CaseError(path, "the region fills several layers; give each its own region")
-    if above is None or kinds[above] == "FI" or case.regions[above].model != "resolved":
+    if above is None or kinds[above] in INSULATORS or case.regions[above].model != "resolved":
         raise CaseError(path, "a replaced layer needs a resolved metal directly above it")
-    if below is not None and kinds[below] != "FI":
-        raise CaseError(path, f"a replaced layer lies on an FI region or at the bottom, not on"
+    if below is not None and kinds[below] not in INSULATORS:
+        raise CaseError(path, f"a replaced layer lies on an insulator or at the bottom, not on"
                         f" {below!r}")  # fmt: skip
     table = None
     for key in ("bottom",) if below is None else (f"{name}|{below}", f"{below}|{name}"):
@@ -304,7 +305,8 @@ def reduced_parts(
         fields: Coefficients of the layer.
         thickness: ell_F [m].
         form: How the layer was reduced.  The split of ``exact`` is exact; that of the other
-            forms attributes G by its terms (relaxation, precession, loss) at uniform mu.
+            forms attributes G by its terms (relaxation, precession, loss and its symmetric
+            part between components) at uniform mu.
         mu: mu^a at the top of the layer [J], shape (3,).
         below: As for `layer_response`.
         soc: As for `layer_response`.
@@ -356,14 +358,18 @@ def _parts_at_uniform_potential(
 ) -> dict[str, Array]:
     density = fields.dos * thickness * mu
     own = layer_response(fields, thickness, form)
-    total = _flux(own, mu)
-    relax, precession = -fields.relaxation @ density, np.cross(fields.omega, density)
-    # What is neither relaxation nor precession nor drift is spin-orbit loss.
-    loss = total - own.drift - relax - precession
+    reaction = fields.dos * thickness * (cross_matrix(fields.omega) - fields.relaxation)
+    # What is neither relaxation nor precession nor drift is spin-orbit loss, in which S is the
+    # symmetric part between components, as it is of K.
+    loss = own.conductance / E_CHARGE**2 - reaction
+    symmetric = 0.5 * (loss + loss.T)
+    diagonal = np.diag(np.diag(symmetric))
     zero = np.zeros(3)
     return {
-        "M_relax": relax, "M_prec": precession, "L_diag": loss, "L_anti": zero, "S": zero,
-        "A": zero, "E": own.drift, "T": zero, "B": zero if below is None else _flux(below, mu),
+        "M_relax": -fields.relaxation @ density, "M_prec": np.cross(fields.omega, density),
+        "L_diag": diagonal @ mu, "L_anti": (loss - symmetric) @ mu,
+        "S": (symmetric - diagonal) @ mu, "A": zero, "E": own.drift, "T": zero,
+        "B": zero if below is None else _flux(below, mu),
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,9 +20,13 @@ from ..transport.system import TransportState
 from .flux import boundary_inflow, face_share
 from .split import SPLIT, CellIntegrals, cell_integrals, cell_parts, stored_spin
 
+if TYPE_CHECKING:
+    from ..pipeline import Device
+
 __all__ = [
-    "InterfaceCurrents", "Share", "balanced", "exchange", "face_mean", "fed_in",
-    "interface_currents", "over_pairs", "shares",
+    "InterfaceCurrents", "Share", "balanced", "device_currents", "exchange", "face_mean",
+    "face_source", "fed_in", "interface_currents", "outer_currents", "outer_faces", "over_pairs",
+    "shares",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -36,14 +40,16 @@ Indices = NDArray[np.int64]
 class InterfaceCurrents:
     """Currents through one interface per area [1/(nm^2 ps)], positive into its first region.
 
-    Complex amplitudes if they come from a harmonic state.
+    Through an outer face they are positive into the device, and its parts are what becomes of
+    them in the region there.  Complex amplitudes if they come from a harmonic state.
 
     Args:
-        name: ``first|second``.
+        name: ``first|second``, or the name of an outer face.
         area: Measure of the interface [nm^2, nm or 1].
         flux: Charge and spin flux, shape (4,).
         source: The region whose volume the parts are integrals over, or None where the
-            interface has no conducting second region.
+            interface has no conducting second region; of an outer face its F, if that is all
+            it belongs to.
         parts: M_relax, M_prec, M, L_diag, L_anti, L, S, A, E, T, B; shape (3,) each;
             and moments, the share of M that is torque on the local moments.
         balance: |sum of parts - spin flux| over the largest part (0 without parts).
@@ -209,8 +215,9 @@ def interface_currents(
     area = interface.area
     side = interface.second if interface.second in conductors else interface.first
     sign = -1.0 if side == interface.second else 1.0
-    c = state.coefficients[side]
-    residual = region_inflow(space, side, c, state.mu, state.mu_low, mu_dot)
+    residual = region_inflow(
+        space, side, state.coefficients[side], state.mu, state.mu_low, mu_dot
+    )
     weights = share[side].weights
     own = share[side].electrode
     if interface.name in weights and np.any(own[weights[interface.name] > 0]):
@@ -221,15 +228,110 @@ def interface_currents(
     flux = sign * inflow.get(interface.name, zero) / area
     if side == interface.first or not split:
         return InterfaceCurrents(interface.name, area, flux, None, {}, 0.0)
-    integrals = cell_integrals(space, c, state.mu, side)
-    cells = cell_parts(space, c, state.mu, side)
-    parts = {key: cells[key].sum(axis=0) / area for key in SPLIT}
+    parts, noise = _region_sums(space, state, side, mu_dot)
+    others = sum((v for name, v in inflow.items() if name != interface.name), zero)
+    scaled = {key: value / area for key, value in (parts | {"B": others[1:]}).items()}
+    return balanced(interface.name, area, flux, side, scaled, noise)
+
+
+def _region_sums(
+    space: Space, state: TransportState | HarmonicState, region: str, mu_dot: Array | None
+) -> tuple[dict[str, Array], float]:
+    """Return all parts of a region but B, of its whole volume, and the noise of `balanced`."""
+    c = state.coefficients[region]
+    cells = cell_parts(space, c, state.mu, region)
+    parts = {key: cells[key].sum(axis=0) for key in SPLIT}
     stored = np.zeros(3)
     if mu_dot is not None:
-        stored = stored_spin(space, c, mu_dot, side).sum(axis=0) / area
-    others = sum((v for name, v in inflow.items() if name != interface.name), zero)
-    parts |= {"T": -stored, "B": others[1:] / area}
-    return balanced(interface.name, area, flux, side, parts, _noise(c, integrals))
+        stored = stored_spin(space, c, mu_dot, region).sum(axis=0)
+    parts["T"] = -stored
+    return parts, _noise(c, cell_integrals(space, c, state.mu, region))
+
+
+def outer_faces(space: Space, share: Mapping[str, Share]) -> dict[str, tuple[str, ...]]:
+    """Return the outer faces through which spin may flow, with the regions that end there."""
+    found: dict[str, tuple[str, ...]] = {}
+    for region, own in share.items():
+        for name in own.weights:
+            if name not in space.structure.interfaces:
+                found[name] = (*found.get(name, ()), region)
+    return found
+
+
+def face_source(regions: Sequence[str], kinds: Mapping[str, str]) -> str | None:
+    """Return the region over which the current through an outer face is split, or None."""
+    return regions[0] if len(regions) == 1 and kinds[regions[0]] == "F" else None
+
+
+def outer_currents(
+    space: Space,
+    state: TransportState | HarmonicState,
+    share: Mapping[str, Share],
+    name: str,
+    source: str | None = None,
+    electrode: bool = False,
+    mu_dot: Array | None = None,
+) -> InterfaceCurrents:
+    """Return the currents into the device through one outer face.
+
+    Args:
+        space: The scalar space.
+        state: Solved transport, as for `interface_currents`.
+        share: From `shares`.
+        name: The face.
+        source: The region whose volume the current is split over, if any.
+        electrode: Whether the face feeds in charge.
+        mu_dot: As for `interface_currents`.
+    """
+    if mu_dot is None and isinstance(state, HarmonicState):
+        mu_dot = state.mu_dot
+    area = float(space.structure.facet_measures(space.structure.faces[name]).sum())
+    inflow, others = np.zeros(4), np.zeros(4)
+    for region in outer_faces(space, share)[name]:
+        own = share[region]
+        c = state.coefficients[region]
+        residual = region_inflow(space, region, c, state.mu, state.mu_low, mu_dot)
+        here = own.weights[name]
+        if np.any(own.electrode[here > 0]):
+            fed = fed_in(space, state, own, mu_dot)
+            residual[:, 0] -= fed
+            inflow = inflow + np.array([electrode * fed[here > 0].sum(), 0, 0, 0])
+        inflow = inflow + boundary_inflow(residual, here)
+        rest = (boundary_inflow(residual, w) for key, w in own.weights.items() if key != name)
+        others = others + sum(rest, np.zeros(4))
+    if source is None:
+        return InterfaceCurrents(name, area, inflow / area, None, {}, 0.0)
+    parts, noise = _region_sums(space, state, source, mu_dot)
+    scaled = {key: -value / area for key, value in (parts | {"B": others[1:]}).items()}
+    return balanced(name, area, inflow / area, source, scaled, noise)
+
+
+def device_currents(
+    device: Device, state: TransportState | HarmonicState, mu_dot: Array | None = None
+) -> dict[str, InterfaceCurrents]:
+    """Return the currents through every interface of a conductor and every open outer face.
+
+    Args:
+        device: The problem.
+        state: Solved transport, as for `interface_currents`.
+        mu_dot: As for `interface_currents`.
+    """
+    space, share, kinds = device.space, device.share, device.kinds
+    found = {
+        name: interface_currents(
+            space, state, share, face, device.conductors, kinds[face.second] == "F", mu_dot
+        )
+        for name, face in device.structure.interfaces.items()
+        if face.first in device.conductors
+    }
+    electrodes = {e.name for e in device.problem.boundary.electrodes}
+    replaced = {layer.face for layer in device.reduced}
+    for name, regions in outer_faces(space, share).items():
+        if name not in replaced:
+            found[name] = outer_currents(
+                space, state, share, name, face_source(regions, kinds), name in electrodes, mu_dot
+            )
+    return found
 
 
 def balanced(

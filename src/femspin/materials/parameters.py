@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..case.load import case_from_table, dump_case
 from ..case.schema import Case, Region
+from ..case.values import INSULATORS
 from ..errors import CaseError
 from ..units import E_CHARGE
 from .lookup import find_material, material_from_table
@@ -144,8 +145,9 @@ def _fill(
         target[key] = value.value
         used.append(UsedValue(f"{where}.{key}", material, value))
 
-    if region.kind == "FI":
-        _fill_table("magnet", table, path, take)
+    if region.kind in INSULATORS:
+        if region.kind == "FI":
+            _fill_table("magnet", table, path, take)
         return used
     for key in _EINSTEIN:
         if sum(k in table for k in _EINSTEIN) < 2:

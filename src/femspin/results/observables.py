@@ -9,28 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..analytic.stack import StackSolution
-from ..dynamics.torque import Efficiency, efficiency, moment_axis
+from ..dynamics.torque import Drive, Efficiency, drives, moment_flux, round_off
 from ..fields.region import RegionFields
 from ..fields.soc import covariant_rotation
-from ..interface.flux import boundary_inflow, region_residual
-from ..interface.split import cell_integrals
-from ..units import E_CHARGE, ENERGY, HBAR, LENGTH, SPIN_CURRENT
-from .report import torque_table
+from ..interface.neighbours import far_side, interface_footprint, neighbours
+from ..interface.split import cell_integrals, flux_density
+from ..structure.sides import region_thickness
+from ..units import E_CHARGE, ENERGY, FLUX, LENGTH, SPIN_CURRENT
+from .report import by_metal, left_out, torque_fluxes
 
 if TYPE_CHECKING:
     from ..pipeline import Device, Transport
 
 __all__ = [
     "FieldResponse", "InterfaceLoss", "RegionAverage", "SpinSwapping", "TorqueEfficiency",
-    "bulk_spin_current", "field_response", "observables_table", "region_averages",
-    "spin_memory_loss", "spin_swapping", "spin_transparency", "stack_averages",
-    "torque_efficiencies",
+    "bulk_spin_current", "efficiency_entry", "field_response", "interface_loss", "loss_entry",
+    "observables_table", "region_averages", "response_table", "spin_memory_loss",
+    "spin_swapping", "spin_transparency", "stack_averages", "torque_efficiencies", "transparency",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -42,7 +44,7 @@ class RegionAverage:
 
     Args:
         name: Region name.
-        thickness: Volume over lateral area of the region's bounding box [m].
+        thickness: See `femspin.structure.sides.region_thickness` [m].
         fields: Coefficients of the region.
         mu: Mean mu^eta [J], shape (4,).
         gradient: Mean d_j mu^eta [J/m], shape (3, 4).
@@ -131,19 +133,21 @@ class FieldResponse:
 
 @dataclass(frozen=True)
 class TorqueEfficiency:
-    """Damping-like and field-like torque of one magnet.
+    """Damping-like and field-like torque of one magnet by the current in one metal.
 
     Args:
         magnet: F or FI region.
         metal: Region whose current and field they are divided by.
         per_current: e J / j [1], see `femspin.dynamics.torque.Efficiency`.
-        per_field: e J / E [S/m], resolved about z x E.
+        per_field: e J / E [S/m], resolved about E x n.
+        missing: Why some of them do not exist, or None.
     """
 
     magnet: str
     metal: str
     per_current: Efficiency
     per_field: Efficiency
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,19 +156,21 @@ class InterfaceLoss:
 
     Args:
         incoming: e J^a into F [A/m^2], shape (3,).
-        absorbed: The part handed to moments: the M part that is torque on the local moments of
-            F (in the spin frame of the carriers, before the rotation R), and what leaves F
-            towards FI regions, same unit.
+        absorbed: The part handed to moments behind the interface, same unit: the M parts that
+            are torque on local moments of F and of the conductors it leads to (in the spin
+            frame of the carriers, before the rotation R), and what enters FI regions there.
         lost: 1 - absorbed along the incoming direction, over incoming; None if nothing comes
-            in.  It can leave [0, 1] where F makes spins of its own.
+            in.  It can leave [0, 1] where F, or what lies behind it, makes spins of its own.
         delta: Thickness over spin diffusion length of the lossy layer in front of a perfect
             sink that loses as much, :math:`J_M/J_{in} = 1/\cosh\delta`; None if none does.
+        missing: Why there is no loss, or None.
     """
 
     incoming: Array
     absorbed: Array
     lost: float | None
     delta: float | None
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -199,7 +205,7 @@ def region_averages(device: Device, transport: Transport) -> tuple[RegionAverage
         gradient = np.zeros((3, 4))
         gradient[axes] = integrals.gradient.sum(axis=0) / measure * (ENERGY / LENGTH)
         mu = integrals.mu.sum(axis=0) / measure * ENERGY
-        thickness = device.structure.height(name) * LENGTH
+        thickness = region_thickness(device.structure, name) * LENGTH
         found.append(RegionAverage(name, thickness, fields, mu, gradient))
     return tuple(found)
 
@@ -221,15 +227,24 @@ def stack_averages(solution: StackSolution) -> tuple[RegionAverage, ...]:
     return tuple(found)
 
 
-def field_response(averages: Iterable[RegionAverage]) -> FieldResponse | None:
-    """Return the charge response of regions in parallel, or None without an in-plane field."""
+def field_response(
+    averages: Iterable[RegionAverage], least: float = 0.0
+) -> FieldResponse | None:
+    """Return the charge response of regions in parallel, or None without an in-plane field.
+
+    Args:
+        averages: Of the regions.
+        least: Flux below which a current is round-off [1/(m^2 s)]; a field that drives no more
+            is none.
+    """
     averages = tuple(averages)
     thickness = np.array([a.thickness for a in averages])
     share = thickness / thickness.sum()
     field = share @ np.array([a.electric_field[:2] for a in averages])
     current = share @ np.array([a.charge_current[:2] for a in averages])
     square = float(field @ field)
-    if square == 0.0:
+    conductivity = max(a.fields.conductivity for a in averages)
+    if conductivity * square**0.5 <= E_CHARGE * least:
         return None
     along = float(current @ field) / square
     across = float(current[1] * field[0] - current[0] * field[1]) / square
@@ -237,75 +252,160 @@ def field_response(averages: Iterable[RegionAverage]) -> FieldResponse | None:
 
 
 def torque_efficiencies(device: Device, transport: Transport) -> tuple[TorqueEfficiency, ...]:
-    """Return the torque efficiencies of every F region and of every driven FI region."""
-    return _torques(device, transport, region_averages(device, transport))
+    """Return the torque efficiencies of every F and every driven FI region for each metal."""
+    return tuple(
+        TorqueEfficiency(
+            name, drive.metal, drive.per_current(flux, m), drive.per_field(flux, m),
+            drive.left_out(m) or drive.missing_per_field,
+        )
+        for name, (flux, m) in torque_fluxes(device, transport).items()
+        for drive in drives(device, transport, name)
+    )  # fmt: skip
 
 
-def _torques(
-    device: Device, transport: Transport, averages: Iterable[RegionAverage]
-) -> tuple[TorqueEfficiency, ...]:
-    fields = {a.name: a.electric_field for a in averages}
-    seen = {**transport.fields, **transport.reduced_fields}
-    found = []
-    for name, entry in torque_table(device, transport).items():
-        flux = -2 / HBAR * entry["torque"]
-        metal = entry["current_density_of"]
-        current = Efficiency(entry["efficiency_damping_like"], entry["efficiency_field_like"])
-        m = moment_axis(seen.get(name), transport.m)
-        per_field = efficiency(flux, m, fields[metal], E_CHARGE)
-        found.append(TorqueEfficiency(name, metal, current, per_field))
-    return tuple(found)
+def efficiency_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
+    """Return the efficiencies of a flux R J^M [1/(m^2 s)] per current and per field."""
+    current, field = drive.per_current(flux, m), drive.per_field(flux, m)
+    return {
+        "metal": drive.metal,
+        "damping_like": current.damping_like,
+        "field_like": current.field_like,
+        "damping_like_per_field": field.damping_like,
+        "field_like_per_field": field.field_like,
+        **left_out(drive.left_out(m) or drive.missing_per_field),
+    }
 
 
 def spin_memory_loss(device: Device, transport: Transport, interface: str) -> InterfaceLoss:
     """Return how much of the spin current into an F region never reaches moments.
 
+    Moments count wherever they lie behind the interface: in the F region, in an FI region beside
+    it, and in all that the spin reaches from there without coming back.
+
     Args:
         device: The problem.
         transport: Its solution.
         interface: Name of an interface whose second region is F.
+
+    Raises:
+        ValueError: If the second region is no F.
     """
     currents = transport.interfaces[interface]
-    if currents.source is None:
+    if currents.source is None or not is_inner(device, interface):
         raise ValueError(f"{interface}: its second region is no F, so nothing is split there")
-    behind = _from_insulators(device, transport, interface)
-    incoming, absorbed = -currents.flux[1:], -(currents.parts["moments"] + behind)
+    absorbed = -handed_to_moments(device, transport, interface) / currents.area
+    return interface_loss(-currents.flux[1:] * FLUX, absorbed * FLUX, round_off(device, transport))
+
+
+def interface_loss(incoming: Array, absorbed: Array, least: float) -> InterfaceLoss:
+    """Return the fate of a spin flux [1/(m^2 s)], without a loss where it is round-off.
+
+    Args:
+        incoming: What enters, shape (3,).
+        absorbed: What moments absorb, shape (3,).
+        least: Size below which a flux is round-off.
+    """
     size = float(np.linalg.norm(incoming))
-    lost = delta = None
-    if size > 0:
+    lost = delta = missing = None
+    if size <= least:
+        missing = "no spin current enters"
+    else:
         lost = 1 - float(absorbed @ incoming) / size**2
         if 0 <= lost < 1:
             delta = float(np.arccosh(1 / (1 - lost)))
-    return InterfaceLoss(incoming * SPIN_CURRENT, absorbed * SPIN_CURRENT, lost, delta)
+    return InterfaceLoss(incoming * E_CHARGE, absorbed * E_CHARGE, lost, delta, missing)
+
+
+def is_inner(device: Device, name: str) -> bool:
+    """Return whether currents of this name cross an interface, not an outer face."""
+    return name in device.structure.interfaces or any(x.interface == name for x in device.reduced)
+
+
+def handed_to_moments(device: Device, transport: Transport, interface: str) -> Array:
+    """Return the flux that leaves moments behind an interface [1/ps per unit], shape (3,).
+
+    In the spin frame of the carriers, and negative where moments absorb spin, like M.
+    """
+    pairs = [n.pair for n in neighbours(device)]
+    start, goal = interface.split("|")
+    behind = far_side((start, goal), device.kinds, pairs)
+    replaced = {layer.name: layer for layer in device.reduced}
+    total = np.zeros(3)
+    for region in behind:
+        if region in replaced:
+            layer = replaced[region]
+            currents = transport.interfaces[layer.interface]
+            into = layer.magnet is not None and device.kinds[layer.magnet] == "FI"
+            total += (currents.parts["moments"] + into * currents.parts["B"]) * currents.area
+        else:
+            total += moment_flux(device, transport, region)
+    faces = {layer.face for layer in device.reduced}
+    for name, face in device.structure.interfaces.items():
+        if face.first in behind and device.kinds[face.second] == "FI" and name not in faces:
+            total += transport.interfaces[name].flux[1:] * face.area
+    return total
 
 
 def spin_transparency(device: Device, transport: Transport, interface: str) -> float | None:
     """Return |e J| at an interface over the bulk spin Hall current of its first region.
 
-    The bulk value is that of `bulk_spin_current` for the region's mean in-plane current; None
-    if the region has no spin Hall effect or no current.
+    The bulk value is that of `bulk_spin_current` for the current along the interface in the
+    part of the region over or under it; None if the region has no spin Hall effect or no
+    current.
 
     References:
         Pai et al., PRB 92, 064426 (2015).
     """
-    metal = _metal(interface)
-    average = next(a for a in region_averages(device, transport) if a.name == metal)
-    return _transparency(average, transport, interface)
+    metal, part = _metal(interface), interface_footprint(device, interface)
+    c = transport.state.coefficients[metal]
+    integrals = cell_integrals(device.space, c, transport.state.mu, metal)
+    weights = integrals.measure * part.weights
+    current = -flux_density(c, integrals)[:, :, 0] * SPIN_CURRENT
+    return transparency(
+        transport.fields[metal], transport.interfaces[interface].flux[1:] * SPIN_CURRENT,
+        current, part.normals, weights / weights.sum(), round_off(device, transport),
+    )  # fmt: skip
 
 
-def bulk_spin_current(fields: RegionFields, current: Array) -> Array:
-    """Return the spin current e J^{za} [A/m^2] that a uniform charge current makes, (3,).
+def transparency(
+    fields: RegionFields, arrived: Array, current: Array, normals: Array, weights: Array,
+    least: float,
+) -> float | None:  # fmt: skip
+    """Return the size of a spin current over that of the bulk, None without a bulk current.
 
-    Gradients of mu vanish and no spin drift is prescribed; Theta then gives J^{za} and the
+    Args:
+        fields: Of the metal.
+        arrived: Spin current [A/m^2], shape (3,).
+        current: Conventional current densities in the metal [A/m^2], shape (n, 3).
+        normals: Of the interface beside them, shape (n, 3).
+        weights: Shares in the mean, shape (n,).
+        least: Flux below which a current is round-off [1/(m^2 s)].
+    """
+    along = current - normals * np.einsum("nd,nd->n", current, normals)[:, None]
+    if np.linalg.norm(weights @ along) <= E_CHARGE * least:
+        return None
+    bulk = float(np.linalg.norm(weights @ bulk_spin_current(fields, along, normals)))
+    return float(np.linalg.norm(arrived)) / bulk if bulk > 0 else None
+
+
+def bulk_spin_current(
+    fields: RegionFields, current: Array, normal: Array | tuple[float, ...] = (0.0, 0.0, 1.0)
+) -> Array:
+    """Return the spin current e J^{na} [A/m^2] that a uniform charge current makes, (..., 3).
+
+    Gradients of mu vanish and no spin drift is prescribed; Theta then gives J^{na} and the
     charge current from the same forces.
 
     Args:
         fields: Coefficients of the metal.
-        current: Conventional current density [A/m^2], shape (3,).
+        current: Conventional current density [A/m^2], shape (..., 3).
+        normal: The direction n, shape (..., 3).
     """
     theta = fields.theta.reshape(3, 4, 3, 4)
-    force = np.linalg.solve(theta[:, 0, :, 0], -np.asarray(current, float))
-    return theta[2, 1:, :, 0] @ force
+    inverse = np.linalg.inv(theta[:, 0, :, 0])
+    force = -np.einsum("jk,...k->...j", inverse, np.asarray(current, float))
+    found: Array = np.einsum("...i,iaj,...j->...a", normal, theta[:, 1:, :, 0], force)
+    return found
 
 
 def spin_swapping(fields: RegionFields) -> SpinSwapping:
@@ -327,38 +427,40 @@ def spin_swapping(fields: RegionFields) -> SpinSwapping:
 def observables_table(device: Device, transport: Transport) -> dict[str, Any]:
     """Return everything measurable that needs no further solution, as plain tables in SI."""
     averages = region_averages(device, transport)
-    by_name = {a.name: a for a in averages}
+    least = round_off(device, transport)
     interfaces: dict[str, Any] = {}
     for name, currents in transport.interfaces.items():
-        entry: dict[str, Any] = {
-            "spin_transparency": _transparency(by_name[_metal(name)], transport, name)
-        }
+        if not is_inner(device, name):
+            continue
+        entry: dict[str, Any] = {"spin_transparency": spin_transparency(device, transport, name)}
         if currents.source is not None:
-            loss = spin_memory_loss(device, transport, name)
-            entry |= {"absorbed_by_moments": loss.absorbed, "spin_memory_loss": loss.lost,
-                      "equivalent_delta": loss.delta}  # fmt: skip
+            entry |= loss_entry(spin_memory_loss(device, transport, name))
         interfaces[name] = entry
     return {
         "torque_efficiency": {
-            t.magnet: {
-                "metal": t.metal,
-                "damping_like": t.per_current.damping_like,
-                "field_like": t.per_current.field_like,
-                "damping_like_per_field": t.per_field.damping_like,
-                "field_like_per_field": t.per_field.field_like,
-            }
-            for t in _torques(device, transport, averages)
+            name: by_metal(
+                drives(device, transport, name), partial(efficiency_entry, flux=flux, m=m)
+            )
+            for name, (flux, m) in torque_fluxes(device, transport).items()
         },
         "interfaces": interfaces,
-        "charge": _response_table(field_response(averages)),
-        "regions": {a.name: _region_entry(a) for a in averages},
+        "charge": response_table(field_response(averages, least)),
+        "regions": {a.name: _region_entry(a, least) for a in averages},
     }
 
 
-def _region_entry(average: RegionAverage) -> dict[str, Any]:
+def loss_entry(loss: InterfaceLoss) -> dict[str, Any]:
+    """Return the fate of a spin current as a table."""
+    return {
+        "absorbed_by_moments": loss.absorbed, "spin_memory_loss": loss.lost,
+        "equivalent_delta": loss.delta, **left_out(loss.missing),
+    }  # fmt: skip
+
+
+def _region_entry(average: RegionAverage, least: float) -> dict[str, Any]:
     swapping = spin_swapping(average.fields)
     return {
-        "charge": _response_table(field_response([average])),
+        "charge": response_table(field_response([average], least)),
         "mean_potential": average.mu[1:] / ENERGY,
         "spin_density": average.spin_density,
         "areal_spin_density": average.areal_density,
@@ -368,7 +470,8 @@ def _region_entry(average: RegionAverage) -> dict[str, Any]:
     }
 
 
-def _response_table(response: FieldResponse | None) -> dict[str, float]:
+def response_table(response: FieldResponse | None) -> dict[str, float]:
+    """Return a charge response as a table, empty if there is none."""
     if response is None:
         return {}
     return {
@@ -382,27 +485,3 @@ def _response_table(response: FieldResponse | None) -> dict[str, float]:
 
 def _metal(interface: str) -> str:
     return interface.split("|")[0]
-
-
-def _transparency(average: RegionAverage, transport: Transport, interface: str) -> float | None:
-    current = average.charge_current * np.array([1.0, 1.0, 0.0])
-    bulk = float(np.linalg.norm(bulk_spin_current(average.fields, current)))
-    arrived = float(np.linalg.norm(transport.interfaces[interface].flux[1:])) * SPIN_CURRENT
-    return arrived / bulk if bulk > 0 else None
-
-
-def _from_insulators(device: Device, transport: Transport, interface: str) -> Array:
-    """Return the spin inflow from FI regions into the second region, per interface area, (3,)."""
-    currents = transport.interfaces[interface]
-    for layer in device.reduced:
-        if layer.interface == interface:
-            return currents.parts["B"] if layer.magnet is not None else np.zeros(3)
-    region, faces = str(currents.source), device.structure.interfaces
-    weights = device.share[region].weights
-    other = set(weights) - {interface}
-    magnets = {n for n in other if n in faces and device.kinds[faces[n].second] == "FI"}
-    if magnets == other:
-        return currents.parts["B"]
-    residual = region_residual(device.space, transport.state, region)
-    inflow = (boundary_inflow(residual, weights[name])[1:] for name in magnets)
-    return sum(inflow, np.zeros(3)) / currents.area

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..case.values import INSULATORS
 from ..dynamics.llg import Trajectory
 from ..interface.split import PARTS
 from ..units import SPIN_CURRENT
@@ -22,7 +23,7 @@ Array = NDArray[np.float64]
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
 _PART_COLOURS = {"M": "#0072b2", "L": "#d55e00", "S": "#e69f00", "A": "#009e73", "E": "#cc79a7",
                  "B": "#999999"}  # fmt: skip
-_REGION_SHADES = {"HM": "#f2f2f2", "F": "#fde9d4", "FI": "#e4eef7"}
+_REGION_SHADES = {"HM": "#f2f2f2", "F": "#fde9d4", "FI": "#e4eef7", "I": "#e4eef7"}
 
 
 def _pyplot() -> Any:
@@ -65,7 +66,7 @@ def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
 
 def _shade_regions(device: Device, axes: Any) -> None:
     for name, low, high in _extents(device):
-        if device.kinds[name] != "FI":
+        if device.kinds[name] not in INSULATORS:
             axes.axvspan(
                 low, high, color=_REGION_SHADES[device.kinds[name]], zorder=-5, linewidth=0
             )
@@ -74,7 +75,7 @@ def _shade_regions(device: Device, axes: Any) -> None:
 
 def _label_regions(device: Device, axes: Any) -> None:
     for name, low, high in _extents(device):
-        if device.kinds[name] != "FI":
+        if device.kinds[name] not in INSULATORS:
             axes.text((low + high) / 2, 1.02, name, transform=axes.get_xaxis_transform(),
                       ha="center", va="bottom")  # fmt: skip
 

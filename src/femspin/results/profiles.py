@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..interface.split import cell_integrals, flux_density
+from ..structure.sides import scattered_points
 from ..transport.elements import lagrange_element
 from ..transport.moments import basis_table
 from ..transport.space import Space
@@ -119,24 +120,11 @@ def _samples(space: Space, region: str) -> _Samples:
     measures, corner = space.measures[space.in_region(region)], _corners(space, region)
     count = np.ceil(_SAMPLES * measures / measures.sum()).astype(int)
     cell = np.repeat(np.arange(len(count)), count)
-    points = _scattered(space, len(cell))
+    points = scattered_points(space.structure.mesh, len(cell))
     table = basis_table(lagrange_element(space.structure.mesh, 1), points)[..., -1]
     z = np.einsum("qi,iq->q", table, corner[:, cell])
     edges = np.linspace(corner.min(), corner.max(), _SLICES + 1)
     return _Samples(edges, z, (measures / count)[cell], cell, points)
-
-
-def _scattered(space: Space, count: int) -> Array:
-    """Return evenly scattered points of the reference cell, shape (dim, count)."""
-    d = space.dimension
-    root = 2.0  # of x^(d + 1) = x + 1: fractions of its powers scatter evenly
-    for _ in range(60):
-        root = (1 + root) ** (1 / (d + 1))
-    steps = root ** -np.arange(1.0, d + 1)
-    cube = (0.5 + steps[:, None] * np.arange(1, count + 1)) % 1.0
-    if space.structure.mesh.t.shape[0] != d + 1:
-        return cube
-    return np.diff(np.sort(cube, axis=0), axis=0, prepend=0.0)
 
 
 def _means(edges: Array, z: Array, weight: Array, values: Array) -> Array:

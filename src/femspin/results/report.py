@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from itertools import groupby
@@ -15,29 +15,26 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..analytic.stack import StackLayer, admittance_parts
-from ..dynamics.torque import (
-    Efficiency,
-    driving_flux,
-    efficiency,
-    moment_axis,
-    moment_fluxes,
-    replaced_fluxes,
-)
+from ..dynamics.torque import Drive, drives, driving_flux, moment_axis, moment_fluxes
 from ..fields.lengths import lengths
 from ..fields.region import RegionFields
 from ..fields.soc import LEVI_CIVITA
 from ..fields.validity import ValidityWarning, validity
+from ..interface.neighbours import magnet_area
 from ..interface.report import InterfaceCurrents, exchange
 from ..interface.split import cell_integrals, flux_density
 from ..materials.parameters import polarisation_squared
-from ..units import E_CHARGE, ENERGY, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
+from ..structure import sides
+from ..units import E_CHARGE, ENERGY, HBAR, LENGTH, SPIN_CURRENT, TIME
+from .input_warnings import doubtful_input, missing_input
 
 if TYPE_CHECKING:
     from ..pipeline import Device, Transport
 
 __all__ = [
-    "CONVENTIONS", "charge_current", "conductance_table", "electrode_table", "interface_table",
-    "region_table", "region_thickness", "torque_table", "validity_of", "versions", "warnings_of",
+    "CONVENTIONS", "by_metal", "charge_current", "conductance_table", "drive_entry",
+    "electrode_table", "interface_table", "left_out", "region_table", "region_thickness",
+    "torque_entry", "torque_fluxes", "torque_table", "validity_of", "versions", "warnings_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -49,11 +46,16 @@ CONVENTIONS = {
     "charge_current": "conventional current density in A/m^2, same direction",
     "spin_potential": "mu^a = mu_up - mu_dn along axis a, in meV",
     "charge_potential": "mu^0 = mu_up + mu_dn = twice the electrochemical potential, in meV",
-    "parts": "M relaxation and precession (the exchange torque), L and S spin loss by spin-orbit"
-    " coupling, A gauge precession, E drift, T storage, B flux through the other faces; their sum"
-    " is the spin current",
-    "M_on_moments": "the share of M that acts on the local moments; M also counts relaxation to"
-    " the lattice and precession in an external field, where the region has them",
+    "outer_faces": "interfaces named by an outer face alone: positive into the device, parts are"
+    " what becomes of the current in the region there",
+    "parts": "M spin relaxation and precession, L and S spin loss by spin-orbit coupling, A gauge"
+    " precession, E drift, T storage, B flux through the other faces; their sum is the spin"
+    " current",
+    "M_on_moments": "the share of M that is torque on the local moments; the rest of M is spin"
+    " relaxation to the lattice and precession in an external field",
+    "efficiency": "dm/dt = (gamma hbar / 2 e M_s d) j_c [damping_like m x (sigma x m) + field_like"
+    " m x sigma], sigma = j x n, n from the metal to the magnet, j in the metal over or under the"
+    " magnet",
     "region": "the number of a region in the fields is its position in mesh.regions",
     "torque": "angular momentum per area and time given to the local moments, J/m^2",
 }
@@ -88,57 +90,75 @@ def charge_current(device: Device, transport: Transport, region: str) -> Array:
 
 
 def torque_table(device: Device, transport: Transport) -> dict[str, Any]:
-    """Return torques on the moments of every F region and on every driven FI region."""
-    table: dict[str, Any] = {}
-    structure = device.structure
-    fluxes = moment_fluxes(device.space, transport.state, transport.fields)
-    for name, flux in fluxes.items():
-        above = [f.first for f in structure.interfaces.values() if f.second == name]
-        metal = next((n for n in above if n in device.conductors), name)
-        per_area = flux / structure.lateral_area(name) * FLUX
-        axis = moment_axis(transport.fields[name], transport.m)
-        table[name] = _torque(device, transport, per_area, metal, axis)
-    replaced = replaced_fluxes(device, transport)
-    for layer in device.reduced:
-        axis = moment_axis(transport.reduced_fields[layer.name], transport.m)
-        flux = replaced[layer.name] * FLUX
-        table[layer.name] = _torque(device, transport, flux, layer.metal, axis)
+    """Return torques on the moments of every F region and on every driven FI region.
+
+    Efficiencies are those of one metal, or stand in a table of each metal's name where several
+    drive the magnet.
+    """
+    return {
+        name: _torque(device, transport, name, flux, m)
+        for name, (flux, m) in torque_fluxes(device, transport).items()
+    }
+
+
+def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array, Array]]:
+    """Return R J^M [1/(m^2 s)] and the direction of the moments of every magnet, (3,) each."""
+    seen = _all_fields(transport)
+    found = {
+        name: (flux, moment_axis(seen[name], transport.m))
+        for name, flux in moment_fluxes(device, transport).items()
+    }
     for name, kind in device.kinds.items():
-        if kind != "FI":
+        touching = any(f.second == name for f in device.structure.interfaces.values())
+        if kind != "FI" or not touching:
             continue
-        touching = [f.first for f in structure.interfaces.values() if f.second == name]
         flux = driving_flux(device, transport, name)
-        if touching and np.any(flux):
-            table[name] = _torque(device, transport, flux, _metal(device, touching), transport.m)
-    return table
-
-
-def _metal(device: Device, touching: list[str]) -> str:
-    """Return the heavy metal that carries the driving current next to a magnet."""
-    for name in touching:
-        if device.kinds[name] == "HM":
-            return name
-    for face in device.structure.interfaces.values():
-        if face.second in touching and device.kinds[face.first] == "HM":
-            return face.first
-    return touching[0]
+        if np.any(flux):
+            found[name] = (flux, transport.m)
+    return found
 
 
 def _torque(
-    device: Device, transport: Transport, flux: Array, metal: str, m: Array
+    device: Device, transport: Transport, magnet: str, flux: Array, m: Array
 ) -> dict[str, Any]:
-    current = charge_current(device, transport, metal)
-    xi: Efficiency = efficiency(flux, m, current, E_CHARGE)
-    transverse = flux - m * float(m @ flux)
+    table: dict[str, Any] = {"area": magnet_area(device, magnet), **torque_entry(flux, m)}
+    return table | by_metal(drives(device, transport, magnet), lambda d: drive_entry(d, flux, m))
+
+
+def torque_entry(flux: Array, m: Array) -> dict[str, Any]:
+    """Return what a flux R J^M [1/(m^2 s)] does to moments along m."""
     return {
         "torque": -HBAR / 2 * flux,
-        "transverse_spin_current": E_CHARGE * transverse,
+        "transverse_spin_current": E_CHARGE * (flux - m * float(m @ flux)),
         "longitudinal_spin_current": E_CHARGE * float(m @ flux),
+    }
+
+
+def drive_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
+    """Return the efficiencies of a flux R J^M [1/(m^2 s)] and what they refer to."""
+    xi = drive.per_current(flux, m)
+    return {
         "efficiency_damping_like": xi.damping_like,
         "efficiency_field_like": xi.field_like,
-        "current_density": current,
-        "current_density_of": metal,
+        "current_density": drive.current,
+        "current_density_of": drive.metal,
+        **({} if drive.normal is None else {"normal": drive.normal.tolist()}),
+        **left_out(drive.left_out(m)),
     }
+
+
+def by_metal(
+    found: Sequence[Drive], entry: Callable[[Drive], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the entry of the only drive, or those of several by the name of the metal."""
+    if len(found) == 1:
+        return entry(found[0])
+    return {drive.metal: entry(drive) for drive in found}
+
+
+def left_out(reason: str | None) -> dict[str, str]:
+    """Return the part of a table that says why its numbers are null, empty if they are not."""
+    return {} if reason is None else {"left_out": reason}
 
 
 def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
@@ -248,8 +268,8 @@ def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
     found = [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
     found += _drive_warnings(device) + _gain_warnings(device, transport)
-    found += _electrode_warnings(device)
-    return found + _corner_warnings(device)
+    found += _electrode_warnings(device) + _corner_warnings(device)
+    return found + missing_input(device) + doubtful_input(device)
 
 
 def _corner_warnings(device: Device) -> list[str]:
@@ -331,9 +351,9 @@ def _all_fields(transport: Transport) -> dict[str, RegionFields]:
 
 
 def region_thickness(device: Device, region: str) -> float | None:
-    """Return the thickness of a region [m]: of its layers that touch, or its extent in a mesh."""
+    """Return the thickness of a region [m]: of its layers that touch, or as the mesh has it."""
     if device.case.structure is None:
-        return device.structure.height(region) * LENGTH
+        return sides.region_thickness(device.structure, region) * LENGTH
     layers = device.case.structure.layers
     blocks = (list(block) for name, block in groupby(layers, lambda x: x.region) if name == region)
     return sum(x.thickness for x in next(blocks, [])) or None

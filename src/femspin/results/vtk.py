@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..interface.flux import region_residual
 from ..interface.reduced import ReducedLayer, reduced_parts
-from ..interface.report import face_mean, fed_in
+from ..interface.report import face_mean, fed_in, outer_faces
 from ..interface.split import PARTS, cell_integrals, cell_parts, flux_density
 from ..transport.space import outer_cells
 from ..transport.system import TransportState
@@ -117,18 +117,21 @@ def _cell_fields(
 
 
 def interface_mesh(device: Device, transport: Transport, name: str) -> meshio.Mesh | None:
-    """Return an interface as a surface with the currents through it [A/m^2], or None in 1D.
+    """Return an interface or outer face as a surface with its currents [A/m^2], None in 1D.
 
     ``J_0`` and ``J`` are the consistent flux recovered on the facets; their integrals are the
     reported currents.  ``M`` to ``E`` are the part densities of the source region collected onto
     the nearest facet: their integrals are the reported parts, while locally ``J`` also contains
-    what flows sideways.  Of a reduced layer all are those of its response at each facet.
+    what flows sideways.  Of a reduced layer all are those of its response at each facet.  Of an
+    outer face there are ``J_0`` and ``J``, positive into the device.
     """
     structure, mesh = device.structure, device.structure.mesh
     if mesh.dim() == 1:
         return None
     layer = next((x for x in device.reduced if x.interface == name), None)
-    if layer is None:
+    if name in outer_faces(device.space, device.share):
+        facets, data = structure.faces[name], _outer_currents(device, transport, name)
+    elif layer is None:
         facets, data = structure.interfaces[name].facets, _currents(device, transport, name)
     else:
         facets, data = _replaced_currents(device, transport, layer)
@@ -151,6 +154,35 @@ def _currents(device: Device, transport: Transport, name: str) -> dict[str, Arra
     parts = _collected_parts(device, transport, name)
     # charge current is conventional
     return {"J_0": -flux[:, 0], "J": flux[:, 1:]} | {k: v / measures for k, v in parts.items()}
+
+
+def _outer_currents(device: Device, transport: Transport, name: str) -> dict[str, Array]:
+    """Return the currents into the device through facets of an outer face [1/(nm^2 ps)]."""
+    space, facets = device.space, device.structure.faces[name]
+    electrode = name in {e.name for e in device.problem.boundary.electrodes}
+    load = np.zeros((space.n_dofs, 4))
+    for region in outer_faces(space, device.share)[name]:
+        share = device.share[region]
+        here = share.weights[name]
+        load += here[:, None] * _inflow(device, transport.state, region)
+        if electrode:
+            load[:, 0] += (here > 0) * fed_in(space, transport.state, share)
+    flux = _density_on(device, facets, outer_cells(space, facets), load)
+    return {"J_0": -flux[:, 0], "J": flux[:, 1:]}
+
+
+def _density_on(device: Device, facets: Indices, cells: Indices, load: Array) -> Array:
+    """Return the mean over each facet of the density whose integrals are a load, (n, k)."""
+    import scipy.sparse as sp
+    import scipy.sparse.linalg as spl
+
+    space = device.space
+    mass, _ = space.facet_mass(facets, cells)
+    dofs = space.facet_dofs(facets, cells)
+    density = np.zeros((space.n_dofs, load.shape[1]))
+    solved = spl.spsolve(sp.csc_matrix(mass[dofs][:, dofs]), load[dofs])
+    density[dofs] = solved.reshape(len(dofs), load.shape[1])
+    return space.facet_means(facets, cells, density)
 
 
 def _replaced_currents(
@@ -212,9 +244,6 @@ def _around(points: Array, cells: Indices) -> Indices:
 
 def _recovered_flux(device: Device, transport: Transport, name: str) -> Array:
     """Return the mean flux of every facet, shape (n, 4), from the residual by a mass solve."""
-    import scipy.sparse as sp
-    import scipy.sparse.linalg as spl
-
     face = device.structure.interfaces[name]
     side = face.second if face.second in device.conductors else face.first
     sign = -1.0 if side == face.second else 1.0
@@ -223,12 +252,7 @@ def _recovered_flux(device: Device, transport: Transport, name: str) -> Array:
     if name not in weights:
         return np.zeros((len(face.facets), 4))
     load = sign * weights[name][:, None] * _inflow(device, transport.state, side)
-    mass, _ = device.space.facet_mass(face.facets, cells)
-    dofs = device.space.interface_dofs(face, side)
-    density = np.zeros((device.space.n_dofs, 4))
-    solved = spl.spsolve(sp.csc_matrix(mass[dofs][:, dofs]), load[dofs])
-    density[dofs] = solved.reshape(len(dofs), 4)
-    return device.space.facet_means(face.facets, cells, density)
+    return _density_on(device, face.facets, cells, load)
 
 
 def _inflow(device: Device, state: TransportState, side: str) -> Array:

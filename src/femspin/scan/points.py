@@ -16,6 +16,7 @@ from ..case.messages import dotted, shown
 from ..case.quantity import parse_quantity
 from ..case.scan import MOST_DIGITS, Angle, Range, Scan, number_and_unit, path_parts
 from ..case.schema import Case
+from ..case.values import INSULATORS
 from ..errors import CaseError, closest
 from ..materials.parameters import UsedValue, complete_case, region_parameters
 
@@ -134,7 +135,7 @@ class ScanPoints(Sequence[tuple[dict[str, Coordinate], Case]]):
         try:
             case, used = complete_case(case)
             for name, region in case.regions.items():
-                if region.kind != "FI":
+                if region.kind not in INSULATORS:
                     region_parameters(name, region)
         except CaseError as error:
             raise self.blamed(index, error) from None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..case.values import INSULATORS
 from ..errors import MeshError, closest
 from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, find_facets
 from .interfaces import find_interfaces, mesh_quality, outer_facets
@@ -55,7 +56,7 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
     names = {int(tag): name for name, (tag, dim) in data.field_data.items() if dim == len(axes)}
     regions, region_of_cell = _regions(names, tags, kinds)
     conducting = np.flatnonzero(
-        np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] != "FI"])
+        np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] not in INSULATORS])
     )
     interfaces = find_interfaces(mesh, regions, region_of_cell, kinds)
     named = _named_facets(data, mesh, _FACETS[cell_type], used, len(axes) - 1)

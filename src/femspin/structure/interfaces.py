@@ -22,10 +22,10 @@ def find_interfaces(
 ) -> dict[str, Interface]:
     """Return every interface between two regions, by its name ``first|second``.
 
-    The first region is the one that comes earlier in HM, F, FI, and among equals earlier in
+    The first region is the one that comes earlier in HM, F, FI, I, and among equals earlier in
     `regions`.
     """
-    rank = {"HM": 0, "F": 1, "FI": 2}
+    rank = {"HM": 0, "F": 1, "FI": 2, "I": 3}
     order = {name: (rank[kinds[name]], k) for k, name in enumerate(regions)}
     cells = region_sides(mesh, region_of_cell).cells
     left, right = region_of_cell[cells[:, cells[1] >= 0]].astype(np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,11 @@ class Structure:
         """Number of mesh coordinates."""
         return len(self.axes)
 
+    @cached_property
+    def kept_sides(self) -> dict[tuple[str, ...], Any]:
+        """Areas, thicknesses and footprints that need a search of the mesh, kept where made."""
+        return {}
+
     def cells(self, *names: str) -> Indices:
         """Return the cells of the named regions, ascending."""
         index = [self.regions.index(name) for name in names]
@@ -159,27 +165,58 @@ def _cross_norm(u: Array, v: Array) -> Array:
 
 
 def cell_volumes(mesh: Any, cells: Indices | slice = slice(None)) -> Array:
-    """Return signed volumes of all or some cells, exact for simplices and parallelepipeds."""
-    n = mesh.t.shape[0]
-    rows = np.array([0, 1, n - 1] if mesh.dim() == 2 else range(mesh.dim() + 1))
-    corners = mesh.t[rows, cells] if isinstance(cells, slice) else mesh.t[rows][:, cells]
+    """Return signed volumes of all or some cells [nm^dim], exact also for skew quads and hexes."""
+    corners = mesh.t[:, cells]
     volumes = np.empty(corners.shape[1])
     for piece in pieces(len(volumes)):
-        volumes[piece] = _volumes(mesh.p[:, corners[:, piece]], n)
+        volumes[piece] = _volumes(mesh.p[:, corners[:, piece]])
     return volumes
 
 
-def _volumes(p: Array, n: int) -> Array:
-    """Return signed volumes of cells with `n` vertices from dim + 1 of them, (dim, dim + 1, m)."""
+def _volumes(p: Array) -> Array:
+    """Return signed volumes of cells from their vertices, (dim, n_corners, m)."""
     if len(p) == 1:
         return np.asarray(p[0, 1] - p[0, 0])
     if len(p) == 2:
-        u, v = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
-        return np.asarray((u[0] * v[1] - u[1] * v[0]) / (2.0 if n == 3 else 1.0))
-    a, b, c = (p[:, k] - p[:, 0] for k in (1, 2, 3))  # scikit-fem: hex vertices 1, 2, 3 adjoin 0
-    triple = (
+        if p.shape[1] == 3:
+            u, v = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
+        else:  # half the product of the diagonals
+            u, v = p[:, 2] - p[:, 0], p[:, 3] - p[:, 1]
+        return np.asarray((u[0] * v[1] - u[1] * v[0]) / 2.0)
+    if p.shape[1] == 4:
+        return _triple(*(p[:, k] - p[:, 0] for k in (1, 2, 3))) / 6.0
+    # The Jacobian of a trilinear map is a polynomial of degree 2 in each coordinate, for which
+    # two Gauss points along each are exact.
+    total = np.zeros(p.shape[2])
+    for slopes in _HEX_SLOPES:
+        total += _triple(*np.einsum("kv,dvm->kdm", slopes, p))
+    return total / 8.0
+
+
+def _triple(a: Array, b: Array, c: Array) -> Array:
+    """Return a . (b x c), shape (m,)."""
+    return np.asarray(
         a[0] * (b[1] * c[2] - b[2] * c[1])
         + a[1] * (b[2] * c[0] - b[0] * c[2])
         + a[2] * (b[0] * c[1] - b[1] * c[0])
     )
-    return np.asarray(triple / (6.0 if n == 4 else 1.0))
+
+
+# Corners of the unit cube that scikit-fem's hex vertices are, along the directions of 1, 2, 3.
+_HEX_CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1],
+                         [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]])  # fmt: skip
+
+
+def _hex_slopes() -> Array:
+    """Return the derivatives of the trilinear functions at the 8 Gauss points, (8, 3, 8)."""
+    points = 0.5 + (_HEX_CORNERS - 0.5) / np.sqrt(3)
+    found = np.empty((8, 3, 8))
+    for q, x in enumerate(points):
+        factor = np.where(_HEX_CORNERS == 1, x, 1 - x)
+        for k in range(3):
+            rest = np.prod(np.delete(factor, k, axis=1), axis=1)
+            found[q, k] = np.where(_HEX_CORNERS[:, k] == 1, 1.0, -1.0) * rest
+    return found
+
+
+_HEX_SLOPES = _hex_slopes()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skfem import MeshLine
 
 from ..case.schema import Layer, Stack
+from ..case.values import INSULATORS
 from ..errors import CaseError
 from ..units import LENGTH
 from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, facet_corners
@@ -110,7 +111,7 @@ def build_stack(
     index = np.array([regions.index(layer.region) for layer in stack.layers], np.int16)
     region_of_cell = index[layer_of_cell]
     conducting = np.flatnonzero(
-        np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] != "FI"])
+        np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] not in INSULATORS])
     )
     _refuse_sandwich([layer.region for layer in stack.layers], kinds)
     _refuse_different_blocks(stack, kinds)
@@ -140,7 +141,8 @@ def _refuse_sandwich(names: list[str], kinds: Mapping[str, str]) -> None:
     """Refuse a stack in which one interface name would stand for two opposite directions."""
     pairs = list(pairwise(names))
     for one, other in pairs:
-        if one != other and (other, one) in pairs and "FI" not in (kinds[one], kinds[other]):
+        conduct = not {kinds[one], kinds[other]} & set(INSULATORS)
+        if conduct and one != other and (other, one) in pairs:
             raise CaseError(
                 "structure.layers",
                 f"{one} lies above and below {other}: currents through the two interfaces would"

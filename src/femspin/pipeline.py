@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from .dynamics.torque import driving_flux
 from .errors import CaseError, SolverError
 from .fields.build import Conditions, case_conditions, region_fields
 from .fields.closed_forms import SpinOrbitConstants, spin_orbit_constants
-from .fields.lengths import mesh_scale
+from .fields.lengths import mesh_lengths, resolved_rates
 from .fields.region import RegionFields
 from .interface.reduced import (
     LayerResponse,
@@ -39,7 +41,7 @@ from .materials.parameters import RegionParameters, UsedValue, complete_case, re
 from .results.solution import Solution
 from .stack_method import exact_transport, require_stack
 from .structure import Structure, build_stack, load_mesh
-from .time_response import require_resolved, storage_length, time_response
+from .time_response import require_resolved, time_response
 from .transport.boundary import FluxLaw, flux_law
 from .transport.conditions import build_boundary, contact_names, table_law, table_response
 from .transport.covariant import carried_directions
@@ -189,7 +191,6 @@ def build_device(
     conditions = case_conditions(case)
     direction = np.array(case.magnetization.direction, float)
     direction /= np.linalg.norm(direction)
-    kinds = {name: region.kind for name, region in case.regions.items()}
     try:
         fields = {n: region_fields(p, conditions, direction) for n, p in parameters.items()}
     except ValueError as error:
@@ -197,7 +198,7 @@ def build_device(
     meshed, reduced = find_reduced(case, parameters)
     conductors = tuple(n for n in parameters if n not in {layer.name for layer in reduced})
     if structure is None:
-        structure = _structure(meshed, kinds, fields, folder)
+        structure = _structure(meshed, parameters, fields, conditions, folder)
     log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
     contacts = contact_names(meshed, structure)
     space = build_space(structure, conductors, order or case.solver.order, contacts)
@@ -253,17 +254,38 @@ def changed_device(device: Device, case: Case, boundary: bool = True) -> Device:
 
 def _structure(
     case: Case,
-    kinds: Mapping[str, str],
+    parameters: Mapping[str, RegionParameters],
     fields: Mapping[str, RegionFields],
+    conditions: Conditions,
     folder: Path | None,
 ) -> Structure:
+    kinds = {name: region.kind for name, region in case.regions.items()}
     if case.structure is not None:
-        decay = {n: min(mesh_scale(f), storage_length(case, f)) for n, f in fields.items()}
+        rates = resolved_rates(case)
+        seen = {n: [f, *_while_turning(case, parameters[n], conditions)]
+                for n, f in fields.items()}  # fmt: skip
+        decay = {n: np.concatenate([mesh_lengths(f, rates) for f in each])
+                 for n, each in seen.items()}  # fmt: skip
         return build_stack(case.structure, kinds, decay)
     assert case.mesh is not None
     path = Path(case.mesh.file)
     path = path if path.is_absolute() or folder is None else folder / path
     return load_mesh(path, case.mesh.length_unit, kinds)
+
+
+def _while_turning(
+    case: Case, parameters: RegionParameters, conditions: Conditions
+) -> Iterator[RegionFields]:
+    """Yield the coefficients of a region along the way of a magnetization that moves.
+
+    One mesh serves all its directions: the corners, edges and faces of a cube stand for them.
+    """
+    if parameters.region.kind != "F" or (case.dynamics is None and case.texture is None):
+        return
+    for m in product((-1.0, 0.0, 1.0), repeat=3):
+        if any(m):
+            with contextlib.suppress(CaseError):  # moments that the field does not let stay there
+                yield region_fields(parameters, conditions, np.array(m) / np.linalg.norm(m))
 
 
 def simulate(

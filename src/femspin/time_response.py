@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .case.schema import Case
 from .case.time import Frequency, Transient
 from .errors import CaseError
-from .fields.region import RegionFields
 from .interface.report import InterfaceCurrents, interface_currents
 from .results.time_report import FrequencyResponse, TransientResponse
 from .transport.harmonic import HarmonicState, solve_harmonics
@@ -21,7 +19,7 @@ from .transport.transient import TransientState, solve_transient
 if TYPE_CHECKING:
     from .pipeline import Device, Transport
 
-__all__ = ["require_resolved", "storage_length", "time_response"]
+__all__ = ["require_resolved", "time_response"]
 
 Frames = tuple[tuple[float, "Transport"], ...]
 Progress = Callable[[float], None]
@@ -42,15 +40,6 @@ def require_resolved(device: Device) -> None:
     if device.reduced:
         names = ", ".join(layer.name for layer in device.reduced)
         raise CaseError(table, f"a reduced layer stores no spin; resolve {names} with a mesh")
-
-
-def storage_length(case: Case, fields: RegionFields) -> float:
-    """Return the shortest distance that spins diffuse in the times a case resolves [m]."""
-    if case.frequency is not None and any(case.frequency.angular):
-        return float(np.sqrt(fields.diffusion / max(case.frequency.angular)))
-    if case.transient is not None:
-        return float(np.sqrt(fields.diffusion * case.transient.shortest))
-    return float(np.inf)
 
 
 def time_response(

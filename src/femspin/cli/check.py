@@ -11,7 +11,7 @@ import numpy as np
 
 from ..case import load_case
 from ..errors import CaseError
-from ..fields.lengths import lengths
+from ..fields.lengths import lengths, resolved_rates
 from ..interface.conductance import layer_conductance, thin_conductance
 from ..pipeline import Device, Transport, build_device
 from ..results.report import warnings_of
@@ -53,7 +53,7 @@ def check_table(device: Device) -> dict[str, Any]:
     fields = device.fields(device.direction)
     regions: dict[str, Any] = {}
     for name, f in fields.items():
-        scale = lengths(f)
+        scale = lengths(f, resolved_rates(device.case))
         z = device.structure.mesh.p[-1, device.structure.mesh.t[:, device.structure.cells(name)]]
         entry: dict[str, Any] = {
             "kind": device.kinds[name],

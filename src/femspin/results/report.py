@@ -23,7 +23,7 @@ from ..dynamics.torque import (
     moment_fluxes,
     replaced_fluxes,
 )
-from ..fields.lengths import lengths
+from ..fields.lengths import lengths, resolved_rates
 from ..fields.region import RegionFields
 from ..fields.soc import LEVI_CIVITA
 from ..fields.validity import ValidityWarning, validity
@@ -173,7 +173,7 @@ def region_table(device: Device, transport: Transport) -> dict[str, Any]:
     """Return what each conducting region was computed with, and its lengths."""
     table: dict[str, Any] = {}
     for name, f in _all_fields(transport).items():
-        scale = lengths(f)
+        scale = lengths(f, resolved_rates(device.case))
         entry: dict[str, Any] = {
             "kind": device.kinds[name],
             "dos": f.dos,

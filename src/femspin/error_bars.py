@@ -113,7 +113,7 @@ def enriched_solution(device: Device, transport: Transport) -> tuple[Device, Tra
     weights = interpolation(device.space, finer.space, transport.state.coefficients)
     mu = (weights @ transport.state.mu.ravel()).reshape(-1, 4)
     guess = replace(transport, state=replace(transport.state, mu=mu))
-    return finer, solve_transport(finer, transport.m, guess)
+    return finer, solve_transport(finer, transport.m, guess, rough=True)
 
 
 def compare_orders(
@@ -130,7 +130,8 @@ def compare_orders(
     tables = [discretised_numbers(device, transport), discretised_numbers(finer, better)]
     if device.space.order > 1:
         coarser = enriched(device, -1)
-        tables.append(discretised_numbers(coarser, solve_transport(coarser, transport.m)))
+        worse = solve_transport(coarser, transport.m, rough=True)
+        tables.append(discretised_numbers(coarser, worse))
     floor = max(_ROUND_OFF, transport.balance)
     return _bars(floor, tables, finer.space.order, finer.space.size)
 

@@ -35,6 +35,7 @@ from .interface.report import (
     balanced,
     face_mean,
     interface_currents,
+    require_balance,
     shares,
 )
 from .materials.parameters import RegionParameters, UsedValue, complete_case, region_parameters
@@ -362,17 +363,25 @@ def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Sol
     return Solution(device, frames[-1][1], trajectory, frames, torque.solutions)
 
 
-def solve_transport(device: Device, m: Array, guess: Transport | None = None) -> Transport:
+def solve_transport(
+    device: Device, m: Array, guess: Transport | None = None, rough: bool = False
+) -> Transport:
     """Return potentials and interface currents for the magnetization direction `m`.
 
     Args:
         device: The problem.
         m: Unit vector, shape (3,).
         guess: An earlier solution to start an iterative solver from.
+        rough: Whether currents that miss their parts will do.
 
     Raises:
-        SolverError: If the linear solver does not reach its tolerance.
+        SolverError: If the linear solver does not reach its tolerance, or parts do not balance.
     """
+    transport = _solved(device, m, guess)
+    return transport if rough else balanced_transport(device, transport)
+
+
+def _solved(device: Device, m: Array, guess: Transport | None) -> Transport:
     if device.case.solver.method == "stack":
         return _with_reduced(device, exact_transport(device, m))
     fields = device.fields(m)
@@ -380,6 +389,16 @@ def solve_transport(device: Device, m: Array, guess: Transport | None = None) ->
         fields = {n: _keep(guess.fields[n], f) for n, f in fields.items()}
     state = device.problem.solve(fields, device.laws(m), None if guess is None else guess.state.mu)
     return transport_of(device, m, fields, state)
+
+
+def balanced_transport(device: Device, transport: Transport) -> Transport:
+    """Return the transport as it is.
+
+    Raises:
+        SolverError: If the parts of a spin current do not add up to it.
+    """
+    require_balance(device.space, transport.state, transport.interfaces)
+    return transport
 
 
 def transport_of(

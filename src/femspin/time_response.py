@@ -10,7 +10,7 @@ import numpy as np
 
 from .case.time import Frequency, Transient
 from .errors import CaseError
-from .interface.report import InterfaceCurrents, interface_currents
+from .interface.report import InterfaceCurrents, interface_currents, require_balance
 from .results.time_report import FrequencyResponse, TransientResponse
 from .transport.harmonic import HarmonicState, solve_harmonics
 from .transport.system import TransportState
@@ -66,7 +66,10 @@ def time_response(
 def _at_frequencies(device: Device, steady: Transport, table: Frequency) -> FrequencyResponse:
     laws = device.laws(steady.m)
     states = solve_harmonics(device.problem, steady.fields, laws, table.angular)
-    currents = tuple(_currents(device, state, state.mu_dot) for state in states)
+    currents = tuple(
+        _currents(device, state, state.mu_dot, f" at {w:.6g} rad/s")
+        for state, w in zip(states, table.angular, strict=True)
+    )
     return FrequencyResponse(tuple(table.angular), currents)
 
 
@@ -79,7 +82,7 @@ def _in_time(
     frames: list[tuple[float, Transport]] = []
 
     def observe(now: TransientState) -> None:
-        currents = _currents(device, now.state, now.mu_dot)
+        currents = _currents(device, now.state, now.mu_dot, f" at {now.time:.6g} s")
         rows.append((now.time, now.drive, currents))
         if now.time in chosen:
             frames.append((now.time, replace(steady, state=now.state, interfaces=currents)))
@@ -99,10 +102,10 @@ def _in_time(
 
 
 def _currents(
-    device: Device, state: TransportState | HarmonicState, mu_dot: Any
+    device: Device, state: TransportState | HarmonicState, mu_dot: Any, when: str
 ) -> dict[str, InterfaceCurrents]:
     """Return the currents through every interface of a conductor, with storage."""
-    return {
+    found = {
         name: interface_currents(
             device.space, state, device.share, face, device.conductors,
             split=device.kinds[face.second] == "F", mu_dot=mu_dot,
@@ -110,3 +113,5 @@ def _currents(
         for name, face in device.structure.interfaces.items()
         if face.first in device.conductors
     }  # fmt: skip
+    require_balance(device.space, state, found, when)
+    return found

@@ -91,7 +91,7 @@ def mesh_lengths(fields: RegionFields, rates: Sequence[float] = ()) -> NDArray[n
     found = np.concatenate([decay_exponents(fields, w) for w in (0.0, *rates)])
     longest = 1e3 * LENGTH
     counts = np.abs(found) * longest > 1
-    return 1 / np.where(counts, found, 1 / longest)
+    return np.asarray(1 / np.where(counts, found, 1 / longest), complex)
 
 
 def resolved_rates(case: Case) -> tuple[float, ...]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from .errors import SolverError
-from .interface.report import InterfaceCurrents
+from .interface.report import NOTHING, InterfaceCurrents
 from .pipeline import Device, Transport, build_device, solve_transport, transport_of
 from .results.solution import discretised_numbers, flat_numbers
 from .structure.corners import graded_to_points, singular_points
@@ -56,8 +56,12 @@ _EXACT = ("area", "balance_residual")
 _HALVINGS, _MOST_GRADED = 8, 150_000
 # What is left of singular errors then; the potential of two quarters that differ much is r^0.2.
 _LEFT = 0.2
+# Ratios of changes differ from those of errors.
+_RESERVE = 3.0
 # Unknowns of order p + 2 up to which they are solved to judge order 1.
 _FEW = 20_000
+# Of an integral by Simpson's rule, over its distance to that by the 3/8 rule: 9/5 and a reserve.
+_SAMPLED = 2.0
 # Digits of double precision that sums over cells may lose, and how many shakes are looked at.
 _SHAKE, _SHAKES = 4 * float(np.finfo(float).eps), 3
 _ESTIMATE_TOLERANCE = 1e-8
@@ -108,7 +112,7 @@ def error_bars(device: Device, transport: Transport) -> ErrorBars | None:
         finer = enriched(device)
         better = solve_transport(finer, transport.m, rough=True)
         tables = _Tables(discretised_numbers(device, transport),
-                         discretised_numbers(finer, better))  # fmt: skip
+                         discretised_numbers(finer, better), sampled=True)  # fmt: skip
         floor, unknowns = transport.state.report.residual, transport.state.report.unknowns
         return _bars(device, transport, max(_ROUND_OFF, floor), tables, 0, unknowns)
     size = _unknowns_of_order(device, device.space.order + 1)
@@ -192,6 +196,7 @@ class _Tables:
         coarse: Of the order before.
         best: Of the order after the next.
         graded: Of the next order on a mesh graded to singular points.
+        sampled: Whether they come from the exact solution at the nodes.
     """
 
     value: Any
@@ -199,11 +204,13 @@ class _Tables:
     coarse: Any = None
     best: Any = None
     graded: Any = None
+    sampled: bool = False
 
     def at(self, key: str) -> _Tables:
         """Return the part under a key."""
         rest = (self.better, self.coarse, self.best, self.graded)
-        return _Tables(self.value[key], *(None if t is None else t.get(key) for t in rest))
+        parts = (None if t is None else t.get(key) for t in rest)
+        return _Tables(self.value[key], *parts, sampled=self.sampled)
 
 
 def _bars(
@@ -232,21 +239,25 @@ def _shaken(device: Device, transport: Transport) -> Iterator[Transport]:
             other = replace(transport, state=state)
         else:
             other = transport_of(device, transport.m, transport.fields, state)
-        level = max(_ROUND_OFF, transport.balance)
+        level = max(_ROUND_OFF, transport.balance) * _largest(transport)
         yield replace(other, interfaces={
             name: _shaken_currents(i, level, rng.standard_normal)
             for name, i in other.interfaces.items()
         })  # fmt: skip
 
 
+def _largest(transport: Transport) -> float:
+    """Return the largest component of any part or spin current at interfaces, or next to none."""
+    vectors = [v for i in transport.interfaces.values() for v in (i.flux[1:], *i.parts.values())]
+    return max((float(np.abs(v).max()) for v in vectors), default=0.0) + NOTHING / _ROUND_OFF
+
+
 def _shaken_currents(
     currents: InterfaceCurrents, level: float, normal: Callable[[int], Array]
 ) -> InterfaceCurrents:
-    """Return currents changed by a level of the largest of them at random."""
-    parts = currents.parts
-    largest = max(float(np.abs(v).max()) for v in (currents.flux[1:], *parts.values()))
-    flux = currents.flux + level * largest * np.array([0.0, 1.0, 1.0, 1.0]) * normal(4)
-    noisy = {key: v + level * largest * normal(3) for key, v in parts.items()}
+    """Return currents with random changes of some size."""
+    flux = currents.flux + level * np.array([0.0, 1.0, 1.0, 1.0]) * normal(4)
+    noisy = {key: v + level * normal(3) for key, v in currents.parts.items()}
     return replace(currents, flux=flux, parts=noisy)
 
 
@@ -278,6 +289,8 @@ def _discretisation(value: Array, tables: _Tables) -> Array:
 
     step = change(tables.better, value)
     assert step is not None
+    if tables.sampled:
+        return np.asarray(_SAMPLED * step)
     before, after = change(value, tables.coarse), change(tables.best, tables.better)
     factor, lacking = 1.0, 0.0
     if before is not None:
@@ -300,7 +313,7 @@ def _lacking(after: float, before: float) -> float:
     """
     if before == 0:
         return 0.0
-    return min(2 * after / before, 1.0)
+    return min(_RESERVE * after / before, 1.0)
 
 
 def _numeric(value: Any) -> bool:

@@ -22,14 +22,14 @@ from .flux import boundary_inflow, face_share
 from .split import SPLIT, CellIntegrals, cell_integrals, cell_parts, stored_spin
 
 __all__ = [
-    "InterfaceCurrents", "Share", "balanced", "exchange", "face_mean", "fed_in",
+    "NOTHING", "InterfaceCurrents", "Share", "balanced", "exchange", "face_mean", "fed_in",
     "interface_currents", "over_pairs", "require_balance", "shares",
 ]  # fmt: skip
 
 Array = NDArray[Any]
 
 # A flux of 1e-14 A/m^2 is no flux: the balance of nothing is not judged.
-_NOTHING = 1e-25
+NOTHING = 1e-25
 # Of the largest part: a defect that is an error.
 _UNBALANCED = 1e-6
 # Of what the potentials of a device could drive across it: fluxes that are round-off.
@@ -267,7 +267,7 @@ def balanced(
     result = InterfaceCurrents(name, area, flux, source, full, 0.0)
     largest = max(float(np.abs(v).max()) for v in (*full.values(), flux[1:]))
     gap = float(np.abs(result.total - flux[1:]).max())
-    scale = max(largest, noise, _NOTHING)
+    scale = max(largest, noise, NOTHING)
     return replace(result, balance=gap / scale if scale > 0 else 0.0)
 
 

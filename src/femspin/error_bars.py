@@ -53,7 +53,7 @@ _ROUND_OFF = 1e-14
 _LARGEST_TAIL = 2.5
 _EXACT = ("area", "balance_residual")
 # Halvings of the cells at singular points, and unknowns beyond which it would cost too much.
-_HALVINGS, _MOST_GRADED = 8, 150_000
+_HALVINGS, _MOST_GRADED = 6, 150_000
 # What is left of singular errors then; the potential of two quarters that differ much is r^0.2.
 _LEFT = 0.2
 # Ratios of changes differ from those of errors.
@@ -77,6 +77,8 @@ class ErrorBars:
         better: Those of the next order.
         order: Order of the elements they come from.
         unknowns: Unknowns of that order.
+        same_mesh: Those of the next order on the same mesh, without cells graded to singular
+            points.
     """
 
     table: Mapping[str, Any]
@@ -84,6 +86,7 @@ class ErrorBars:
     better: Mapping[str, float]
     order: int
     unknowns: int
+    same_mesh: Mapping[str, float]
 
 
 def enriched(device: Device, step: int = 1) -> Device:
@@ -93,7 +96,9 @@ def enriched(device: Device, step: int = 1) -> Device:
     finer = build_device(
         device.case, device.folder, device.structure, device.space.order + step, options.elements
     )
-    finer.problem.options = replace(finer.problem.options, tolerance=_ESTIMATE_TOLERANCE)
+    finer.problem.options = replace(
+        finer.problem.options, tolerance=_ESTIMATE_TOLERANCE, method=options.method
+    )
     return finer
 
 
@@ -173,7 +178,11 @@ def _graded_numbers(device: Device, transport: Transport) -> dict[str, Any] | No
         return None
     structure = graded_to_points(device.structure, points, _HALVINGS)
     finer = build_device(device.case, device.folder, structure, order)
-    finer.problem.options = replace(finer.problem.options, tolerance=_ESTIMATE_TOLERANCE)
+    # Incomplete factors hardly hold on cells that become so small.
+    method = "iterative" if finer.problem.options.method == "iterative" else "direct"
+    finer.problem.options = replace(
+        finer.problem.options, tolerance=_ESTIMATE_TOLERANCE, method=method
+    )
     try:
         return _numbers_of(finer, transport)
     except SolverError as error:
@@ -225,7 +234,7 @@ def _bars(
     best = tables.better if tables.graded is None else tables.graded
     return ErrorBars(
         _compare(floor, tables, shaken), flat_numbers(tables.value), flat_numbers(best),
-        order, unknowns,
+        order, unknowns, flat_numbers(tables.better),
     )  # fmt: skip
 
 

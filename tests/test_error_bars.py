@@ -24,6 +24,7 @@ from femspin.structure.model import cell_volumes
 from femspin.structure.refine import refine
 from femspin.transport.adjoint import adjoint_solutions
 from femspin.transport.covariant import interpolation
+from femspin.transport.solve import KrylovSolver
 from femspin.units import SPIN_CURRENT
 
 SHIPPED = Path(__file__).parents[1] / "cases"
@@ -351,6 +352,43 @@ def test_refinement_beats_uniform_meshes_on_a_stack_with_a_short_length():
             uniform = transport.state.report.unknowns
         cells *= 2
     assert adapted < uniform
+
+
+@pytest.mark.parametrize("rough", [True, False])
+def test_an_adjoint_whose_iteration_fails_falls_back_or_serves_as_it_is(rough, monkeypatch):
+    """Adjoints that choose cells may be rough; others get factors, as solutions do."""
+    case = strip(cell="tri").case
+    case = case.model_copy(update={"solver": case.solver.model_copy(
+        update={"method": "iterative", "error_bars": False})})  # fmt: skip
+    device = build_device(case)
+    state = solve_transport(device, device.direction).state
+    weights = np.zeros((device.space.n_dofs, 4))
+    weights[::7, 1] = 1.0
+    exact = adjoint_solutions(device.problem, state, [weights])[0]
+
+    def fails(self, loads):
+        raise SolverError("no")
+
+    monkeypatch.setattr(KrylovSolver, "solve_many", fails)
+    found = adjoint_solutions(device.problem, state, [weights], rough=rough)[0]
+    if rough:
+        assert np.all(found == 0)
+    else:
+        np.testing.assert_allclose(found, exact, atol=1e-6 * np.abs(exact).max())
+
+
+@pytest.mark.slow
+def test_targets_at_singular_points_are_met_in_truth():
+    """The worst output within 1.2 targets of order 3 on a finer mesh, graded beyond."""
+    device = strip(cell="tri")
+    found = adapt(device, device.direction, 2e-3, 60_000)
+    points = singular_points(found.device.structure, device.conductors)
+    fine = graded_to_points(found.device.structure, points, 12)
+    better = build_device(device.case, None, fine, 3)
+    better.problem.options = replace(better.problem.options, method="direct")
+    truth = flat_numbers(discretised_numbers(better, solve_transport(better, device.direction)))
+    for name, scale in goal_scales(truth).items():
+        assert abs(found.bars.numbers[name] - truth[name]) <= 1.2 * 2e-3 * scale, name
 
 
 def test_target_out_of_reach_says_what_it_would_need():

@@ -35,6 +35,7 @@ from .transport.covariant import interpolation
 
 __all__ = [
     "ErrorBars",
+    "bars_are_affordable",
     "compare_orders",
     "enriched",
     "enriched_solution",
@@ -188,6 +189,11 @@ def _graded_numbers(device: Device, transport: Transport) -> dict[str, Any] | No
     except SolverError as error:
         log.warning("error bars without a mesh graded to singular points: %s", error)
         return None
+
+
+def bars_are_affordable(device: Device) -> bool:
+    """Return whether a device is small enough for error bars."""
+    return _unknowns_of_order(device, device.space.order + 1) <= _MOST_UNKNOWNS
 
 
 def _unknowns_of_order(device: Device, order: int) -> int:

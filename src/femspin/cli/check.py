@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..case import load_case
+from ..error_bars import bars_are_affordable
 from ..errors import CaseError
 from ..fields.lengths import lengths, resolved_rates
 from ..interface.conductance import layer_conductance, thin_conductance
@@ -113,10 +114,15 @@ def _unsolved(device: Device, fields: Any) -> Transport:
 
 
 def memory_estimate(device: Device) -> int:
-    """Return the estimated peak memory of the run [bytes]: what is there now, and the solution."""
+    """Return the estimated peak memory of the run [bytes]: what is there now, and the solution.
+
+    With the solution of the next order, where error bars are asked for and not given up.
+    """
+    solver = device.case.solver
+    bars = solver.error_bars and solver.method != "stack" and bars_are_affordable(device)
     numbers = stored_numbers(device.space, device.problem.scaled(device.fields(device.direction)))
     method = device.problem.options.method
-    return resident_bytes() + estimated_bytes(device.space, method, numbers)
+    return resident_bytes() + estimated_bytes(device.space, method, numbers, bars)
 
 
 def _print(table: dict[str, Any], file: Path) -> None:

@@ -32,6 +32,7 @@ from .pipeline import Device, Transport, build_device, solve_transport, transpor
 from .results.solution import discretised_numbers, flat_numbers
 from .structure.corners import graded_to_points, singular_points
 from .transport.covariant import interpolation
+from .transport.solve import Method
 
 __all__ = [
     "ErrorBars",
@@ -180,7 +181,7 @@ def _graded_numbers(device: Device, transport: Transport) -> dict[str, Any] | No
     structure = graded_to_points(device.structure, points, _HALVINGS)
     finer = build_device(device.case, device.folder, structure, order)
     # Incomplete factors hardly hold on cells that become so small.
-    method = "iterative" if finer.problem.options.method == "iterative" else "direct"
+    method: Method = "iterative" if finer.problem.options.method == "iterative" else "direct"
     finer.problem.options = replace(
         finer.problem.options, tolerance=_ESTIMATE_TOLERANCE, method=method
     )
@@ -223,9 +224,14 @@ class _Tables:
 
     def at(self, key: str) -> _Tables:
         """Return the part under a key."""
-        rest = (self.better, self.coarse, self.best, self.graded)
-        parts = (None if t is None else t.get(key) for t in rest)
-        return _Tables(self.value[key], *parts, sampled=self.sampled)
+
+        def part(table: Any) -> Any:
+            return None if table is None else table.get(key)
+
+        return _Tables(
+            self.value[key], part(self.better), part(self.coarse), part(self.best),
+            part(self.graded), self.sampled,
+        )  # fmt: skip
 
 
 def _bars(

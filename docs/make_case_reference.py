@@ -114,7 +114,7 @@ MEANINGS: dict[str, str] = {
     "Stack.cells_y": "cells along y",
     "Stack.lateral": "condition on the sides",
     "Stack.cells_per_decay_length": "cells per shortest decay length at the faces of a layer,"
-    " (T62)",
+    " all angles and frequencies included, (T62)",
     "Stack.growth": "ratio of neighbouring cells towards the middle of a layer, at the default"
     " resolution",
     "Layer.region": "name of a region",

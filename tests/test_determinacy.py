@@ -172,3 +172,32 @@ def test_potentials_that_corrections_go_on_changing_are_refused(caplog):
     with caplog.at_level(logging.WARNING, logger="femspin"):
         refine(Halving(matrix, 0.7), residual, start, 1e-10, charge=charge)
     assert "nearly singular" in caplog.text
+
+
+@pytest.mark.parametrize("width", ["60 nm", "1 um"])
+@pytest.mark.parametrize("model", ["resolved", "exact"])
+def test_charge_potentials_of_round_off_beside_spin_are_no_reason_to_warn(model, width, caplog):
+    """A periodic strip that nothing makes vary along x: mu^0 is 1e-9 of the spin potentials."""
+    table = {
+        "structure": {"dimension": 2, "width": width, "cells_x": 24, "lateral": "periodic",
+                      "layers": [{"region": "YIG", "thickness": "3 nm", "cells": 1},
+                                 {"region": "F", "thickness": "0.4 nm", "cells": 4},
+                                 {"region": "Pt", "thickness": "5 nm", "cells": 10}]},
+        "regions": {
+            "YIG": {"kind": "FI"},
+            "F": {"kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
+                  "mass": "1 m_e", "scattering_time": "1 fs", "model": model,
+                  "soc": {"rashba": "2e4 m/s", "dresselhaus": "7e3 m/s"},
+                  "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3",
+                            "exchange_energy": "5 meV", "curie_temperature": "559 K"}},
+            "Pt": {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
+                   "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}},
+        "interfaces": {"F|YIG": {"G_s": "-1e12 S/m^2", "G_r": "2e14 S/m^2",
+                                 "G_i": "5e13 S/m^2"}},
+        "drive": {"temperature": "300 K", "electric_field": ["1e5 V/m", "3e4 V/m", "0 V/m"]},
+        "magnetization": {"direction": [0.5, 0.3, 1]},
+        "solver": {"error_bars": False},
+    }  # fmt: skip
+    with caplog.at_level(logging.WARNING, logger="femspin"):
+        solved(build_device(case_from_table(table)))
+    assert "nearly singular" not in caplog.text

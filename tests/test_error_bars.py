@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from random_stacks import random_stack
 from reference import CASES as REFERENCE
 from reference import STEADY, case_table
 
@@ -17,9 +19,13 @@ from femspin.error_bars import enriched, error_bars, tail_factor
 from femspin.errors import CaseError, SolverError
 from femspin.results.solution import discretised_numbers, flat_numbers
 from femspin.sensitivity import device_functionals
+from femspin.structure.corners import graded_to_points, singular_points
+from femspin.structure.model import cell_volumes
 from femspin.structure.refine import refine
 from femspin.transport.adjoint import adjoint_solutions
 from femspin.transport.covariant import interpolation
+from femspin.transport.solve import KrylovSolver
+from femspin.units import SPIN_CURRENT
 
 SHIPPED = Path(__file__).parents[1] / "cases"
 STACKS = ["eus_pt", "yig_pt", "ggg_pt", "fgt_pt", "biox_cu"]
@@ -153,6 +159,158 @@ def test_result_file_holds_value_and_error(tmp_path):
     )
 
 
+# ---------------------------------------------------------------------------- random stacks
+def errors_over_bars(seeds: range, numbers: int) -> np.ndarray:
+    """Return true errors over error bars of random numbers of random stacks.
+
+    The exact solver judges, on a mesh four times finer, so that what it samples is exact up to
+    bars of its own, those of round-off and of averages of samples.
+    """
+    found = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        table = random_stack(rng)
+        device = build_device(case_from_table(table))
+        transport = solve_transport(device, device.direction)
+        values = flat_numbers(discretised_numbers(device, transport))
+        bars = flat_numbers(error_bars(device, transport).table)
+        table["structure"]["cells_per_decay_length"] = 72
+        table["solver"] |= {"method": "stack"}
+        exact = build_device(case_from_table(table))
+        judge = solve_transport(exact, exact.direction)
+        truth = flat_numbers(discretised_numbers(exact, judge))
+        unsure = flat_numbers(error_bars(exact, judge).table)
+        names = sorted(set(bars) & set(truth))
+        for name in rng.choice(names, min(numbers, len(names)), replace=False):
+            error = max(abs(values[name] - truth[name]) - unsure[name], 0.0)
+            found.append(error / max(bars[name], 1e-300))
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("stacks", "numbers"),
+    [(range(8), 40), pytest.param(range(100, 200), 25, marks=pytest.mark.slow)],
+)
+def test_error_bars_cover_random_numbers_of_random_stacks(stacks, numbers):
+    """98 percent within one bar, 99.5 percent within one and a half.
+
+    Larmor angles up to 50 and Hall angles up to 10 on the default mesh are among them.
+    """
+    ratio = errors_over_bars(stacks, numbers)
+    assert len(ratio) >= 0.8 * len(stacks) * numbers
+    assert np.mean(ratio <= 1) >= 0.98
+    assert np.mean(ratio <= 1.5) >= 0.995
+
+
+def test_bars_are_not_far_too_large_either():
+    """The median error of random numbers is between a third of its bar and the bar."""
+    ratio = errors_over_bars(range(300, 306), 40)
+    assert 1 / 3 < np.median(ratio) <= 1
+
+
+def test_conserved_zeros_have_bars_of_their_round_off():
+    """No charge passes the interfaces of an insulated line, whatever the field along it."""
+    pt = {"kind": "HM", "material": "Pt", "mass": "1 m_e", "scattering_time": "5 fs"}
+    for order in (1, 2):
+        solution = simulate(case_from_table({
+            "structure": {"layers": [{"region": r, "thickness": "3 nm"} for r in "ABCD"]},
+            "regions": {r: {**pt, "conductivity": f"{3 + k}e6 S/m",
+                            "spin_hall_angle": 0.1 * (k + 1)} for k, r in enumerate("ABCD")},
+            "drive": {"electric_field": ["1e6 V/m", "5e5 V/m", "1e6 V/m"],
+                      "magnetic_field": ["1 T", "2 T", "0.5 T"]},
+            "solver": {"order": order},
+        }))  # fmt: skip
+        for name, table in solution.table["interfaces"].items():
+            bar = solution.errors["interfaces"][name]["charge_current"]
+            assert abs(table["charge_current"]) <= bar
+            assert bar < 1e-11 * 5e6 * 1e6  # of the current along the line
+
+
+def test_bars_of_an_exact_stack_are_no_smaller_than_its_balance_defect():
+    """A layer of hundreds of decay lengths that precesses loses digits."""
+    data = Path(__file__).parent / "data" / "stack_that_loses_digits.toml"
+    solution = simulate(load_case(data))
+    currents = solution.interface("HM0|F1")
+    gap = np.abs(currents.total - currents.flux[1:]).max() * SPIN_CURRENT
+    largest = np.abs(currents.parts["M"]).max() * SPIN_CURRENT
+    bars = solution.errors["interfaces"]["HM0|F1"]["parts"]
+    assert gap > 1e-14 * largest  # else this proves nothing
+    assert max(bar.max() for bar in bars.values()) >= gap
+
+
+# ---------------------------------------------------------------------------- singular points
+STRIP = """
+[structure]
+dimension = 2
+width = "40 nm"
+cells_x = 6
+lateral = "insulating"
+layers = [{ region = "Co", thickness = "4 nm" }, { region = "Cu", thickness = "6 nm" }]
+cells_per_decay_length = 3
+
+[regions.Co]
+kind = "F"
+conductivity = "4e6 S/m"
+dos = "2e47 1/(J*m^3)"
+spin_diffusion_length = "5 nm"
+mass = "1 m_e"
+scattering_time = "3 fs"
+override.spin_hall_angles = [[0.02, 0, 0], [0, 0.02, 0], [0, 0, 0.02]]
+kondo = { spin = 1, moment_density = "9e28 1/m^3", exchange_energy = "20 meV", \
+curie_temperature = "1388 K" }
+
+[regions.Cu]
+kind = "HM"
+conductivity = "5e7 S/m"
+dos = "2e47 1/(J*m^3)"
+spin_diffusion_length = "8 nm"
+override.spin_hall_angles = [[0.05, 0, 0], [0, 0.05, 0], [0, 0, 0.05]]
+
+[drive.electrodes]
+left = { voltage = "2 mV", spin = "sink" }
+right = { voltage = "0 V", spin = "blocked" }
+
+[magnetization]
+direction = [0.5, 0.3, 1]
+"""
+
+
+def strip(**change):
+    """Return the device of a strip whose currents are singular where its layers meet its end."""
+    table = tomllib.loads(STRIP)
+    table["structure"] |= change
+    return build_device(case_from_table(table))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["tri", "quad"])
+def test_bars_cover_where_currents_are_singular(cell):
+    """Within one and a half bars of a solution of order 3 graded 16 halvings to the corners."""
+    device = strip(cell=cell)
+    transport = solve_transport(device, device.direction)
+    bars = error_bars(device, transport)
+    points = singular_points(device.structure, device.conductors)
+    assert points.shape == (2, 6)
+    fine = graded_to_points(refine(device.structure), points, 16)
+    better = build_device(device.case, None, fine, 3)
+    truth = flat_numbers(discretised_numbers(better, solve_transport(better, device.direction)))
+    for name, error in goal_errors(bars).items():
+        scale = goal_scales(bars.numbers)[name]
+        assert abs(bars.numbers[name] - truth[name]) <= (1.5 * error + 1e-9) * scale, name
+
+
+def test_corners_ends_and_changes_are_singular_and_smooth_boundaries_are_not():
+    box = strip(cell="tri")
+    found = singular_points(box.structure, box.conductors)
+    wanted = {(x, z) for x in (0.0, 40.0) for z in (-4.0, 0.0, 6.0)}
+    assert {(round(x, 9), round(z, 9)) for x, z in found.T} == wanted
+    finer = graded_to_points(strip(cell="quad").structure, found, 3)
+    assert set(finer.interfaces) == {"Cu|Co"}
+    assert set(finer.faces) == set(box.structure.faces)
+    area = np.abs(cell_volumes(finer.mesh)).sum()
+    assert area == pytest.approx(400.0, rel=1e-12)
+
+
 # ---------------------------------------------------------------------------- refinement
 def coarse_stack(**solver):
     """Return a stack on far too coarse a mesh, on lines or triangles."""
@@ -194,6 +352,43 @@ def test_refinement_beats_uniform_meshes_on_a_stack_with_a_short_length():
             uniform = transport.state.report.unknowns
         cells *= 2
     assert adapted < uniform
+
+
+@pytest.mark.parametrize("rough", [True, False])
+def test_an_adjoint_whose_iteration_fails_falls_back_or_serves_as_it_is(rough, monkeypatch):
+    """Adjoints that choose cells may be rough; others get factors, as solutions do."""
+    case = strip(cell="tri").case
+    case = case.model_copy(update={"solver": case.solver.model_copy(
+        update={"method": "iterative", "error_bars": False})})  # fmt: skip
+    device = build_device(case)
+    state = solve_transport(device, device.direction).state
+    weights = np.zeros((device.space.n_dofs, 4))
+    weights[::7, 1] = 1.0
+    exact = adjoint_solutions(device.problem, state, [weights])[0]
+
+    def fails(self, loads):
+        raise SolverError("no")
+
+    monkeypatch.setattr(KrylovSolver, "solve_many", fails)
+    found = adjoint_solutions(device.problem, state, [weights], rough=rough)[0]
+    if rough:
+        assert np.all(found == 0)
+    else:
+        np.testing.assert_allclose(found, exact, atol=1e-6 * np.abs(exact).max())
+
+
+@pytest.mark.slow
+def test_targets_at_singular_points_are_met_in_truth():
+    """The worst output within 1.2 targets of order 3 on a finer mesh, graded beyond."""
+    device = strip(cell="tri")
+    found = adapt(device, device.direction, 2e-3, 60_000)
+    points = singular_points(found.device.structure, device.conductors)
+    fine = graded_to_points(found.device.structure, points, 12)
+    better = build_device(device.case, None, fine, 3)
+    better.problem.options = replace(better.problem.options, method="direct")
+    truth = flat_numbers(discretised_numbers(better, solve_transport(better, device.direction)))
+    for name, scale in goal_scales(truth).items():
+        assert abs(found.bars.numbers[name] - truth[name]) <= 1.2 * 2e-3 * scale, name
 
 
 def test_target_out_of_reach_says_what_it_would_need():

@@ -19,6 +19,7 @@ from femspin.transport import solve as solvers
 from femspin.transport.auxiliary import auxiliary, linear_stiffness, without_positive_couplings
 from femspin.transport.ilu import BlockILU
 from femspin.transport.krylov import flexible_gmres
+from femspin.transport.memory import estimated_bytes
 from femspin.transport.operator import BlockOperator
 from femspin.transport.preconditioner import BlockSplit, MatrixSplit
 
@@ -300,3 +301,19 @@ def test_right_hand_sides_solved_at_the_same_time_are_those_solved_one_by_one(
     for load, x in zip(loads.T, results[0].T, strict=True):
         left = np.linalg.norm(load - product(np.ascontiguousarray(x)))
         assert left <= 1e-6 * np.linalg.norm(load) * (1 + 1e-6)
+
+
+def test_memory_with_error_bars_counts_the_space_of_the_next_order():
+    """Slots and dofs of order 3 over those of order 2, for hexahedra and triangles."""
+    for cell, dimension in (("hex", 3), ("tri", 2)):
+        structure = {"dimension": dimension, "cell": cell, "width": "10 nm", "cells_x": 6,
+                     "layers": [{"region": "A", "thickness": "10 nm", "cells": 6}]}  # fmt: skip
+        if dimension == 3:
+            structure |= {"depth": "10 nm", "cells_y": 6}
+        table = {"structure": structure, "regions": {"A": region(10)},
+                 "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]}}  # fmt: skip
+        two, three = (build_device(case_from_table(table), order=p).space for p in (2, 3))
+        alone = [estimated_bytes(s, "iterative") for s in (two, three)]
+        libraries = 1.2e8
+        whole = estimated_bytes(two, "iterative", with_bars=True)
+        assert whole == pytest.approx(sum(alone) - libraries, rel=0.15)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from .interface.functionals import Functional
 from .pipeline import Device, Transport, build_device, solve_transport
 from .results.solution import flat_numbers
 from .sensitivity import device_functionals
+from .structure.corners import graded_to_points, singular_points
+from .structure.model import Structure
 from .structure.refine import refine
 from .transport.adjoint import adjoint_solutions
 from .transport.covariant import interpolation
@@ -42,6 +44,7 @@ _PARTS = ("M", "L", "S", "A", "E", "B")
 _FRACTION = 0.3
 _MOST_LEVELS = 40
 _ROUGH = 1e-5  # an adjoint that only chooses cells
+_HALVINGS = 2  # of the cells at singular points, per mesh
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,34 @@ def adapt(
         missed = [name for name, error in errors.items() if error > target]
         indicator = _cell_indicators(device, transport, finer, better, bars, missed)
         structure = refine(device.structure, _chosen(device, indicator))
-        chosen = device.problem.options.elements  # one kind of elements on all meshes
-        assert not isinstance(chosen, str)
-        device = build_device(device.case, device.folder, structure, device.space.order, chosen)
+        if _singular(bars, missed) > target / 2:
+            points = singular_points(device.structure, device.conductors)
+            structure = graded_to_points(structure, points, _HALVINGS)
+        device = _on(device, structure, _fell_back(transport) or _fell_back(better))
+
+
+def _on(device: Device, structure: Structure, direct: bool) -> Device:
+    """Return the device on another mesh, with factors if incomplete ones do not hold on it."""
+    options = device.problem.options
+    assert not isinstance(options.elements, str)  # one kind of elements on all meshes
+    finer = build_device(
+        device.case, device.folder, structure, device.space.order, options.elements
+    )
+    method = "direct" if direct else options.method
+    finer.problem.options = replace(finer.problem.options, method=method)
+    return finer
+
+
+def _fell_back(transport: Transport) -> bool:
+    """Return whether factors had to serve where an iteration was tried."""
+    report = transport.state.report
+    return report.method == "direct" and "did not converge" in report.choice
+
+
+def _singular(bars: ErrorBars, missed: list[str]) -> float:
+    """Return the largest relative error that only cells graded to singular points take away."""
+    scales = goal_scales(bars.numbers)
+    return max((abs(bars.better[n] - bars.same_mesh[n]) / scales[n] for n in missed), default=0.0)
 
 
 def goal_errors(bars: ErrorBars) -> dict[str, float]:
@@ -204,7 +232,7 @@ def _cell_indicators(
     """Return what every conducting cell contributes to the outputs that miss the target."""
     state, space = better.state, finer.space
     weights = _combined_weights(device_functionals(finer, better, device), bars, missed)
-    z = adjoint_solutions(finer.problem, state, [weights], _ROUGH)[0]
+    z = adjoint_solutions(finer.problem, state, [weights], _ROUGH, rough=True)[0]
     up = interpolation(device.space, space, state.coefficients)
     down = interpolation(space, device.space, state.coefficients)
     lacking = z.ravel() - up @ (down @ z.ravel())

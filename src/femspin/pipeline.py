@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from .dynamics.torque import driving_flux
 from .errors import CaseError, SolverError
 from .fields.build import Conditions, case_conditions, region_fields
 from .fields.closed_forms import SpinOrbitConstants, spin_orbit_constants
-from .fields.lengths import mesh_scale
+from .fields.lengths import mesh_lengths, resolved_rates
 from .fields.region import RegionFields
 from .interface.neighbours import magnet_thickness
 from .interface.reduced import (
@@ -35,6 +37,7 @@ from .interface.report import (
     balanced,
     device_currents,
     face_mean,
+    require_balance,
     shares,
 )
 from .materials.parameters import (
@@ -47,7 +50,7 @@ from .materials.parameters import (
 from .results.solution import Solution
 from .stack_method import exact_transport, require_stack
 from .structure import Structure, build_stack, load_mesh
-from .time_response import require_resolved, storage_length, time_response
+from .time_response import require_resolved, time_response
 from .transport.boundary import FluxLaw, flux_law
 from .transport.conditions import (
     build_boundary,
@@ -202,7 +205,6 @@ def build_device(
     conditions = case_conditions(case)
     direction = np.array(case.magnetization.direction, float)
     direction /= np.linalg.norm(direction)
-    kinds = {name: region.kind for name, region in case.regions.items()}
     try:
         fields = {n: region_fields(p, conditions, direction) for n, p in parameters.items()}
     except ValueError as error:
@@ -210,7 +212,7 @@ def build_device(
     meshed, reduced = find_reduced(case, parameters)
     conductors = tuple(n for n in parameters if n not in {layer.name for layer in reduced})
     if structure is None:
-        structure = _structure(meshed, kinds, fields, folder)
+        structure = _structure(meshed, parameters, fields, conditions, folder)
     log.info("mesh: %d cells, %d vertices", structure.quality.cells, structure.quality.vertices)
     contacts = contact_names(meshed, structure)
     space = build_space(structure, conductors, order or case.solver.order, contacts)
@@ -270,17 +272,38 @@ def changed_device(device: Device, case: Case, boundary: bool = True) -> Device:
 
 def _structure(
     case: Case,
-    kinds: Mapping[str, str],
+    parameters: Mapping[str, RegionParameters],
     fields: Mapping[str, RegionFields],
+    conditions: Conditions,
     folder: Path | None,
 ) -> Structure:
+    kinds = {name: region.kind for name, region in case.regions.items()}
     if case.structure is not None:
-        decay = {n: min(mesh_scale(f), storage_length(case, f)) for n, f in fields.items()}
+        rates = resolved_rates(case)
+        seen = {n: [f, *_while_turning(case, parameters[n], conditions)]
+                for n, f in fields.items()}  # fmt: skip
+        decay = {n: np.concatenate([mesh_lengths(f, rates) for f in each])
+                 for n, each in seen.items()}  # fmt: skip
         return build_stack(case.structure, kinds, decay)
     assert case.mesh is not None
     path = Path(case.mesh.file)
     path = path if path.is_absolute() or folder is None else folder / path
     return load_mesh(path, case.mesh.length_unit, kinds)
+
+
+def _while_turning(
+    case: Case, parameters: RegionParameters, conditions: Conditions
+) -> Iterator[RegionFields]:
+    """Yield the coefficients of a region along the way of a magnetization that moves.
+
+    One mesh serves all its directions: the corners, edges and faces of a cube stand for them.
+    """
+    if parameters.region.kind != "F" or (case.dynamics is None and case.texture is None):
+        return
+    for m in product((-1.0, 0.0, 1.0), repeat=3):
+        if any(m):
+            with contextlib.suppress(CaseError):  # moments that the field does not let stay there
+                yield region_fields(parameters, conditions, np.array(m) / np.linalg.norm(m))
 
 
 def simulate(
@@ -357,17 +380,25 @@ def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Sol
     return Solution(device, frames[-1][1], trajectory, frames, torque.solutions)
 
 
-def solve_transport(device: Device, m: Array, guess: Transport | None = None) -> Transport:
+def solve_transport(
+    device: Device, m: Array, guess: Transport | None = None, rough: bool = False
+) -> Transport:
     """Return potentials and interface currents for the magnetization direction `m`.
 
     Args:
         device: The problem.
         m: Unit vector, shape (3,).
         guess: An earlier solution to start an iterative solver from.
+        rough: Whether currents that miss their parts will do.
 
     Raises:
-        SolverError: If the linear solver does not reach its tolerance.
+        SolverError: If the linear solver does not reach its tolerance, or parts do not balance.
     """
+    transport = _solved(device, m, guess)
+    return transport if rough else balanced_transport(device, transport)
+
+
+def _solved(device: Device, m: Array, guess: Transport | None) -> Transport:
     if device.case.solver.method == "stack":
         return _with_reduced(device, exact_transport(device, m))
     fields = device.fields(m)
@@ -375,6 +406,16 @@ def solve_transport(device: Device, m: Array, guess: Transport | None = None) ->
         fields = {n: _keep(guess.fields[n], f) for n, f in fields.items()}
     state = device.problem.solve(fields, device.laws(m), None if guess is None else guess.state.mu)
     return transport_of(device, m, fields, state)
+
+
+def balanced_transport(device: Device, transport: Transport) -> Transport:
+    """Return the transport as it is.
+
+    Raises:
+        SolverError: If the parts of a spin current do not add up to it.
+    """
+    require_balance(device.space, transport.state, transport.interfaces)
+    return transport
 
 
 def transport_of(

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .case.schema import Case
 from .case.time import Frequency, Transient
 from .errors import CaseError
-from .fields.region import RegionFields
-from .interface.report import InterfaceCurrents, device_currents
+from .interface.report import InterfaceCurrents, device_currents, require_balance
 from .results.time_report import FrequencyResponse, TransientResponse
-from .transport.harmonic import solve_harmonics
+from .transport.harmonic import HarmonicState, solve_harmonics
+from .transport.system import TransportState
 from .transport.transient import TransientState, solve_transient
 
 if TYPE_CHECKING:
     from .pipeline import Device, Transport
 
-__all__ = ["require_resolved", "storage_length", "time_response"]
+__all__ = ["require_resolved", "time_response"]
 
 Frames = tuple[tuple[float, "Transport"], ...]
 Progress = Callable[[float], None]
@@ -41,15 +40,6 @@ def require_resolved(device: Device) -> None:
     if device.reduced:
         names = ", ".join(layer.name for layer in device.reduced)
         raise CaseError(table, f"a reduced layer stores no spin; resolve {names} with a mesh")
-
-
-def storage_length(case: Case, fields: RegionFields) -> float:
-    """Return the shortest distance that spins diffuse in the times a case resolves [m]."""
-    if case.frequency is not None and any(case.frequency.angular):
-        return float(np.sqrt(fields.diffusion / max(case.frequency.angular)))
-    if case.transient is not None:
-        return float(np.sqrt(fields.diffusion * case.transient.shortest))
-    return float(np.inf)
 
 
 def time_response(
@@ -76,7 +66,10 @@ def time_response(
 def _at_frequencies(device: Device, steady: Transport, table: Frequency) -> FrequencyResponse:
     laws = device.laws(steady.m)
     states = solve_harmonics(device.problem, steady.fields, laws, table.angular)
-    currents = tuple(device_currents(device, state, state.mu_dot) for state in states)
+    currents = tuple(
+        _currents(device, state, state.mu_dot, f" at {w:.6g} rad/s")
+        for state, w in zip(states, table.angular, strict=True)
+    )
     return FrequencyResponse(tuple(table.angular), currents)
 
 
@@ -89,7 +82,7 @@ def _in_time(
     frames: list[tuple[float, Transport]] = []
 
     def observe(now: TransientState) -> None:
-        currents = device_currents(device, now.state, now.mu_dot)
+        currents = _currents(device, now.state, now.mu_dot, f" at {now.time:.6g} s")
         rows.append((now.time, now.drive, currents))
         if now.time in chosen:
             frames.append((now.time, replace(steady, state=now.state, interfaces=currents)))
@@ -106,3 +99,12 @@ def _in_time(
         when, drive, currents, result.steps, result.rejected, result.factorisations
     )
     return response, tuple(frames)
+
+
+def _currents(
+    device: Device, state: TransportState | HarmonicState, mu_dot: Any, when: str
+) -> dict[str, InterfaceCurrents]:
+    """Return the currents through every interface of a conductor, with storage."""
+    found = device_currents(device, state, mu_dot)
+    require_balance(device.space, state, found, when)
+    return found

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..case import load_case
+from ..error_bars import bars_are_affordable
 from ..errors import CaseError
-from ..fields.lengths import lengths
+from ..fields.lengths import lengths, resolved_rates
 from ..interface.conductance import layer_conductance, thin_conductance
 from ..pipeline import Device, Transport, build_device
 from ..results.report import region_thickness, warnings_of
@@ -53,7 +54,7 @@ def check_table(device: Device) -> dict[str, Any]:
     fields = device.fields(device.direction)
     regions: dict[str, Any] = {}
     for name, f in fields.items():
-        scale = lengths(f)
+        scale = lengths(f, resolved_rates(device.case))
         z = device.structure.mesh.p[-1, device.structure.mesh.t[:, device.structure.cells(name)]]
         entry: dict[str, Any] = {
             "kind": device.kinds[name],
@@ -114,10 +115,15 @@ def _unsolved(device: Device, fields: Any) -> Transport:
 
 
 def memory_estimate(device: Device) -> int:
-    """Return the estimated peak memory of the run [bytes]: what is there now, and the solution."""
+    """Return the estimated peak memory of the run [bytes]: what is there now, and the solution.
+
+    With the solution of the next order, where error bars are asked for and not given up.
+    """
+    solver = device.case.solver
+    bars = solver.error_bars and solver.method != "stack" and bars_are_affordable(device)
     numbers = stored_numbers(device.space, device.problem.scaled(device.fields(device.direction)))
     method = device.problem.options.method
-    return resident_bytes() + estimated_bytes(device.space, method, numbers)
+    return resident_bytes() + estimated_bytes(device.space, method, numbers, bars)
 
 
 def _print(table: dict[str, Any], file: Path) -> None:

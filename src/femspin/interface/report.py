@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ..errors import SolverError
 from ..structure.model import Interface
 from ..transport.boundary import ContactFace, contact_terms
 from ..transport.coefficients import Coefficients
@@ -24,15 +25,19 @@ if TYPE_CHECKING:
     from ..pipeline import Device
 
 __all__ = [
-    "InterfaceCurrents", "Share", "balanced", "device_currents", "exchange", "face_mean",
-    "face_source", "fed_in", "interface_currents", "outer_currents", "outer_faces", "over_pairs",
-    "shares",
+    "NOTHING", "InterfaceCurrents", "Share", "balanced", "device_currents", "exchange",
+    "face_mean", "face_source", "fed_in", "interface_currents", "outer_currents", "outer_faces",
+    "over_pairs", "require_balance", "shares",
 ]  # fmt: skip
 
 Array = NDArray[Any]
 
 # A flux of 1e-14 A/m^2 is no flux: the balance of nothing is not judged.
-_NOTHING = 1e-25
+NOTHING = 1e-25
+# Of the largest part: a defect that is an error.
+_UNBALANCED = 1e-6
+# Of what the potentials of a device could drive across it: fluxes that are round-off.
+_ROUND_OFF = 1e-10
 Indices = NDArray[np.int64]
 
 
@@ -364,8 +369,42 @@ def balanced(
     result = InterfaceCurrents(name, area, flux, source, full, 0.0)
     largest = max(float(np.abs(v).max()) for v in (*full.values(), flux[1:]))
     gap = float(np.abs(result.total - flux[1:]).max())
-    scale = max(largest, noise, _NOTHING)
+    scale = max(largest, noise, NOTHING)
     return replace(result, balance=gap / scale if scale > 0 else 0.0)
+
+
+def require_balance(
+    space: Space,
+    state: TransportState | HarmonicState,
+    interfaces: Mapping[str, InterfaceCurrents],
+    when: str = "",
+) -> None:
+    """Refuse currents whose parts do not add up to them.
+
+    They do on every mesh, whatever its size: if not, the mesh or the solution is damaged.
+
+    Args:
+        space: The scalar space.
+        state: Where the currents come from.
+        interfaces: By name.
+        when: Words on the frequency or time.
+
+    Raises:
+        SolverError: With the interface.
+    """
+    extent = float(np.ptp(space.structure.mesh.p, axis=1).max())
+    sizes = [c.dos * c.diffusion * float(np.abs(state.mu[space.dofs[space.in_region(name)]]).max())
+             for name, c in state.coefficients.items()]  # fmt: skip
+    noise = _ROUND_OFF * max(sizes, default=0.0) / extent
+    for name, i in interfaces.items():
+        if i.balance <= _UNBALANCED:
+            continue
+        if float(np.abs(i.total - i.flux[1:]).max()) > noise:
+            raise SolverError(
+                f"the parts of the spin current at {name} miss it by {i.balance:.1e} of the"
+                f" largest{when} (allowed {_UNBALANCED:.0e}): cells of the mesh overlap, or the"
+                " solution is not converged (lower solver.tolerance)"
+            )
 
 
 def _noise(c: Coefficients, integrals: CellIntegrals) -> float:

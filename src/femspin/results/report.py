@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..analytic.stack import StackLayer, admittance_parts
 from ..dynamics.torque import Drive, drives, driving_flux, moment_axis, moment_fluxes
-from ..fields.lengths import lengths
+from ..fields.lengths import lengths, resolved_rates
 from ..fields.region import RegionFields
 from ..fields.soc import LEVI_CIVITA
 from ..fields.validity import ValidityWarning, validity
@@ -194,7 +194,7 @@ def region_table(device: Device, transport: Transport) -> dict[str, Any]:
     """Return what each conducting region was computed with, and its lengths."""
     table: dict[str, Any] = {}
     for name, f in _all_fields(transport).items():
-        scale = lengths(f)
+        scale = lengths(f, resolved_rates(device.case))
         entry: dict[str, Any] = {
             "kind": device.kinds[name],
             "dos": f.dos,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..case.schema import Case
-from ..pipeline import Transport, _with_reduced, build_device, simulate
+from ..pipeline import Transport, _with_reduced, balanced_transport, build_device, simulate
 from ..results.solution import Solution
 from ..stack_method import StackProblem, exact_transports, stack_problem
 
@@ -49,7 +49,12 @@ def _problem(case: Case, folder: Path | None) -> StackProblem | Exception:
 def _table(problem: StackProblem, found: Transport | Exception) -> Table:
     if isinstance(found, Exception):
         return _raising(found)
-    return lambda: Solution(problem.device, _with_reduced(problem.device, found)).table
+
+    def table() -> Mapping[str, Any]:
+        whole = balanced_transport(problem.device, _with_reduced(problem.device, found))
+        return Solution(problem.device, whole).table
+
+    return table
 
 
 def _raising(error: Exception) -> Table:

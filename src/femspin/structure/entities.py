@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "MeshHex1", "MeshQuad1", "MeshTet1", "MeshTri1", "Sides", "facet_cells", "facet_corners",
-    "find_facets", "number_facets", "region_sides",
+    "find_facets", "grouped_facets", "number_facets", "region_sides",
 ]  # fmt: skip
 
 Indices = NDArray[Any]
@@ -106,7 +106,7 @@ def region_sides(mesh: Any, region_of_cell: Indices) -> Sides:
         numbers = _ending(beside, region_of_cell)
         corners = mesh.facets[:, numbers]
     else:
-        order, first = _grouped(mesh)
+        order, first = grouped_facets(mesh)
         slots, beside = _beside(order, first, mesh.nelements)
         numbers = _ending(beside, region_of_cell)
         corners = _corners(mesh, slots[numbers])
@@ -161,7 +161,7 @@ def number_facets(mesh: Any) -> None:
     """
     if mesh.dim() < 2 or hasattr(mesh, "_f2t"):
         return
-    order, first = _grouped(mesh)
+    order, first = grouped_facets(mesh)
     number = np.empty(len(order), np.int32)
     number[order] = np.cumsum(first, dtype=np.int32) - np.int32(1)
     slots, beside = _beside(order, first, mesh.nelements)
@@ -171,7 +171,7 @@ def number_facets(mesh: Any) -> None:
     mesh._f2t = beside
 
 
-def _grouped(mesh: Any) -> tuple[Indices, NDArray[np.bool_]]:
+def grouped_facets(mesh: Any) -> tuple[Indices, NDArray[np.bool_]]:
     """Return all facets of all cells, equal ones together, and which are the first of equals.
 
     A slot, local facet times number of cells plus cell, stands for the facet of a cell; both

@@ -16,6 +16,7 @@ from ..errors import MeshError, closest
 from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, find_facets
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Interface, Structure
+from .overlap import require_no_overlap
 
 __all__ = ["load_mesh"]
 
@@ -53,6 +54,7 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
     points, cells = np.ascontiguousarray(points[:, used]), (np.cumsum(touched) - 1)[cells]
     _check_joined(points, path)
     mesh = _CELLS[cell_type](points, np.ascontiguousarray(cells.T))
+    require_no_overlap(mesh, str(path))
     names = {int(tag): name for name, (tag, dim) in data.field_data.items() if dim == len(axes)}
     regions, region_of_cell = _regions(names, tags, kinds)
     conducting = np.flatnonzero(

@@ -7,7 +7,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from skfem import MeshLine
 
 from ..case.schema import Layer, Stack
@@ -35,21 +35,29 @@ _MOST_IN_TOTAL = 5_000_000
 _INSULATOR_CELLS = 4
 
 
-def graded_cells(thickness: float, decay: float, per_decay: float, growth: float) -> Array:
+def graded_cells(thickness: float, decay: ArrayLike, per_decay: float, growth: float) -> Array:
     """Return cell sizes across a layer, finest at both ends, that add up to `thickness`.
+
+    Cells grow away from the faces because what comes from there has decayed.  What oscillates
+    more than it decays is resolved as far as it reaches.
 
     Args:
         thickness: Layer thickness [nm].
-        decay: Shortest decay length [nm].
-        per_decay: Cells per decay length at the ends.
+        decay: Lengths 1/lambda of solutions exp(lambda z) [nm]; complex where they oscillate.
+        per_decay: Cells per length at the ends.
         growth: Ratio of neighbouring cells towards the middle; finer meshes grow more slowly,
             so that every cell shrinks in proportion.
     """
     growth = 1 + (growth - 1) * min(1.0, _PER_DECAY / per_decay)
-    first = min(decay / per_decay, thickness / _FEWEST)
-    half, reach = [first], first
-    while reach < thickness / 2:
-        half.append(half[-1] * growth)
+    lengths = np.atleast_1d(decay)
+    scales = np.abs(lengths)
+    at_face = np.minimum(scales / per_decay, thickness / _FEWEST)
+    # Diffusion alone never turns by more than 45 degrees over what it decays.
+    slope = (growth - 1) * np.minimum(np.sqrt(2) * np.abs(lengths.real) / scales, 1.0)
+    half: list[float] = []
+    reach = 0.0
+    while reach < thickness / 2 or not half:
+        half.append(float((at_face + slope * reach).min()))
         reach += half[-1]
         if len(half) > _MOST_CELLS:
             raise CaseError(
@@ -77,14 +85,15 @@ def layer_edges(stack: Stack, kinds: Mapping[str, str]) -> Array:
 
 
 def build_stack(
-    stack: Stack, kinds: Mapping[str, str], decay_lengths: Mapping[str, float]
+    stack: Stack, kinds: Mapping[str, str], decay_lengths: Mapping[str, ArrayLike]
 ) -> Structure:
     """Return the meshed stack.
 
     Args:
         stack: The [structure] table.
         kinds: HM, F or FI of every region.
-        decay_lengths: Shortest decay length of every conducting region [m].
+        decay_lengths: Lengths 1/lambda of the solutions exp(lambda z) in every conducting region
+            [m], as `graded_cells` takes them.
     """
     edges = layer_edges(stack, kinds)
     cuts = [
@@ -168,12 +177,15 @@ def _refuse_different_blocks(stack: Stack, kinds: Mapping[str, str]) -> None:
             )
 
 
-def _layer_cuts(stack: Stack, layer: Layer, low: float, high: float, decay: float | None) -> Array:
+def _layer_cuts(
+    stack: Stack, layer: Layer, low: float, high: float, decay: ArrayLike | None
+) -> Array:
     if layer.cells is not None:
         return np.linspace(low, high, layer.cells + 1)
     if decay is None:
         return np.linspace(low, high, _INSULATOR_CELLS + 1)
-    sizes = graded_cells(high - low, decay / LENGTH, stack.cells_per_decay_length, stack.growth)
+    lengths = np.asarray(decay) / LENGTH
+    sizes = graded_cells(high - low, lengths, stack.cells_per_decay_length, stack.growth)
     cuts = low + np.concatenate([[0.0], np.cumsum(sizes)])
     cuts[-1] = high  # neighbours must share this coordinate exactly
     return cuts

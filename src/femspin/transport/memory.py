@@ -43,20 +43,34 @@ def stored_numbers(space: Space, coefficients: Mapping[str, Coefficients]) -> fl
     return total
 
 
-def estimated_bytes(space: Space, method: Method = "auto", numbers: float = 16.0) -> int:
+def estimated_bytes(
+    space: Space, method: Method = "auto", numbers: float = 16.0, with_bars: bool = False
+) -> int:
     """Return the peak memory of assembly and solution, beyond what the process holds [bytes].
 
     Args:
         space: The scalar space.
         method: Choice of the linear solver.
         numbers: How many the matrix takes per pair of nodes, see `stored_numbers`.
+        with_bars: Whether the next order is solved for error bars too, beside what is kept.
     """
-    slots, dofs = len(space.pattern.indices), space.n_dofs
-    if not goes_direct(space.size, space.dimension, method):
-        per_slot = _PER_SLOT + 8 * numbers
-        return int(_LIBRARIES + per_slot * slots + _PER_DOF * dofs)
-    pairs = _DIRECT_PER_PAIR * dofs**2 if space.dimension == 3 else 0.0
-    return int(_LIBRARIES + _DIRECT_PER_SLOT[space.dimension] * slots + pairs)
+    p, d = space.order, space.dimension
+    slots, dofs = float(len(space.pattern.indices)), float(space.n_dofs)
+    total = _LIBRARIES + _solution_bytes(slots, dofs, d, method, numbers)
+    if with_bars:
+        # A node of order p has p + 2 neighbours along a direction on average, with itself.
+        more, neighbours = ((p + 1) / p) ** d, ((p + 3) / (p + 2)) ** d
+        total += _solution_bytes(more * neighbours * slots, more * dofs, d, method, numbers)
+    return int(total)
+
+
+def _solution_bytes(
+    slots: float, dofs: float, dimension: int, method: Method, numbers: float
+) -> float:
+    if not goes_direct(int(4 * dofs), dimension, method):
+        return (_PER_SLOT + 8 * numbers) * slots + _PER_DOF * dofs
+    pairs = _DIRECT_PER_PAIR * dofs**2 if dimension == 3 else 0.0
+    return _DIRECT_PER_SLOT[dimension] * slots + pairs
 
 
 def resident_bytes() -> int:

@@ -23,8 +23,9 @@ _REFINEMENTS = 6
 _EXACT = 1e-16
 _CANCELLED = 1e-4
 # Error left in charge or spin potentials that ends an iteration, that is worth a warning, and
-# that makes a solution none; relative to each, or to all as far as round-off goes.
-_SETTLED, _UNSURE, _UNDETERMINED, _FLOOR = 1e-8, 1e-6, 1e-2, 1e-8
+# that makes a solution none; relative to each, or to all as far as round-off goes: of potentials
+# that are next to none beside the others, digits are lost and no harm is done.
+_SETTLED, _UNSURE, _UNDETERMINED, _FLOOR = 1e-8, 1e-6, 1e-2, 1e-6
 # Assembled and cell-wise operator agree to round-off only; below this a direct solve is exact.
 _ROUND_OFF = 1e-11
 

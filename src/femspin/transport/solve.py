@@ -26,6 +26,7 @@ from .preconditioner import BlockSplit, MatrixSplit, Preconditioner, reduced_sti
 from .threads import compiled_available, run_each
 
 __all__ = [
+    "DIRECT_RESORT",
     "SMALLEST_REDUCTION",
     "DirectSolver",
     "KrylovSolver",
@@ -46,7 +47,7 @@ Method = Literal["auto", "direct", "iterative"]
 SMALLEST_REDUCTION = 1e-6
 _DIRECT_LIMIT = {1: 10**9, 2: 30_000, 3: 5_000}
 # Up to which size a direct solver is the last resort: minutes and a few GB.
-_DIRECT_RESORT = {1: 10**9, 2: 1_000_000, 3: 120_000}
+DIRECT_RESORT = {1: 10**9, 2: 1_000_000, 3: 120_000}
 # Iterations after which a harder but safer preconditioner is tried.
 _PATIENCE = 100
 # Unknowns up to which several right-hand sides are solved at the same time; above, memory bounds.
@@ -171,7 +172,7 @@ def solver_chain(
     if goes_direct(n, dimension, method):
         yield DirectSolver(operator.matrix, dimension)
         return
-    last = method == "auto" and n <= _DIRECT_RESORT[dimension]
+    last = method == "auto" and n <= DIRECT_RESORT[dimension]
     made = auxiliary()
     if compiled_available():
         products = (operator.multiply, operator.multiply_transposed)

@@ -33,6 +33,7 @@ from .operator import BlockOperator
 from .products import add_difference
 from .refinement import refine
 from .solve import (
+    DIRECT_RESORT,
     DirectSolver,
     KrylovSolver,
     LinearReport,
@@ -107,6 +108,12 @@ class LinearSystem:
     def transposed(self) -> LinearSolver:
         """A solver of the transposed matrix."""
         return self.solver.transposed()
+
+    @property
+    def may_be_factorised(self) -> bool:
+        """Whether a direct solver is a last resort that has not been tried."""
+        small = self.operator.shape[0] <= DIRECT_RESORT[self.dimension]
+        return self.solver.method != "direct" and small
 
     @cached_property
     def factorised(self) -> LinearSolver:
@@ -216,7 +223,12 @@ class TransportProblem:
                 failed, began = error, time.perf_counter()
                 continue
             return system, found, words + system.solver.choice, setup
-        raise failed or SolverError("no solver could be prepared for the transport system")
+        if failed is None:
+            raise SolverError("no solver could be prepared for the transport system")
+        raise SolverError(
+            f'{failed}; try solver.method = "direct", more solver.max_iterations or a larger'
+            " solver.tolerance"
+        )
 
     def system(self, state: TransportState) -> LinearSystem:
         """Return the matrix behind a solution and a solver for it, kept from its solve if last."""

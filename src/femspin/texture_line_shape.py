@@ -25,7 +25,7 @@ from scipy.sparse.linalg import spsolve
 from .case.texture_drives import Signal
 from .dynamics.texture.ferromagnet import Texture
 from .dynamics.texture.magnet import rate
-from .dynamics.texture.torques import SpinOrbitTorque
+from .dynamics.texture.small_motion import DENSE, growth, small_motion
 from .dynamics.texture.vectors import cross, dot
 from .errors import CaseError, SolverError
 from .results.texture_result import Series
@@ -38,7 +38,6 @@ __all__ = ["line_shape", "lorentzians", "response"]
 
 Array = NDArray[np.float64]
 
-_DENSE = 900  # unknowns up to which the stability under a steady torque is checked
 _ALIGNED = 1e-3  # angle [rad] up to which directions count as the same
 
 
@@ -91,9 +90,9 @@ class _AtRest:
     def __init__(self, system: TextureSystem) -> None:
         self.steady, self.system = steady_orbit(system)
         self.torques = self.system.orbit()
-        if self.torques and 2 * system.space.size > _DENSE:
+        if self.torques and 2 * system.space.size > DENSE:
             raise CaseError("texture.spin_orbit", "a steady damping-like torque needs a mesh of"
-                            f" at most {_DENSE // 2} nodes in a line shape, where the stability of"
+                            f" at most {DENSE // 2} nodes in a line shape, where the stability of"
                             " the state is checked")  # fmt: skip
 
     def at(self, field: Array, m: Array) -> tuple[Array, Texture]:
@@ -105,7 +104,7 @@ class _AtRest:
         total = self.steady + field
         m, _ = relaxed(self.system, m, total, driven=bool(self.torques))
         texture = self.system.ferromagnet(total, driven=False).with_torques(*self.torques)
-        if self.torques and not _stable(texture, m):
+        if self.torques and growth(texture, m) >= 0:
             raise SolverError(f"m is unstable at a field of {np.linalg.norm(field):g} T under the"
                               " steady damping-like torque: it oscillates by itself")  # fmt: skip
         return m, texture
@@ -120,50 +119,11 @@ def response(texture: Texture, m: Array, omega: float, rotation: Array) -> NDArr
         omega: Angular frequency [rad/ps].
         rotation: Amplitude of Omega [rad/ps], shape (n, 3).
     """
-    basis, inertia, motion = _small_motion(texture, m)
+    basis, inertia, motion = small_motion(texture, m)
     load = basis.T @ cross(rotation, m).ravel()
     matrix = sp.csc_array(1j * omega * inertia - motion)
     found = basis @ spsolve(matrix, load.astype(complex))
     return np.asarray(found).reshape(len(m), 3)
-
-
-def _small_motion(texture: Texture, m: Array) -> tuple[sp.csr_array, Any, Any]:
-    """Return tangent vectors as columns, (3 n, 2 n), and C, A of C dx/dt = A x in them."""
-    basis = _tangent(m)
-    n = len(m)
-    turn = sp.kron(sp.eye_array(n), np.array([[0.0, -1.0], [1.0, 0.0]]), format="csr")
-    local = dot(m, texture.precession(m) + texture.torque_rotation(m, 0.0))[:, 0]
-    restoring = basis.T @ texture.stiffness(m) @ basis + sp.diags_array(np.repeat(local, 2))
-    pull = np.zeros(n)
-    for torque in texture.torques:
-        # -m x (delta x p) = -(m.p) delta in the plane normal to m
-        assert isinstance(torque, SpinOrbitTorque)
-        p, damping_like, _ = torque.rates(0.0)
-        pull += (damping_like * dot(m, np.broadcast_to(p, m.shape)))[:, 0]
-    inertia = sp.eye_array(2 * n) - texture.damping * turn
-    return basis, inertia, turn @ restoring - sp.diags_array(np.repeat(pull, 2))
-
-
-def _tangent(m: Array) -> sp.csr_array:
-    """Return two unit vectors normal to every m as columns, right-handed, shape (3 n, 2 n)."""
-    helper = np.eye(3)[np.argmin(np.abs(m), axis=1)]
-    first = cross(helper, m)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    n = len(m)
-    rows = 3 * np.arange(n)[:, None, None] + np.arange(3)[None, :, None]
-    columns = 2 * np.arange(n)[:, None, None] + np.arange(2)[None, None, :]
-    values = np.stack([first, cross(m, first)], axis=2)
-    return sp.csr_array(
-        (values.ravel(), (np.broadcast_to(rows, values.shape).ravel(),
-                          np.broadcast_to(columns, values.shape).ravel())), (3 * n, 2 * n)
-    )  # fmt: skip
-
-
-def _stable(texture: Texture, m: Array) -> bool:
-    """Return whether every small motion about m decays."""
-    _, inertia, motion = _small_motion(texture, m)
-    rates = np.linalg.eigvals(np.linalg.solve(inertia.toarray(), motion.toarray()))
-    return bool(rates.real.max() < 0)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from .energy import (
 from .ferromagnet import Texture
 from .magnet import Antiferromagnet, diffusivity, rate, velocity
 from .space import TextureSpace
-from .torques import SpinOrbitTorque, SpinTransfer, Torque
+from .torques import SpinOrbitTorque, SpinTransfer, Torque, transfer_slope
 from .vectors import cross
 
 __all__ = ["Sublattices", "join", "split", "two_sublattice_texture"]
@@ -124,6 +124,19 @@ class Sublattices:
         v_n, v_m = space.along(u.u_n, n), space.along(u.u_m, sum_)
         moved = np.concatenate([v_m + v_n, v_m - v_n])
         return -cross(m, moved) - u.beta * moved
+
+    def slope(self, space: TextureSpace, m: Array, time: float) -> sp.csr_array:
+        """Return dOmega/dm of the stack [rad/ps], shape (6 n, 6 n)."""
+        half = len(m) // 2
+        if isinstance(self.torque, SpinOrbitTorque):
+            sign = -1.0 if self.torque.staggered else 1.0
+            first, second = (self.torque.slope(space, x, time) for x in (m[:half], m[half:]))
+            return sp.csr_array(sp.block_diag([first, sign * second]))
+        u = self.torque.rates(time)
+        of_n, of_m = space.along_matrix(u.u_n), space.along_matrix(u.u_m)
+        alike, other = 0.5 * (of_m + of_n), 0.5 * (of_m - of_n)
+        along = sp.csr_array(sp.block_array([[alike, other], [other, alike]]))
+        return transfer_slope(along, m, u.beta)
 
 
 def two_sublattice_texture(

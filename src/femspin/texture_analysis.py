@@ -14,7 +14,7 @@ from .case.scan import path_parts
 from .case.schema import Case
 from .dynamics.texture.magnet import Antiferromagnet
 from .dynamics.texture.modes import Modes, antiferromagnet_modes, ring_down, texture_modes
-from .dynamics.texture.two_sublattice import join, two_sublattice_texture
+from .dynamics.texture.two_sublattice import join
 from .dynamics.texture.vectors import rotate
 from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
@@ -57,7 +57,7 @@ def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResu
         "energy": _energy(system, order, canting),
         "final": {name: system.space.mean(values) for name, values in fields.items()},
     }
-    if {0, 1} <= set(system.space.axes):
+    if {0, 1} <= set(system.space.axes) and np.linalg.norm(order, axis=1).min() > 0:
         numbers["topological_charge"] = topological_charge(system.space, order)
     if system.coupled is not None:
         fields["torque"] = system.coupled(0.0, order)
@@ -92,7 +92,7 @@ def _energy(
 ) -> float:
     if canting is None:
         return system.ferromagnet(field, driven=field is None).energy(order)
-    return system.antiferromagnet(field, driven=field is None).energy(order, canting)
+    return system.sublattices(field, driven=field is None).energy(join(order, canting))
 
 
 # ---------------------------------------------------------------- hysteresis
@@ -111,11 +111,11 @@ def hysteresis(case: Case, system: TextureSystem, progress: Progress) -> Texture
     unit = np.array(options.direction) / np.linalg.norm(options.direction)
     down = np.linspace(options.largest, -options.largest, options.points)
     strengths = np.concatenate([down, down[::-1][1:]])
-    order = initial_texture(system)
+    order, canting = initial_texture(system), None
     rows, frames = [], []
     for k, strength in enumerate(strengths):
         field = steady + strength * unit
-        order, canting = relaxed(system, order, field)
+        order, canting = relaxed(system, order, field, canting=canting)
         moment = order if canting is None else canting
         mean = system.space.mean(moment)
         rows.append([strength, float(mean @ unit), *mean])
@@ -331,13 +331,7 @@ def _modes(system: TextureSystem, order: Array, canting: Array | None, count: in
     staggered = system.antiferromagnet(driven=False)
     if staggered.precession is None:
         return antiferromagnet_modes(staggered, order, count)
-    magnet: Any = system.magnet
-    stack = two_sublattice_texture(system.space, magnet, system.steady_field)
-    from .dynamics.texture.run import relax_texture
-
-    start, bound = join(order, canting), system.table.relax_torque
-    rest = relax_texture(stack, start, bound, 200_000, stays=False)  # as order and canting do
-    return texture_modes(stack, rest, count)
+    return texture_modes(system.sublattices(driven=False), join(order, canting), count)
 
 
 def _kicked(system: TextureSystem, order: Array) -> TextureRun:

@@ -20,13 +20,14 @@ from .dynamics.texture.intervals import march, smooth_parts
 from .dynamics.texture.midpoint import Midpoint
 from .dynamics.texture.two_sublattice import join, split
 from .dynamics.texture.vectors import cross
-from .errors import CaseError
+from .errors import CaseError, SolverError
 from .texture_clock import drive_breaks, longest_step, rotor_rate
 from .texture_system import TextureSystem
 from .units import LENGTH, RATE, TIME
 
 __all__ = [
-    "Motion", "RotorMotion", "State", "equilibrium_canting", "rotor_step", "start_motion",
+    "MOST_CANTING", "Motion", "RotorMotion", "State", "check_canting", "equilibrium_canting",
+    "rotor_step", "start_motion",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -34,6 +35,9 @@ State = tuple[Array, ...]
 
 _STIFF = 2.0  # exchange precession of neighbouring nodes [1/ps] from which midpoint is faster
 _SHARE = 0.3  # of the stability limit of the rotor scheme
+MOST_CANTING = 0.2
+"""|m| up to which the (n, m) model of an antiferromagnet is taken to hold."""
+_OTHER = 'set texture.scheme = "two_sublattice"'
 _TURN = 0.1  # of the fastest motion, per step [rad]
 
 
@@ -212,7 +216,7 @@ def _start_staggered(
     n, m = staggered.start(order, canting)
     step, longest = system.table.step, longest_step(system.table)
     if system.table.scheme == "two_sublattice":
-        stack = system.sublattices()
+        stack = system.moving_sublattices()
         scheme = Midpoint(stack, 1e-3 if step is None else step / TIME,
                           system.table.tolerance if step is None else None, longest)  # fmt: skip
         return SublatticeMotion(stack, scheme, breaks=breaks), (join(n, m),)
@@ -266,6 +270,22 @@ def equilibrium_canting(texture: AntiferroTexture, n: Array) -> Array:
     if texture.precession is not None:
         canting = canting + texture.precession(0.0) / texture.stiffness_rate
     return canting
+
+
+def check_canting(m: Array) -> str:
+    """Return a warning where m is too large for the (n, m) model, empty where it is not.
+
+    Raises:
+        SolverError: If m is longer than the moments of both sublattices.
+    """
+    largest = float(np.linalg.norm(m, axis=1).max())
+    if largest > 1:
+        raise SolverError(f"|m| is {largest:.3g}, beyond saturation: the (n, m) model holds for"
+                          f" |m| << 1; {_OTHER}")  # fmt: skip
+    if largest <= MOST_CANTING:
+        return ""
+    return (f"|m| reaches {largest:.3g}; the (n, m) model leaves out terms of the order |m|^2 and"
+            f" is meant for |m| below {MOST_CANTING:g}: {_OTHER}")  # fmt: skip
 
 
 def _speed(after: Array, before: Array, step: float) -> float:

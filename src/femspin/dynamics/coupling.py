@@ -116,7 +116,7 @@ class CoupledTorque:
     @property
     def staggered(self) -> StaggeredTorque:
         """The torque of an `AntiferroTexture` whose order parameter n transport sees."""
-        return StaggeredTorque(self._staggered)
+        return StaggeredTorque(self._staggered, lambda n: self.renew_at(0.0, n))
 
     def __call__(self, time: float, m: Array) -> Array:
         """Return dm/dt [1/s], shape (n, 3)."""

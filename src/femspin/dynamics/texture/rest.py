@@ -154,7 +154,7 @@ def still_staggered(texture: AntiferroTexture) -> AntiferroTexture:
     if external is not None:
         rates = external.rates
         texture = replace(
-            texture, external=StaggeredTorque(lambda _, n, m: rates(0.0, n, m))
+            texture, external=StaggeredTorque(lambda _, n, m: rates(0.0, n, m), external.renew)
         )  # fmt: skip
     orbit = tuple(_at_start(t, "damping_like", "field_like") for t in texture.orbit)
     transfer: SpinTransfer | None = texture.transfer

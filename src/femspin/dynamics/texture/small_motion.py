@@ -102,9 +102,9 @@ def _torque_slope(torque: Any, texture: Texture, m: Array, basis: sp.csr_array) 
 def _renew(texture: Texture, m: Array) -> None:
     """Let what transport exerts be that of m itself."""
     for torque in texture.torques:
-        renew = getattr(getattr(torque, "rate", None), "renew_at", None)
+        renew = getattr(torque, "renew", None)
         if renew is not None:
-            renew(0.0, m)
+            renew(m)
 
 
 def full_stiffness(texture: Texture, m: Array) -> Any:

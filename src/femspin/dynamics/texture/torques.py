@@ -174,6 +174,12 @@ class ExternalTorque:
         """Return m x tau [rad/ps], shape (n, 3)."""
         return cross(m, np.asarray(self.rate(time * TIME, m), float) / RATE)
 
+    def renew(self, m: Array) -> None:
+        """Let a torque that follows m with a delay be that of m itself, at time 0."""
+        follow = getattr(self.rate, "renew_at", None)
+        if follow is not None:
+            follow(0.0, m)
+
 
 def surface_rate(
     space: TextureSpace, areas: Array, torque: ArrayLike, m: Array, spin_density: float

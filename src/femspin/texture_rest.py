@@ -41,7 +41,7 @@ from .texture_motion import (
 from .texture_system import TextureSystem
 from .units import RATE, TIME
 
-__all__ = ["relaxed"]
+__all__ = ["precise", "relaxed"]
 
 Array = NDArray[np.float64]
 
@@ -151,13 +151,16 @@ def _settled(texture: Texture, torque: CoupledTorque, m: Array, tolerance: float
             torque.renew_at(0.0, rest)
         return after
 
-    with _precise(torque):
+    with precise(torque):
         return stable(state, again)
 
 
 @contextmanager
-def _precise(torque: CoupledTorque) -> Iterator[None]:
+def precise(torque: CoupledTorque | None) -> Iterator[None]:
     """Solve transport closely enough to see how its torque changes with a small motion."""
+    if torque is None:
+        yield
+        return
     accuracy = torque.accuracy
     torque.accuracy = min(accuracy, _CLOSE / torque.tolerance)
     try:
@@ -191,8 +194,8 @@ def _wandered(
 
 
 def _oscillates() -> SolverError:
-    return SolverError(f"no stable equilibrium within {_MOST_ROUNDS} steps; the torque of transport"
-                       " may sustain an oscillation")  # fmt: skip
+    return SolverError(f"no stable equilibrium within {_MOST_ROUNDS} steps; the torque of"
+                       " transport may sustain an oscillation")  # fmt: skip
 
 
 def _rests(
@@ -240,7 +243,7 @@ def _relaxed_staggered(system: TextureSystem, order: Array, field: Any) -> tuple
             coupled.renew_at(0.0, normalized(split(state)[0]), _SAME)
         return after
 
-    with _precise(coupled):
+    with precise(coupled):
         n, m = motion.texture.start(*split(stable(rest, again)))
     check_canting(m)
     return n, m

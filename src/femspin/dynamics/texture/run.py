@@ -19,13 +19,14 @@ from .ferromagnet import Texture
 from .magnet import joule
 from .midpoint import Midpoint
 from .rest import FINE, SHORT, TILT, escaped, stable, still, tilted
-from .small_motion import restoring, solved, unstable
+from .small_motion import crept_rest, restoring, solved, unstable
 from .vectors import cayley, cross, normalized
 
 __all__ = ["History", "Scheme", "relax_texture", "run_rotor", "run_texture"]
 
 Array = NDArray[np.float64]
 
+_MOST_CREPT = 300  # implicit steps towards rest under torques
 _BOLD, _SHY = 0.3, 0.05  # angles [rad] by which a moment may turn in one Newton step
 _ROUGH = 1e-3  # angle error [rad] of a step; the midpoint rule damps and drives as the motion does
 _LONGEST = 300.0  # step [ps]; in longer ones the midpoint rule flips what it should damp
@@ -276,6 +277,10 @@ def _left(texture: Texture, rest: Array, tolerance: float, limit: int) -> Array:
 def _settle(texture: Texture, m: Array, tolerance: float, limit: int) -> Array:
     """Return the rest state under torques, which strong damping reaches, stable or not."""
     damped = texture.with_damping(max(1.0, texture.damping))
+    if all(hasattr(torque, "slope") for torque in texture.torques):
+        found = crept_rest(damped, m, tolerance * texture.gamma * TIME, _MOST_CREPT)
+        if found is not None:
+            return found
     scheme = Midpoint(damped, 0.1, tolerance=0.03, longest=_LONGEST)
     clock = 0.0
     for _ in range(limit):

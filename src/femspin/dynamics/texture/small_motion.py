@@ -10,6 +10,7 @@ A state of rest is stable where every such motion decays.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ from .ferromagnet import Texture
 from .vectors import cross, dot, normalized
 
 __all__ = [
-    "DENSE", "full_stiffness", "growth", "newton_rest", "restoring", "small_motion", "solved",
-    "tangent", "traceable", "unrest", "unstable",
+    "DENSE", "crept_rest", "full_stiffness", "growth", "newton_rest", "restoring",
+    "small_motion", "solved", "tangent", "traceable", "unrest", "unstable",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -164,40 +165,50 @@ def _eigenvalues(texture: Texture, m: Array) -> NDArray[np.complex128]:
         _, inertia, motion = small_motion(texture, m)
         dense = motion.toarray() if sp.issparse(motion) else np.asarray(motion)
         return np.asarray(la.eigvals(np.linalg.solve(inertia.toarray(), dense)))
-    remote, local = _parts(texture, m)
-    basis, _, motion = _system(texture, m, local)
-    turn, alpha = _turn(len(m)), texture.damping
+    _, near, apply = _applied(texture, m)
+    alpha, turn = texture.damping, _turn(len(m))
     # (1 - alpha J)^-1 = (1 + alpha J) / (1 + alpha^2), since J^2 = -1
     damped = sp.csr_array((sp.eye_array(2 * len(m)) + alpha * turn) / (1 + alpha**2))
-    matrix = sp.csc_array(damped @ motion)
-    weight = np.repeat(1 / texture.volumes, 3)
 
     def whole(x: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        found = matrix @ x
-        if remote:
-            way = basis @ x
-            parts = [weight * _remote(remote, np.ascontiguousarray(v).reshape(m.shape)).ravel()
-                     for v in (way.real, way.imag)]  # fmt: skip
-            found = found + damped @ (turn @ (basis.T @ (parts[0] + 1j * parts[1])))
-        return np.asarray(found)
+        return np.asarray(damped @ (apply(x.real) + 1j * apply(x.imag)))
 
-    return _nearest_eigenvalues(matrix, whole, bool(remote))
+    return _nearest_eigenvalues(sp.csc_array(damped @ near), whole)
 
 
-def _nearest_eigenvalues(matrix: Any, whole: Any, remote: bool) -> NDArray[np.complex128]:
+def _applied(texture: Texture, m: Array) -> tuple[sp.csr_array, Any, Callable[[Array], Array]]:
+    """Return tangent vectors, a sparse matrix near A of `small_motion`, and what applies A."""
+    remote, local = _parts(texture, m)
+    basis, _, motion = _system(texture, m, local)
+    if not remote:
+        return basis, motion, lambda x: np.asarray(motion @ x)
+    weight, turn = np.repeat(1 / texture.volumes, 3), _turn(len(m))
+
+    def apply(x: Array) -> Array:
+        way = np.ascontiguousarray(basis @ x).reshape(m.shape)
+        against = weight * _remote(remote, way).ravel()
+        return np.asarray(motion @ x + turn @ (basis.T @ against))
+
+    return basis, _system(texture, m, _near_stiffness(texture, m))[2], apply
+
+
+def _near_stiffness(texture: Texture, m: Array) -> Any:
+    """Return W with the near parts of long-range terms alone."""
+    weight = sp.diags_array(np.repeat(1 / texture.volumes, 3))
+    return sp.csr_array(weight @ total_matrix(texture.terms, m))
+
+
+def _nearest_eigenvalues(matrix: Any, whole: Any) -> NDArray[np.complex128]:
     """Return the eigenvalues nearest to zero of what `whole` applies and `matrix` is near to."""
     size = matrix.shape[0]
-    shift = 1e-6 * float(np.abs(matrix.diagonal()).max() + np.abs(matrix).max()) * (1 + 1j)
+    shift = 1e-6 * float(np.abs(matrix).max()) * (1 + 1j)
     factors = splu(sp.csc_array(matrix - shift * sp.eye_array(size)))
     operator = LinearOperator((size, size), matvec=whole, dtype=complex)
     shifted = LinearOperator((size, size), matvec=lambda x: whole(x) - shift * x, dtype=complex)
     near = LinearOperator((size, size), matvec=factors.solve, dtype=complex)
 
     def solve(b: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        if not remote:
-            return np.asarray(factors.solve(b.astype(complex)))
-        found, _ = gmres(shifted, b, rtol=1e-10, maxiter=200, M=near)
-        return np.asarray(found)
+        return np.asarray(gmres(shifted, b.astype(complex), rtol=1e-11, maxiter=20, M=near)[0])
 
     try:
         return np.asarray(eigs(
@@ -232,13 +243,12 @@ def newton_rest(texture: Texture, m: Array, farthest: float = 0.3) -> Array | No
     for _ in range(_MOST_NEWTON):
         if size <= 1e-13 * scale:
             return m
-        basis, _, motion = small_motion(texture, m)
-        drive = texture.precession(m) + texture.torque_rotation(m, 0.0)
-        way = basis @ solved(motion, -(basis.T @ cross(drive, m).ravel()))
-        step = float(np.linalg.norm(way.reshape(m.shape), axis=1).max())
+        way = _towards_rest(texture, m)
+        way = way.reshape(m.shape)
+        step = float(np.linalg.norm(way, axis=1).max())
         if not np.isfinite(step):
             return None
-        after = normalized(m + min(1.0, farthest / step if step else 1.0) * way.reshape(m.shape))
+        after = normalized(m + min(1.0, farthest / step if step else 1.0) * way)
         if np.linalg.norm(after - start, axis=1).max() > farthest:
             return None
         last, size, m = size, unrest(texture, after), after
@@ -257,6 +267,54 @@ def unstable(texture: Texture, rest: Array) -> bool:
     return growth(texture, at) > 2 * unrest(texture, at)
 
 
+def _towards_rest(texture: Texture, m: Array, slowed: float = 0.0) -> Array:
+    """Return -(A - C slowed)^-1 T of `small_motion` with dm/dt = T, as a vector, shape (3 n,)."""
+    drive = texture.precession(m) + texture.torque_rotation(m, 0.0)
+    if 2 * len(m) <= DENSE:
+        basis, inertia, motion = small_motion(texture, m)
+        right = -(basis.T @ cross(drive, m).ravel())
+        held = motion - slowed * inertia if slowed else motion
+        return np.asarray(basis @ solved(held, right))
+    basis, near, apply = _applied(texture, m)
+    inertia = sp.eye_array(2 * len(m)) - texture.damping * _turn(len(m))
+    right = -(basis.T @ cross(drive, m).ravel())
+    pull = slowed or 1e-12 * float(np.abs(near).max())
+    factors = splu(sp.csc_array(near - pull * inertia))
+    size = (len(right), len(right))
+    found = gmres(
+        LinearOperator(size, matvec=lambda x: apply(x) - pull * (inertia @ x), dtype=float),
+        right, rtol=1e-8, maxiter=20, M=LinearOperator(size, matvec=factors.solve, dtype=float),
+    )[0]  # fmt: skip
+    return np.asarray(basis @ found)
+
+
+def crept_rest(texture: Texture, m: Array, quiet: float, limit: int) -> Array | None:
+    """Return where implicit steps of the motion end, which become longer as it slows, (n, 3).
+
+    Args:
+        texture: The system with the torques of time 0, strongly damped.
+        m: Where to start, shape (n, 3).
+        quiet: Rate [rad/ps] below which m rests, see `unrest`.
+        limit: Most steps.
+
+    Returns:
+        A state of rest, stable or not, or None if none is reached.
+    """
+    size = unrest(texture, m)
+    slowed = 10 * size
+    for _ in range(limit):
+        if size < quiet:
+            return m
+        way = _towards_rest(texture, m, max(slowed, 1e-3 * size)).reshape(m.shape)
+        step = float(np.linalg.norm(way, axis=1).max())
+        if not np.isfinite(step):
+            return None
+        m = normalized(m + min(1.0, 0.1 / max(step, 1e-300)) * way)
+        last, size = size, unrest(texture, m)
+        slowed *= 0.5 if size < last and step < 0.1 else 1.0 if size < 2 * last else 4.0
+    return None
+
+
 def restoring(texture: Texture, m: Array) -> tuple[sp.csr_array, Any]:
     """Return tangent vectors, (3 n, 2 n), and W - m.omega in them [rad/ps], without torques.
 
@@ -267,8 +325,7 @@ def restoring(texture: Texture, m: Array) -> tuple[sp.csr_array, Any]:
     if remote and 2 * len(m) <= DENSE:
         stiffness = full_stiffness(texture, m)
     elif remote:
-        weight = sp.diags_array(np.repeat(1 / texture.volumes, 3))
-        stiffness = sp.csr_array(weight @ total_matrix(texture.terms, m))
+        stiffness = _near_stiffness(texture, m)
     basis = tangent(m)
     along = sp.diags_array(np.repeat(dot(m, texture.precession(m))[:, 0], 2))
     return basis, basis.T @ stiffness @ basis + along

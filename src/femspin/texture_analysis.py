@@ -223,8 +223,9 @@ def _unstable_from(case: Case, system: TextureSystem, progress: Progress) -> _Fo
     branch = Branch(lambda value: _varied(case, system, value))
     found = instability(branch, low, high, options.tolerance, progress)
     if found is None:
-        raise CaseError("texture.threshold.high", f"{high:g} {unit} is not beyond the"
-                        " threshold: the state at rest is stable all the way from low (unstable)")  # fmt: skip
+        problem = (f"{high:g} {unit} is not beyond the threshold (unstable): the state at rest is"
+                   " stable all the way from low")  # fmt: skip
+        raise CaseError("texture.threshold.high", problem)
     tried = [[v, float(g > 0), g] for v, g in found.rates.items() if np.isfinite(g)]
     return found.low, found.high, found.threshold, tried
 

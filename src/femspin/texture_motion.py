@@ -16,6 +16,7 @@ from .dynamics.coupling import CoupledTorque, coupled_step
 from .dynamics.texture.antiferromagnet import AntiferroTexture, Rotor
 from .dynamics.texture.explicit import Heun, RungeKutta
 from .dynamics.texture.ferromagnet import Texture
+from .dynamics.texture.fixed_step import FixedStep, judged
 from .dynamics.texture.intervals import march, smooth_parts
 from .dynamics.texture.midpoint import Midpoint
 from .dynamics.texture.two_sublattice import join, split
@@ -42,10 +43,11 @@ _TURN = 0.1  # of the fastest motion, per step [rad]
 
 
 class Motion(Protocol):
-    """A texture with its time scheme."""
+    """A texture with its time scheme; `judge` looks at steps of a scheme that keeps its step."""
 
     scheme: Any
     names: tuple[str, ...]
+    judge: FixedStep | None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -72,6 +74,7 @@ class FerroMotion:
     names: tuple[str, ...] = ("m",)
     coupled: CoupledTorque | None = None
     breaks: Array = field(default_factory=lambda: np.zeros(0))
+    judge: FixedStep | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -111,6 +114,7 @@ class RotorMotion:
     names: tuple[str, ...] = ("n", "m")
     coupled: CoupledTorque | None = None
     breaks: Array = field(default_factory=lambda: np.zeros(0))
+    judge: FixedStep | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -159,6 +163,7 @@ class SublatticeMotion:
     scheme: Midpoint
     names: tuple[str, ...] = ("stack",)
     breaks: Array = field(default_factory=lambda: np.zeros(0))
+    judge: FixedStep | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -201,7 +206,8 @@ def start_motion(
         texture = system.ferromagnet()
         _let_pump(system, texture)
         scheme = _ferro_scheme(system, texture)
-        motion = FerroMotion(texture, scheme, coupled=system.coupled, breaks=breaks)
+        motion = FerroMotion(texture, scheme, coupled=system.coupled, breaks=breaks,
+                             judge=judged(scheme))  # fmt: skip
         return motion, (texture.start(order),)
     if canting is None:
         canting = equilibrium_canting(system.antiferromagnet(driven=False), order)
@@ -219,7 +225,7 @@ def _start_staggered(
         stack = system.moving_sublattices()
         scheme = Midpoint(stack, 1e-3 if step is None else step / TIME,
                           system.table.tolerance if step is None else None, longest)  # fmt: skip
-        return SublatticeMotion(stack, scheme, breaks=breaks), (join(n, m),)
+        return SublatticeMotion(stack, scheme, breaks=breaks, judge=judged(scheme)), (join(n, m),)
     length = step / TIME if step is not None else rotor_step(
         staggered, rotor_rate(system, staggered)
     )  # fmt: skip
@@ -227,7 +233,8 @@ def _start_staggered(
         # What is given must be stable by itself, whatever the drives ask for.
         rotor = Rotor(staggered, length)
         rotor.step = min(length, longest)
-        return RotorMotion(staggered, rotor, coupled=system.coupled, breaks=breaks), (n, m)
+        return RotorMotion(staggered, rotor, coupled=system.coupled, breaks=breaks,
+                           judge=judged(rotor)), (n, m)  # fmt: skip
     except CaseError as error:
         raise CaseError("texture.step", error.problem) from None
 

@@ -48,6 +48,8 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
         "late_range": {order: np.ptp(mean[half:], axis=0)},
         "largest_energy_rise": float(np.diff(run.column("energy")).max(initial=-np.inf)),
     }
+    if run.step_error is not None:
+        table["step_error"] = run.step_error
     if system.antiferromagnetic:
         table["final"]["m"] = np.array([run.column(f"m_{a}")[-1] for a in "xyz"])
     if system.coupled is not None:

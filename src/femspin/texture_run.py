@@ -41,6 +41,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
+_LOOKS = 50  # steps of a fixed length that are looked at in a run
 _KEPT = 100  # states of a run that may become checkpoints
 _SWITCHED = -0.5  # component along the initial mean direction
 
@@ -96,6 +97,8 @@ class TextureRun:
         steps: Time steps.
         seconds: Wall time [s] of magnetics and transport, where transport is solved.
         potentials: mu of the device [meV] at every frame, shape (n_dofs, 4).
+        step_error: Estimated error [rad] of fixed steps, added up over the run; at a temperature
+            that of one step.  None of adaptive steps.
     """
 
     columns: tuple[str, ...]
@@ -107,6 +110,7 @@ class TextureRun:
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     potentials: tuple[Array, ...] = ()
+    step_error: float | None = None
 
     def column(self, name: str) -> Array:
         """Return one column by name without unit, shape (k,)."""
@@ -307,11 +311,18 @@ def run_motion(
     recorder = _Recorder(system, motion)
     chosen = _frame_indices(len(times), system.table.frames)
     every = max(1, (len(times) - 1) // _KEPT)
+    looked = max(1, (len(times) - 1) // _LOOKS)
     start, state, stopped = _begin(recorder, state, keeper, chosen)
     for k in range(start + 1, len(times)):
         if stopped:
             break
+        before, done = state, int(motion.scheme.steps)
         state = motion.advance(state, times[k - 1] / TIME, times[k] / TIME)
+        if motion.judge is not None and (k - 1) % looked == 0:
+            steps = max(1, int(motion.scheme.steps) - done)
+            length = (times[k] - times[k - 1]) / TIME / steps
+            ahead = min(looked, len(times) - k)
+            motion.judge.look(before, times[k - 1] / TIME, length, steps * ahead)
         recorder.record(state, times[k])
         stopped = recorder.stopped(state, times[k])
         if k in chosen or stopped:
@@ -327,6 +338,8 @@ def run_motion(
     if stopped == "wall left":
         warnings = (f"the wall reached the end of the magnet or vanished at {end:.4g} s; the run"
                     " ends there",)  # fmt: skip
+    if motion.judge is not None and motion.judge.warning():
+        warnings = (*warnings, motion.judge.warning())
     unrest = motion.unrest(state, end / TIME)
     if system.coupled is not None:
         system.coupled.finish(end, motion.order(state))
@@ -335,7 +348,7 @@ def run_motion(
         unrest, int(motion.scheme.steps), warnings,
         {} if system.coupled is None else
         phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
-        tuple(recorder.potentials),
+        tuple(recorder.potentials), None if motion.judge is None else motion.judge.error,
     )  # fmt: skip
 
 
@@ -356,6 +369,8 @@ def _begin(
     recorder.frames = list(fields["frames"])
     restore_scheme(recorder.motion.scheme, saved)
     recorder.motion.scheme.steps = int(fields["steps"])
+    if recorder.motion.judge is not None:
+        recorder.motion.judge.restore(fields["judge"])
     if recorder.system.coupled is not None:
         head, recorder.potentials = "coupled_", list(fields["potentials"])
         recorder.system.coupled.restore(
@@ -374,6 +389,8 @@ def _checkpoint(
             "frames": np.array(recorder.frames), "index": np.array(float(index)),
             "case": keeper.digest, "steps": np.array(float(recorder.motion.scheme.steps)),
         }  # fmt: skip
+        if recorder.motion.judge is not None:
+            fields["judge"] = recorder.motion.judge.state()
         if recorder.system.coupled is not None:
             saved = recorder.system.coupled.state()
             fields |= {f"coupled_{name}": value for name, value in saved.items()}

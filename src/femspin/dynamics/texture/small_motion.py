@@ -25,8 +25,8 @@ from .ferromagnet import Texture
 from .vectors import cross, dot, normalized
 
 __all__ = [
-    "DENSE", "crept_rest", "full_stiffness", "growth", "newton_rest", "restoring",
-    "small_motion", "solved", "tangent", "traceable", "unrest", "unstable",
+    "DENSE", "crept_rest", "full_stiffness", "growth", "motion_operator", "newton_rest",
+    "restoring", "small_motion", "solved", "tangent", "traceable", "unrest", "unstable",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -165,6 +165,13 @@ def _eigenvalues(texture: Texture, m: Array) -> NDArray[np.complex128]:
         _, inertia, motion = small_motion(texture, m)
         dense = motion.toarray() if sp.issparse(motion) else np.asarray(motion)
         return np.asarray(la.eigvals(np.linalg.solve(inertia.toarray(), dense)))
+    return _nearest_eigenvalues(*motion_operator(texture, m))
+
+
+def motion_operator(
+    texture: Texture, m: Array
+) -> tuple[sp.csc_array, Callable[[NDArray[np.complex128]], NDArray[np.complex128]]]:
+    """Return a sparse matrix near C^-1 A of `small_motion`, and what applies that exactly."""
     _, near, apply = _applied(texture, m)
     alpha, turn = texture.damping, _turn(len(m))
     # (1 - alpha J)^-1 = (1 + alpha J) / (1 + alpha^2), since J^2 = -1
@@ -173,7 +180,7 @@ def _eigenvalues(texture: Texture, m: Array) -> NDArray[np.complex128]:
     def whole(x: NDArray[np.complex128]) -> NDArray[np.complex128]:
         return np.asarray(damped @ (apply(x.real) + 1j * apply(x.imag)))
 
-    return _nearest_eigenvalues(sp.csc_array(damped @ near), whole)
+    return sp.csc_array(damped @ near), whole
 
 
 def _applied(texture: Texture, m: Array) -> tuple[sp.csr_array, Any, Callable[[Array], Array]]:

@@ -22,11 +22,12 @@ import scipy.linalg as la
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
-from ...errors import CaseError
+from ...errors import CaseError, SolverError
 from .antiferromagnet import Rotor
 from .explicit import Heun, RungeKutta
 from .ferromagnet import Texture
 from .midpoint import Midpoint
+from .run import relax_texture
 from .small_motion import motion_operator, small_motion
 
 __all__ = ["FixedStep", "judged"]
@@ -42,12 +43,12 @@ _MOST_GROWN = 2.3  # exponent of numerical growth beyond which a run is refused:
 _MOST_TURNED = 0.5  # error [rad] of one step beyond which a run is refused
 _TOLD = 0.05  # error [rad] of a run, or of a thermal step, that is worth a warning
 _TOLD_VARIANCE = 0.02
-_MOST_VARIANCE = 10.0
 _OFTEN = 0.2  # part of the looks at which an unstable step must show, far from rest or near it
 _SMALL = 120  # unknowns up to which all small motions are looked at, else the fastest
 _FASTEST = 6
 _FREE = 1e-9  # Re over |lambda| of a motion that neither grows nor decays
 _MOST_HALVINGS = 60
+_QUIET = 1e-4  # torque [T] at which a state is at rest here
 
 
 @dataclass
@@ -60,7 +61,7 @@ class FixedStep:
         largest: Largest error of a step [rad].
         grown: Exponent by which small motions have grown that should have decayed.
         unstable: Number of looks at which they did.
-        variance: Sum over the looks of the relative error of the variance of thermal motions.
+        variance: Relative error of the variance of thermal motions about rest.
         sum: Of the errors of the steps that were looked at [rad].
         looks: How many.
     """
@@ -74,6 +75,7 @@ class FixedStep:
     sum: float = 0.0
     looks: int = 0
     _texture: Any = field(init=False, repr=False)
+    _at_rest: Complex | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._texture = self.scheme.texture
@@ -139,16 +141,27 @@ class FixedStep:
         return Heun(self._texture, step) if self.name == "Heun" else Midpoint(self._texture, step)
 
     def _follow_growth(self, m: Array, time: float, step: float, steps: int) -> None:
-        z = step * _eigenvalues(self._texture, m)
+        """Add up how small motions about m grow that should decay.
+
+        Under noise they are those about the state at rest, where m is most of the time.
+        """
+        if self.thermal:
+            if self._at_rest is None:
+                self._at_rest = _eigenvalues(self._texture, _rest(self._texture, m))
+            rates = self._at_rest
+        else:
+            rates = _eigenvalues(self._texture, m)
+        z = step * rates
         size = np.abs(_amplified(self.name, z))
         steady = z.real <= _FREE * np.abs(z)
         growth = float(np.log(size[steady].max(initial=1e-300)))
-        if growth > 0:
-            self.grown, self.unstable = self.grown + growth * steps, self.unstable + 1
         if self.thermal:
-            self.variance += min(_variance_error(z, size), _MOST_VARIANCE)
-        often = self.unstable >= max(2.0, _OFTEN * self.looks)
-        if growth > 0 and often and self.grown > _MOST_GROWN:
+            self.variance = _variance_error(z, size)
+        if growth <= 0:
+            return
+        self.grown, self.unstable = self.grown + growth * steps, self.unstable + 1
+        often = self.thermal or self.unstable >= max(2.0, _OFTEN * self.looks)
+        if often and self.grown > _MOST_GROWN:
             raise CaseError("texture.step", f"a step of {step:.4g} ps is unstable with"
                             f" {_SCHEMES[self.name]}: motions that should decay grow by a factor"
                             f" of {np.exp(growth):.4g} per step at {time:.4g} ps; a step below"
@@ -158,10 +171,9 @@ class FixedStep:
     def warning(self) -> str:
         """Return a sentence about an error that matters, empty without."""
         longest = self.scheme.step
-        excess = self.variance / max(1, self.looks)
-        if self.thermal and excess > _TOLD_VARIANCE:
+        if self.thermal and self.variance > _TOLD_VARIANCE:
             return (f"the step of {longest:.4g} ps makes thermal fluctuations about"
-                    f" {100 * excess:.2g} % too large, as a temperature higher by as much"
+                    f" {100 * self.variance:.2g} % too large, as a temperature higher by as much"
                     ' would; use a shorter one or scheme = "midpoint"')  # fmt: skip
         if self.error <= _TOLD:
             return ""
@@ -220,6 +232,14 @@ def _variance_error(z: Complex, size: Array) -> float:
     z, size = z[decaying], size[decaying]
     ratio = -2 * z.real * np.abs(1 + z / 2) ** 2 / (1 - size**2)
     return float(np.mean(ratio) - 1)
+
+
+def _rest(texture: Texture, m: Array) -> Array:
+    """Return the state at rest under the drives of time 0 near m, m itself without one."""
+    try:
+        return relax_texture(texture, m, _QUIET)
+    except SolverError:
+        return m
 
 
 def _eigenvalues(texture: Texture, m: Array) -> Complex:

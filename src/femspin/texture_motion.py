@@ -5,6 +5,7 @@ A state is a tuple of nodal arrays: (m,), (n, m), or the stack of both sublattic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from .dynamics.texture.antiferromagnet import AntiferroTexture, Rotor
 from .dynamics.texture.explicit import Heun, RungeKutta
 from .dynamics.texture.ferromagnet import Texture
 from .dynamics.texture.fixed_step import FixedStep, judged
-from .dynamics.texture.intervals import march, smooth_parts
+from .dynamics.texture.intervals import Step, march, smooth_parts
 from .dynamics.texture.midpoint import Midpoint
 from .dynamics.texture.two_sublattice import join, split
 from .dynamics.texture.vectors import cross
@@ -33,6 +34,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 State = tuple[Array, ...]
+Watch = Callable[[Array], None]
 
 _STIFF = 2.0  # exchange precession of neighbouring nodes [1/ps] from which midpoint is faster
 _SHARE = 0.3  # of the stability limit of the rotor scheme
@@ -43,11 +45,15 @@ _TURN = 0.1  # of the fastest motion, per step [rad]
 
 
 class Motion(Protocol):
-    """A texture with its time scheme; `judge` looks at steps of a scheme that keeps its step."""
+    """A texture with its time scheme.
+
+    `judge` looks at steps of a scheme that keeps its step, `watch` sees m or n after every step.
+    """
 
     scheme: Any
     names: tuple[str, ...]
     judge: FixedStep | None
+    watch: Watch | None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -75,6 +81,7 @@ class FerroMotion:
     coupled: CoupledTorque | None = None
     breaks: Array = field(default_factory=lambda: np.zeros(0))
     judge: FixedStep | None = None
+    watch: Watch | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -84,8 +91,9 @@ class FerroMotion:
             assert torque is not None
             return coupled_step(self.scheme, self.texture, torque, m, now, until)
 
-        one = None if torque is None else step
-        return (march(self.scheme, state[0], clock, end, self.breaks, one),)
+        one = self.scheme.advance if torque is None else step
+        seen = _watched(one, self.watch)
+        return (march(self.scheme, state[0], clock, end, self.breaks, seen),)
 
     def order(self, state: State) -> Array:
         """Return m, shape (n, 3)."""
@@ -115,6 +123,7 @@ class RotorMotion:
     coupled: CoupledTorque | None = None
     breaks: Array = field(default_factory=lambda: np.zeros(0))
     judge: FixedStep | None = None
+    watch: Watch | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -128,12 +137,12 @@ class RotorMotion:
     def _smooth(self, n: Array, m: Array, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps] under smooth drives."""
         if self.coupled is None:
-            n, m, _ = self.scheme.advance(n, m, clock, end)
+            n, m, _ = self.scheme.advance(n, m, clock, end, self.watch)
             return n, m
         count = max(1, int(np.ceil((end - clock) / self.scheme.step - 1e-9)))
         for start, stop in pairwise(np.linspace(clock, end, count + 1)):
             self.coupled.renew(float(start) * TIME, n)
-            n, m, _ = self.scheme.advance(n, m, float(start), float(stop))
+            n, m, _ = self.scheme.advance(n, m, float(start), float(stop), self.watch)
         return n, m
 
     def order(self, state: State) -> Array:
@@ -164,10 +173,17 @@ class SublatticeMotion:
     names: tuple[str, ...] = ("stack",)
     breaks: Array = field(default_factory=lambda: np.zeros(0))
     judge: FixedStep | None = None
+    watch: Watch | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
-        return (march(self.scheme, state[0], clock, end, self.breaks),)
+        watch = None if self.watch is None else self._seen
+        one = _watched(self.scheme.advance, watch)
+        return (march(self.scheme, state[0], clock, end, self.breaks, one),)
+
+    def _seen(self, stack: Array) -> None:
+        assert self.watch is not None
+        self.watch(split(stack)[0])
 
     def order(self, state: State) -> Array:
         """Return n, shape (n, 3)."""
@@ -185,6 +201,19 @@ class SublatticeMotion:
         """Return the largest |dm_X/dt|/gamma of a sublattice [T]."""
         rate = np.linalg.norm(self.texture.rotation(state[0], clock), axis=1).max()
         return float(rate) * RATE / self.texture.gamma
+
+
+def _watched(step: Step, watch: Watch | None) -> Step:
+    """Return a step after which the state is shown."""
+    if watch is None:
+        return step
+
+    def shown(m: Array, now: float, until: float) -> tuple[Array, float]:
+        m, now = step(m, now, until)
+        watch(m)
+        return m, now
+
+    return shown
 
 
 def start_motion(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +57,7 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
     if {0, 1} <= set(system.space.axes) and run.frames:
         table["topological_charge"] = topological_charge(system.space, run.frames[-1][1][order])
     if system.table.rotation_axis is not None and half > 2:
-        table["rotation"] = _rotation(system.table.rotation_axis, run.time, mean)
+        table["rotation"] = _rotation(run.time, run.angles["rotation"])
     if run.wall_series is not None and len(run.wall_series.rows):
         table["wall"] = _wall_numbers(run.wall_series.rows)
         drive = _alternating(system)
@@ -157,14 +156,8 @@ def _first_reversal(time: Array, mean: Array) -> float:
     return float(time[k] + part * (time[k + 1] - time[k]))
 
 
-def _rotation(axis: Sequence[float], time: Array, mean: Array) -> dict[str, float]:
-    """Return the mean turning about an axis over the second half of a run."""
-    unit = np.array(axis) / np.linalg.norm(axis)
-    helper = np.eye(3)[int(np.argmin(np.abs(unit)))]
-    first = np.cross(helper, unit)
-    first /= np.linalg.norm(first)
-    second = np.cross(unit, first)
-    angle = np.unwrap(np.arctan2(mean @ second, mean @ first))
+def _rotation(time: Array, angle: Array) -> dict[str, float]:
+    """Return the mean turning over the second half of a run, of an angle followed by steps."""
     half = len(time) // 2
     rate = float(np.polyfit(time[half:] - time[half], angle[half:], 1)[0])
     return {"angular_frequency": rate, "frequency": rate / (2 * np.pi),

@@ -26,12 +26,13 @@ from .dynamics.texture.checkpoint import (
 from .dynamics.texture.walls import find_wall
 from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
-from .texture_motion import Motion, State, start_motion
+from .texture_motion import Motion, State, check_canting, start_motion
 from .texture_numbers import field_warnings, run_numbers, texture_facts
 from .texture_rest import relaxed
 from .texture_states import initial_texture, wall_frame
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
 from .texture_transport import phase_seconds
+from .texture_turns import Turning, normal_frame, unwrapped
 from .units import TIME
 
 __all__ = [
@@ -99,6 +100,8 @@ class TextureRun:
         potentials: mu of the device [meV] at every frame, shape (n_dofs, 4).
         step_error: Estimated error [rad] of fixed steps, added up over the run; at a temperature
             that of one step.  None of adaptive steps.
+        angles: Angles [rad] at the output times, followed step by step, shape (k,): "rotation" of
+            the mean direction about the rotation axis, "wall" of that across the wall.
     """
 
     columns: tuple[str, ...]
@@ -111,6 +114,7 @@ class TextureRun:
     seconds: Mapping[str, float] = field(default_factory=dict)
     potentials: tuple[Array, ...] = ()
     step_error: float | None = None
+    angles: Mapping[str, Array] = field(default_factory=dict)
 
     def column(self, name: str) -> Array:
         """Return one column by name without unit, shape (k,)."""
@@ -133,9 +137,10 @@ class TextureRun:
             return None
         names = ("time", "wall_position", "wall_width", "wall_tilt")
         found = np.stack([self.column(n) for n in names], axis=1)
-        found = found[np.isfinite(found).all(axis=1)]
+        seen = np.isfinite(found).all(axis=1)
+        found = found[seen]
         speed = np.gradient(found[:, 1], found[:, 0]) if len(found) > 1 else np.zeros(len(found))
-        tilt = np.unwrap(found[:, 3])
+        tilt = unwrapped(found[:, 3], self.angles["wall"][seen])
         rows = np.column_stack([found[:, :3], tilt, speed])
         heads = ("time [s]", "position [m]", "width [m]", "tilt [rad]", "velocity [m/s]")
         return Series("wall", heads, rows)
@@ -226,6 +231,25 @@ class _Recorder:
     frame_times: list[float] = field(default_factory=list)
     frames: list[Array] = field(default_factory=list)
     potentials: list[Array] = field(default_factory=list)
+    angles: list[list[float]] = field(default_factory=list)
+    canting: float = 0.0
+
+    @cached_property
+    def turnings(self) -> dict[str, Turning]:
+        """Angles that are followed step by step: about the rotation axis, and of the wall."""
+        table, space = self.system.table, self.system.space
+        found = {}
+        if table.rotation_axis is not None:
+            found["rotation"] = Turning(space, *normal_frame(table.rotation_axis))
+        if table.wall is not None:
+            axis, zero, _ = wall_frame(self.system)
+            found["wall"] = Turning(space, zero, np.cross(axis, zero))
+        return found
+
+    def watch(self, order: Array) -> None:
+        """See m or n after a step."""
+        for turning in self.turnings.values():
+            turning.see(order)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -245,10 +269,14 @@ class _Recorder:
         canting = motion.canting(state)
         if canting is not None:
             row += [*space.mean(canting)]
+            if motion.names == ("n", "m"):
+                check_canting(canting)
+                self.canting = max(self.canting, float(np.linalg.norm(canting, axis=1).max()))
         row.append(motion.energy(state, time / TIME))
         if self.system.table.wall is not None:
             row += self._wall(motion.order(state))
         self.rows.append([float(x) for x in row])
+        self.angles.append([turning.angle for turning in self.turnings.values()])
 
     def _wall(self, order: Array) -> list[float]:
         axis, zero, across = wall_frame(self.system)
@@ -309,6 +337,8 @@ def run_motion(
     """
     times, began = system.table.times, clock_of_the_wall.perf_counter()
     recorder = _Recorder(system, motion)
+    if recorder.turnings:
+        motion.watch = recorder.watch
     chosen = _frame_indices(len(times), system.table.frames)
     every = max(1, (len(times) - 1) // _KEPT)
     looked = max(1, (len(times) - 1) // _LOOKS)
@@ -338,8 +368,9 @@ def run_motion(
     if stopped == "wall left":
         warnings = (f"the wall reached the end of the magnet or vanished at {end:.4g} s; the run"
                     " ends there",)  # fmt: skip
-    if motion.judge is not None and motion.judge.warning():
-        warnings = (*warnings, motion.judge.warning())
+    told = ["" if motion.judge is None else motion.judge.warning(),
+            check_canting(np.array([[recorder.canting, 0.0, 0.0]]))]  # fmt: skip
+    warnings = (*warnings, *filter(None, told))
     unrest = motion.unrest(state, end / TIME)
     if system.coupled is not None:
         system.coupled.finish(end, motion.order(state))
@@ -349,6 +380,7 @@ def run_motion(
         {} if system.coupled is None else
         phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
         tuple(recorder.potentials), None if motion.judge is None else motion.judge.error,
+        {name: np.array(recorder.angles)[:, k] for k, name in enumerate(recorder.turnings)},
     )  # fmt: skip
 
 
@@ -358,6 +390,7 @@ def _begin(
     """Return output index, state and stop reason to start from."""
     saved = None if keeper is None else keeper.load()
     if saved is None:
+        recorder.watch(recorder.motion.order(state))
         recorder.record(state, 0.0)
         stopped = recorder.stopped(state, 0.0)
         if 0 in chosen or stopped:
@@ -365,6 +398,11 @@ def _begin(
         return 0, state, stopped
     fields = saved.fields
     recorder.rows = fields["rows"].tolist()
+    recorder.angles = fields["angles"].tolist()
+    recorder.canting = float(fields["canting"])
+    order = recorder.motion.order(tuple(fields[n] for n in recorder.motion.names))
+    for turning, angle in zip(recorder.turnings.values(), recorder.angles[-1], strict=True):
+        turning.restore(angle, order)
     recorder.frame_times = fields["frame_times"].tolist()
     recorder.frames = list(fields["frames"])
     restore_scheme(recorder.motion.scheme, saved)
@@ -387,6 +425,7 @@ def _checkpoint(
         fields |= {
             "rows": np.array(recorder.rows), "frame_times": np.array(recorder.frame_times),
             "frames": np.array(recorder.frames), "index": np.array(float(index)),
+            "angles": np.array(recorder.angles), "canting": np.array(recorder.canting),
             "case": keeper.digest, "steps": np.array(float(recorder.motion.scheme.steps)),
         }  # fmt: skip
         if recorder.motion.judge is not None:

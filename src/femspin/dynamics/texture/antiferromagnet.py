@@ -170,12 +170,21 @@ class Rotor:
                 f" stability limit of this mesh; got {self.step:g} ps",
             )  # fmt: skip
 
-    def advance(self, n: Array, m: Array, time: float, end: float) -> tuple[Array, Array, float]:
-        """Return n, m and the time [ps] after equal steps up to `end`."""
+    def advance(
+        self,
+        n: Array,
+        m: Array,
+        time: float,
+        end: float,
+        watch: Callable[[Array], None] | None = None,
+    ) -> tuple[Array, Array, float]:
+        """Return n, m and the time [ps] after equal steps up to `end`; `watch` sees every n."""
         count = max(1, int(np.ceil((end - time) / self.step - 1e-9)))
         grid = np.linspace(time, end, count + 1)
         for start, stop in pairwise(grid):
             n, m = self._step(n, m, float(start), float(stop))
+            if watch is not None:
+                watch(n)
         self.steps += count
         return n, m, end
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .case.load import case_from_table, dump_case
 from .case.scan import path_parts
 from .case.schema import Case
+from .case.texture import MOST_OUTPUTS
 from .dynamics.texture.magnet import Antiferromagnet
 from .dynamics.texture.modes import Modes, antiferromagnet_modes, ring_down, texture_modes
 from .dynamics.texture.two_sublattice import join
@@ -35,6 +36,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
 _MOST_BISECTIONS = 200
+_SAMPLES = 8  # of the fastest mode in a period of it
 
 
 def analysed(case: Case, system: TextureSystem, progress: Progress | None) -> TextureResult:
@@ -325,7 +327,7 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     curves = [Series("modes", heads, rows)]
     history = None
     if options.kick > 0:
-        run = _kicked(system, order)
+        run = _kicked(_resolving(system, float(modes.frequency.max())), order)
         history = run.history
         curves.append(_spectrum(run, system.antiferromagnetic))
         peak = _peak(curves[-1].rows)
@@ -352,6 +354,29 @@ def _modes(system: TextureSystem, order: Array, canting: Array | None, count: in
     if staggered.precession is None:
         return antiferromagnet_modes(staggered, order, count)
     return texture_modes(system.sublattices(driven=False), join(order, canting), count)
+
+
+def _resolving(system: TextureSystem, fastest: float) -> TextureSystem:
+    """Return the system with outputs close enough for modes up to an angular frequency [rad/s].
+
+    Raises:
+        CaseError: If the case asks for outputs that alias, or would need too many.
+    """
+    table, period = system.table, 2 * np.pi / fastest if fastest > 0 else np.inf
+    if table.times[1] * _SAMPLES <= period:
+        return system
+    if table.output_interval is not None:
+        if 2 * table.output_interval < period:
+            return system
+        raise CaseError("texture.output_interval", f"{table.output_interval:.4g} s are less than"
+                        f" two samples in a period of {period:.4g} s of the fastest mode: its"
+                        " spectrum would alias; leave it out, or ask for fewer modes")  # fmt: skip
+    if table.duration * _SAMPLES > period * MOST_OUTPUTS:
+        raise CaseError("texture.duration", f"takes more than {MOST_OUTPUTS} samples with"
+                        f" {_SAMPLES} in a period of {period:.4g} s of the fastest mode; make it"
+                        " shorter, or ask for fewer modes")  # fmt: skip
+    closer = {"output_interval": period / _SAMPLES}
+    return replace(system, table=table.model_copy(update=closer))
 
 
 def _kicked(system: TextureSystem, order: Array) -> TextureRun:
@@ -387,8 +412,9 @@ def _line_shape(case: Case, system: TextureSystem, progress: Progress) -> Textur
     if system.antiferromagnetic:
         raise CaseError("texture.analysis", '"line_shape" is for a ferromagnet')
     try:
-        numbers, curve, m = line_shape(system, initial_texture(system), progress)
+        numbers, curve, m, warnings = line_shape(system, initial_texture(system), progress)
     except np.linalg.LinAlgError as error:
         raise SolverError(f"the response has no solution ({error})") from None
     frames = ((0.0, {"m": m}),)
-    return TextureResult(case, system.space, numbers, frames=frames, curves=(curve,))
+    return TextureResult(case, system.space, numbers, frames=frames, curves=(curve,),
+                         warnings=warnings)  # fmt: skip

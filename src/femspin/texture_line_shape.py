@@ -38,13 +38,16 @@ __all__ = ["line_shape", "lorentzians", "response"]
 
 Array = NDArray[np.float64]
 
+_MOST_MISFIT = 1e-3  # of the range of the signal
 _ALIGNED = 1e-3  # angle [rad] up to which directions count as the same
 
 
 def line_shape(
     system: TextureSystem, order: Array, progress: Callable[[float], None]
-) -> tuple[dict[str, Any], Series, Array]:
-    """Return the numbers of the fitted line, the signal against the field, and the last m.
+) -> tuple[dict[str, Any], Series, Array, tuple[str, ...]]:
+    """Return the numbers of the fitted line, the signal against the field, the last m, warnings.
+
+    Without a resonance within the sweep the numbers are left out, and a warning says why.
 
     Args:
         system: A ferromagnet whose alternating drives have sine signals at one frequency.
@@ -78,10 +81,30 @@ def line_shape(
         progress((k + 1) / len(strengths))
     found = np.array(rows[::-1])
     numbers = _fitted(found[:, 0], found[:, 1])
-    numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
     fit = lorentzians(found[:, 0], *(numbers[k] for k in _NAMES))
     heads = ("B [T]", "signal", "out of phase", "fit")
-    return numbers, Series("line_shape", heads, np.column_stack([found, fit])), m
+    curve = Series("line_shape", heads, np.column_stack([found, fit]))
+    problem = _no_line(numbers, options.low, options.high)
+    if problem:
+        warning = (f"{', '.join(_NAMES)} are left out: {problem}; sweep texture.line_shape.low and"
+                   " high across the resonance")  # fmt: skip
+        return {"misfit": numbers["misfit"]}, curve, m, (warning,)
+    numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
+    return numbers, curve, m, ()
+
+
+def _no_line(numbers: dict[str, float], low: float, high: float) -> str:
+    """Return why a fit is not that of a line within the sweep, empty where it is."""
+    centre, width, misfit = (numbers[k] for k in ("resonance_field", "linewidth", "misfit"))
+    if not low <= centre <= high:
+        return (f"the fitted resonance field, {centre:.4g} T, lies outside the sweep from {low:g}"
+                f" to {high:g} T")  # fmt: skip
+    if width > high - low:
+        return f"the fitted linewidth, {width:.4g} T, exceeds the sweep of {high - low:g} T"
+    if misfit > _MOST_MISFIT:
+        return (f"the line misses the signal by {misfit:.2g} of its range (allowed"
+                f" {_MOST_MISFIT:g}): it is no line of one resonance")  # fmt: skip
+    return ""
 
 
 class _AtRest:

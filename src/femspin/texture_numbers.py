@@ -17,7 +17,7 @@ from .texture_transport import transport_numbers
 if TYPE_CHECKING:
     from .texture_run import TextureRun
 
-__all__ = ["field_warnings", "run_numbers", "texture_facts", "topological_charge"]
+__all__ = ["field_warnings", "run_numbers", "sampling_warning", "texture_facts", "topological_charge"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -90,7 +90,7 @@ def _locked_in(rows: Array, frequency: float, advance: float) -> dict[str, float
     """
     time, position = rows[len(rows) // 2 :, :2].T
     w = 2 * np.pi * frequency
-    if len(time) < 5 or w * (time[-1] - time[0]) < 2 * np.pi:
+    if len(time) < 5 or w * (time[-1] - time[0]) < 2 * np.pi or w * (time[1] - time[0]) > np.pi:
         return {}
     shapes = np.stack([np.ones_like(time), (time - time[0]) * w, np.cos(w * time),
                        np.sin(w * time)], axis=1)  # fmt: skip
@@ -99,6 +99,16 @@ def _locked_in(rows: Array, frequency: float, advance: float) -> dict[str, float
     phase = np.angle(np.exp(1j * (np.arctan2(b, -a) - advance)))
     return {"velocity_amplitude": float(w * np.hypot(a, b)), "phase": float(phase),
             "displacement_amplitude": float(np.hypot(a, b))}  # fmt: skip
+
+
+def sampling_warning(system: TextureSystem) -> str:
+    """Return a sentence if outputs are too far apart to see a wall follow the drive, or none."""
+    drive = None if system.table.wall is None else _alternating(system)
+    interval = system.table.times[1]
+    if drive is None or 2 * drive[0] * interval <= 1:
+        return ""
+    return (f"texture.wall.alternating is left out: outputs every {interval:.4g} s are less than"
+            f" two in a period of {1 / drive[0]:.4g} s; set texture.output_interval")  # fmt: skip
 
 
 def topological_charge(space: TextureSpace, values: Array) -> float:

@@ -27,7 +27,7 @@ from .dynamics.texture.walls import find_wall
 from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
 from .texture_motion import Motion, State, check_canting, start_motion
-from .texture_numbers import field_warnings, run_numbers, texture_facts
+from .texture_numbers import field_warnings, run_numbers, sampling_warning, texture_facts
 from .texture_rest import relaxed
 from .texture_states import initial_texture, wall_frame
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
@@ -368,7 +368,7 @@ def run_motion(
     if stopped == "wall left":
         warnings = (f"the wall reached the end of the magnet or vanished at {end:.4g} s; the run"
                     " ends there",)  # fmt: skip
-    told = ["" if motion.judge is None else motion.judge.warning(),
+    told = [sampling_warning(system), "" if motion.judge is None else motion.judge.warning(),
             check_canting(np.array([[recorder.canting, 0.0, 0.0]]))]  # fmt: skip
     warnings = (*warnings, *filter(None, told))
     unrest = motion.unrest(state, end / TIME)

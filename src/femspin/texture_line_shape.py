@@ -25,6 +25,7 @@ from scipy.sparse.linalg import spsolve
 from .case.texture_drives import Signal
 from .dynamics.texture.ferromagnet import Texture
 from .dynamics.texture.magnet import rate
+from .dynamics.texture.run import relax_texture
 from .dynamics.texture.small_motion import DENSE, growth, small_motion
 from .dynamics.texture.vectors import cross, dot
 from .errors import CaseError, SolverError
@@ -125,8 +126,11 @@ class _AtRest:
             SolverError: If there is no state at rest, or it is unstable.
         """
         total = self.steady + field
-        m, _ = relaxed(self.system, m, total, driven=bool(self.torques))
         texture = self.system.ferromagnet(total, driven=False).with_torques(*self.torques)
+        if self.torques:
+            m = relax_texture(texture, m, self.system.table.relax_torque, stays=False)
+        else:
+            m, _ = relaxed(self.system, m, total)
         if self.torques and growth(texture, m) >= 0:
             raise SolverError(f"m is unstable at a field of {np.linalg.norm(field):g} T under the"
                               " steady damping-like torque: it oscillates by itself")  # fmt: skip

@@ -17,7 +17,9 @@ from .texture_transport import transport_numbers
 if TYPE_CHECKING:
     from .texture_run import TextureRun
 
-__all__ = ["field_warnings", "run_numbers", "sampling_warning", "texture_facts", "topological_charge"]
+__all__ = [
+    "field_warnings", "run_numbers", "sampling_warning", "texture_facts", "topological_charge",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -31,7 +31,7 @@ from .texture_numbers import field_warnings, run_numbers, sampling_warning, text
 from .texture_rest import relaxed
 from .texture_states import initial_texture, wall_frame
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
-from .texture_transport import phase_seconds
+from .texture_transport import phase_seconds, torque_warning
 from .texture_turns import Turning, normal_frame, unwrapped
 from .units import TIME
 
@@ -368,12 +368,12 @@ def run_motion(
     if stopped == "wall left":
         warnings = (f"the wall reached the end of the magnet or vanished at {end:.4g} s; the run"
                     " ends there",)  # fmt: skip
-    told = [sampling_warning(system), "" if motion.judge is None else motion.judge.warning(),
+    if system.coupled is not None:
+        system.coupled.finish(end, motion.order(state))
+    told = [sampling_warning(system), torque_warning(system.coupled), "" if motion.judge is None else motion.judge.warning(),
             check_canting(np.array([[recorder.canting, 0.0, 0.0]]))]  # fmt: skip
     warnings = (*warnings, *filter(None, told))
     unrest = motion.unrest(state, end / TIME)
-    if system.coupled is not None:
-        system.coupled.finish(end, motion.order(state))
     return TextureRun(
         recorder.columns, np.array(recorder.rows), recorder.named_frames(), stopped or "time",
         unrest, int(motion.scheme.steps), warnings,

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from .case.load import case_from_table, dump_case
 from .case.scan import path_parts
 from .case.schema import Case
+from .case.texture import MOST_OUTPUTS
 from .dynamics.texture.magnet import Antiferromagnet
 from .dynamics.texture.modes import Modes, antiferromagnet_modes, ring_down, texture_modes
-from .dynamics.texture.two_sublattice import join, two_sublattice_texture
+from .dynamics.texture.two_sublattice import join
 from .dynamics.texture.vectors import rotate
 from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
+from .texture_instability import Branch, instability
 from .texture_line_shape import line_shape
 from .texture_motion import start_motion
 from .texture_numbers import field_warnings, run_numbers, texture_facts, topological_charge
@@ -34,6 +36,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
 _MOST_BISECTIONS = 200
+_SAMPLES = 8  # of the fastest mode in a period of it
 
 
 def analysed(case: Case, system: TextureSystem, progress: Progress | None) -> TextureResult:
@@ -57,7 +60,7 @@ def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResu
         "energy": _energy(system, order, canting),
         "final": {name: system.space.mean(values) for name, values in fields.items()},
     }
-    if {0, 1} <= set(system.space.axes):
+    if {0, 1} <= set(system.space.axes) and np.linalg.norm(order, axis=1).min() > 0:
         numbers["topological_charge"] = topological_charge(system.space, order)
     if system.coupled is not None:
         fields["torque"] = system.coupled(0.0, order)
@@ -92,7 +95,7 @@ def _energy(
 ) -> float:
     if canting is None:
         return system.ferromagnet(field, driven=field is None).energy(order)
-    return system.antiferromagnet(field, driven=field is None).energy(order, canting)
+    return system.sublattices(field, driven=field is None).energy(join(order, canting))
 
 
 # ---------------------------------------------------------------- hysteresis
@@ -111,11 +114,11 @@ def hysteresis(case: Case, system: TextureSystem, progress: Progress) -> Texture
     unit = np.array(options.direction) / np.linalg.norm(options.direction)
     down = np.linspace(options.largest, -options.largest, options.points)
     strengths = np.concatenate([down, down[::-1][1:]])
-    order = initial_texture(system)
+    order, canting = initial_texture(system), None
     rows, frames = [], []
     for k, strength in enumerate(strengths):
         field = steady + strength * unit
-        order, canting = relaxed(system, order, field)
+        order, canting = relaxed(system, order, field, canting=canting)
         moment = order if canting is None else canting
         mean = system.space.mean(moment)
         rows.append([strength, float(mean @ unit), *mean])
@@ -184,19 +187,61 @@ def _crossing(x: Array, y: Array, nothing: float) -> float | None:
 
 
 def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
-    """Return the value of a key between two outcomes of a run, by bisection.
+    """Return the value of a key at which a run switches or a state at rest loses its stability.
 
     Raises:
         CaseError: If the path leads nowhere, or both ends have the same outcome.
+        SolverError: If there is no state at rest.
     """
+    options = system.table.threshold
+    assert options is not None
+    _, _, unit = options.bracket
+    find = _unstable_from if options.criterion == "unstable" else _switches_from
+    low, high, value, tried = find(case, system, progress)
+    changed = _varied(case, system, high)
+    last = _run_of(changed)
+    numbers = {
+        "threshold": value, "bracket": high - low,
+        "runs": len(tried), "just_above": run_numbers(changed, last),
+    }  # fmt: skip
+    measure = "growth rate [1/s]" if options.criterion == "unstable" else "measure"
+    heads = (f"{options.vary} [{unit}]", "beyond", measure)
+    curve = Series("bisection", heads, np.array(sorted(tried)))
+    return TextureResult(
+        case, system.space, numbers, last.history, last.wall_series, last.frames, (curve,),
+        device=changed.device, potentials=last.potentials,
+    )  # fmt: skip
+
+
+_Found = tuple[float, float, float, list[list[float]]]
+"""Both ends of the last bracket, the threshold, and rows of value, beyond and measure."""
+
+
+def _unstable_from(case: Case, system: TextureSystem, progress: Progress) -> _Found:
+    """Return where the growth rate of a small motion about the state at rest vanishes."""
+    options = system.table.threshold
+    assert options is not None
+    low, high, unit = options.bracket
+    branch = Branch(lambda value: _varied(case, system, value))
+    found = instability(branch, low, high, options.tolerance, progress)
+    if found is None:
+        problem = (f"{high:g} {unit} is not beyond the threshold (unstable): the state at rest is"
+                   " stable all the way from low")  # fmt: skip
+        raise CaseError("texture.threshold.high", problem)
+    tried = [[v, float(g > 0), g] for v, g in found.rates.items() if np.isfinite(g)]
+    return found.low, found.high, found.threshold, tried
+
+
+def _switches_from(case: Case, system: TextureSystem, progress: Progress) -> _Found:
+    """Return the middle of the bracket within which a run begins to switch, by bisection."""
     options = system.table.threshold
     assert options is not None
     low, high, unit = options.bracket
     tried: list[list[float]] = []
 
     def beyond(value: float) -> bool:
-        _, run = _varied_run(case, system, value, unit)
-        found = _outcome(run, options.criterion, system.antiferromagnetic)
+        changed = _varied(case, system, value)
+        found = _reversal(_run_of(changed), changed.antiferromagnetic)
         tried.append([value, float(found > 0), found])
         return found > 0
 
@@ -213,25 +258,14 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
         low, high = (low, middle) if beyond(middle) else (middle, high)
         progress(float(np.clip(np.log(width / (high - low)) /
                                np.log(width / (options.tolerance * high)), 0, 1)))  # fmt: skip
-    changed, last = _varied_run(case, system, high, unit)
-    numbers = {
-        "threshold": 0.5 * (low + high), "bracket": high - low,
-        "runs": len(tried), "just_above": run_numbers(changed, last),
-    }  # fmt: skip
-    heads = (f"{options.vary} [{unit}]", "beyond", "measure")
-    curve = Series("bisection", heads, np.array(sorted(tried)))
-    return TextureResult(
-        case, system.space, numbers, last.history, last.wall_series, last.frames, (curve,),
-        device=changed.device, potentials=last.potentials,
-    )  # fmt: skip
+    return low, high, 0.5 * (low + high), tried
 
 
-def _varied_run(
-    case: Case, system: TextureSystem, value: float, unit: str
-) -> tuple[TextureSystem, TextureRun]:
-    """Return the case with another value of the varied key, and its run."""
+def _varied(case: Case, system: TextureSystem, value: float) -> TextureSystem:
+    """Return the case with another value of the varied key."""
     options = system.table.threshold
     assert options is not None
+    unit = options.bracket[2]
     table = dump_case(case)
     table["texture"] |= {"analysis": "run"}
     del table["texture"]["threshold"]
@@ -245,37 +279,25 @@ def _varied_run(
     except (KeyError, IndexError, ValueError, TypeError):
         raise CaseError("texture.threshold.vary", f"leads nowhere: {options.vary}") from None
     given: Any = system.external
-    changed = build_texture_system(
+    return build_texture_system(
         case_from_table(table), system.folder,
         None if given is None or system.coupled is not None else lambda _: given,
     )  # fmt: skip
-    order, canting = initial_texture(changed), None
-    if changed.table.initial.relax:
-        order, canting = relaxed(changed, order)
-    motion, state = start_motion(changed, order, canting)
-    return changed, run_motion(changed, motion, state)
+
+def _run_of(system: TextureSystem) -> TextureRun:
+    """Return the run of a case."""
+    order, canting = initial_texture(system), None
+    if system.table.initial.relax:
+        order, canting = relaxed(system, order)
+    motion, state = start_motion(system, order, canting)
+    return run_motion(system, motion, state)
 
 
-def _outcome(run: TextureRun, criterion: str, staggered: bool) -> float:
-    """Return a number that is positive beyond the threshold."""
+def _reversal(run: TextureRun, staggered: bool) -> float:
+    """Return the reversed part of the mean direction, positive where it has switched."""
     name = "n" if staggered else "m"
     mean = np.stack([run.column(f"{name}_{a}") for a in "xyz"], axis=1)
-    if criterion == "switched":
-        return float(-(mean[0] @ mean[-1]) / (mean[0] @ mean[0]))
-    # The last tenths of the run against the middle: what grew at first may only be a transient.
-    centre = mean[-1] * 0 + _axis_of(mean)
-    off = np.linalg.norm(mean - (mean @ centre)[:, None] * centre, axis=1)
-    k = len(off)
-    before, after = off[int(0.4 * k) : int(0.6 * k)].max(), off[int(0.8 * k) :].max()
-    return float(np.log(after / before))
-
-
-def _axis_of(mean: Array) -> Array:
-    """Return the direction about which the mean deviates at first."""
-    k = max(2, len(mean) // 5)
-    axis = mean[:k].mean(axis=0)
-    unit: Array = axis / np.linalg.norm(axis)
-    return unit
+    return float(-(mean[0] @ mean[-1]) / (mean[0] @ mean[0]))
 
 
 # ---------------------------------------------------------------- resonance
@@ -305,7 +327,7 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     curves = [Series("modes", heads, rows)]
     history = None
     if options.kick > 0:
-        run = _kicked(system, order)
+        run = _kicked(_resolving(system, float(modes.frequency.max())), order)
         history = run.history
         curves.append(_spectrum(run, system.antiferromagnetic))
         peak = _peak(curves[-1].rows)
@@ -331,13 +353,30 @@ def _modes(system: TextureSystem, order: Array, canting: Array | None, count: in
     staggered = system.antiferromagnet(driven=False)
     if staggered.precession is None:
         return antiferromagnet_modes(staggered, order, count)
-    magnet: Any = system.magnet
-    stack = two_sublattice_texture(system.space, magnet, system.steady_field)
-    from .dynamics.texture.run import relax_texture
+    return texture_modes(system.sublattices(driven=False), join(order, canting), count)
 
-    start, bound = join(order, canting), system.table.relax_torque
-    rest = relax_texture(stack, start, bound, 200_000, stays=False)  # as order and canting do
-    return texture_modes(stack, rest, count)
+
+def _resolving(system: TextureSystem, fastest: float) -> TextureSystem:
+    """Return the system with outputs close enough for modes up to an angular frequency [rad/s].
+
+    Raises:
+        CaseError: If the case asks for outputs that alias, or would need too many.
+    """
+    table, period = system.table, 2 * np.pi / fastest if fastest > 0 else np.inf
+    if table.times[1] * _SAMPLES <= period:
+        return system
+    if table.output_interval is not None:
+        if 2 * table.output_interval < period:
+            return system
+        raise CaseError("texture.output_interval", f"{table.output_interval:.4g} s are less than"
+                        f" two samples in a period of {period:.4g} s of the fastest mode: its"
+                        " spectrum would alias; leave it out, or ask for fewer modes")  # fmt: skip
+    if table.duration * _SAMPLES > period * MOST_OUTPUTS:
+        raise CaseError("texture.duration", f"takes more than {MOST_OUTPUTS} samples with"
+                        f" {_SAMPLES} in a period of {period:.4g} s of the fastest mode; make it"
+                        " shorter, or ask for fewer modes")  # fmt: skip
+    closer = {"output_interval": period / _SAMPLES}
+    return replace(system, table=table.model_copy(update=closer))
 
 
 def _kicked(system: TextureSystem, order: Array) -> TextureRun:
@@ -373,8 +412,9 @@ def _line_shape(case: Case, system: TextureSystem, progress: Progress) -> Textur
     if system.antiferromagnetic:
         raise CaseError("texture.analysis", '"line_shape" is for a ferromagnet')
     try:
-        numbers, curve, m = line_shape(system, initial_texture(system), progress)
+        numbers, curve, m, warnings = line_shape(system, initial_texture(system), progress)
     except np.linalg.LinAlgError as error:
         raise SolverError(f"the response has no solution ({error})") from None
     frames = ((0.0, {"m": m}),)
-    return TextureResult(case, system.space, numbers, frames=frames, curves=(curve,))
+    return TextureResult(case, system.space, numbers, frames=frames, curves=(curve,),
+                         warnings=warnings)  # fmt: skip

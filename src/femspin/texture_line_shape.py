@@ -25,7 +25,8 @@ from scipy.sparse.linalg import spsolve
 from .case.texture_drives import Signal
 from .dynamics.texture.ferromagnet import Texture
 from .dynamics.texture.magnet import rate
-from .dynamics.texture.torques import SpinOrbitTorque
+from .dynamics.texture.run import relax_texture
+from .dynamics.texture.small_motion import DENSE, growth, small_motion
 from .dynamics.texture.vectors import cross, dot
 from .errors import CaseError, SolverError
 from .results.texture_result import Series
@@ -38,14 +39,16 @@ __all__ = ["line_shape", "lorentzians", "response"]
 
 Array = NDArray[np.float64]
 
-_DENSE = 900  # unknowns up to which the stability under a steady torque is checked
+_MOST_MISFIT = 1e-3  # of the range of the signal
 _ALIGNED = 1e-3  # angle [rad] up to which directions count as the same
 
 
 def line_shape(
     system: TextureSystem, order: Array, progress: Callable[[float], None]
-) -> tuple[dict[str, Any], Series, Array]:
-    """Return the numbers of the fitted line, the signal against the field, and the last m.
+) -> tuple[dict[str, Any], Series, Array, tuple[str, ...]]:
+    """Return the numbers of the fitted line, the signal against the field, the last m, warnings.
+
+    Without a resonance within the sweep the numbers are left out, and a warning says why.
 
     Args:
         system: A ferromagnet whose alternating drives have sine signals at one frequency.
@@ -79,10 +82,30 @@ def line_shape(
         progress((k + 1) / len(strengths))
     found = np.array(rows[::-1])
     numbers = _fitted(found[:, 0], found[:, 1])
-    numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
     fit = lorentzians(found[:, 0], *(numbers[k] for k in _NAMES))
     heads = ("B [T]", "signal", "out of phase", "fit")
-    return numbers, Series("line_shape", heads, np.column_stack([found, fit])), m
+    curve = Series("line_shape", heads, np.column_stack([found, fit]))
+    problem = _no_line(numbers, options.low, options.high)
+    if problem:
+        warning = (f"{', '.join(_NAMES)} are left out: {problem}; sweep texture.line_shape.low and"
+                   " high across the resonance")  # fmt: skip
+        return {"misfit": numbers["misfit"]}, curve, m, (warning,)
+    numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
+    return numbers, curve, m, ()
+
+
+def _no_line(numbers: dict[str, float], low: float, high: float) -> str:
+    """Return why a fit is not that of a line within the sweep, empty where it is."""
+    centre, width, misfit = (numbers[k] for k in ("resonance_field", "linewidth", "misfit"))
+    if not low <= centre <= high:
+        return (f"the fitted resonance field, {centre:.4g} T, lies outside the sweep from {low:g}"
+                f" to {high:g} T")  # fmt: skip
+    if width > high - low:
+        return f"the fitted linewidth, {width:.4g} T, exceeds the sweep of {high - low:g} T"
+    if misfit > _MOST_MISFIT:
+        return (f"the line misses the signal by {misfit:.2g} of its range (allowed"
+                f" {_MOST_MISFIT:g}): it is no line of one resonance")  # fmt: skip
+    return ""
 
 
 class _AtRest:
@@ -91,9 +114,9 @@ class _AtRest:
     def __init__(self, system: TextureSystem) -> None:
         self.steady, self.system = steady_orbit(system)
         self.torques = self.system.orbit()
-        if self.torques and 2 * system.space.size > _DENSE:
+        if self.torques and 2 * system.space.size > DENSE:
             raise CaseError("texture.spin_orbit", "a steady damping-like torque needs a mesh of"
-                            f" at most {_DENSE // 2} nodes in a line shape, where the stability of"
+                            f" at most {DENSE // 2} nodes in a line shape, where the stability of"
                             " the state is checked")  # fmt: skip
 
     def at(self, field: Array, m: Array) -> tuple[Array, Texture]:
@@ -103,9 +126,12 @@ class _AtRest:
             SolverError: If there is no state at rest, or it is unstable.
         """
         total = self.steady + field
-        m, _ = relaxed(self.system, m, total, driven=bool(self.torques))
         texture = self.system.ferromagnet(total, driven=False).with_torques(*self.torques)
-        if self.torques and not _stable(texture, m):
+        if self.torques:
+            m = relax_texture(texture, m, self.system.table.relax_torque, stays=False)
+        else:
+            m, _ = relaxed(self.system, m, total)
+        if self.torques and growth(texture, m) >= 0:
             raise SolverError(f"m is unstable at a field of {np.linalg.norm(field):g} T under the"
                               " steady damping-like torque: it oscillates by itself")  # fmt: skip
         return m, texture
@@ -120,50 +146,11 @@ def response(texture: Texture, m: Array, omega: float, rotation: Array) -> NDArr
         omega: Angular frequency [rad/ps].
         rotation: Amplitude of Omega [rad/ps], shape (n, 3).
     """
-    basis, inertia, motion = _small_motion(texture, m)
+    basis, inertia, motion = small_motion(texture, m)
     load = basis.T @ cross(rotation, m).ravel()
     matrix = sp.csc_array(1j * omega * inertia - motion)
     found = basis @ spsolve(matrix, load.astype(complex))
     return np.asarray(found).reshape(len(m), 3)
-
-
-def _small_motion(texture: Texture, m: Array) -> tuple[sp.csr_array, Any, Any]:
-    """Return tangent vectors as columns, (3 n, 2 n), and C, A of C dx/dt = A x in them."""
-    basis = _tangent(m)
-    n = len(m)
-    turn = sp.kron(sp.eye_array(n), np.array([[0.0, -1.0], [1.0, 0.0]]), format="csr")
-    local = dot(m, texture.precession(m) + texture.torque_rotation(m, 0.0))[:, 0]
-    restoring = basis.T @ texture.stiffness(m) @ basis + sp.diags_array(np.repeat(local, 2))
-    pull = np.zeros(n)
-    for torque in texture.torques:
-        # -m x (delta x p) = -(m.p) delta in the plane normal to m
-        assert isinstance(torque, SpinOrbitTorque)
-        p, damping_like, _ = torque.rates(0.0)
-        pull += (damping_like * dot(m, np.broadcast_to(p, m.shape)))[:, 0]
-    inertia = sp.eye_array(2 * n) - texture.damping * turn
-    return basis, inertia, turn @ restoring - sp.diags_array(np.repeat(pull, 2))
-
-
-def _tangent(m: Array) -> sp.csr_array:
-    """Return two unit vectors normal to every m as columns, right-handed, shape (3 n, 2 n)."""
-    helper = np.eye(3)[np.argmin(np.abs(m), axis=1)]
-    first = cross(helper, m)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    n = len(m)
-    rows = 3 * np.arange(n)[:, None, None] + np.arange(3)[None, :, None]
-    columns = 2 * np.arange(n)[:, None, None] + np.arange(2)[None, None, :]
-    values = np.stack([first, cross(m, first)], axis=2)
-    return sp.csr_array(
-        (values.ravel(), (np.broadcast_to(rows, values.shape).ravel(),
-                          np.broadcast_to(columns, values.shape).ravel())), (3 * n, 2 * n)
-    )  # fmt: skip
-
-
-def _stable(texture: Texture, m: Array) -> bool:
-    """Return whether every small motion about m decays."""
-    _, inertia, motion = _small_motion(texture, m)
-    rates = np.linalg.eigvals(np.linalg.solve(inertia.toarray(), motion.toarray()))
-    return bool(rates.real.max() < 0)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ A state is a tuple of nodal arrays: (m,), (n, m), or the stack of both sublattic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
@@ -16,32 +17,43 @@ from .dynamics.coupling import CoupledTorque, coupled_step
 from .dynamics.texture.antiferromagnet import AntiferroTexture, Rotor
 from .dynamics.texture.explicit import Heun, RungeKutta
 from .dynamics.texture.ferromagnet import Texture
-from .dynamics.texture.intervals import march, smooth_parts
+from .dynamics.texture.fixed_step import FixedStep, judged
+from .dynamics.texture.intervals import Step, march, smooth_parts
 from .dynamics.texture.midpoint import Midpoint
 from .dynamics.texture.two_sublattice import join, split
 from .dynamics.texture.vectors import cross
-from .errors import CaseError
+from .errors import CaseError, SolverError
 from .texture_clock import drive_breaks, longest_step, rotor_rate
 from .texture_system import TextureSystem
 from .units import LENGTH, RATE, TIME
 
 __all__ = [
-    "Motion", "RotorMotion", "State", "equilibrium_canting", "rotor_step", "start_motion",
+    "MOST_CANTING", "Motion", "RotorMotion", "State", "check_canting", "equilibrium_canting",
+    "rotor_step", "start_motion",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
 State = tuple[Array, ...]
+Watch = Callable[[Array], None]
 
 _STIFF = 2.0  # exchange precession of neighbouring nodes [1/ps] from which midpoint is faster
 _SHARE = 0.3  # of the stability limit of the rotor scheme
+MOST_CANTING = 0.2
+"""|m| up to which the (n, m) model of an antiferromagnet is taken to hold."""
+_OTHER = 'set texture.scheme = "two_sublattice"'
 _TURN = 0.1  # of the fastest motion, per step [rad]
 
 
 class Motion(Protocol):
-    """A texture with its time scheme."""
+    """A texture with its time scheme.
+
+    `judge` looks at steps of a scheme that keeps its step, `watch` sees m or n after every step.
+    """
 
     scheme: Any
     names: tuple[str, ...]
+    judge: FixedStep | None
+    watch: Watch | None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -68,6 +80,8 @@ class FerroMotion:
     names: tuple[str, ...] = ("m",)
     coupled: CoupledTorque | None = None
     breaks: Array = field(default_factory=lambda: np.zeros(0))
+    judge: FixedStep | None = None
+    watch: Watch | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -77,8 +91,9 @@ class FerroMotion:
             assert torque is not None
             return coupled_step(self.scheme, self.texture, torque, m, now, until)
 
-        one = None if torque is None else step
-        return (march(self.scheme, state[0], clock, end, self.breaks, one),)
+        one = self.scheme.advance if torque is None else step
+        seen = _watched(one, self.watch)
+        return (march(self.scheme, state[0], clock, end, self.breaks, seen),)
 
     def order(self, state: State) -> Array:
         """Return m, shape (n, 3)."""
@@ -107,6 +122,8 @@ class RotorMotion:
     names: tuple[str, ...] = ("n", "m")
     coupled: CoupledTorque | None = None
     breaks: Array = field(default_factory=lambda: np.zeros(0))
+    judge: FixedStep | None = None
+    watch: Watch | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
@@ -120,12 +137,12 @@ class RotorMotion:
     def _smooth(self, n: Array, m: Array, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps] under smooth drives."""
         if self.coupled is None:
-            n, m, _ = self.scheme.advance(n, m, clock, end)
+            n, m, _ = self.scheme.advance(n, m, clock, end, self.watch)
             return n, m
         count = max(1, int(np.ceil((end - clock) / self.scheme.step - 1e-9)))
         for start, stop in pairwise(np.linspace(clock, end, count + 1)):
             self.coupled.renew(float(start) * TIME, n)
-            n, m, _ = self.scheme.advance(n, m, float(start), float(stop))
+            n, m, _ = self.scheme.advance(n, m, float(start), float(stop), self.watch)
         return n, m
 
     def order(self, state: State) -> Array:
@@ -155,10 +172,18 @@ class SublatticeMotion:
     scheme: Midpoint
     names: tuple[str, ...] = ("stack",)
     breaks: Array = field(default_factory=lambda: np.zeros(0))
+    judge: FixedStep | None = None
+    watch: Watch | None = None
 
     def advance(self, state: State, clock: float, end: float) -> State:
         """Return the state at the time `end` [ps]."""
-        return (march(self.scheme, state[0], clock, end, self.breaks),)
+        watch = None if self.watch is None else self._seen
+        one = _watched(self.scheme.advance, watch)
+        return (march(self.scheme, state[0], clock, end, self.breaks, one),)
+
+    def _seen(self, stack: Array) -> None:
+        assert self.watch is not None
+        self.watch(split(stack)[0])
 
     def order(self, state: State) -> Array:
         """Return n, shape (n, 3)."""
@@ -176,6 +201,19 @@ class SublatticeMotion:
         """Return the largest |dm_X/dt|/gamma of a sublattice [T]."""
         rate = np.linalg.norm(self.texture.rotation(state[0], clock), axis=1).max()
         return float(rate) * RATE / self.texture.gamma
+
+
+def _watched(step: Step, watch: Watch | None) -> Step:
+    """Return a step after which the state is shown."""
+    if watch is None:
+        return step
+
+    def shown(m: Array, now: float, until: float) -> tuple[Array, float]:
+        m, now = step(m, now, until)
+        watch(m)
+        return m, now
+
+    return shown
 
 
 def start_motion(
@@ -197,7 +235,8 @@ def start_motion(
         texture = system.ferromagnet()
         _let_pump(system, texture)
         scheme = _ferro_scheme(system, texture)
-        motion = FerroMotion(texture, scheme, coupled=system.coupled, breaks=breaks)
+        motion = FerroMotion(texture, scheme, coupled=system.coupled, breaks=breaks,
+                             judge=judged(scheme))  # fmt: skip
         return motion, (texture.start(order),)
     if canting is None:
         canting = equilibrium_canting(system.antiferromagnet(driven=False), order)
@@ -212,10 +251,10 @@ def _start_staggered(
     n, m = staggered.start(order, canting)
     step, longest = system.table.step, longest_step(system.table)
     if system.table.scheme == "two_sublattice":
-        stack = system.sublattices()
+        stack = system.moving_sublattices()
         scheme = Midpoint(stack, 1e-3 if step is None else step / TIME,
                           system.table.tolerance if step is None else None, longest)  # fmt: skip
-        return SublatticeMotion(stack, scheme, breaks=breaks), (join(n, m),)
+        return SublatticeMotion(stack, scheme, breaks=breaks, judge=judged(scheme)), (join(n, m),)
     length = step / TIME if step is not None else rotor_step(
         staggered, rotor_rate(system, staggered)
     )  # fmt: skip
@@ -223,7 +262,8 @@ def _start_staggered(
         # What is given must be stable by itself, whatever the drives ask for.
         rotor = Rotor(staggered, length)
         rotor.step = min(length, longest)
-        return RotorMotion(staggered, rotor, coupled=system.coupled, breaks=breaks), (n, m)
+        return RotorMotion(staggered, rotor, coupled=system.coupled, breaks=breaks,
+                           judge=judged(rotor)), (n, m)  # fmt: skip
     except CaseError as error:
         raise CaseError("texture.step", error.problem) from None
 
@@ -266,6 +306,22 @@ def equilibrium_canting(texture: AntiferroTexture, n: Array) -> Array:
     if texture.precession is not None:
         canting = canting + texture.precession(0.0) / texture.stiffness_rate
     return canting
+
+
+def check_canting(m: Array) -> str:
+    """Return a warning where m is too large for the (n, m) model, empty where it is not.
+
+    Raises:
+        SolverError: If m is longer than the moments of both sublattices.
+    """
+    largest = float(np.linalg.norm(m, axis=1).max())
+    if largest > 1:
+        raise SolverError(f"|m| is {largest:.3g}, beyond saturation: the (n, m) model holds for"
+                          f" |m| << 1; {_OTHER}")  # fmt: skip
+    if largest <= MOST_CANTING:
+        return ""
+    return (f"|m| reaches {largest:.3g}; the (n, m) model leaves out terms of the order |m|^2 and"
+            f" is meant for |m| below {MOST_CANTING:g}: {_OTHER}")  # fmt: skip
 
 
 def _speed(after: Array, before: Array, step: float) -> float:

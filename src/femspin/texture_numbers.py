@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,9 @@ from .texture_transport import transport_numbers
 if TYPE_CHECKING:
     from .texture_run import TextureRun
 
-__all__ = ["field_warnings", "run_numbers", "texture_facts", "topological_charge"]
+__all__ = [
+    "field_warnings", "run_numbers", "sampling_warning", "texture_facts", "topological_charge",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -48,6 +49,8 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
         "late_range": {order: np.ptp(mean[half:], axis=0)},
         "largest_energy_rise": float(np.diff(run.column("energy")).max(initial=-np.inf)),
     }
+    if run.step_error is not None:
+        table["step_error"] = run.step_error
     if system.antiferromagnetic:
         table["final"]["m"] = np.array([run.column(f"m_{a}")[-1] for a in "xyz"])
     if system.coupled is not None:
@@ -56,7 +59,7 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
     if {0, 1} <= set(system.space.axes) and run.frames:
         table["topological_charge"] = topological_charge(system.space, run.frames[-1][1][order])
     if system.table.rotation_axis is not None and half > 2:
-        table["rotation"] = _rotation(system.table.rotation_axis, run.time, mean)
+        table["rotation"] = _rotation(run.time, run.angles["rotation"])
     if run.wall_series is not None and len(run.wall_series.rows):
         table["wall"] = _wall_numbers(run.wall_series.rows)
         drive = _alternating(system)
@@ -89,7 +92,7 @@ def _locked_in(rows: Array, frequency: float, advance: float) -> dict[str, float
     """
     time, position = rows[len(rows) // 2 :, :2].T
     w = 2 * np.pi * frequency
-    if len(time) < 5 or w * (time[-1] - time[0]) < 2 * np.pi:
+    if len(time) < 5 or w * (time[-1] - time[0]) < 2 * np.pi or w * (time[1] - time[0]) > np.pi:
         return {}
     shapes = np.stack([np.ones_like(time), (time - time[0]) * w, np.cos(w * time),
                        np.sin(w * time)], axis=1)  # fmt: skip
@@ -98,6 +101,16 @@ def _locked_in(rows: Array, frequency: float, advance: float) -> dict[str, float
     phase = np.angle(np.exp(1j * (np.arctan2(b, -a) - advance)))
     return {"velocity_amplitude": float(w * np.hypot(a, b)), "phase": float(phase),
             "displacement_amplitude": float(np.hypot(a, b))}  # fmt: skip
+
+
+def sampling_warning(system: TextureSystem) -> str:
+    """Return a sentence if outputs are too far apart to see a wall follow the drive, or none."""
+    drive = None if system.table.wall is None else _alternating(system)
+    interval = system.table.times[1]
+    if drive is None or 2 * drive[0] * interval <= 1:
+        return ""
+    return (f"texture.wall.alternating is left out: outputs every {interval:.4g} s are less than"
+            f" two in a period of {1 / drive[0]:.4g} s; set texture.output_interval")  # fmt: skip
 
 
 def topological_charge(space: TextureSpace, values: Array) -> float:
@@ -155,14 +168,8 @@ def _first_reversal(time: Array, mean: Array) -> float:
     return float(time[k] + part * (time[k + 1] - time[k]))
 
 
-def _rotation(axis: Sequence[float], time: Array, mean: Array) -> dict[str, float]:
-    """Return the mean turning about an axis over the second half of a run."""
-    unit = np.array(axis) / np.linalg.norm(axis)
-    helper = np.eye(3)[int(np.argmin(np.abs(unit)))]
-    first = np.cross(helper, unit)
-    first /= np.linalg.norm(first)
-    second = np.cross(unit, first)
-    angle = np.unwrap(np.arctan2(mean @ second, mean @ first))
+def _rotation(time: Array, angle: Array) -> dict[str, float]:
+    """Return the mean turning over the second half of a run, of an angle followed by steps."""
     half = len(time) // 2
     rate = float(np.polyfit(time[half:] - time[half], angle[half:], 1)[0])
     return {"angular_frequency": rate, "frequency": rate / (2 * np.pi),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,47 +18,65 @@ from .dynamics.texture.rest import (
     FINE,
     GROWTH,
     SHORT,
-    TILT,
     departed,
+    escaped,
     grown,
     stable,
     still,
     still_staggered,
-    tilted,
 )
 from .dynamics.texture.run import relax_texture
+from .dynamics.texture.small_motion import traceable, unstable
+from .dynamics.texture.two_sublattice import join, split
+from .dynamics.texture.vectors import normalized
 from .errors import SolverError
-from .texture_clock import resonance_rate
-from .texture_motion import RotorMotion, State, equilibrium_canting, rotor_step
+from .texture_clock import resonance_rate, rotor_rate
+from .texture_motion import (
+    RotorMotion,
+    State,
+    check_canting,
+    equilibrium_canting,
+    rotor_step,
+)
 from .texture_system import TextureSystem
-from .units import LENGTH, RATE, TIME
+from .units import RATE, TIME
 
-__all__ = ["relaxed"]
+__all__ = ["precise", "relaxed"]
 
 Array = NDArray[np.float64]
 
 _MOST_ROUNDS = 20_000
+_CLOSE = 1e-9  # relative error of the flux where its change with a small motion is looked at
 _SAME = 1e-6  # angle [rad] below which transport around an antiferromagnet at rest is the same
 
 
 def relaxed(
-    system: TextureSystem, order: Array, field: Any = None, driven: bool = False
+    system: TextureSystem,
+    order: Array,
+    field: Any = None,
+    driven: bool = False,
+    canting: Array | None = None,
 ) -> tuple[Array, Array | None]:
     """Return a stable equilibrium near a texture: m, or n and m of an antiferromagnet.
 
+    That of an antiferromagnet is that of its two sublattices, n = (m_A - m_B)/2; on a device it
+    is that of the (n, m) model.
+
     Args:
         system: The magnet.
-        order: Where to start, shape (n, 3).
+        order: Where to start, m or n, shape (n, 3).
         field: Field in place of the steady one of the case [T].
         driven: Under the torques and fields of time 0, which then never change.
+        canting: m of an antiferromagnet to start with, shape (n, 3); by default that with which
+            n rests in the field.
 
     Raises:
         SolverError: If there is none.
     """
     if driven and system.coupled is not None:
         with _stopped(system.coupled):
-            return _relaxed(system, order, field, driven)
-    return _relaxed(system, order, field, driven)
+            return _relaxed(system, order, field, driven, canting)
+    return _relaxed(system, order, field, driven, canting)
 
 
 @contextmanager
@@ -75,11 +93,16 @@ def _stopped(torque: CoupledTorque) -> Iterator[None]:
 
 
 def _relaxed(
-    system: TextureSystem, order: Array, field: Any, driven: bool
+    system: TextureSystem, order: Array, field: Any, driven: bool, canting: Array | None
 ) -> tuple[Array, Array | None]:
+    tolerance = _allowed(system)
     if system.antiferromagnetic:
-        return _relaxed_staggered(system, order, field, driven)
-    texture, tolerance = replace(system.ferromagnet(field, driven), thermal=None), _allowed(system)
+        if driven and system.coupled is not None:
+            return _relaxed_staggered(system, order, field)
+        start = equilibrium_canting(system.antiferromagnet(field), order)
+        stack = join(order, start if canting is None else canting)
+        return split(relax_texture(system.sublattices(field, driven), stack, tolerance))
+    texture = replace(system.ferromagnet(field, driven), thermal=None)
     if driven and system.coupled is not None:
         return _settled(still(texture), system.coupled, texture.start(order), tolerance), None
     return relax_texture(texture, texture.start(order), tolerance), None
@@ -99,35 +122,80 @@ def _settled(texture: Texture, torque: CoupledTorque, m: Array, tolerance: float
     Raises:
         SolverError: If there is none.
     """
-    damped = texture.with_damping(1.0)
+    state, clock = m, 0.0
+    damped = texture.with_damping(max(1.0, texture.damping))
+    scheme = Midpoint(damped, 0.1, tolerance=0.03, longest=1e4)
+    for _ in range(_MOST_ROUNDS):
+        if _rests(texture, torque, state, clock, tolerance):
+            break
+        state, clock = coupled_step(scheme, damped, torque, state, clock, np.inf)
+    else:
+        raise _oscillates()
 
-    def march(start: Array) -> Array:
-        state, clock = start, 0.0
-        scheme = Midpoint(damped, 0.1, tolerance=0.03, longest=1e4)
-        for _ in range(_MOST_ROUNDS):
-            if _rests(texture, torque, state, clock, tolerance):
-                return state
-            state, clock = coupled_step(scheme, damped, torque, state, clock, np.inf)
-        raise SolverError(f"no equilibrium after {_MOST_ROUNDS} steps; the torque of transport may"
-                          " sustain an oscillation")  # fmt: skip
-
-    def again(rest: Array) -> Array:
-        scheme, clock = Midpoint(damped, 0.1, tolerance=GROWTH, longest=SHORT), 0.0
+    def motion() -> Callable[[Array], Array]:
+        own, now = Midpoint(texture, 0.1, tolerance=GROWTH, longest=SHORT), 0.0
 
         def advance(state: Array) -> Array:
-            nonlocal clock
-            state, clock = coupled_step(scheme, damped, torque, state, clock, np.inf)
+            nonlocal now
+            state, now = coupled_step(own, texture, torque, state, now, np.inf)
             return state
 
-        away = grown(rest, advance, lambda state: _rests(texture, torque, state, clock, FINE),
-                     _MOST_ROUNDS)  # fmt: skip
-        after = rest if away is None else march(away)
-        if departed(rest, after):
-            return after
-        torque.renew_at(0.0, rest)
-        return rest
+        return advance
 
-    return stable(march(m), again)
+    def again(rest: Array) -> Array:
+        if traceable(texture):
+            after = _escaped(texture, rest, motion())
+        else:
+            after = _wandered(rest, motion(), lambda m: _rests(texture, torque, m, 0.0, FINE))
+        if after is rest:
+            torque.renew_at(0.0, rest)
+        return after
+
+    with precise(torque):
+        return stable(state, again)
+
+
+@contextmanager
+def precise(torque: CoupledTorque | None) -> Iterator[None]:
+    """Solve transport closely enough to see how its torque changes with a small motion."""
+    if torque is None:
+        yield
+        return
+    accuracy = torque.accuracy
+    torque.accuracy = min(accuracy, _CLOSE / torque.tolerance)
+    try:
+        yield
+    finally:
+        torque.accuracy = accuracy
+
+
+def _escaped(texture: Texture, rest: Array, advance: Callable[[Array], Array]) -> Array:
+    """Return the very same state where it is stable, else the one that the motion leads to."""
+    if not unstable(texture, rest):
+        return rest
+    after = escaped(texture, rest, advance, _MOST_ROUNDS)
+    if after is None:
+        raise _oscillates()
+    return after
+
+
+def _wandered(
+    rest: Array, advance: Callable[[Array], Array], quiet: Callable[[Array], bool]
+) -> Array:
+    """Return the very same state where a tilt does not grow, else where the motion ends."""
+    m = grown(rest, advance, quiet, _MOST_ROUNDS)
+    if m is None:
+        return rest
+    for _ in range(_MOST_ROUNDS):
+        if quiet(m):
+            return m if departed(rest, m) else rest
+        m = advance(m)
+    raise _oscillates()
+
+
+def _oscillates() -> SolverError:
+    return SolverError(f"no stable equilibrium within {_MOST_ROUNDS} steps; the torque of"
+                       " transport may sustain an oscillation")  # fmt: skip
 
 
 def _rests(
@@ -145,47 +213,59 @@ def _rests(
 # ---------------------------------------------------------------- antiferromagnets
 
 
-def _relaxed_staggered(
-    system: TextureSystem, order: Array, field: Any, driven: bool
-) -> tuple[Array, Array]:
-    """Return n and m at rest: motion near the aperiodic limit, where it decays fastest."""
-    motion, tolerance = _damped_motion(system, field, driven), _allowed(system)
+def _relaxed_staggered(system: TextureSystem, order: Array, field: Any) -> tuple[Array, Array]:
+    """Return n and m at rest on a device: motion near the aperiodic limit decays fastest.
 
-    def again(rest: State) -> State:
-        after = _calmed(system, motion, tilted(rest[0]), min(tolerance, FINE))
-        if _left(motion, rest, after, tolerance):
-            return after
-        if motion.coupled is not None:
-            motion.coupled.renew_at(0.0, rest[0], _SAME)
-        return rest
+    Raises:
+        SolverError: If there is none, or m is too large for the (n, m) model.
+    """
+    coupled, tolerance = system.coupled, _allowed(system)
+    assert coupled is not None
+    stack = still(system.sublattices(field))
+    rest = join(*_calmed(system, _damped_motion(system, field), order, tolerance))
+    motion = _driven_motion(system, field)
 
-    n, m = stable(_calmed(system, motion, order, tolerance), again)
+    def advance(state: Array) -> Array:
+        n, m = split(state)
+        return join(*motion.advance(motion.texture.start(n, m), 0.0, motion.scheme.step))
+
+    def again(state: Array) -> Array:
+        def quiet(m: Array) -> bool:
+            coupled.renew_at(0.0, normalized(split(m)[0]), _SAME)
+            return bool(np.linalg.norm(stack.rotation(m, 0.0), axis=1).max() * RATE
+                        < FINE * stack.gamma)  # fmt: skip
+
+        if traceable(stack):
+            after = _escaped(stack, state, advance)
+        else:
+            after = _wandered(state, advance, quiet)
+        if after is state:
+            coupled.renew_at(0.0, normalized(split(state)[0]), _SAME)
+        return after
+
+    with precise(coupled):
+        n, m = motion.texture.start(*split(stable(rest, again)))
+    check_canting(m)
     return n, m
 
 
-def _damped_motion(system: TextureSystem, field: Any, driven: bool) -> RotorMotion:
-    """Return the motion of an antiferromagnet under the drives of time 0, strongly damped."""
-    texture = still_staggered(system.antiferromagnet(field, driven))
+def _driven_motion(system: TextureSystem, field: Any) -> RotorMotion:
+    """Return the motion of an antiferromagnet under the drives of time 0."""
+    texture = still_staggered(system.antiferromagnet(field))
+    motion = RotorMotion(texture, Rotor(texture, rotor_step(texture, rotor_rate(system, texture))))
+    motion.coupled = system.coupled
+    return motion
+
+
+def _damped_motion(system: TextureSystem, field: Any) -> RotorMotion:
+    """Return this motion strongly damped."""
+    texture = _driven_motion(system, field).texture
     magnet = texture.magnet
     damping = 2 * _slowest(system) * magnet.spin_density / magnet.homogeneous_exchange
     texture = texture.with_damping(damping)
     motion = RotorMotion(texture, Rotor(texture, rotor_step(texture, resonance_rate(texture))))
-    motion.coupled = system.coupled if driven else None
+    motion.coupled = system.coupled
     return motion
-
-
-def _left(motion: RotorMotion, rest: State, after: State, tolerance: float) -> bool:
-    """Return whether n leaves a state of rest when it is tilted.
-
-    Without torques it must gain more energy than torques below the tolerance [T] do on the way.
-    """
-    texture, magnet = motion.texture, motion.texture.magnet
-    if texture.external is not None or texture.transfer is not None or texture.orbit:
-        return departed(rest[0], after[0])
-    way = np.linalg.norm(after[0] - rest[0], axis=1)
-    work = float(texture.space.volumes @ way) * LENGTH**3 * magnet.spin_density * magnet.gamma
-    gain = motion.energy(rest, 0.0) - motion.energy(after, 0.0)
-    return bool(way.max() > TILT and gain > tolerance * work)
 
 
 def _calmed(system: TextureSystem, motion: RotorMotion, order: Array, tolerance: float) -> State:

@@ -26,12 +26,13 @@ from .dynamics.texture.checkpoint import (
 from .dynamics.texture.walls import find_wall
 from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
-from .texture_motion import Motion, State, start_motion
-from .texture_numbers import field_warnings, run_numbers, texture_facts
+from .texture_motion import Motion, State, check_canting, start_motion
+from .texture_numbers import field_warnings, run_numbers, sampling_warning, texture_facts
 from .texture_rest import relaxed
 from .texture_states import initial_texture, wall_frame
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
-from .texture_transport import phase_seconds
+from .texture_transport import phase_seconds, torque_warning
+from .texture_turns import Turning, normal_frame, unwrapped
 from .units import TIME
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
+_LOOKS = 50  # steps of a fixed length that are looked at in a run
 _KEPT = 100  # states of a run that may become checkpoints
 _SWITCHED = -0.5  # component along the initial mean direction
 
@@ -96,6 +98,10 @@ class TextureRun:
         steps: Time steps.
         seconds: Wall time [s] of magnetics and transport, where transport is solved.
         potentials: mu of the device [meV] at every frame, shape (n_dofs, 4).
+        step_error: Estimated error [rad] of fixed steps, added up over the run; at a temperature
+            that of one step.  None of adaptive steps.
+        angles: Angles [rad] at the output times, followed step by step, shape (k,): "rotation" of
+            the mean direction about the rotation axis, "wall" of that across the wall.
     """
 
     columns: tuple[str, ...]
@@ -107,6 +113,8 @@ class TextureRun:
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     potentials: tuple[Array, ...] = ()
+    step_error: float | None = None
+    angles: Mapping[str, Array] = field(default_factory=dict)
 
     def column(self, name: str) -> Array:
         """Return one column by name without unit, shape (k,)."""
@@ -129,9 +137,10 @@ class TextureRun:
             return None
         names = ("time", "wall_position", "wall_width", "wall_tilt")
         found = np.stack([self.column(n) for n in names], axis=1)
-        found = found[np.isfinite(found).all(axis=1)]
+        seen = np.isfinite(found).all(axis=1)
+        found = found[seen]
         speed = np.gradient(found[:, 1], found[:, 0]) if len(found) > 1 else np.zeros(len(found))
-        tilt = np.unwrap(found[:, 3])
+        tilt = unwrapped(found[:, 3], self.angles["wall"][seen])
         rows = np.column_stack([found[:, :3], tilt, speed])
         heads = ("time [s]", "position [m]", "width [m]", "tilt [rad]", "velocity [m/s]")
         return Series("wall", heads, rows)
@@ -222,6 +231,25 @@ class _Recorder:
     frame_times: list[float] = field(default_factory=list)
     frames: list[Array] = field(default_factory=list)
     potentials: list[Array] = field(default_factory=list)
+    angles: list[list[float]] = field(default_factory=list)
+    canting: float = 0.0
+
+    @cached_property
+    def turnings(self) -> dict[str, Turning]:
+        """Angles that are followed step by step: about the rotation axis, and of the wall."""
+        table, space = self.system.table, self.system.space
+        found = {}
+        if table.rotation_axis is not None:
+            found["rotation"] = Turning(space, *normal_frame(table.rotation_axis))
+        if table.wall is not None:
+            axis, zero, _ = wall_frame(self.system)
+            found["wall"] = Turning(space, zero, np.cross(axis, zero))
+        return found
+
+    def watch(self, order: Array) -> None:
+        """See m or n after a step."""
+        for turning in self.turnings.values():
+            turning.see(order)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -241,10 +269,14 @@ class _Recorder:
         canting = motion.canting(state)
         if canting is not None:
             row += [*space.mean(canting)]
+            if motion.names == ("n", "m"):
+                check_canting(canting)
+                self.canting = max(self.canting, float(np.linalg.norm(canting, axis=1).max()))
         row.append(motion.energy(state, time / TIME))
         if self.system.table.wall is not None:
             row += self._wall(motion.order(state))
         self.rows.append([float(x) for x in row])
+        self.angles.append([turning.angle for turning in self.turnings.values()])
 
     def _wall(self, order: Array) -> list[float]:
         axis, zero, across = wall_frame(self.system)
@@ -305,13 +337,22 @@ def run_motion(
     """
     times, began = system.table.times, clock_of_the_wall.perf_counter()
     recorder = _Recorder(system, motion)
+    if recorder.turnings:
+        motion.watch = recorder.watch
     chosen = _frame_indices(len(times), system.table.frames)
     every = max(1, (len(times) - 1) // _KEPT)
+    looked = max(1, (len(times) - 1) // _LOOKS)
     start, state, stopped = _begin(recorder, state, keeper, chosen)
     for k in range(start + 1, len(times)):
         if stopped:
             break
+        before, done = state, int(motion.scheme.steps)
         state = motion.advance(state, times[k - 1] / TIME, times[k] / TIME)
+        if motion.judge is not None and (k - 1) % looked == 0:
+            steps = max(1, int(motion.scheme.steps) - done)
+            length = (times[k] - times[k - 1]) / TIME / steps
+            ahead = min(looked, len(times) - k)
+            motion.judge.look(before, times[k - 1] / TIME, length, steps * ahead)
         recorder.record(state, times[k])
         stopped = recorder.stopped(state, times[k])
         if k in chosen or stopped:
@@ -327,15 +368,19 @@ def run_motion(
     if stopped == "wall left":
         warnings = (f"the wall reached the end of the magnet or vanished at {end:.4g} s; the run"
                     " ends there",)  # fmt: skip
-    unrest = motion.unrest(state, end / TIME)
     if system.coupled is not None:
         system.coupled.finish(end, motion.order(state))
+    told = [sampling_warning(system), torque_warning(system.coupled), "" if motion.judge is None else motion.judge.warning(),
+            check_canting(np.array([[recorder.canting, 0.0, 0.0]]))]  # fmt: skip
+    warnings = (*warnings, *filter(None, told))
+    unrest = motion.unrest(state, end / TIME)
     return TextureRun(
         recorder.columns, np.array(recorder.rows), recorder.named_frames(), stopped or "time",
         unrest, int(motion.scheme.steps), warnings,
         {} if system.coupled is None else
         phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
-        tuple(recorder.potentials),
+        tuple(recorder.potentials), None if motion.judge is None else motion.judge.error,
+        {name: np.array(recorder.angles)[:, k] for k, name in enumerate(recorder.turnings)},
     )  # fmt: skip
 
 
@@ -345,6 +390,7 @@ def _begin(
     """Return output index, state and stop reason to start from."""
     saved = None if keeper is None else keeper.load()
     if saved is None:
+        recorder.watch(recorder.motion.order(state))
         recorder.record(state, 0.0)
         stopped = recorder.stopped(state, 0.0)
         if 0 in chosen or stopped:
@@ -352,10 +398,17 @@ def _begin(
         return 0, state, stopped
     fields = saved.fields
     recorder.rows = fields["rows"].tolist()
+    recorder.angles = fields["angles"].tolist()
+    recorder.canting = float(fields["canting"])
+    order = recorder.motion.order(tuple(fields[n] for n in recorder.motion.names))
+    for turning, angle in zip(recorder.turnings.values(), recorder.angles[-1], strict=True):
+        turning.restore(angle, order)
     recorder.frame_times = fields["frame_times"].tolist()
     recorder.frames = list(fields["frames"])
     restore_scheme(recorder.motion.scheme, saved)
     recorder.motion.scheme.steps = int(fields["steps"])
+    if recorder.motion.judge is not None:
+        recorder.motion.judge.restore(fields["judge"])
     if recorder.system.coupled is not None:
         head, recorder.potentials = "coupled_", list(fields["potentials"])
         recorder.system.coupled.restore(
@@ -372,8 +425,11 @@ def _checkpoint(
         fields |= {
             "rows": np.array(recorder.rows), "frame_times": np.array(recorder.frame_times),
             "frames": np.array(recorder.frames), "index": np.array(float(index)),
+            "angles": np.array(recorder.angles), "canting": np.array(recorder.canting),
             "case": keeper.digest, "steps": np.array(float(recorder.motion.scheme.steps)),
         }  # fmt: skip
+        if recorder.motion.judge is not None:
+            fields["judge"] = recorder.motion.judge.state()
         if recorder.system.coupled is not None:
             saved = recorder.system.coupled.state()
             fields |= {f"coupled_{name}": value for name, value in saved.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from .dynamics.texture.torques import SpinOrbitTorque
 from .errors import CaseError
 from .texture_system import TextureSystem
 
-__all__ = ["acts_damping_like", "plain_sine", "refuse_what_moves", "steady_orbit"]
+__all__ = [
+    "acts_damping_like", "at_full_strength", "plain_sine", "refuse_what_moves", "steady_orbit",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -39,6 +42,41 @@ def refuse_what_moves(system: TextureSystem, name: str, frequency: float | None 
         _check_signal(drive.signal, f"texture.fields.{k}.signal", name, frequency)
     for k, torque in enumerate(table.spin_orbit):
         _check_signal(torque.signal, f"texture.spin_orbit.{k}.signal", name, frequency)
+
+
+def at_full_strength(system: TextureSystem, name: str) -> TextureSystem:
+    """Return the system under drives that have come to their full strength and do not change.
+
+    Args:
+        system: The magnet and its drives.
+        name: What the message calls the analysis.
+
+    Raises:
+        CaseError: If there is a temperature, or a drive that does not stay as it is.
+    """
+    table, still = system.table, {"signal": Signal()}
+    if table.temperature is not None:
+        raise CaseError("texture.temperature", f"{name} is that of the magnet at rest; drop it")
+    changed: dict[str, Any] = {}
+    for key in ("fields", "spin_orbit"):
+        drives = getattr(table, key)
+        for k, drive in enumerate(drives):
+            _check_stays(drive.signal, f"texture.{key}.{k}.signal", name)
+        changed[key] = [drive.model_copy(update=still) for drive in drives]
+    for key in ("current", "transport"):
+        drive = getattr(table, key)
+        if drive is not None:
+            _check_stays(drive.signal, f"texture.{key}.signal", name)
+            changed[key] = drive.model_copy(update=still)
+    if system.coupled is not None:
+        system.coupled.signal = None
+    return replace(system, table=table.model_copy(update=changed))
+
+
+def _check_stays(signal: Signal, path: str, name: str) -> None:
+    if signal.shape != "constant":
+        raise CaseError(path, f"{name} takes drives that stay as they are, at their full strength;"
+                        f' got shape = "{signal.shape}"')  # fmt: skip
 
 
 def plain_sine(signal: Signal) -> bool:

@@ -148,9 +148,26 @@ class TextureSystem:
             self.external if driven and isinstance(self.external, StaggeredTorque) else None,
         )  # fmt: skip
 
-    def sublattices(self) -> Texture:
-        """Return the equations of motion of both sublattices, driven."""
+    def sublattices(self, field: Any = None, driven: bool = True) -> Texture:
+        """Return the equations of motion of both sublattices at steady drives; see `ferromagnet`.
+
+        The torque of a changing current (tau_sd) is not part of them.
+        """
         assert isinstance(self.magnet, Antiferromagnet)
+        transfer = self.transfer() if driven else None
+        currents = () if transfer is None else (replace(transfer, tau_sd=0.0),)
+        return two_sublattice_texture(
+            self.space, self.magnet, self._field(field, driven),
+            (*self.orbit(), *currents) if driven else (),
+            self.external if driven and isinstance(self.external, StaggeredTorque) else None,
+        )  # fmt: skip
+
+    def moving_sublattices(self) -> Texture:
+        """Return the equations of motion of both sublattices, driven.
+
+        Raises:
+            CaseError: If a drive is not part of them.
+        """
         transfer = self.transfer()
         if transfer is not None and transfer.tau_sd:
             raise CaseError("texture.scheme", "two_sublattice has no torque of a changing current"
@@ -158,8 +175,7 @@ class TextureSystem:
         if self.external is not None:
             raise CaseError("texture.scheme", "two_sublattice takes no torque of transport; use"
                             " rotor")  # fmt: skip
-        torques = (*self.orbit(), *(() if transfer is None else (transfer,)))
-        return two_sublattice_texture(self.space, self.magnet, self.field, torques)
+        return self.sublattices()
 
     def _field(self, given: Any, driven: bool) -> Any:
         if given is not None:

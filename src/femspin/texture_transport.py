@@ -19,8 +19,10 @@ from .fields.build import region_fields
 from .pipeline import Device, build_device
 from .textured import textured_transport
 
-__all__ = ["coupled_torque", "phase_seconds", "texture_device", "transport_numbers"]
+__all__ = ["coupled_torque", "phase_seconds", "texture_device", "torque_warning",
+           "transport_numbers"]  # fmt: skip
 
+_TOLD = 0.1  # error of a torque, over the largest, that is worth a warning
 _PHASES = {
     "transport_assembly": ("fields", "assembly"),
     "transport_solve": ("factor", "solve", "torque"),
@@ -127,6 +129,16 @@ def transport_numbers(torque: CoupledTorque, gamma: float) -> dict[str, Any]:
         "relative_torque_error": report["largest_error"] / whole if whole > 0 else 0.0,
         "angle_error": report["angle_error"],
     }
+
+
+def torque_warning(torque: CoupledTorque | None) -> str:
+    """Return a sentence if a torque kept between solutions was far off, empty if none was."""
+    report = {} if torque is None else torque.report()
+    if not report or report["largest_error"] <= _TOLD * report["largest_rate"]:
+        return ""
+    share = report["largest_error"] / report["largest_rate"]
+    return (f"a torque of transport that was kept between solutions was off by {share:.2g} of the"
+            " largest torque; lower texture.transport.tolerance or texture.step")  # fmt: skip
 
 
 def phase_seconds(torque: CoupledTorque, total: float) -> Mapping[str, float]:

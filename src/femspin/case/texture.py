@@ -13,9 +13,9 @@ from .texture_analyses import Hysteresis, LineShape, Resonance, Threshold
 from .texture_drives import Angle, CurrentDrive, FieldDrive, SpinOrbitDrive, TransportDrive
 from .values import Direction, Extent, FileName, Table, Vector, refuse, vector
 
-__all__ = ["Initial", "Texture", "TextureMagnet", "TextureMesh", "WallTracking"]
+__all__ = ["MOST_OUTPUTS", "Initial", "Texture", "TextureMagnet", "TextureMesh", "WallTracking"]
 
-_MOST_OUTPUTS = 100_000
+MOST_OUTPUTS = 100_000
 _DEFAULT_OUTPUTS = 200
 _MOST_NODES = 2_000_000
 
@@ -241,9 +241,9 @@ class Texture(Table):
         if not self.relax_torque > 0:
             raise refuse("relax_torque", "must be > 0")
         interval = self.output_interval
-        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
+        if interval is not None and not 1 <= self.duration / interval <= MOST_OUTPUTS:
             raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
-                         " that over {n}", t=self.duration, n=_MOST_OUTPUTS)  # fmt: skip
+                         " that over {n}", t=self.duration, n=MOST_OUTPUTS)  # fmt: skip
         self._scheme_fits()
         self._transport_fits()
         return self

@@ -119,6 +119,10 @@ def texture_lengths(case: Case, folder: Path | None) -> Mapping[str, Any]:
         if magnet.anisotropy > 0:
             table |= {"resonance_frequency": magnet.resonance / (2 * np.pi),
                       "spin_flop_field": magnet.spin_flop_field}  # fmt: skip
+            if magnet.spin_flop_field is None:
+                table["spin_flip_field"] = magnet.exchange_field
+                table["note"] = ("the spins do not flop, as B_A = K/M_0 exceeds B_E: a field of"
+                                 " B_E along the axis turns one sublattice over")  # fmt: skip
     elif magnet.hard_anisotropy > 0 and magnet.anisotropy > 0:
         table["walker_field"] = magnet.walker_field
         if width is not None:

@@ -30,14 +30,18 @@ from .texture.antiferromagnet import StaggeredTorque
 from .texture.explicit import RungeKutta
 from .texture.ferromagnet import Texture
 from .texture.intervals import march
+from .texture.midpoint import Anderson
 from .texture.run import History, Scheme
 from .texture.torques import ExternalTorque
-from .texture.vectors import dot
+from .texture.vectors import dot, normalized
 
 __all__ = [
     "BETWEEN", "Between", "CoupledTorque", "coupled_step", "node_rate", "refuse_odd",
     "run_coupled", "staggered_rates",
 ]  # fmt: skip
+
+_MOST_REPEATS = 20  # of a step that pumps spin
+_SAME_MOTION = 1e-4  # change of dm/dt, relative, at which they stop
 
 Array = NDArray[np.float64]
 Velocity = Callable[[float, Array], Array]
@@ -116,7 +120,7 @@ class CoupledTorque:
     @property
     def staggered(self) -> StaggeredTorque:
         """The torque of an `AntiferroTexture` whose order parameter n transport sees."""
-        return StaggeredTorque(self._staggered)
+        return StaggeredTorque(self._staggered, lambda n: self.renew_at(0.0, n))
 
     def __call__(self, time: float, m: Array) -> Array:
         """Return dm/dt [1/s], shape (n, 3)."""
@@ -189,11 +193,31 @@ class CoupledTorque:
         self._used.until(time, self._scale)
         self.largest_rate = max(self.largest_rate, _largest(self._rate(time, m)))
 
-    def _solve(self, time: float, m: Array) -> None:
+    def rate_of(self, time: float, m: Array) -> Array:
+        """Return dm/dt [1/ps] that pumps, with the torque of the last solution, shape (n, 3)."""
+        assert self.velocity is not None
         self._solving = True
-        velocity = None if self.velocity is None else self.velocity(time, m) / RATE
+        found = self.velocity(time, m) / RATE
         self._solving = False
-        predicted = None if self._driven.last is None else self._parts(m)
+        return found
+
+    def solve_moving(self, time: float, m: Array, velocity: Array, measured: bool) -> None:
+        """Solve transport around m that moves with a velocity [1/ps], shape (n, 3).
+
+        Args:
+            time: [s].
+            m: Directions, shape (n, 3).
+            velocity: dm/dt, which pumps.
+            measured: Whether the change of the torque counts as an error of it.
+        """
+        self._solve(time, m, velocity, measured)
+
+    def _solve(
+        self, time: float, m: Array, velocity: Array | None = None, measured: bool = True
+    ) -> None:
+        if velocity is None and self.velocity is not None:
+            velocity = self.rate_of(time, m)
+        predicted = self._parts(m) if measured and self._driven.last is not None else None
         accuracy = self.accuracy * self.tolerance
         # What is pumped does not follow the signal: it is solved for by itself.
         apart = velocity is not None and self.signal is not None
@@ -344,9 +368,18 @@ def coupled_step(
         clock: Time [ps].
         end: Time [ps] that the step must not pass.
     """
+    if torque.velocity is not None:
+        return _pumping_step(scheme, texture, torque, m, clock, end)
     renewed = torque.renew(clock * TIME, m)
     if renewed and isinstance(scheme, RungeKutta):
         scheme.forget()
+    return _limited_step(scheme, texture, torque, m, clock, end)
+
+
+def _limited_step(
+    scheme: Scheme, texture: Texture, torque: CoupledTorque, m: Array, clock: float, end: float
+) -> tuple[Array, float]:
+    """Return m and the time [ps] after a step in which no moment turns by more than allowed."""
     longest = getattr(scheme, "longest", None)
     if longest is None:
         return scheme.advance(m, clock, end)
@@ -357,6 +390,41 @@ def coupled_step(
         return scheme.advance(m, clock, end)
     finally:
         setattr(scheme, "longest", longest)  # noqa: B010
+
+
+def _pumping_step(
+    scheme: Any, texture: Texture, torque: CoupledTorque, m: Array, clock: float, end: float
+) -> tuple[Array, float]:
+    """Return m and the time [ps] after one step in which the motion pumps spin.
+
+    What is pumped is that of the mean motion in the step, at its middle.  It acts back on the
+    motion: the step is repeated, with Anderson acceleration, until the motion is the one that
+    pumps, so that the feedback is as implicit as the damping of the midpoint rule.
+    """
+    if torque.solution is None:
+        torque.renew(clock * TIME, m)
+    speed = torque.rate_of(clock * TIME, m)
+    before, noise = dict(vars(scheme)), getattr(scheme, "generator", None)
+    drawn = None if noise is None else noise.bit_generator.state
+    history, length, settled = Anderson(), 0.0, False
+    for left in range(_MOST_REPEATS, 0, -1):
+        last = settled or left == 1
+        middle = normalized(m + 0.5 * length * speed)
+        torque.solve_moving((clock + 0.5 * length) * TIME, middle, speed, measured=last)
+        vars(scheme).update(before)
+        if noise is not None:
+            noise.bit_generator.state = drawn
+        if isinstance(scheme, RungeKutta):
+            scheme.forget()
+        after, reached = _limited_step(scheme, texture, torque, m, clock, end)
+        if last:
+            break
+        change = (after - m) / (reached - clock) - speed
+        # The first round takes the motion at the start, as the length of the step is not known.
+        settled = length > 0.0 and _largest(change) <= _SAME_MOTION * _largest(speed)
+        length = reached - clock
+        speed = history.next(speed, change)
+    return after, reached
 
 
 def run_coupled(

@@ -38,9 +38,11 @@ class StaggeredTorque:
 
     Args:
         rates: (dn/dt, dm/dt) [1/s] of time [s], n and m; the parts along n are dropped.
+        renew: Lets rates that follow n with a delay be those of n itself, at time 0.
     """
 
     rates: Callable[[float, Array, Array], tuple[ArrayLike, ArrayLike]]
+    renew: Callable[[Array], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class AntiferroTexture:
         """Return 2 / w_max [ps], the stability limit of the rotor scheme on this mesh."""
         magnet = self.magnet
         k = 4 * magnet.exchange_stiffness / (self.space.spacing * LENGTH) ** 2
-        local = magnet.anisotropy + magnet.hard_anisotropy + k
+        local = abs(magnet.anisotropy) + abs(magnet.hard_anisotropy) + k
         omega = np.sqrt(2 * magnet.homogeneous_exchange * local) / magnet.spin_density
         return float(2 / rate(omega))
 
@@ -168,12 +170,21 @@ class Rotor:
                 f" stability limit of this mesh; got {self.step:g} ps",
             )  # fmt: skip
 
-    def advance(self, n: Array, m: Array, time: float, end: float) -> tuple[Array, Array, float]:
-        """Return n, m and the time [ps] after equal steps up to `end`."""
+    def advance(
+        self,
+        n: Array,
+        m: Array,
+        time: float,
+        end: float,
+        watch: Callable[[Array], None] | None = None,
+    ) -> tuple[Array, Array, float]:
+        """Return n, m and the time [ps] after equal steps up to `end`; `watch` sees every n."""
         count = max(1, int(np.ceil((end - time) / self.step - 1e-9)))
         grid = np.linspace(time, end, count + 1)
         for start, stop in pairwise(grid):
             n, m = self._step(n, m, float(start), float(stop))
+            if watch is not None:
+                watch(n)
         self.steps += count
         return n, m, end
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Part", "march", "smooth_parts"]
+__all__ = ["Part", "Step", "march", "smooth_parts"]
 
 Array = NDArray[np.float64]
 Step = Callable[[Array, float, float], tuple[Array, float]]

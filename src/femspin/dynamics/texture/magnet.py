@@ -248,7 +248,11 @@ class Antiferromagnet:
         return 2 * self.inertia / self.wall_width
 
     @property
-    def spin_flop_field(self) -> float:
-        """sqrt(B_A (2 B_E - B_A)) [T], where the two phases have equal energy."""
+    def spin_flop_field(self) -> float | None:
+        """sqrt(B_A (2 B_E - B_A)) [T], where the two phases have equal energy.
+
+        None where B_A > B_E: there n never flops, a field B_E along the axis turns one sublattice
+        over (the field at which both states have equal energy).
+        """
         b_a, b_e = self.anisotropy_field, self.exchange_field
-        return float(np.sqrt(b_a * (2 * b_e - b_a)))
+        return float(np.sqrt(b_a * (2 * b_e - b_a))) if 0 < b_a <= b_e else None

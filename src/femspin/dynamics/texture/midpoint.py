@@ -27,7 +27,7 @@ from .explicit import RESTART, fitted_step, random_rotation
 from .ferromagnet import Texture
 from .vectors import cayley, cross, cross_matrix
 
-__all__ = ["Midpoint"]
+__all__ = ["Anderson", "Midpoint"]
 
 Array = NDArray[np.float64]
 
@@ -156,7 +156,7 @@ class Midpoint:
         middle = time + step / 2
         renewals = int(self._renew(m, guess, middle, step, noise, force=guess is not m))
         after, turn = guess.copy(), np.zeros_like(m)
-        before_size, history = np.inf, _Anderson()
+        before_size, history = np.inf, Anderson()
         for _ in range(_MOST_ITERATIONS):
             turn = self._turn(m, after, middle, step, noise)
             residual = after - m - step * cross(turn, 0.5 * (m + after))
@@ -165,7 +165,7 @@ class Midpoint:
                 return None
             if size > max(_SLOW * before_size, self.accuracy) and renewals < _MOST_RENEWALS:
                 self._renew(m, after, middle, step, noise, force=True)
-                renewals, history = renewals + 1, _Anderson()
+                renewals, history = renewals + 1, Anderson()
             change = -self._solve.solve(residual.ravel()).reshape(m.shape)
             self.iterations += 1
             if float(np.abs(change).max()) < self.accuracy:
@@ -235,7 +235,7 @@ class Midpoint:
 
 
 @dataclass
-class _Anderson:
+class Anderson:
     """Anderson acceleration of x -> x + change(x) over the last few iterates."""
 
     points: list[Array] = field(default_factory=list)

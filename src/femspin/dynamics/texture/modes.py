@@ -25,13 +25,13 @@ from ...units import TIME
 from .antiferromagnet import AntiferroTexture
 from .energy import total_matrix
 from .ferromagnet import Texture
+from .small_motion import DENSE, full_stiffness, tangent
 from .vectors import cross, dot
 
 __all__ = ["Modes", "antiferromagnet_modes", "ring_down", "texture_modes"]
 
 Array = NDArray[np.float64]
 
-_DENSE = 900  # unknowns up to which all eigenvalues are computed
 _REST = 1e-4  # |m x omega| / |omega| above which a state is not an equilibrium
 
 
@@ -65,8 +65,8 @@ def texture_modes(texture: Texture, m: Array, count: int = 6, near: float = 0.0)
     omega = texture.precession(m)
     if np.linalg.norm(cross(m, omega), axis=1).max() > _REST * np.linalg.norm(omega, axis=1).max():
         raise SolverError("modes need an equilibrium; relax the texture first")
-    basis = _tangent(m)
-    stiffness = _full_stiffness(texture, m)
+    basis = tangent(m)
+    stiffness = full_stiffness(texture, m)
     local = sp.diags_array(np.repeat(dot(m, omega)[:, 0], 2))
     restoring = basis.T @ stiffness @ basis + local
     turn = sp.kron(sp.eye_array(len(m)), np.array([[0.0, -1.0], [1.0, 0.0]]), format="csr")
@@ -89,7 +89,7 @@ def antiferromagnet_modes(texture: AntiferroTexture, n: Array, count: int = 6) -
     omega = -texture.order_gradient(n, 0.0)
     if np.linalg.norm(cross(n, omega), axis=1).max() > _REST * np.linalg.norm(omega, axis=1).max():
         raise SolverError("modes need an equilibrium; relax the texture first")
-    basis, v = _tangent(n), texture.space.volumes
+    basis, v = tangent(n), texture.space.volumes
     energy = total_matrix(texture.terms, n)
     if texture.skew.any():
         skew = np.outer(texture.skew, texture.skew) * texture.stiffness_rate
@@ -122,43 +122,11 @@ def ring_down(times: Array, signal: Array) -> tuple[Array, Array]:
     return omega, power
 
 
-def _tangent(m: Array) -> sp.csr_array:
-    """Return two unit vectors normal to every m as columns, right-handed, shape (3 n, 2 n)."""
-    n = len(m)
-    helper = np.eye(3)[np.argmin(np.abs(m), axis=1)]
-    first = cross(helper, m)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    second = cross(m, first)
-    values = np.stack([first, second], axis=2)
-    rows = 3 * np.arange(n)[:, None, None] + np.arange(3)[None, :, None]
-    columns = 2 * np.arange(n)[:, None, None] + np.arange(2)[None, None, :]
-    where = (np.broadcast_to(rows, values.shape).ravel(),
-             np.broadcast_to(columns, values.shape).ravel())  # fmt: skip
-    return sp.csr_array((values.ravel(), where), (3 * n, 2 * n))
-
-
-def _full_stiffness(texture: Texture, m: Array) -> Any:
-    """Return W, dense if a term is long-range."""
-    remote = [t for t in texture.terms if t.matrix(m) is None]
-    sparse = tuple(t for t in texture.terms if t not in remote)
-    weight = np.repeat(1 / texture.volumes, 3)
-    local = sp.diags_array(weight) @ total_matrix(sparse, m)
-    if not remote:
-        return local
-    full = np.zeros((m.size, m.size))
-    for k in range(m.size):
-        unit = np.zeros(m.size)
-        unit[k] = 1.0
-        for term in remote:
-            full[:, k] += term.gradient(unit.reshape(m.shape), 0.0).ravel()
-    return local.toarray() + weight[:, None] * full
-
-
 def _eigenpairs(
     matrix: Any, count: int, near: float
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     size = matrix.shape[0]
-    if size <= _DENSE or not sp.issparse(matrix):
+    if size <= DENSE or not sp.issparse(matrix):
         dense = matrix.toarray() if sp.issparse(matrix) else matrix
         values, vectors = la.eig(dense)
     else:
@@ -175,7 +143,7 @@ def _lowest(matrix: sp.csc_array, mass: Array, count: int) -> tuple[Array, Array
     size = matrix.shape[0]
     root = 1 / np.sqrt(mass)
     scaled = sp.csc_array(sp.diags_array(root) @ matrix @ sp.diags_array(root))
-    if size <= _DENSE:
+    if size <= DENSE:
         values, vectors = la.eigh(scaled.toarray())
         values, vectors = values[:count], vectors[:, :count]
     else:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from ...errors import SolverError
 from .antiferromagnet import AntiferroTexture, StaggeredTorque
 from .ferromagnet import Texture
+from .small_motion import newton_rest, unstable
 from .torques import SpinOrbitTorque, SpinTransfer
 from .vectors import normalized, rotate
 
 __all__ = [
-    "FINE", "GROWTH", "SHORT", "TILT", "departed", "grown", "stable", "still",
+    "FINE", "GROWTH", "SHORT", "TILT", "departed", "escaped", "grown", "stable", "still",
     "still_staggered", "tilted",
 ]  # fmt: skip
 
@@ -34,6 +35,7 @@ SHORT = 100.0  # step [ps] below which the midpoint rule damps what is not at re
 _FAR = 10 * TILT  # a motion without energy law that ends farther away has left
 _BACK = 1e-3 * TILT  # what is left of a tilt that decays
 _MOST_TILTS = 20
+_EVERY = 40  # steps of a motion between looks whether a stable state is near
 _UNIFORM = np.array([0.53, -0.31, 0.79])  # along no symmetry axis
 
 
@@ -91,6 +93,31 @@ def grown(
     return None
 
 
+def escaped(
+    texture: Texture, rest: Array, advance: Callable[[Array], Array], limit: int
+) -> Array | None:
+    """Return the stable state in which the motion ends that leaves an unstable one.
+
+    Args:
+        texture: The system, with its damping and torques.
+        rest: Unstable state of rest, shape (n, 3).
+        advance: Returns m one step later, under this damping and these torques.
+        limit: Most steps.
+
+    Returns:
+        None where the motion does not come near a stable state, as when it oscillates by itself.
+    """
+    m = tilted(rest)
+    for count in range(1, limit + 1):
+        m = advance(m)
+        if count % _EVERY or not departed(rest, m):
+            continue
+        after = newton_rest(texture, m)
+        if after is not None and departed(rest, after) and not unstable(texture, after):
+            return after
+    return None
+
+
 def departed(before: Array, after: Array) -> bool:
     """Return whether a tilt was left behind: the judgement where there is no energy law."""
     return bool(np.linalg.norm(after - before, axis=1).max() > _FAR)
@@ -127,7 +154,7 @@ def still_staggered(texture: AntiferroTexture) -> AntiferroTexture:
     if external is not None:
         rates = external.rates
         texture = replace(
-            texture, external=StaggeredTorque(lambda _, n, m: rates(0.0, n, m))
+            texture, external=StaggeredTorque(lambda _, n, m: rates(0.0, n, m), external.renew)
         )  # fmt: skip
     orbit = tuple(_at_start(t, "damping_like", "field_like") for t in texture.orbit)
     transfer: SpinTransfer | None = texture.transfer

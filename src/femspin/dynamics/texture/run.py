@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import SolverError
-from ...units import TIME
+from ...units import RATE, TIME
 from .antiferromagnet import Rotor
+from .energy import zeeman
 from .ferromagnet import Texture
 from .magnet import joule
 from .midpoint import Midpoint
-from .rest import FINE, GROWTH, SHORT, TILT, departed, grown, stable, still, tilted
-from .vectors import cayley, cross
+from .rest import FINE, SHORT, TILT, escaped, stable, still, tilted
+from .small_motion import crept_rest, restoring, solved, unstable
+from .vectors import cayley, cross, normalized
 
 __all__ = ["History", "Scheme", "relax_texture", "run_rotor", "run_texture"]
 
 Array = NDArray[np.float64]
 
+_MOST_CREPT = 300  # implicit steps towards rest under torques
+_BOLD, _SHY = 0.3, 0.05  # angles [rad] by which a moment may turn in one Newton step
+_ROUGH = 1e-3  # angle error [rad] of a step; the midpoint rule damps and drives as the motion does
 _LONGEST = 300.0  # step [ps]; in longer ones the midpoint rule flips what it should damp
 
 
@@ -108,10 +115,12 @@ def relax_texture(
     """Return an equilibrium near m, where |m x B_eff| < `tolerance` [T] at every node, (n, 3).
 
     Without torques the energy is minimized by steepest descent on the sphere with the step of
-    Barzilai and Borwein (Exl et al., J. Appl. Phys. 115, 17D118 (2014)).  With torques, those of
-    time 0, m moves by the midpoint rule with Gilbert damping 1.  A state that a small tilt
-    leaves is no result: without torques one that is lower in energy by more than torques below
-    the tolerance explain, with torques one that is elsewhere.
+    Barzilai and Borwein (Exl et al., J. Appl. Phys. 115, 17D118 (2014)), and where that stalls by
+    damped Newton steps; a state that a small tilt leaves for one that is lower in energy by more
+    than torques below the tolerance explain is no result.  Field-like torques are fields.  With
+    other torques, those of time 0, m moves by the midpoint rule with strong damping until it
+    rests, and the rest is left along the motion with the damping of the texture where a small
+    motion about it grows under that damping and the torques.
 
     Args:
         texture: The system; its torques act too.
@@ -123,24 +132,45 @@ def relax_texture(
     Raises:
         SolverError: If equilibrium is not reached.
     """
-    again = _marched if texture.torques else _descended
-    texture = still(texture)
-    m = again(texture, m, tolerance, limit, False)
+    texture = _fields_of_torques(still(texture), m)
+    if texture.torques:
+        m = _settle(texture, m, tolerance, limit)
+    else:
+        m = _descended(texture, m, tolerance, limit, False)
     if not stays:
         return m
-    return stable(m, lambda rest: again(texture, rest, tolerance, limit, True))
+    again = _left if texture.torques else partial(_descended, tilt=True)
+    return stable(m, lambda rest: again(texture, rest, tolerance, limit))
+
+
+def _fields_of_torques(texture: Texture, m: Array) -> Texture:
+    """Return the texture with torques that do not depend on m as the fields they are."""
+    kept, fields = [], []
+    for torque in texture.torques:
+        slope = getattr(torque, "slope", None)
+        if slope is None or abs(slope(texture.space, m, 0.0)).max() > 0:
+            kept.append(torque)
+            continue
+        field = torque.rotation(texture.space, m, 0.0)
+        fields.append(zeeman(texture.space, field * RATE, 1.0, texture.volumes))
+    return replace(texture, torques=tuple(kept)).with_terms(*fields)
 
 
 def _descended(texture: Texture, m: Array, tolerance: float, limit: int, tilt: bool) -> Array:
     """Return the end of the descent from m; of a tilt, m itself unless the end is lower."""
     start = m
     if tilt:
-        m, done = _descend(texture, tilted(m), min(tolerance, FINE), limit, True)
+        fine = min(tolerance, FINE)
+        m, done = _descend(texture, tilted(m), fine, limit // 10, True)
+        if not done:
+            m, done = _sunk(texture, m, fine, limit // 100, _SHY)
         if not _lower(texture, start, m, tolerance):
             return start
         if done:
             return m
-    m, done = _descend(texture, m, tolerance, limit)
+    m, done = _descend(texture, m, tolerance, limit // 10)
+    if not done:
+        m, done = _sunk(texture, m, tolerance, limit // 10, _BOLD)
     if not done:
         raise _unsettled(texture, m, tolerance, limit)
     return m
@@ -166,6 +196,8 @@ def _descend(
             step *= 0.25
             continue
         turned = cross(moved, texture.precession(moved))
+        if not turned.any():
+            return moved, True
         slope = texture.volumes[:, None] * (cross(m, turn) - cross(moved, turned))
         path = moved - m
         product = float(np.vdot(path, slope))
@@ -176,6 +208,37 @@ def _descend(
         longest = stride / float(np.abs(turned).max())
         step = min(abs(first if count % 2 else second), longest)
         m, turn = moved, turned
+    return m, False
+
+
+def _sunk(
+    texture: Texture, m: Array, tolerance: float, limit: int, bold: float
+) -> tuple[Array, bool]:
+    """Return where damped Newton steps down the energy end, and whether that is at rest.
+
+    Implicit steps of the steepest descent, which become longer while the energy falls: the
+    stiffest exchange, which sets the steps of `_descend`, does not slow them.  No moment turns by
+    more than `bold` [rad] in one.
+    """
+    bound = tolerance * texture.gamma * TIME
+    slack = 64 * np.finfo(float).eps * sum(map(abs, texture.energies(m).values()))
+    pull, level = np.inf, texture.energy(m)
+    for _ in range(limit):
+        omega = texture.precession(m)
+        rate = float(np.linalg.norm(cross(m, omega), axis=1).max())
+        if rate < bound:
+            return m, True
+        pull = min(pull, 10 * rate)
+        basis, matrix = restoring(texture, m)
+        held = matrix + pull * sp.eye_array(matrix.shape[0])
+        way = basis @ solved(held, basis.T @ omega.ravel())
+        size = float(np.linalg.norm(way.reshape(m.shape), axis=1).max())
+        after = normalized(m + min(1.0, bold / max(size, 1e-300)) * way.reshape(m.shape))
+        reached = texture.energy(after)
+        if reached > level + slack:
+            pull *= 8.0
+            continue
+        pull, level, m = pull / 4, reached, after
     return m, False
 
 
@@ -194,28 +257,31 @@ def _lower(texture: Texture, before: Array, after: Array, tolerance: float) -> b
     return bool(gain > tolerance * texture.gamma * TIME * work + rounding)
 
 
-def _marched(texture: Texture, m: Array, tolerance: float, limit: int, tilt: bool) -> Array:
-    """Return the rest state under torques; of a tilt, m itself unless it is left."""
-    if not tilt:
-        return _settle(texture, m, tolerance, limit)
-    scheme = Midpoint(texture.with_damping(1.0), 0.1, tolerance=GROWTH, longest=SHORT)
-    clock = 0.0
+def _left(texture: Texture, rest: Array, tolerance: float, limit: int) -> Array:
+    """Return the very same state where it is stable, else where the motion comes to rest."""
+    if not unstable(texture, rest):
+        return rest
+    scheme, clock = Midpoint(texture, 0.1, tolerance=_ROUGH, longest=SHORT), 0.0
 
     def advance(state: Array) -> Array:
         nonlocal clock
         state, clock = scheme.advance(state, clock, np.inf)
         return state
 
-    away = grown(m, advance, lambda state: _at_rest(texture, state, FINE), limit)
-    if away is None:
-        return m
-    after = _settle(texture, away, tolerance, limit)
-    return after if departed(m, after) else m
+    after = escaped(texture, rest, advance, limit)
+    if after is None:
+        raise _unsettled(texture, rest, tolerance, limit)
+    return after
 
 
 def _settle(texture: Texture, m: Array, tolerance: float, limit: int) -> Array:
-    """Return the rest state under torques."""
-    scheme = Midpoint(texture.with_damping(1.0), 0.1, tolerance=0.03, longest=_LONGEST)
+    """Return the rest state under torques, which strong damping reaches, stable or not."""
+    damped = texture.with_damping(max(1.0, texture.damping))
+    if all(hasattr(torque, "slope") for torque in texture.torques):
+        found = crept_rest(damped, m, tolerance * texture.gamma * TIME, _MOST_CREPT)
+        if found is not None:
+            return found
+    scheme = Midpoint(damped, 0.1, tolerance=0.03, longest=_LONGEST)
     clock = 0.0
     for _ in range(limit):
         if _at_rest(texture, m, tolerance):

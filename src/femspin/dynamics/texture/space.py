@@ -111,6 +111,17 @@ class TextureSpace:
             return slope
         return 2 * slope - (self.mass @ slope) / self.volumes[:, None]
 
+    def along_matrix(self, velocity: Array) -> sp.csr_array:
+        """Return the matrix of `along` at a velocity [nm/ps], shape (n, n) [1/ps]."""
+        u = np.broadcast_to(velocity, (self.size, 3))
+        total = sp.csr_array((self.size, self.size))
+        for k in self.axes:
+            total = total + sp.diags_array(u[:, k]) @ self.gradient[k]
+        slope = sp.csr_array(sp.diags_array(1 / self.volumes) @ total)
+        if not self.sharpened:
+            return slope
+        return sp.csr_array(2 * slope - sp.diags_array(1 / self.volumes) @ (self.mass @ slope))
+
     def mean(self, values: Array) -> Array:
         """Return the volume average of nodal values, shape (c,)."""
         return self.volumes @ values / self.volume

@@ -19,17 +19,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import CaseError
 from ...units import LENGTH, RATE, TIME
 from .magnet import rate, velocity
 from .space import TextureSpace
-from .vectors import cross, dot
+from .vectors import cross, cross_matrix, dot
 
 __all__ = [
     "ExternalTorque", "SpinOrbitTorque", "SpinTransfer", "Torque", "TransferRates",
-    "surface_rate",
+    "surface_rate", "transfer_slope",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -86,6 +87,13 @@ class SpinOrbitTorque:
         p, damping, field = self.rates(time)
         return damping * cross(m, p) + field * p
 
+    def slope(self, space: TextureSpace, m: Array, time: float) -> sp.csr_array:
+        """Return dOmega/dm [rad/ps], shape (3 n, 3 n)."""
+        p, damping, _ = self.rates(time)
+        weight = np.repeat(np.broadcast_to(damping, (len(m), 1))[:, 0], 3)
+        spin = cross_matrix(np.broadcast_to(p, m.shape))
+        return sp.csr_array(sp.diags_array(-weight) @ spin)
+
 
 @dataclass(frozen=True)
 class TransferRates:
@@ -140,6 +148,17 @@ class SpinTransfer:
         moved = space.along(self.rates(time).u_n, m)
         return -cross(m, moved) - self.beta * moved
 
+    def slope(self, space: TextureSpace, m: Array, time: float) -> sp.csr_array:
+        """Return dOmega/dm [rad/ps], shape (3 n, 3 n)."""
+        return transfer_slope(space.along_matrix(self.rates(time).u_n), m, self.beta)
+
+
+def transfer_slope(along: sp.csr_array, m: Array, beta: float) -> sp.csr_array:
+    """Return dOmega/dm of Omega = -m x (G m) - beta G m with a matrix G, shape (3 n, 3 n)."""
+    each = sp.csr_array(sp.kron(along, np.eye(3), format="csr"))
+    turned = cross_matrix(m) + beta * sp.eye_array(m.size)
+    return sp.csr_array(cross_matrix(along @ m) - turned @ each)
+
 
 @dataclass(frozen=True)
 class ExternalTorque:
@@ -154,6 +173,12 @@ class ExternalTorque:
     def rotation(self, space: TextureSpace, m: Array, time: float) -> Array:
         """Return m x tau [rad/ps], shape (n, 3)."""
         return cross(m, np.asarray(self.rate(time * TIME, m), float) / RATE)
+
+    def renew(self, m: Array) -> None:
+        """Let a torque that follows m with a delay be that of m itself, at time 0."""
+        follow = getattr(self.rate, "renew_at", None)
+        if follow is not None:
+            follow(0.0, m)
 
 
 def surface_rate(

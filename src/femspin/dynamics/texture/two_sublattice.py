@@ -15,6 +15,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from ...units import RATE, TIME
+from .antiferromagnet import StaggeredTorque
 from .energy import (
     Exchange,
     FieldFunction,
@@ -27,10 +29,10 @@ from .energy import (
 from .ferromagnet import Texture
 from .magnet import Antiferromagnet, diffusivity, rate, velocity
 from .space import TextureSpace
-from .torques import SpinOrbitTorque, SpinTransfer, Torque
-from .vectors import cross
+from .torques import SpinOrbitTorque, SpinTransfer, Torque, transfer_slope
+from .vectors import cross, normalized
 
-__all__ = ["Sublattices", "join", "split", "two_sublattice_texture"]
+__all__ = ["StackedTorque", "Sublattices", "join", "split", "two_sublattice_texture"]
 
 Array = NDArray[np.float64]
 
@@ -74,15 +76,19 @@ class _OfOrder:
 class _Bilinear:
     """sum_i V_i m_A . M m_B: homogeneous exchange and homogeneous DMI.
 
-    Up to a constant, a |m|^2 / 2 = a m_A . m_B / 4 and d_h . (n x m) = d_h . (m_A x m_B) / 2.
+    Of unit vectors a |m|^2 / 2 = a (1 + m_A . m_B) / 4, and d_h . (n x m) = d_h . (m_A x m_B) / 2.
+    The energy is the first form, which does not cancel where the sublattices are opposite.
     """
 
     volumes: Array
     block: Array
 
     def energy(self, m: Array, time: float) -> float:
-        half = len(self.volumes)
-        return float(np.einsum("i,ia,ab,ib->", self.volumes, m[:half], self.block, m[half:]))
+        half, alike = len(self.volumes), self.block[0, 0]
+        a, b = m[:half], m[half:]
+        skew = self.block - alike * np.eye(3)
+        sums = 0.5 * alike * np.einsum("ij,ij->i", a + b, a + b)
+        return float(self.volumes @ (sums + np.einsum("ia,ab,ib->i", a, skew, b)))
 
     def gradient(self, m: Array, time: float) -> Array:
         half = len(self.volumes)
@@ -125,12 +131,49 @@ class Sublattices:
         moved = np.concatenate([v_m + v_n, v_m - v_n])
         return -cross(m, moved) - u.beta * moved
 
+    def slope(self, space: TextureSpace, m: Array, time: float) -> sp.csr_array:
+        """Return dOmega/dm of the stack [rad/ps], shape (6 n, 6 n)."""
+        half = len(m) // 2
+        if isinstance(self.torque, SpinOrbitTorque):
+            sign = -1.0 if self.torque.staggered else 1.0
+            first, second = (self.torque.slope(space, x, time) for x in (m[:half], m[half:]))
+            return sp.csr_array(sp.block_diag([first, sign * second]))
+        u = self.torque.rates(time)
+        of_n, of_m = space.along_matrix(u.u_n), space.along_matrix(u.u_m)
+        alike, other = 0.5 * (of_m + of_n), 0.5 * (of_m - of_n)
+        along = sp.csr_array(sp.block_array([[alike, other], [other, alike]]))
+        return transfer_slope(along, m, u.beta)
+
+
+@dataclass(frozen=True)
+class StackedTorque:
+    """A torque given as rates of n and m, on the two sublattices.
+
+    Args:
+        torque: Rates of a unit vector n and of m.
+    """
+
+    torque: StaggeredTorque
+
+    def rotation(self, space: TextureSpace, m: Array, time: float) -> Array:
+        """Return Omega [rad/ps] of the stack, shape (2 n, 3)."""
+        n, sum_ = split(m)
+        of_n, of_m = (np.asarray(r, float) / RATE
+                      for r in self.torque.rates(time * TIME, normalized(n), sum_))  # fmt: skip
+        return cross(m, np.concatenate([of_m + of_n, of_m - of_n]))
+
+    def renew(self, m: Array) -> None:
+        """Let a torque that follows n with a delay be that of this stack, at time 0."""
+        if self.torque.renew is not None:
+            self.torque.renew(normalized(split(m)[0]))
+
 
 def two_sublattice_texture(
     space: TextureSpace,
     magnet: Antiferromagnet,
     field: ArrayLike | FieldFunction | None = None,
     torques: tuple[SpinOrbitTorque | SpinTransfer, ...] = (),
+    external: StaggeredTorque | None = None,
 ) -> Texture:
     """Return the equations of motion of both sublattices; advance them with `Midpoint`.
 
@@ -140,6 +183,7 @@ def two_sublattice_texture(
         field: External B [T]: shape (3,) or a function of position [m] and time [s].
         torques: Spin-orbit and spin-transfer torques; the staggered torque of a changing
             current (tau_sd) is not part of this model.
+        external: Torque of transport.
     """
     s, v = magnet.spin_density, space.volumes
     weights = 0.5 * np.concatenate([v, v])
@@ -157,6 +201,8 @@ def two_sublattice_texture(
     if field is not None:
         terms.append(_stacked_field(space, magnet, field, weights))
     drive: tuple[Torque, ...] = tuple(Sublattices(t) for t in torques)
+    if external is not None:
+        drive = (*drive, StackedTorque(external))
     return Texture(space, weights, s, magnet.gamma, magnet.damping, tuple(terms), drive)
 
 

@@ -28,6 +28,7 @@ from .dynamics.texture.magnet import rate
 from .dynamics.texture.torques import SpinOrbitTorque
 from .dynamics.texture.vectors import cross, dot
 from .errors import CaseError, SolverError
+from .results.number import with_units
 from .results.texture_result import Series
 from .texture_rest import relaxed
 from .texture_steady import plain_sine, refuse_what_moves, steady_orbit
@@ -82,6 +83,7 @@ def line_shape(
     numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
     fit = lorentzians(found[:, 0], *(numbers[k] for k in _NAMES))
     heads = ("B [T]", "signal", "out of phase", "fit")
+    numbers = with_units(numbers, {"resonance_field": "T", "linewidth": "T"})
     return numbers, Series("line_shape", heads, np.column_stack([found, fit])), m
 
 

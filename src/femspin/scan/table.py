@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "Column", "column_names", "matching", "unit_of", "write_csv", "write_netcdf", "write_parquet",
+    "LOST", "WALL", "Column", "column_names", "matching", "unit_of", "write_csv", "write_netcdf",
+    "write_parquet",
 ]  # fmt: skip
 
 _DEFAULT = re.compile(
@@ -47,6 +48,10 @@ _UNITS = {
     "displacement": "m", "switching_time": "s", "coercive_field": "T", "resonance_field": "T",
     "tilt_rate": "rad/s",
 }  # fmt: skip
+WALL = "texture.wall"
+LOST = f"{WALL}.lost"
+"""Whether the wall of a texture left the magnet, so that its other numbers end there."""
+
 _TOTAL_CURRENT = {1: "A/m^2", 2: "A/m", 3: "A"}
 
 

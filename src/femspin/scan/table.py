@@ -42,11 +42,7 @@ _UNITS = {
     "tau_perpendicular": "s", "curie_temperature": "K", "conductances": "S/m^2",
     "mean_potential": "meV", "spin_density": "1/m^3", "areal_spin_density": "1/m^2",
     "damping_like_per_field": "S/m", "field_like_per_field": "S/m", "frequency": "Hz",
-    "angular_frequency": "rad/s", "duration": "s", "final_torque": "1/s",
-    "final_energy": "J/m^3", "velocity": "m/s", "final_velocity": "m/s",
-    "fitted_velocity": "m/s", "largest_velocity": "m/s", "velocity_amplitude": "m/s",
-    "displacement": "m", "switching_time": "s", "coercive_field": "T", "resonance_field": "T",
-    "tilt_rate": "rad/s",
+    "duration": "s", "final_torque": "1/s", "final_energy": "J/m^3",
 }  # fmt: skip
 WALL = "texture.wall"
 LOST = f"{WALL}.lost"
@@ -93,7 +89,9 @@ def column_names(rows: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
 
 
 def unit_of(name: str, dimension: int) -> str:
-    """Return the unit of a number, or an empty text where it has none or it is not known.
+    """Return the unit of a number of transport or a macrospin, or an empty text where it has none.
+
+    Those of textures carry their own, see `results.number`.
 
     Args:
         name: Dotted name as in `Solution.values`.

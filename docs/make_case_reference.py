@@ -229,7 +229,7 @@ MEANINGS: dict[str, str] = {
     "Texture.resonance": "with `analysis` of this name",
     "Texture.line_shape": "with `analysis` of this name",
     "TextureMesh.shape": "`point` is a macrospin",
-    "TextureMesh.periodic": "meshed directions that are periodic",
+    
     "TextureMagnet.g_factor": "g of $\\gamma = g\\mu_B/\\hbar$",
     "TextureMagnet.axis": "easy axis",
     "TextureMagnet.hard_axis": "hard axis",
@@ -252,7 +252,7 @@ MEANINGS: dict[str, str] = {
     "TextureMagnet.interfacial_dmi": "D of a film with normal z",
     "TextureMagnet.bulk_dmi": "D_b, ferromagnet",
     "Initial.position": "of a wall along x",
-    "Initial.tilt": "of the moment in the wall: 0 Neel, 90 deg Bloch",
+    "Initial.tilt": "of the moment in the wall, from `wall.zero`: 0 Neel, 90 deg Bloch",
     "Initial.helicity": "skyrmion: 0 or 180 deg Neel, 90 deg Bloch",
     "SpinOrbitDrive.field_like": "B_FL = w_F/gamma",
     "Signal.start": "before it the drive is off",

@@ -42,7 +42,8 @@ _UNITS = {
     "tau_perpendicular": "s", "curie_temperature": "K", "conductances": "S/m^2",
     "mean_potential": "meV", "spin_density": "1/m^3", "areal_spin_density": "1/m^2",
     "damping_like_per_field": "S/m", "field_like_per_field": "S/m", "frequency": "Hz",
-    "duration": "s", "final_torque": "1/s", "final_energy": "J/m^3",
+    "angular_frequency": "rad/s", "duration": "s", "final_torque": "1/s",
+    "final_energy": "J/m^3",
 }  # fmt: skip
 WALL = "texture.wall"
 LOST = f"{WALL}.lost"

@@ -22,7 +22,7 @@ from femspin.dynamics.texture.space import mesh_space
 from femspin.dynamics.texture.walls import Wall, find_walls
 from femspin.errors import CaseError
 from femspin.results.number import Number, number_units
-from femspin.scan import run_scan
+from femspin.scan import ScanPoints, run_scan
 from femspin.scan.plot import plot_scan
 from femspin.texture_run import simulate_texture
 from femspin.texture_states import initial_texture, wall_frame
@@ -513,3 +513,37 @@ def test_a_resumed_run_follows_the_same_wall(tmp_path):
     track = WallTrack(Fixed(profile((-60, 0, 60))[0]), Wall(-60e-9, 5e-9, 0.0), 120e-9)
     assert track.follow(profile((59, 70))[1]) is None
     assert track.lost == "met"
+
+
+# ---------------------------------------------------------------- other magnets of a device
+
+
+TWO_MAGNETS = {
+    "structure": {"dimension": 1, "layers": [
+        {"region": "TmIG", "thickness": "3 nm", "cells": 2},
+        {"region": "Pt", "thickness": "4 nm", "cells": 4},
+        {"region": "YIG", "thickness": "3 nm", "cells": 2}]},
+    "regions": {"TmIG": {"kind": "FI"}, "YIG": {"kind": "FI"}, "Pt": {
+        "kind": "HM", "conductivity": "3e6 S/m", "diffusion_constant": "5e-4 m^2/s",
+        "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}},
+    "interfaces": {f"Pt|{magnet}": {"G_s": "0 S/m^2", "G_r": "2e14 S/m^2", "G_i": "0 S/m^2"}
+                   for magnet in ("TmIG", "YIG")},
+    "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+    "texture": {"kind": "ferromagnet", "region": "TmIG", "torque_source": "transport",
+                "duration": "1 ps", "magnet": MAGNET | {"saturation_magnetization": "1e5 A/m"}},
+}  # fmt: skip
+
+
+def test_magnets_that_do_not_follow_the_texture_are_named_with_their_direction():
+    words = "the moments of YIG rest along [0.0, 0.0, 1.0]"
+    found = texture_lengths(case_from_table(copy.deepcopy(TWO_MAGNETS)), None)["warnings"]
+    assert [words in w for w in found] == [True]
+    given = copy.deepcopy(TWO_MAGNETS) | {"magnetization": {"direction": [1, 0, 0]}}
+    assert texture_lengths(case_from_table(given), None)["warnings"] == []
+
+
+def test_points_of_a_scan_keep_a_default_direction_a_default():
+    table = copy.deepcopy(TWO_MAGNETS)
+    table["scan"] = {"axes": {"texture.magnet.damping": [0.1, 0.2]}}
+    _, point = ScanPoints(case_from_table(table))[0]
+    assert "magnetization" not in point.model_fields_set

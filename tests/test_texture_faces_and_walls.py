@@ -547,3 +547,17 @@ def test_points_of_a_scan_keep_a_default_direction_a_default():
     table["scan"] = {"axes": {"texture.magnet.damping": [0.1, 0.2]}}
     _, point = ScanPoints(case_from_table(table))[0]
     assert "magnetization" not in point.model_fields_set
+
+
+@pytest.mark.parametrize("kind", ["MeshLine", "MeshTri", "MeshQuad", "MeshTet", "MeshHex"])
+def test_the_largest_turn_is_that_along_an_edge(kind):
+    """A helix along x with 0.3 rad per cell."""
+    mesh = getattr(skfem, kind)
+    edges = np.arange(0.0, 4.0)
+    dimension = {"MeshLine": 1, "MeshTri": 2, "MeshQuad": 2}.get(kind, 3)
+    grid = mesh(edges) if dimension == 1 else mesh.init_tensor(*[edges] * dimension)
+    space = mesh_space(grid)
+    angle = 0.3 * space.positions[:, 0]
+    m = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    assert space.largest_turn(m) == pytest.approx(0.3, rel=1e-12)
+    assert space.cell_extents == pytest.approx(dict.fromkeys(range(dimension), 1.0))

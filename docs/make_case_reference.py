@@ -229,7 +229,6 @@ MEANINGS: dict[str, str] = {
     "Texture.resonance": "with `analysis` of this name",
     "Texture.line_shape": "with `analysis` of this name",
     "TextureMesh.shape": "`point` is a macrospin",
-    
     "TextureMagnet.g_factor": "g of $\\gamma = g\\mu_B/\\hbar$",
     "TextureMagnet.axis": "easy axis",
     "TextureMagnet.hard_axis": "hard axis",

@@ -18,17 +18,20 @@ from .dynamics.texture.modes import Modes, antiferromagnet_modes, ring_down, tex
 from .dynamics.texture.two_sublattice import join
 from .dynamics.texture.vectors import rotate
 from .errors import CaseError, SolverError
+from .results.number import Number, with_units
 from .results.texture_result import Series, TextureResult
 from .texture_instability import Branch, instability
 from .texture_line_shape import line_shape
 from .texture_motion import start_motion
-from .texture_numbers import field_warnings, run_numbers, texture_facts, topological_charge
+from .texture_numbers import run_numbers, texture_facts, topological_charge
 from .texture_rest import relaxed
 from .texture_run import TextureRun, run_motion
 from .texture_states import initial_texture
 from .texture_steady import acts_damping_like, refuse_what_moves, steady_orbit
 from .texture_system import TextureSystem, build_texture_system
 from .texture_transport import transport_numbers
+from .texture_wall import LOST, WallTrack, state_numbers
+from .texture_warnings import case_warnings, state_warnings
 
 __all__ = ["analysed", "hysteresis", "resonance", "threshold"]
 
@@ -36,7 +39,9 @@ Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
 _MOST_BISECTIONS = 200
+_SAME_MOMENT = 1e-3  # of the means of two states
 _SAMPLES = 8  # of the fastest mode in a period of it
+_MODE_UNITS = {"frequency": "Hz", "decay_rate": "1/s", "linewidth": "Hz"}
 
 
 def analysed(case: Case, system: TextureSystem, progress: Progress | None) -> TextureResult:
@@ -49,15 +54,16 @@ def analysed(case: Case, system: TextureSystem, progress: Progress | None) -> Te
                 "resonance": resonance, "line_shape": _line_shape}  # fmt: skip
     result = analyses[system.table.analysis](case, system, progress or (lambda _: None))
     return replace(result, folder=system.folder, facts=texture_facts(system),
-                   warnings=(*field_warnings(system), *result.warnings))  # fmt: skip
+                   warnings=(*case_warnings(system, case), *result.warnings))  # fmt: skip
 
 
 def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
     """Return the equilibrium under the fields and torques of time 0."""
-    order, canting = relaxed(system, initial_texture(system), driven=True)
+    initial = initial_texture(system)
+    order, canting = relaxed(system, initial, driven=True)
     fields = _fields(order, canting)
     numbers: dict[str, Any] = {
-        "energy": _energy(system, order, canting),
+        "energy": Number(_energy(system, order, canting), "J"),
         "final": {name: system.space.mean(values) for name, values in fields.items()},
     }
     if {0, 1} <= set(system.space.axes) and np.linalg.norm(order, axis=1).min() > 0:
@@ -65,25 +71,17 @@ def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResu
     if system.coupled is not None:
         fields["torque"] = system.coupled(0.0, order)
         numbers["transport"] = transport_numbers(system.coupled, system.magnet.gamma)
+    warnings = state_warnings(system, [order])
     if system.table.wall is not None:
-        motion, _ = start_motion(system, order)
-        run = run_motion(_instant(system), motion, start_motion(system, order)[1])
-        found = run.wall_series
-        if found is not None and len(found.rows):
-            _, position, width, tilt, _ = found.rows[0]
-            numbers["wall"] = {"position": position, "width": width, "tilt": tilt}
+        track = WallTrack(system)
+        track.follow(initial)
+        numbers["wall"] = state_numbers(track.follow(order))
+        if track.lost:
+            warnings = (f"{LOST[track.lost]} while the texture relaxed", *warnings)
     progress(1.0)
     potentials = () if system.coupled is None else (system.coupled.potentials(0.0),)
-    return TextureResult(case, system.space, numbers, frames=((0.0, fields),),
+    return TextureResult(case, system.space, numbers, frames=((0.0, fields),), warnings=warnings,
                          device=system.device, potentials=potentials)  # fmt: skip
-
-
-def _instant(system: TextureSystem) -> TextureSystem:
-    """Return the system for one look at its state: a run of a femtosecond."""
-    table = system.table.model_copy(
-        update={"duration": 1e-18, "output_interval": None, "frames": 1}
-    )
-    return replace(system, table=table)
 
 
 def _fields(order: Array, canting: Array | None) -> dict[str, Array]:
@@ -131,15 +129,43 @@ def hysteresis(case: Case, system: TextureSystem, progress: Progress) -> Texture
     numbers: dict[str, Any] = {
         "remanence": float(np.interp(0.0, first[::-1, 0], first[::-1, 1])),
         "saturation": float(table[0, 1]),
-        "loop_area": float(abs(np.trapezoid(table[:, 1], table[:, 0]))),
+        "loop_area": Number(abs(np.trapezoid(table[:, 1], table[:, 0])), "T"),
     }
     if None not in coercive:
         down_field, up_field = (float(x) for x in coercive if x is not None)
-        numbers |= {"coercive_field": 0.5 * (up_field - down_field),
-                    "loop_shift": 0.5 * (up_field + down_field)}  # fmt: skip
+        numbers |= {"coercive_field": Number(0.5 * (up_field - down_field), "T"),
+                    "loop_shift": Number(0.5 * (up_field + down_field), "T")}  # fmt: skip
+    open_ends: list[float] = []
+    if not system.antiferromagnetic:  # whose opposite state has the same moment
+        ends = zip((0, options.points - 1), frames[::2], strict=True)
+        open_ends = [
+            float(strengths[k]) for k, (_, fields) in ends
+            if not _forgotten(system, steady + strengths[k] * unit, fields["m"], unit)
+        ]  # fmt: skip
+        numbers["saturated"] = int(not open_ends)
     heads = ("B [T]", "m along B", "m_x", "m_y", "m_z")
     return TextureResult(case, system.space, numbers, frames=tuple(frames),
-                         curves=(Series("loop", heads, table),))  # fmt: skip
+                         curves=(Series("loop", heads, table),),
+                         warnings=_minor_loop(open_ends))  # fmt: skip
+
+
+def _forgotten(system: TextureSystem, field: Array, m: Array, unit: Array) -> bool:
+    """Return whether the opposite texture ends in the same moment along the field as m does."""
+    try:
+        other, _ = relaxed(system, -m, field)
+    except SolverError:
+        return False
+    return abs(float(system.space.mean(other - m) @ unit)) < _SAME_MOMENT
+
+
+def _minor_loop(fields: list[float]) -> tuple[str, ...]:
+    """Return a sentence if a loop is not closed by saturation at these fields [T]."""
+    if not fields:
+        return ()
+    places = " and ".join(f"{field:.4g} T" for field in fields)
+    return (f"a minor loop: at {places} the opposite state is stable as well, so that coercive"
+            " field, remanence and area depend on the history; raise"
+            " texture.hysteresis.largest",)  # fmt: skip
 
 
 def _loop_drives(system: TextureSystem) -> tuple[Array, TextureSystem]:
@@ -201,7 +227,7 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     changed = _varied(case, system, high)
     last = _run_of(changed)
     numbers = {
-        "threshold": value, "bracket": high - low,
+        "threshold": Number(value, unit), "bracket": Number(high - low, unit),
         "runs": len(tried), "just_above": run_numbers(changed, last),
     }  # fmt: skip
     measure = "growth rate [1/s]" if options.criterion == "unstable" else "measure"
@@ -316,7 +342,8 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     progress(0.3)
     numbers: dict[str, Any] = {
         "modes": {
-            str(k): {"frequency": w / (2 * np.pi), "decay_rate": g, "linewidth": g / np.pi}
+            str(k): with_units({"frequency": w / (2 * np.pi), "decay_rate": g,
+                                "linewidth": g / np.pi}, _MODE_UNITS)
             for k, (w, g) in enumerate(zip(modes.frequency, modes.decay, strict=True))
         },
         "equilibrium": {k: system.space.mean(v) for k, v in _fields(order, canting).items()},
@@ -333,7 +360,7 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
         peak = _peak(curves[-1].rows)
         nearest = int(np.argmin(np.abs(modes.frequency / (2 * np.pi) - peak)))
         numbers["ring_down"] = {
-            "frequency": peak,
+            "frequency": Number(peak, "Hz"),
             "nearest_mode": nearest,
             "over_mode": peak * 2 * np.pi / modes.frequency[nearest],
         }

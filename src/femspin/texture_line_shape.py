@@ -29,6 +29,7 @@ from .dynamics.texture.run import relax_texture
 from .dynamics.texture.small_motion import DENSE, growth, small_motion
 from .dynamics.texture.vectors import cross, dot
 from .errors import CaseError, SolverError
+from .results.number import with_units
 from .results.texture_result import Series
 from .texture_rest import relaxed
 from .texture_steady import plain_sine, refuse_what_moves, steady_orbit
@@ -91,6 +92,7 @@ def line_shape(
                    " high across the resonance")  # fmt: skip
         return {"misfit": numbers["misfit"]}, curve, m, (warning,)
     numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
+    numbers = with_units(numbers, {"resonance_field": "T", "linewidth": "T"})
     return numbers, curve, m, ()
 
 

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from .case.texture_drives import Signal
 from .dynamics.texture.space import TextureSpace
 from .dynamics.texture.vectors import normalized
+from .results.number import Number, with_units
 from .texture_motion import Motion
 from .texture_system import TextureSystem
 from .texture_transport import transport_numbers
+from .texture_wall import WALL_STOPS, WALL_UNITS
 
 if TYPE_CHECKING:
     from .texture_run import TextureRun
 
-__all__ = [
-    "field_warnings", "run_numbers", "sampling_warning", "texture_facts", "topological_charge",
-]  # fmt: skip
+__all__ = ["run_numbers", "sampling_warning", "texture_facts", "topological_charge"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -39,32 +39,36 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
     half = len(run.rows) // 2
     table: dict[str, Any] = {
         "stopped": run.stopped,
-        "duration": float(run.time[-1]),
+        "duration": Number(run.time[-1], "s"),
         "steps": run.steps,
-        "unrest": run.unrest,
+        "unrest": Number(run.unrest, "T"),
         "switched": int(mean[0] @ mean[-1] < 0),
-        "initial": {order: mean[0], "energy": float(run.column("energy")[0])},
-        "final": {order: mean[-1], "energy": float(run.column("energy")[-1])},
+        "initial": {order: mean[0], "energy": Number(run.column("energy")[0], "J")},
+        "final": {order: mean[-1], "energy": Number(run.column("energy")[-1], "J")},
         "late_mean": {order: mean[half:].mean(axis=0)},
         "late_range": {order: np.ptp(mean[half:], axis=0)},
-        "largest_energy_rise": float(np.diff(run.column("energy")).max(initial=-np.inf)),
+        "largest_energy_rise": Number(
+            np.diff(run.column("energy")).max(initial=-np.inf), "J"
+        ),
     }
     if run.step_error is not None:
-        table["step_error"] = run.step_error
+        table["step_error"] = Number(run.step_error, "rad")
     if system.antiferromagnetic:
         table["final"]["m"] = np.array([run.column(f"m_{a}")[-1] for a in "xyz"])
     if system.coupled is not None:
         table["transport"] = transport_numbers(system.coupled, system.magnet.gamma)
-    table["switching_time"] = _first_reversal(run.time, mean)
+    table["switching_time"] = Number(_first_reversal(run.time, mean), "s")
     if {0, 1} <= set(system.space.axes) and run.frames:
         table["topological_charge"] = topological_charge(system.space, run.frames[-1][1][order])
     if system.table.rotation_axis is not None and half > 2:
         table["rotation"] = _rotation(run.time, run.angles["rotation"])
-    if run.wall_series is not None and len(run.wall_series.rows):
+    if run.wall_series is not None:
         table["wall"] = _wall_numbers(run.wall_series.rows)
+        table["wall"]["lost"] = int(run.stopped in WALL_STOPS)
         drive = _alternating(system)
-        if drive is not None:
-            table["wall"]["alternating"] = _locked_in(run.wall_series.rows, *drive)
+        if drive is not None and len(run.wall_series.rows):
+            found = _locked_in(run.wall_series.rows, *drive)
+            table["wall"]["alternating"] = with_units(found, WALL_UNITS)
     return table
 
 
@@ -172,16 +176,19 @@ def _rotation(time: Array, angle: Array) -> dict[str, float]:
     """Return the mean turning over the second half of a run, of an angle followed by steps."""
     half = len(time) // 2
     rate = float(np.polyfit(time[half:] - time[half], angle[half:], 1)[0])
-    return {"angular_frequency": rate, "frequency": rate / (2 * np.pi),
+    return {"angular_frequency": Number(rate, "rad/s"),
+            "frequency": Number(rate / (2 * np.pi), "Hz"),
             "turns": float((angle[-1] - angle[0]) / (2 * np.pi))}  # fmt: skip
 
 
 def _wall_numbers(rows: Array) -> dict[str, Any]:
-    """Return position, width and tilt at the end, and velocities.
+    """Return position, width and tilt at the end, and velocities; nothing without rows.
 
     `velocity` is the mean over the second half, `final_velocity` over the last output interval;
     the oscillation is what is left of the position after its mean drift over the second half.
     """
+    if not len(rows):
+        return {}
     time, position, width, tilt = rows[:, :4].T
     half = len(rows) // 2
     late = slice(half, None)
@@ -197,26 +204,18 @@ def _wall_numbers(rows: Array) -> dict[str, Any]:
         table["final_velocity"] = float((position[-1] - position[-2]) / (time[-1] - time[-2]))
         table["largest_velocity"] = float(np.abs(rows[:, 4]).max())
         table["tilt_rate"] = float((tilt[-1] - tilt[half]) / (time[-1] - time[half]))
-    return table
-
-
-def field_warnings(system: TextureSystem) -> tuple[str, ...]:
-    """Return a sentence if carriers and magnet feel different fields."""
-    if system.device is None:
-        return ()
-    carriers = np.asarray(system.device.conditions.magnetic_field, float)
-    if np.allclose(carriers, system.steady_field) or not carriers.any():
-        return ()
-    return ("drive.magnetic_field acts on the carriers alone and differs from the steady field of"
-            " texture.fields, which acts on the magnet alone",)  # fmt: skip
+    return with_units(table, WALL_UNITS)
 
 
 def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[str, Any]:
     """Return facts on mesh and scheme."""
     facts: dict[str, Any] = {
-        "nodes": system.space.size, "volume": system.space.volume * 1e-27,
-        "spacing": float(system.space.spacing) * 1e-9,
+        "nodes": system.space.size, "volume": Number(system.space.volume * 1e-27, "m^3"),
+        "spacing": Number(system.space.spacing * 1e-9, "m"),
     }  # fmt: skip
+    trace = getattr(system.demagnetization, "trace", None)
+    if trace is not None:
+        facts["sum_of_demagnetizing_factors"] = trace
     if motion is not None:
         facts["scheme"] = type(motion.scheme).__name__
     if system.device is not None:
@@ -227,6 +226,6 @@ def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[s
         u = system.transfer()
         assert u is not None
         facts["bands"] = {"p_n": system.bands.p_n, "p_m": system.bands.p_m,
-                          "p_st": system.bands.p_st, "tau_sd": system.bands.tau_sd,
+                          "p_st": system.bands.p_st, "tau_sd": Number(system.bands.tau_sd, "s"),
                           "beta": u.beta}  # fmt: skip
     return facts

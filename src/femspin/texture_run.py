@@ -23,16 +23,18 @@ from .dynamics.texture.checkpoint import (
     save_checkpoint,
     take_checkpoint,
 )
-from .dynamics.texture.walls import find_wall
-from .errors import CaseError, SolverError
+from .dynamics.texture.walls import Wall
+from .errors import CaseError
 from .results.texture_result import Series, TextureResult
 from .texture_motion import Motion, State, check_canting, start_motion
-from .texture_numbers import field_warnings, run_numbers, sampling_warning, texture_facts
+from .texture_numbers import run_numbers, sampling_warning, texture_facts
 from .texture_rest import relaxed
 from .texture_states import initial_texture, wall_frame
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
 from .texture_transport import phase_seconds, torque_warning
 from .texture_turns import Turning, normal_frame, unwrapped
+from .texture_wall import LOST, WALL_STOPS, WallTrack
+from .texture_warnings import case_warnings, refuse_unfit_texture, state_warnings
 from .units import TIME
 
 __all__ = [
@@ -68,6 +70,7 @@ def simulate_texture(
         FemspinError: If the case is wrong or a solver fails.
     """
     system = build_texture_system(case, folder, transport)
+    refuse_unfit_texture(system)
     if system.table.analysis != "run":
         from .texture_analysis import analysed
 
@@ -79,7 +82,7 @@ def simulate_texture(
     run = run_motion(system, motion, state, progress, keeper)
     return TextureResult(
         case, system.space, run_numbers(system, run), run.history, run.wall_series, run.frames,
-        warnings=(*field_warnings(system), *run.warnings), folder=folder,
+        warnings=(*case_warnings(system, case), *run.warnings), folder=folder,
         facts=texture_facts(system, motion), seconds=run.seconds,
         device=system.device, potentials=run.potentials,
     )  # fmt: skip
@@ -93,7 +96,7 @@ class TextureRun:
         columns: Names of the columns with units.
         rows: One row per output time, shape (k, columns).
         frames: Times [s] with fields of the nodes by name.
-        stopped: Why it ended: time, relaxed, switched, or wall left.
+        stopped: Why it ended: time, relaxed, switched, wall left or wall lost.
         unrest: |dm/dt|/gamma [T] at the end.
         steps: Time steps.
         seconds: Wall time [s] of magnetics and transport, where transport is solved.
@@ -233,6 +236,10 @@ class _Recorder:
     potentials: list[Array] = field(default_factory=list)
     angles: list[list[float]] = field(default_factory=list)
     canting: float = 0.0
+    track: WallTrack = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.track = WallTrack(self.system)
 
     @cached_property
     def turnings(self) -> dict[str, Turning]:
@@ -279,12 +286,8 @@ class _Recorder:
         self.angles.append([turning.angle for turning in self.turnings.values()])
 
     def _wall(self, order: Array) -> list[float]:
-        axis, zero, across = wall_frame(self.system)
-        try:
-            wall = find_wall(self.system.space, order, across, axis, zero)
-        except SolverError:
-            return [np.nan] * 3
-        return [wall.position, wall.width, wall.tilt]
+        wall = self.track.follow(order)
+        return [np.nan] * 3 if wall is None else [wall.position, wall.width, wall.tilt]
 
     def add_frame(self, state: State, time: float) -> None:
         """Keep the fields at a time [s]."""
@@ -299,8 +302,8 @@ class _Recorder:
     def stopped(self, state: State, time: float) -> str:
         """Return why the run ends here, or an empty text."""
         table = self.system.table
-        if table.wall is not None and not np.isfinite(self.rows[-1][-1]):
-            return "wall left"
+        if self.track.lost:
+            return WALL_STOPS[self.track.lost == "unsure"]
         if table.stop == "relaxed":
             quiet = self.motion.unrest(state, time / TIME) < table.relax_torque
             return "relaxed" if quiet and time > 0 else ""
@@ -364,14 +367,16 @@ def run_motion(
         if progress is not None:
             progress(times[k] / times[-1])
     end = recorder.rows[-1][0]
-    warnings: tuple[str, ...] = ()
-    if stopped == "wall left":
-        warnings = (f"the wall reached the end of the magnet or vanished at {end:.4g} s; the run"
-                    " ends there",)  # fmt: skip
+    warnings = state_warnings(system, [*(f[0] for f in recorder.frames), motion.order(state)])
+    if recorder.track.lost:
+        warnings = (f"{LOST[recorder.track.lost]}; the run ends there", *warnings)
     if system.coupled is not None:
         system.coupled.finish(end, motion.order(state))
-    told = [sampling_warning(system), torque_warning(system.coupled), "" if motion.judge is None else motion.judge.warning(),
-            check_canting(np.array([[recorder.canting, 0.0, 0.0]]))]  # fmt: skip
+    told = [
+        sampling_warning(system), torque_warning(system.coupled),
+        "" if motion.judge is None else motion.judge.warning(),
+        check_canting(np.array([[recorder.canting, 0.0, 0.0]])),
+    ]  # fmt: skip
     warnings = (*warnings, *filter(None, told))
     unrest = motion.unrest(state, end / TIME)
     return TextureRun(
@@ -403,6 +408,10 @@ def _begin(
     order = recorder.motion.order(tuple(fields[n] for n in recorder.motion.names))
     for turning, angle in zip(recorder.turnings.values(), recorder.angles[-1], strict=True):
         turning.restore(angle, order)
+    if recorder.system.table.wall is not None:
+        *_, position, width, tilt = recorder.rows[-1]
+        recorder.track.last = Wall(position, width, tilt)
+        recorder.track.gap = float(fields["wall_gap"])
     recorder.frame_times = fields["frame_times"].tolist()
     recorder.frames = list(fields["frames"])
     restore_scheme(recorder.motion.scheme, saved)
@@ -427,6 +436,7 @@ def _checkpoint(
             "frames": np.array(recorder.frames), "index": np.array(float(index)),
             "angles": np.array(recorder.angles), "canting": np.array(recorder.canting),
             "case": keeper.digest, "steps": np.array(float(recorder.motion.scheme.steps)),
+            "wall_gap": np.array(recorder.track.gap),
         }  # fmt: skip
         if recorder.motion.judge is not None:
             fields["judge"] = recorder.motion.judge.state()

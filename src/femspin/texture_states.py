@@ -39,16 +39,23 @@ def initial_texture(system: TextureSystem) -> Array:
 
 
 def wall_frame(system: TextureSystem) -> tuple[Array, Array, int]:
-    """Return the axis of the domains, the direction of tilt 0, and that across the wall."""
+    """Return the axis of the domains, the direction of tilt 0, and that across the wall.
+
+    By default tilt 0 is a Neel wall, with the moment at the centre along the direction across.
+    """
     tracking = system.table.wall
     if tracking is not None:
-        axis, zero = np.array(tracking.axis), np.array(tracking.zero)
-        across = "xyz".index(tracking.direction)
+        axis, across = np.array(tracking.axis), "xyz".index(tracking.direction)
+        given = tracking.zero
     else:
-        axis, across = np.array(system.magnet.axis), 0
-        helper = np.eye(3)[0 if abs(axis[0]) < 0.9 else 1]
+        axis, across, given = np.array(system.magnet.axis), 0, None
+    axis = axis / np.linalg.norm(axis)
+    if given is None:
+        helper = next(v for v in np.eye(3)[[across, 0, 1]] if abs(axis @ v) < 0.9)
         zero = helper - axis * (axis @ helper)
-    return axis / np.linalg.norm(axis), zero / np.linalg.norm(zero), across
+    else:
+        zero = np.array(given)
+    return axis, zero / np.linalg.norm(zero), across
 
 
 def _wall(system: TextureSystem, given: Initial) -> Array:

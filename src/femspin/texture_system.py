@@ -321,8 +321,11 @@ def _own_mesh(mesh: TextureMesh) -> TextureSpace:
     grid = kind(edges[0]) if mesh.dimension == 1 else kind.init_tensor(*edges)
     rest = [mesh.width, mesh.thickness][mesh.dimension - 1 :]
     section = float(np.prod(rest)) / LENGTH ** len(rest) if rest else 1.0
-    periodic = ["x"] if mesh.shape == "point" else mesh.periodic
-    space = mesh_space(grid, section=section, periodic=["xyz".index(a) for a in periodic])
+    periodic = ["x"] if mesh.shape == "point" else [a for a in mesh.periodic if a in mesh.meshed]
+    faces = [(k, extent / LENGTH) for k, extent in mesh.faces]
+    space = mesh_space(
+        grid, section=section, periodic=["xyz".index(a) for a in periodic], faces=faces
+    )
     with np.errstate(divide="ignore"):
         _ = space.spacing  # infinite for a macrospin; kept by the space
     return space

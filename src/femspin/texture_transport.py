@@ -17,6 +17,7 @@ from .dynamics.texture.space import TextureSpace
 from .errors import CaseError
 from .fields.build import region_fields
 from .pipeline import Device, build_device
+from .results.number import Number
 from .textured import textured_transport
 
 __all__ = ["coupled_torque", "phase_seconds", "texture_device", "torque_warning",
@@ -124,10 +125,10 @@ def transport_numbers(torque: CoupledTorque, gamma: float) -> dict[str, Any]:
         "factorisations": report["factorisations"],
         "iterations": report["iterations"],
         "most_iterations": report["most_iterations"],
-        "largest_torque": whole / gamma,
-        "largest_torque_error": report["largest_error"] / gamma,
+        "largest_torque": Number(whole / gamma, "T"),
+        "largest_torque_error": Number(report["largest_error"] / gamma, "T"),
         "relative_torque_error": report["largest_error"] / whole if whole > 0 else 0.0,
-        "angle_error": report["angle_error"],
+        "angle_error": Number(report["angle_error"], "rad"),
     }
 
 

@@ -34,7 +34,22 @@ class TextureMesh(Table):
         None, description="largest cell edge, one for all or one per meshed direction"
     )
     triangles: bool = Field(False, description="triangles or tetrahedra, not rectangles or boxes")
-    periodic: Annotated[list[_Axis], Field(max_length=3)] = Field([])
+    periodic: Annotated[list[_Axis], Field(max_length=3)] = Field(
+        [], description="without faces; of a direction that is not meshed it means that nothing"
+        " changes along it",
+    )  # fmt: skip
+
+    @property
+    def meshed(self) -> str:
+        """Directions in which the texture may change."""
+        return "" if self.shape == "point" else "xyz"[: self.dimension]
+
+    @property
+    def faces(self) -> list[tuple[int, float]]:
+        """Directions that are not meshed and end in free faces, with their extents [m]."""
+        extents = zip("xyz", (self.length, self.width, self.thickness), strict=True)
+        return [("xyz".index(a), extent) for a, extent in extents
+                if a not in self.meshed and a not in self.periodic]  # fmt: skip
 
     @property
     def dimension(self) -> int:
@@ -64,10 +79,6 @@ class TextureMesh(Table):
                          'needed, like "2 nm"')  # fmt: skip
         if isinstance(self.cell, list) and len(self.cell) != self.dimension:
             raise refuse("cell", "a {s} has {d} meshed directions", s=self.shape, d=self.dimension)
-        meshed = "xyz"[: self.dimension] if self.shape != "point" else ""
-        for axis in self.periodic:
-            if axis not in meshed:
-                raise refuse("periodic", "{a} is not meshed in a {s}", a=axis, s=self.shape)
         if self.triangles and self.dimension == 1:
             raise refuse("triangles", "only for a film or a box")
         nodes = math.prod(k + 1 for k in self.counts)
@@ -164,11 +175,15 @@ class WallTracking(Table):
 
     direction: _Axis = Field("x", description="across the wall")
     axis: Direction = Field([0.0, 0.0, 1.0], description="of the domains")
-    zero: Direction = Field([1.0, 0.0, 0.0], description="from which the tilt counts")
+    zero: Direction | None = Field(
+        None, description="from which the tilt counts; default: across the wall (0 Neel), or x, or"
+        " y, whichever is the first that is not along axis; its part normal to axis",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _axes_are_normal(self) -> WallTracking:
-        if abs(sum(a * b for a, b in zip(self.axis, self.zero, strict=True))) > 1e-9:
+        zero = self.zero or [0.0, 0.0, 0.0]
+        if abs(sum(a * b for a, b in zip(self.axis, zero, strict=True))) > 1e-9:
             raise refuse("zero", "must be normal to axis")
         return self
 
@@ -227,6 +242,9 @@ class Texture(Table):
     def _tables_agree(self) -> Texture:
         if (self.region is None) == (self.mesh is None):
             raise refuse("region", "a texture has either a region of the device or [texture.mesh]")
+        if self.magnetostatics == "full" and self.mesh is not None and self.mesh.periodic:
+            raise refuse("magnetostatics", '"full" is the stray field of a magnet with faces all'
+                         ' around; drop mesh.periodic, or take "thin_film" or "none"')  # fmt: skip
         if self.depth is not None and self.region is None:
             raise refuse("depth", "only with a region; [texture.mesh] has all its extents")
         if self.torque_source == "transport" and self.region is None:

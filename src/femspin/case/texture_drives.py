@@ -54,7 +54,7 @@ class Signal(Table):
     frequency: _Frequency | None = Field(None, description="W/(2 pi) of a sine")
     phase: Angle = 0.0
     times: Annotated[list[_Since], Field(min_length=2, max_length=10_000)] | None = Field(
-        None, description="of a sequence, ascending"
+        None, description="of a sequence, ascending; off before the first, held after the last"
     )
     values: Annotated[list[float], Field(min_length=2, max_length=10_000)] | None = Field(
         None, description="factors of a sequence; straight lines between them"
@@ -83,7 +83,10 @@ class Signal(Table):
         return self.shape == "constant" and self.start == 0.0 and self.rise == 0.0
 
     def scale(self, time: float) -> float:
-        """Return the factor at a time [s]; at a jump, the later value."""
+        """Return the factor at a time [s]; at a jump, the later value.
+
+        Every shape is off before its start, a sequence before its first time.
+        """
         since = time - self.start
         if since < 0.0:
             return 0.0
@@ -117,8 +120,8 @@ class Signal(Table):
     def _between(self, since: float) -> float:
         assert self.times is not None
         assert self.values is not None
-        if since <= self.times[0]:
-            return self.values[0]
+        if since < self.times[0]:
+            return 0.0
         for k, end in enumerate(self.times[1:], 1):
             if since < end:
                 part = (since - self.times[k - 1]) / (end - self.times[k - 1])

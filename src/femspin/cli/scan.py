@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..case import Case
 from ..case.messages import one_line
 from ..results.write import to_json
-from ..scan import ScanResult, run_scan
+from ..scan import PointResult, ScanResult, run_scan
 
 __all__ = ["run_scan_case"]
 
@@ -71,7 +71,9 @@ def _summary(result: ScanResult, folder: Path) -> None:
               file=sys.stderr)  # fmt: skip
     for warning, count in list(result.warnings.items())[:_MOST_LINES]:
         points = "1 point" if count == 1 else f"{count} points"
-        print(f"warning ({points}): {warning}", file=sys.stderr)
+        some = [p for p in result.points if warning in p.warnings]
+        where = "" if len(some) == len(result.points) else f": {_places(some)}"
+        print(f"warning ({points}{where}): {warning}", file=sys.stderr)
     if len(result.warnings) > _MOST_LINES:
         print(f"warning: and {len(result.warnings) - _MOST_LINES} more; see result.json",
               file=sys.stderr)  # fmt: skip
@@ -86,11 +88,22 @@ def _summary(result: ScanResult, folder: Path) -> None:
 def _complain(result: ScanResult) -> None:
     """Say which points failed."""
     for _, point in result.failures[:_MOST_LINES]:
-        where = ", ".join(
-            f"{name} = {value:.10g}" if isinstance(value, float) else f"{name} = {value}"
-            for name, value in point.coordinates.items()
-        )
+        where = _place(point)
         print(f"femspin: failed at {where}: {one_line(point.error)}", file=sys.stderr)
     more = len(result.failures) - _MOST_LINES
     if more > 0:
         print(f"femspin: and {more} more points; see the column error", file=sys.stderr)
+
+
+def _place(point: PointResult) -> str:
+    """Return the coordinates of a point as text."""
+    return ", ".join(
+        f"{name} = {value:.10g}" if isinstance(value, float) else f"{name} = {value}"
+        for name, value in point.coordinates.items()
+    )
+
+
+def _places(points: Sequence[PointResult]) -> str:
+    """Return where some points lie, the first ones of many."""
+    more = ", ..." if len(points) > _MOST_LINES else ""
+    return "; ".join(map(_place, points[:_MOST_LINES])) + more

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,19 @@ from ..dynamics.texture.magnet import Antiferromagnet
 from ..dynamics.texture.walls import static_width
 from ..errors import CaseError
 from ..results.expected import compare_expected
+from ..results.number import Number, number_units
 from ..results.texture_result import TextureResult
 from ..results.write import to_json
 from ..texture_motion import start_motion
 from ..texture_run import Keeper, checkpoint_file, simulate_texture
 from ..texture_states import initial_texture
 from ..texture_system import TextureSystem, build_texture_system
+from ..texture_warnings import case_warnings, refuse_unfit_texture
 from .run import _progress
 
 __all__ = ["check_texture", "run_texture_case"]
+
+_VECTORS = {"u_n": "m/s"}
 
 
 def run_texture_case(args: argparse.Namespace, case: Case, file: Path, folder: Path) -> int:
@@ -69,9 +72,11 @@ def run_texture_case(args: argparse.Namespace, case: Case, file: Path, folder: P
 def _summary(result: TextureResult, folder: Path, seconds: float) -> None:
     if result.case.title:
         print(result.case.title)
+    units = result.units
     for name, value in result.values.items():
         if name.startswith("texture."):
-            print(f"  {name.removeprefix('texture.'):36} {value:.8g}")
+            text = f"{value:.8g} {units.get(name, '')}".rstrip()
+            print(f"  {name.removeprefix('texture.'):36} {text}")
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     facts = result.facts
@@ -86,50 +91,69 @@ def check_texture(args: argparse.Namespace, case: Case, file: Path) -> int:
     """Check a texture case: build it and show what it implies; return the exit code."""
     table = texture_lengths(case, file.parent)
     if args.json:
-        sys.stdout.write(to_json(table))
+        sys.stdout.write(to_json(table | {"units": number_units(table) | _VECTORS}))
     elif not args.quiet:
         print(f"{file}: valid")
         for name, value in table.items():
-            text = f"{value:.6g}" if isinstance(value, float) else value
-            print(f"  {name:28} {'none' if value is None else text}")
+            if name != "warnings":
+                print(f"  {name:32} {_shown(value)} {_VECTORS.get(name, '')}".rstrip())
+        for warning in table["warnings"]:
+            print(f"warning: {warning}")
     return 0
 
 
-def texture_lengths(case: Case, folder: Path | None) -> Mapping[str, Any]:
-    """Return nodes, scheme and characteristic lengths, times and fields of a texture, SI.
+def _shown(value: Any) -> str:
+    """Return a number with its unit as text."""
+    if value is None:
+        return "none"
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.6g} {getattr(value, 'unit', '')}".rstrip()
 
-    Drives are given by their amplitudes; `wall_width` is None where the stray field of a film
-    leaves no easy axis.
+
+def texture_lengths(case: Case, folder: Path | None) -> dict[str, Any]:
+    """Return nodes, scheme, characteristic lengths, times and fields of a texture, and warnings.
+
+    Numbers are in SI and carry their units.  Drives are given by their amplitudes; `wall_width` is
+    None where the stray field of a film leaves no easy axis.
+
+    Raises:
+        CaseError: If the case is refused.
     """
     system = build_texture_system(case, folder)
+    refuse_unfit_texture(system)
     magnet, space = system.magnet, system.space
     motion, _ = start_motion(system, initial_texture(system))
     table: dict[str, Any] = {
-        "kind": system.table.kind, "nodes": space.size, "volume": space.volume * 1e-27,
-        "scheme": type(motion.scheme).__name__, "spin_density": magnet.spin_density,
+        "kind": system.table.kind, "nodes": space.size,
+        "volume": Number(space.volume * 1e-27, "m^3"), "scheme": type(motion.scheme).__name__,
+        "spin_density": Number(magnet.spin_density, "J s/m^3"),
     }  # fmt: skip
     width = static_width(magnet)
     if magnet.anisotropy > 0 and magnet.exchange_stiffness > 0:
-        table["wall_width"] = width
+        table["wall_width"] = None if width is None else Number(width, "m")
     if width is not None and np.isfinite(space.spacing):
         table["cell_over_wall_width"] = float(space.spacing) * 1e-9 / width
     if isinstance(magnet, Antiferromagnet):
-        table |= {"exchange_field": magnet.exchange_field, "magnon_velocity":
-                  magnet.magnon_velocity, "step": float(motion.scheme.step) * 1e-12}  # fmt: skip
+        table |= {"exchange_field": Number(magnet.exchange_field, "T"),
+                  "magnon_velocity": Number(magnet.magnon_velocity, "m/s"),
+                  "step": Number(motion.scheme.step * 1e-12, "s")}  # fmt: skip
         if magnet.anisotropy > 0:
-            table |= {"resonance_frequency": magnet.resonance / (2 * np.pi),
-                      "spin_flop_field": magnet.spin_flop_field}  # fmt: skip
+            table |= {"resonance_frequency": Number(magnet.resonance / (2 * np.pi), "Hz")}
             if magnet.spin_flop_field is None:
-                table["spin_flip_field"] = magnet.exchange_field
+                table["spin_flip_field"] = Number(magnet.exchange_field, "T")
                 table["note"] = ("the spins do not flop, as B_A = K/M_0 exceeds B_E: a field of"
                                  " B_E along the axis turns one sublattice over")  # fmt: skip
+            else:
+                table["spin_flop_field"] = Number(magnet.spin_flop_field, "T")
     elif magnet.hard_anisotropy > 0 and magnet.anisotropy > 0:
-        table["walker_field"] = magnet.walker_field
+        table["walker_field"] = Number(magnet.walker_field, "T")
         if width is not None:
-            table["walker_velocity"] = magnet.walker_velocity * width / magnet.wall_width
+            walker = magnet.walker_velocity * width / magnet.wall_width
+            table["walker_velocity"] = Number(walker, "m/s")
     if system.device is not None:
         table["transport_unknowns"] = len(system.device.problem.constraint.charge)
-    return table | _amplitudes(system)
+    return table | _amplitudes(system) | {"warnings": list(case_warnings(system, case))}
 
 
 def _amplitudes(system: TextureSystem) -> dict[str, Any]:
@@ -145,9 +169,11 @@ def _amplitudes(system: TextureSystem) -> dict[str, Any]:
     transfer = system.transfer()
     if transfer is not None:
         rates = transfer.rates(0.0)
-        table |= {"u_n": rates.u_n * 1e3, "beta": transfer.beta, "tau_sd": transfer.tau_sd}
+        table |= {"u_n": rates.u_n * 1e3, "beta": transfer.beta,
+                  "tau_sd": Number(transfer.tau_sd, "s")}  # fmt: skip
     for k, torque in enumerate(system.orbit()):
-        _, damping, field = torque.rates(0.0)
-        table[f"spin_orbit.{k}.damping_like_field"] = float(damping) * 1e12 / system.magnet.gamma
-        table[f"spin_orbit.{k}.field_like_field"] = float(field) * 1e12 / system.magnet.gamma
+        _, *parts = torque.rates(0.0)
+        for name, part in zip(("damping_like", "field_like"), parts, strict=True):
+            field = Number(float(part) * 1e12 / system.magnet.gamma, "T")
+            table[f"spin_orbit.{k}.{name}_field"] = field
     return table

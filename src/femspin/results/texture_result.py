@@ -15,6 +15,7 @@ from ..case.files import resolve_files
 from ..case.load import dump_case, to_toml
 from ..case.schema import Case
 from ..dynamics.texture.space import TextureSpace
+from .number import number_units
 from .report import versions
 from .solution import flat_numbers
 from .write import result_folder, to_json
@@ -106,11 +107,17 @@ class TextureResult:
             "analysis": self.case.texture.analysis,
             "texture": dict(self.numbers),
             "texture_facts": dict(self.facts),
+            "units": self.units,
             "conventions": TEXTURE_CONVENTIONS,
             "warnings": list(self.warnings),
             "inputs": dump_case(self.case),
             "versions": versions(),
         }
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of the single numbers that have one, by dotted name."""
+        return number_units({"texture": self.numbers, "texture_facts": self.facts})
 
     @property
     def values(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..case.schema import Case
 from .points import Axis
-from .table import matching, unit_of
+from .table import LOST, WALL, matching
 
 if TYPE_CHECKING:
     from .run import ScanResult
@@ -46,13 +46,14 @@ def plot_scan(result: ScanResult) -> tuple[Any, Any]:
     curves = _curves(result, x, others)
     for panel, group in zip(panels, names, strict=True):
         _draw(panel, x, group, curves, others)
-        unit = unit_of(group[0], result.dimension)
+        unit = result.unit(group[0])
         panel.set_ylabel(_readable(_common(group)) + (f"\n({_unit(unit)})" if unit else ""))
         panel.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)
     panels[-1].set_xlabel(_axis_title(x, result.case))
     _legend(figure, curves, others, result.case)
+    _explain_hollow(panels)
     return figure, panels
 
 
@@ -101,6 +102,8 @@ def _draw(
                 linestyle=_LINES[n % len(_LINES)] if position else "-",
                 marker="." if len(along) < _MARKED else "", linewidth=1.3,
             )  # fmt: skip
+            if name.startswith(WALL) and LOST in numbers:
+                _hollow(panel, along, numbers[name], numbers[LOST] == 1)
     if several:
         legend = panel.legend(loc="best", frameon=False, ncols=3)
         for handle in legend.legend_handles if others else ():
@@ -111,6 +114,18 @@ def _draw(
         from matplotlib.ticker import MaxNLocator
 
         panel.xaxis.set_major_locator(MaxNLocator(steps=[1, 3, 4.5, 6, 9]))
+
+
+def _hollow(panel: Any, along: Sequence[Any], values: Array, lost: Any) -> None:
+    """Mark the points at which the wall left the magnet in the colour of the last curve."""
+    if not lost.any():
+        return
+    # Axes of text count their entries; matplotlib knows them by now.
+    panel.plot(
+        [x for x, gone in zip(along, lost, strict=True) if gone], values[lost], linestyle="",
+        marker="o", markersize=7, markerfacecolor="white", zorder=3,
+        markeredgecolor=panel.lines[-1].get_color(), label="_wall left",
+    )  # fmt: skip
 
 
 def _colour(index: int, count: int) -> Any:
@@ -139,6 +154,14 @@ def _legend(figure: Any, curves: Sequence[Curve], others: Sequence[Axis], case: 
     ]
     title = ",\n".join(_axis_name(a, case) for a in others)
     figure.legend(handles, labels, title=title, loc="outside right upper", frameon=False)
+
+
+def _explain_hollow(panels: Any) -> None:
+    """Say below the panels that have them what hollow points are."""
+    for panel in panels:
+        if any(line.get_label() == "_wall left" for line in panel.lines):
+            panel.annotate("hollow: the wall left before the end", (0.01, 0.02),
+                           xycoords="axes fraction", fontsize="small", color="0.3")  # fmt: skip
 
 
 def _axis_name(axis: Axis, case: Case) -> str:

@@ -81,6 +81,8 @@ class ScanPoints(Sequence[tuple[dict[str, Coordinate], Case]]):
         self.base = dump_case(case)
         for key in ("scan", "expected"):
             self.base.pop(key, None)
+        if "magnetization" not in case.model_fields_set:  # a default stays one at every point
+            self.base.pop("magnetization", None)
         self.axes = tuple(_axis(n, entry, self.base) for n, entry in case.scan.axes.items())
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from ..results.write import result_folder, to_json
 from .points import Axis, Coordinate, ScanPoints
 from .store import PointStore, Record, point_key
 from .table import (
+    LOST,
+    WALL,
     Column,
     column_names,
     matching,
@@ -45,11 +47,13 @@ class PointResult:
         coordinates: By axis name.
         numbers: By dotted name; empty for a point that failed.
         error: What went wrong, or an empty text.
+        warnings: Sentences on where the theory fails at this point.
     """
 
     coordinates: dict[str, Coordinate]
     numbers: dict[str, float]
     error: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class ScanResult:
         computed: Points solved in this run; the others were there or are repeated.
         processes: Worker processes.
         seconds: Duration of the run [s].
+        units: Of numbers that carry their own, by dotted name.
     """
 
     case: Case
@@ -79,6 +84,11 @@ class ScanResult:
     computed: int
     processes: int
     seconds: float
+    units: dict[str, str] = field(default_factory=dict)
+
+    def unit(self, name: str) -> str:
+        """Return the unit of a number, or an empty text where it has none or it is not known."""
+        return self.units.get(name) or unit_of(name, self.dimension)
 
     @property
     def failures(self) -> tuple[tuple[int, PointResult], ...]:
@@ -98,10 +108,14 @@ class ScanResult:
             for a in self.axes
         ]  # fmt: skip
         numbers = [
-            Column(n, unit_of(n, self.dimension), [p.numbers.get(n, nan) for p in self.points])
+            Column(n, self.unit(n), [p.numbers.get(n, nan) for p in self.points])
             for n in self.columns
         ]
-        return (*axes, *numbers, Column("error", "", [p.error for p in self.points]))
+        warned = [Column("warnings", "", ["; ".join(p.warnings) for p in self.points])]
+        return (
+            *axes, *numbers, *(warned if self.warnings else ()),
+            Column("error", "", [p.error for p in self.points]),
+        )  # fmt: skip
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -111,11 +125,12 @@ class ScanResult:
             "conventions": CONVENTIONS,
             "axes": [{"name": a.name, "unit": a.unit} for a in self.axes],
             "columns": [
-                {"name": name, "unit": unit_of(name, self.dimension)} for name in self.columns
+                {"name": name, "unit": self.unit(name)} for name in self.columns
             ],
             "points": [
                 {"coordinates": p.coordinates, "error": p.error or None,
-                 "numbers": {n: p.numbers[n] for n in self.columns if n in p.numbers}}
+                 "numbers": {n: p.numbers[n] for n in self.columns if n in p.numbers},
+                 **({"warnings": p.warnings} if p.warnings else {})}
                 for p in self.points
             ],
             "estimates": self.estimates,
@@ -235,14 +250,16 @@ def run_scan(
                 errors[key] = error
             tell(len(collect.found) + len(errors), len(todo))
     rows = tuple(
-        PointResult(points.coordinates(k), collect.numbers(key), errors.get(key, ""))
+        PointResult(points.coordinates(k), collect.numbers(key), errors.get(key, ""),
+                    collect.sentences(key))
         for k, key in enumerate(keys)
-    )
+    )  # fmt: skip
     names = column_names(row.numbers for row in rows)
     columns = tuple(n for n in names if n not in points.scan.axes)
     return ScanResult(
         case, folder, points.axes, rows, columns,
         collect.warnings(keys), estimates, len(new), processes, time.perf_counter() - began,
+        collect.units,
     )  # fmt: skip
 
 
@@ -253,6 +270,7 @@ class _Collector:
         self.wanted = tuple(scan.columns or ()), tuple(scan.plot.y or ())
         self.store = store
         self.found: dict[str, Record] = {}
+        self.units: dict[str, str] = {}
 
     def __call__(self, key: str) -> bool:
         """Return whether a point is there, and take it."""
@@ -268,7 +286,10 @@ class _Collector:
                                         f"{hint}")  # fmt: skip
         columns, y = self.wanted
         chosen = matching((*columns, *y), record.numbers, defaults=not columns)
+        if LOST in record.numbers and any(name.startswith(WALL) for name in (*columns, *y)):
+            chosen[LOST] = record.numbers[LOST]  # no number of a wall without whether it left
         self.found[key] = Record(chosen, record.warnings)
+        self.units |= record.units
         return True
 
     def missing(self, keys: Iterable[str], fresh: bool) -> list[str]:
@@ -283,6 +304,10 @@ class _Collector:
     def numbers(self, key: str) -> dict[str, float]:
         """Return the numbers of a point, none for one that failed."""
         return self.found[key].numbers if key in self.found else {}
+
+    def sentences(self, key: str) -> tuple[str, ...]:
+        """Return the warnings of a point."""
+        return self.found[key].warnings if key in self.found else ()
 
     def warnings(self, keys: Sequence[str]) -> dict[str, int]:
         """Return all warnings, and of how many points they are true."""

@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,12 @@ class Record:
         numbers: By dotted name as in `Solution.values`, without the inputs; NaN where a number
             does not exist at this point.
         warnings: Sentences on where the theory fails.
+        units: Of numbers that carry their own, by dotted name.
     """
 
     numbers: dict[str, float]
     warnings: tuple[str, ...] = ()
+    units: dict[str, str] = field(default_factory=dict)
 
 
 class PointStore:
@@ -51,7 +53,8 @@ class PointStore:
         try:
             table = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
             numbers = {str(k): float(v) for k, v in table["numbers"].items()}
-            return Record(numbers, tuple(map(str, table["warnings"])))
+            units = {str(k): str(v) for k, v in table["units"].items()}
+            return Record(numbers, tuple(map(str, table["warnings"])), units)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -59,7 +62,8 @@ class PointStore:
         """Write a finished point in one piece."""
         # JSON has no infinity and no NaN: they stand as text, which float() reads.
         numbers = {k: v if math.isfinite(v) else repr(v) for k, v in record.numbers.items()}
-        table = {"femspin": __version__, "numbers": numbers, "warnings": record.warnings}
+        table = {"femspin": __version__, "numbers": numbers, "warnings": record.warnings,
+                 "units": record.units}  # fmt: skip
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f".{key}.{os.getpid()}.part"
         try:
@@ -88,7 +92,7 @@ def point_key(case: Case, files: str = "") -> str:
 
 def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:
     """Return the numbers of a result table by dotted name; what is None becomes NaN."""
-    skipped = ("inputs", "versions", "conventions", "estimates", "warnings")
+    skipped = ("inputs", "versions", "conventions", "estimates", "warnings", "units")
     return {
         name: value
         for key, entry in table.items() if key not in skipped

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "Column", "column_names", "matching", "unit_of", "write_csv", "write_netcdf", "write_parquet",
+    "LOST", "WALL", "Column", "column_names", "matching", "unit_of", "write_csv", "write_netcdf",
+    "write_parquet",
 ]  # fmt: skip
 
 _DEFAULT = re.compile(
@@ -42,11 +43,12 @@ _UNITS = {
     "mean_potential": "meV", "spin_density": "1/m^3", "areal_spin_density": "1/m^2",
     "damping_like_per_field": "S/m", "field_like_per_field": "S/m", "frequency": "Hz",
     "angular_frequency": "rad/s", "duration": "s", "final_torque": "1/s",
-    "final_energy": "J/m^3", "velocity": "m/s", "final_velocity": "m/s",
-    "fitted_velocity": "m/s", "largest_velocity": "m/s", "velocity_amplitude": "m/s",
-    "displacement": "m", "switching_time": "s", "coercive_field": "T", "resonance_field": "T",
-    "tilt_rate": "rad/s",
+    "final_energy": "J/m^3",
 }  # fmt: skip
+WALL = "texture.wall"
+LOST = f"{WALL}.lost"
+"""Whether the wall of a texture left the magnet, so that its other numbers end there."""
+
 _TOTAL_CURRENT = {1: "A/m^2", 2: "A/m", 3: "A"}
 
 
@@ -88,7 +90,9 @@ def column_names(rows: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
 
 
 def unit_of(name: str, dimension: int) -> str:
-    """Return the unit of a number, or an empty text where it has none or it is not known.
+    """Return the unit of a number of transport or a macrospin, or an empty text where it has none.
+
+    Those of textures carry their own, see `results.number`.
 
     Args:
         name: Dotted name as in `Solution.values`.

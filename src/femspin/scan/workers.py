@@ -258,7 +258,8 @@ def _solved(key: str, solve: Callable[[], Mapping[str, Any]], store: PointStore)
     """Solve one point and keep what it finds; return what went wrong."""
     try:
         table = solve()
-        store.write(key, Record(numbers_of(table), tuple(table.get("warnings", ()))))
+        warnings, units = tuple(table.get("warnings", ())), dict(table.get("units", {}))
+        store.write(key, Record(numbers_of(table), warnings, units))
     except FemspinError as error:
         return one_line(str(error))
     except MemoryError:

@@ -15,6 +15,7 @@ field is that of the symmetrized operator, exactly minus the derivative of the e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,15 @@ class BoundaryDemagnetization(Quadratic):
         """Return mu_0 M_s^2 times the integral of phi grad u [nm^3/ps], shape (n, 3)."""
         u = self.potential(m)
         return self.strength * np.stack([c @ u for c in self.space.gradient], axis=1)
+
+    @cached_property
+    def trace(self) -> float:
+        """Sum of the demagnetizing factors of the body along x, y and z; 1 without error."""
+        total = 0.0
+        for unit in np.eye(3):
+            m = np.tile(unit, (self.space.size, 1))
+            total += 2 * self.energy(m, 0.0) / (self.strength * self.space.volume)
+        return total
 
     def potential(self, m: Array) -> Array:
         """Return u / M_s [nm] at the nodes, shape (n,)."""

@@ -20,11 +20,12 @@ from ...errors import CaseError
 from ...units import LENGTH, TIME
 from .magnet import Antiferromagnet, Ferromagnet, diffusivity, rate, velocity
 from .space import TextureSpace
+from .walls import static_width
 
 __all__ = [
-    "BulkDMI", "Cubic", "Exchange", "FieldFunction", "InterfacialDMI", "Quadratic", "Term",
-    "Uniaxial", "Zeeman", "ferromagnet_terms", "staggered_terms", "total_matrix", "uniaxial",
-    "zeeman",
+    "BulkDMI", "Cubic", "Exchange", "FieldFunction", "InterfacialDMI", "Quadratic",
+    "SurfaceTwist", "Term", "Uniaxial", "Zeeman", "ferromagnet_terms", "staggered_terms",
+    "surface_twist", "total_matrix", "uniaxial", "zeeman",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -222,6 +223,48 @@ class BulkDMI(Quadratic):
 
 
 @dataclass(frozen=True)
+class SurfaceTwist(Quadratic):
+    r"""What bulk DMI gains by the twist between free faces of directions that are not meshed.
+
+    Across a thin magnet m is m_0 + s (D_b/2A) e x m_0 at the height s along the normal e, as the
+    natural boundary condition of `BulkDMI` asks.  Exchange and DMI of this twist add
+    -(D_b^2/4A) (1 - (m . e)^2), written as the sum over the two axes normal to e.
+
+    Args:
+        volumes: V_i [nm^3], shape (n,).
+        strengths: Of m_x^2, m_y^2 and m_z^2 [1/ps], shape (3,).
+    """
+
+    volumes: Array
+    strengths: Array
+
+    def gradient(self, m: Array, time: float) -> Array:
+        """Return dE/dm [nm^3/ps], shape (n, 3)."""
+        return -2 * self.volumes[:, None] * self.strengths * m
+
+    def matrix(self, m: Array) -> sp.csr_array:
+        """Return the constant diagonal matrix of the gradient."""
+        return sp.csr_array(sp.diags_array(np.kron(-2 * self.volumes, self.strengths)))
+
+
+def surface_twist(space: TextureSpace, magnet: Ferromagnet) -> SurfaceTwist | None:
+    """Return the twist across the directions that are not meshed, None without one.
+
+    An easy axis lets the twist reach its width lambda into the magnet only: of a small twist out
+    of it the part tanh(x)/x is left over an extent of 2 x lambda.
+    """
+    if not (magnet.bulk_dmi and magnet.exchange_stiffness and space.faces):
+        return None
+    largest = magnet.bulk_dmi**2 / (4 * magnet.exchange_stiffness)
+    width = static_width(magnet)
+    strengths = np.zeros(3)
+    for axis, extent in space.faces:
+        half = 0.0 if width is None else 0.5 * extent * LENGTH / width
+        strengths[np.arange(3) != axis] += largest * (np.tanh(half) / half if half else 1.0)
+    return SurfaceTwist(space.volumes, rate(strengths / magnet.spin_density))
+
+
+@dataclass(frozen=True)
 class Zeeman:
     """-M_s B . m with a field of position and time.
 
@@ -322,6 +365,9 @@ def ferromagnet_terms(space: TextureSpace, magnet: Ferromagnet) -> tuple[Term, .
         terms.append(InterfacialDMI(space, velocity(magnet.interfacial_dmi / s)))
     if magnet.bulk_dmi:
         terms.append(BulkDMI(space, velocity(magnet.bulk_dmi / s)))
+    twist = surface_twist(space, magnet)
+    if twist is not None:
+        terms.append(twist)
     return tuple(terms)
 
 

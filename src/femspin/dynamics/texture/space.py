@@ -12,7 +12,7 @@ Where lumping would cost accuracy, one step of an iteration on M takes most of i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -52,6 +52,7 @@ class TextureSpace:
         stiffness: S [nm], shape (n, n).
         gradient: C^k [nm^2] for k = x, y, z, each of shape (n, n); zero off `axes`.
         periods: Mesh coordinates that are periodic, with their periods [nm].
+        faces: Directions that are not meshed and end in free faces, with their extents [nm].
         sharpened: Take back what the lumped mass smooths of (u . grad) m, see `along`.
     """
 
@@ -66,6 +67,7 @@ class TextureSpace:
     stiffness: sp.csr_array
     gradient: tuple[sp.csr_array, sp.csr_array, sp.csr_array]
     periods: tuple[tuple[int, float], ...] = ()
+    faces: tuple[tuple[int, float], ...] = ()
     sharpened: bool = False
 
     @property
@@ -89,6 +91,26 @@ class TextureSpace:
         """Length h [nm] with largest eigenvalue of V^-1 S equal to 4/h^2 (mesh size of a line)."""
         bound = np.abs(self.stiffness).sum(axis=1) / self.volumes
         return float(2 / np.sqrt(bound.max()))
+
+    @cached_property
+    def cell_extents(self) -> dict[int, float]:
+        """Largest extent [nm] of a cell along each direction with several cells or nodes."""
+        cells = self.mesh.t[:, self.cells]
+        found = {}
+        for k, axis in enumerate(self.axes):
+            x = self.mesh.p[k, cells]
+            largest, whole = float(np.ptp(x, axis=0).max()), float(np.ptp(x))
+            if largest < (1 - 1e-9) * whole:
+                found[axis] = largest
+        return found
+
+    def largest_turn(self, m: Array) -> float:
+        """Return the largest angle [rad] between unit vectors at both ends of an edge."""
+        mesh = self.mesh
+        pairs = {1: mesh.t, 2: mesh.facets, 3: getattr(mesh, "edges", None)}[mesh.dim()]
+        ends = self.node_of_vertex[pairs[:, (self.node_of_vertex[pairs] >= 0).all(axis=0)]]
+        sine = np.linalg.norm(np.cross(m[ends[0]], m[ends[1]]), axis=1)
+        return float(np.arctan2(sine, (m[ends[0]] * m[ends[1]]).sum(axis=1)).max())
 
     def along(self, velocity: Array, values: Array) -> Array:
         """Return (u . grad) of nodal values, projected to the nodes.
@@ -161,6 +183,7 @@ def mesh_space(
     axes: Sequence[int] | None = None,
     section: float = 1.0,
     periodic: Sequence[int] = (),
+    faces: Sequence[tuple[int, float]] = (),
 ) -> TextureSpace:
     """Return the nodal space of a whole mesh in nm.
 
@@ -169,12 +192,14 @@ def mesh_space(
         axes: Physical direction of each mesh coordinate; by default x, then y, then z.
         section: Extent of the directions that are not meshed [nm^(3 - dimension)].
         periodic: Mesh coordinates that are periodic over the extent of the mesh.
+        faces: Directions that are not meshed and end in free faces, with their extents [nm].
     """
     directions = tuple(range(mesh.dim())) if axes is None else tuple(axes)
     if len(directions) != mesh.dim() or not set(directions) <= {0, 1, 2}:
         raise CaseError("axes", f"needs {mesh.dim()} of 0, 1, 2, one per coordinate; got {axes}")
     periods = tuple((k, float(np.ptp(mesh.p[k]))) for k in periodic)
-    return _build(mesh, directions, np.arange(mesh.nelements), section, periods)
+    space = _build(mesh, directions, np.arange(mesh.nelements), section, periods)
+    return replace(space, faces=tuple(faces))
 
 
 def _build(

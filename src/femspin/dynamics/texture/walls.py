@@ -13,7 +13,7 @@ from .magnet import Antiferromagnet, Ferromagnet
 from .space import TextureSpace
 from .vectors import normalized
 
-__all__ = ["Wall", "find_wall", "static_width", "wall_profile"]
+__all__ = ["Wall", "find_wall", "find_walls", "static_width", "wall_profile"]
 
 Array = NDArray[np.float64]
 
@@ -80,15 +80,38 @@ def find_wall(
     axis: ArrayLike = (0.0, 0.0, 1.0),
     zero: ArrayLike = (1.0, 0.0, 0.0),
 ) -> Wall:
-    """Return the first wall of a texture averaged across `direction`.
+    """Return the first wall of a texture averaged across `direction`; see `find_walls`.
+
+    Raises:
+        SolverError: If there is no sign change or it is too close to an end.
+    """
+    profile = _profile(space, m, direction, axis, zero)
+    crossings = _crossings(profile.along)
+    if not crossings:
+        raise SolverError("the texture has no wall along this direction")
+    wall = _wall(profile, *crossings[0])
+    if wall is None:
+        raise SolverError("the wall has reached the end of the magnet")
+    return wall
+
+
+def find_walls(
+    space: TextureSpace,
+    m: Array,
+    direction: int = 0,
+    axis: ArrayLike = (0.0, 0.0, 1.0),
+    zero: ArrayLike = (1.0, 0.0, 0.0),
+) -> tuple[Wall, ...]:
+    """Return all walls of a texture averaged across `direction`, by position.
 
     The nodes are averaged plane by plane, or over bins of one spacing where the mesh has no
-    planes.  The wall lies where the component along the axis passes from more than half its
+    planes.  A wall lies where the component along the axis passes from more than half its
     largest value to less than minus that.  Where the profile is smooth, artanh of the component is
     interpolated over six planes around its zero, where it is a straight line for a wall at rest.
     Where noise would spoil that, a hyperbolic tangent is fitted to all planes of the wall; where
     even that fails, a straight line joins the two domains.  The position always lies among the
-    changes of sign.
+    changes of sign.  A wall too close to an end to be measured is left out; of a periodic
+    direction all walls within one period are found, those across its seam, too.
 
     Args:
         space: The nodal space.
@@ -96,49 +119,99 @@ def find_wall(
         direction: Direction across the wall.
         axis: Unit vector of the domains.
         zero: Unit vector normal to it from which the tilt counts.
-
-    Raises:
-        SolverError: If there is no sign change or it is too close to an end.
     """
+    profile = _profile(space, m, direction, axis, zero)
+    period = _period(space, direction)
+    if period is None:
+        found = (_wall(profile, *crossing) for crossing in _crossings(profile.along))
+        return tuple(wall for wall in found if wall is not None)
+    low, high = float(profile.x[0]), float(profile.x[0]) + period
+    tiled = profile.tiled(period)
+    kept = []
+    for crossing in _crossings(tiled.along):
+        wall = _wall(tiled, *crossing)
+        if wall is not None and low <= wall.position / LENGTH < high:
+            kept.append(wall)
+    return tuple(kept)
+
+
+@dataclass(frozen=True)
+class _Profile:
+    """A texture averaged across a direction.
+
+    Args:
+        x: Coordinates of the planes [nm].
+        along: Component along the axis of the domains.
+        plane: Components along `zero` and along axis x zero.
+        weight: Volume of the planes.
+    """
+
+    x: Array
+    along: Array
+    plane: tuple[Array, Array]
+    weight: Array
+
+    def tiled(self, period: float) -> _Profile:
+        """Return three periods [nm], the second one in place."""
+        x = np.concatenate([self.x - period, self.x, self.x + period])
+        first, third = (np.tile(v, 3) for v in self.plane)
+        return _Profile(x, np.tile(self.along, 3), (first, third), np.tile(self.weight, 3))
+
+
+def _profile(
+    space: TextureSpace, m: Array, direction: int, axis: ArrayLike, zero: ArrayLike
+) -> _Profile:
     x, mean, weight = _planes(space, m, direction)
-    along = mean @ np.asarray(axis, float)
-    left, right, end = _crossing(along)
+    up, zero = np.asarray(axis, float), np.asarray(zero, float)
+    return _Profile(x, mean @ up, (mean @ zero, mean @ np.cross(up, zero)), weight)
+
+
+def _period(space: TextureSpace, direction: int) -> float | None:
+    """Return the period [nm] of a direction, None of one with ends."""
+    return next((p for k, p in space.periods if space.axes[k] == direction), None)
+
+
+def _wall(profile: _Profile, begin: int, left: int, right: int, end: int) -> Wall | None:
+    """Return the wall of a crossing (see `_crossings`), None if it is too close to an end."""
+    x, along, weight = profile.x, profile.along, profile.weight
     change = left + np.flatnonzero(along[left:right] * along[left + 1 : right + 1] <= 0)
     first = int(change[len(change) // 2]) - _POINTS // 2 + 1
     if first < 0 or first + _POINTS > len(x):
-        raise SolverError("the wall has reached the end of the magnet")
+        return None
     between = (float(x[change[0]]), float(x[change[-1] + 1]))
     near = slice(first, first + _POINTS)
+    own = slice(max(first - begin, 0), first + _POINTS - begin)
     centre, width = _straight(x, along, left, right)
-    fitted = _fitted(x[:end], along[:end], weight[:end], near, (centre, width))
+    fitted = _fitted(x[begin:end], along[begin:end], weight[begin:end], own, (centre, width))
     if fitted is not None:
         centre, width = fitted
         smooth = _interpolated(x, along, near, fitted)
         if smooth is not None and between[0] <= smooth[0] <= between[1]:
             centre, width = smooth
     centre = min(max(centre, between[0]), between[1])
-    zero = np.asarray(zero, float)
-    third = np.cross(np.asarray(axis, float), zero)
-    parts = [np.interp(centre, x, mean @ v) for v in (zero, third)]
+    parts = [np.interp(centre, x, v) for v in profile.plane]
     return Wall(centre * LENGTH, width * LENGTH, float(np.arctan2(parts[1], parts[0])))
 
 
-def _crossing(along: Array) -> tuple[int, int, int]:
-    """Return the last plane of the first domain, the first of the second, and where that ends.
+def _crossings(along: Array) -> list[tuple[int, int, int, int]]:
+    """Return where both domains of every wall begin and end, as numbers of planes.
 
+    These are the first and the last plane of the domain before the wall, the first plane of that
+    after it, and one more than its last.
     A domain begins where the component passes half of what both signs reach, so that noise around
     zero makes no walls.
-
-    Raises:
-        SolverError: If there is one domain only.
     """
     half = 0.5 * min(float(along.max()), -float(along.min()))
     if not half > 0:
-        raise SolverError("the texture has no wall along this direction")
+        return []
     inside = np.flatnonzero(np.abs(along) >= half)
     flips = np.flatnonzero(along[inside[:-1]] * along[inside[1:]] < 0)
-    end = inside[flips[1]] + 1 if len(flips) > 1 else len(along)
-    return int(inside[flips[0]]), int(inside[flips[0] + 1]), int(end)
+    begins = [0, *(int(inside[k + 1]) for k in flips[:-1])]
+    ends = [*(int(inside[k]) + 1 for k in flips[1:]), len(along)]
+    return [
+        (begin, int(inside[k]), int(inside[k + 1]), end)
+        for begin, k, end in zip(begins, flips, ends, strict=True)
+    ]
 
 
 def _straight(x: Array, along: Array, left: int, right: int) -> tuple[float, float]:

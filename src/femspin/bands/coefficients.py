@@ -146,7 +146,7 @@ def torque_coefficients(
     if not (np.isfinite(mu) and np.isfinite(kT) and kT >= 0):
         raise CaseError("chemical_potential", f"mu and k_B T >= 0 must be finite (got {mu}, {kT})")
     sums = fermi_sums(lattice, mu, kT, tolerance)
-    _check_conducts(lattice, mu, sums)
+    _check_conducts(lattice, mu, kT, sums)
     inverse = np.linalg.inv(sums.values["v2"])
     tensors: dict[str, dict[str, Array]] = {}
     errors: dict[str, dict[str, Array]] = {}
@@ -161,15 +161,22 @@ def torque_coefficients(
     return Coefficients(lattice, mu, kT, sums, tensors, errors)
 
 
-def _check_conducts(lattice: TwoSublattice, mu: float, sums: FermiSums) -> None:
+def _check_conducts(lattice: TwoSublattice, mu: float, kT: float, sums: FermiSums) -> None:
     scale = max(abs(t) for t in (*lattice.inter_amplitudes, *lattice.intra_amplitudes))
     v2 = sums.values["v2"]
-    if np.trace(v2) / len(v2) < _SMALLEST_V2 * scale:
+    mean = float(np.trace(v2)) / len(v2)
+    # A sharp Fermi surface conducts however small it is; thermal tails are cut off below.
+    if mean <= (_SMALLEST_V2 * scale if kT > 0 else 0):
         (a, b), (c, d) = band_edges(lattice)
-        where = "in the gap" if b <= mu <= c else "outside the bands"
+        distance = min(abs(mu - x) for x in (a, b, c, d))
+        if a <= mu <= b or c <= mu <= d:
+            where = f"lies within {max(distance, 1e-16):.1g} of a band edge"
+        else:
+            where = "lies in the gap" if b < mu < c else "lies outside the bands"
+        why = f", {distance / kT:.4g} k_B T from the nearest band" if kT > 0 else ""
         raise CaseError(
-            "chemical_potential", f"{mu:.6g} lies {where}: no state conducts (v2 < 1e-12); the"
-            f" bands are {a:.6g} to {b:.6g} and {c:.6g} to {d:.6g}, in the unit of the hopping",
+            "chemical_potential", f"{mu:.15g} {where}{why}: no state conducts; the bands are"
+            f" {a:.9g} to {b:.9g} and {c:.9g} to {d:.9g}, in the unit of the hopping",
         )  # fmt: skip
     if np.linalg.eigvalsh(v2)[0] < 1e-12 * np.trace(v2):
         raise CaseError("lattice", "conducts in some directions only; describe it in fewer"

@@ -75,6 +75,9 @@ class Coefficients:
         tensors: By model and name; first index the direction of the gradient, second that of
             the current, shape (d, d).
         errors: Estimates of their absolute errors, likewise.
+        p_m_balance: What p_m would be if the moments took all that the spin current of the same
+            electrons brings, and the error estimate, shape (2, d, d).  The one lifetime relaxes
+            the spin of the electrons too, so p_m differs from it.
     """
 
     lattice: TwoSublattice
@@ -83,6 +86,7 @@ class Coefficients:
     sums: FermiSums
     tensors: dict[str, dict[str, Array]]
     errors: dict[str, dict[str, Array]]
+    p_m_balance: Array
 
     @property
     def v2(self) -> float:
@@ -150,15 +154,19 @@ def torque_coefficients(
     inverse = np.linalg.inv(sums.values["v2"])
     tensors: dict[str, dict[str, Array]] = {}
     errors: dict[str, dict[str, Array]] = {}
+
+    def ratio(terms: tuple[tuple[str, int], ...]) -> tuple[Array, Array]:
+        K = sum((c * sums.values[k] for k, c in terms), np.zeros_like(inverse))
+        dK = sum((sums.errors[k] for k, _ in terms), np.zeros_like(inverse))
+        p = K @ inverse
+        return p, (dK + abs(p) @ sums.errors["v2"]) @ abs(inverse)
+
     for model, recipe in _RECIPES.items():
         tensors[model], errors[model] = {}, {}
         for name, terms in recipe.items():
-            K = sum((c * sums.values[k] for k, c in terms), np.zeros_like(inverse))
-            dK = sum((sums.errors[k] for k, _ in terms), np.zeros_like(inverse))
-            p = K @ inverse
-            tensors[model][name] = p
-            errors[model][name] = (dK + abs(p) @ sums.errors["v2"]) @ abs(inverse)
-    return Coefficients(lattice, mu, kT, sums, tensors, errors)
+            tensors[model][name], errors[model][name] = ratio(terms)
+    balance = np.stack(ratio((("p_m_spin_current", 1),)))
+    return Coefficients(lattice, mu, kT, sums, tensors, errors, balance)
 
 
 def _check_conducts(lattice: TwoSublattice, mu: float, kT: float, sums: FermiSums) -> None:

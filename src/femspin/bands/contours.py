@@ -127,7 +127,7 @@ class _Band:
         """Return energy minus mu, its gradient, |eta| and |d eta| in fractional coordinates."""
         energy, gradient = band_gradient(self.model, k, self.s)
         eta, d_eta = hopping_gradient(self.model, k)
-        return energy - self.mu, gradient @ self.B.T, abs(eta), abs(d_eta @ self.B.T)
+        return energy - self.mu, gradient @ self.B.T, np.abs(eta), np.abs(d_eta @ self.B.T)
 
     def wave_vector(self, axis: NDArray[np.int64], value: Array, parameter: Array) -> Array:
         first = np.where(axis == 0, value, parameter)
@@ -307,7 +307,8 @@ def bracketed_roots(
         move, x = abs(new - x), new
         found[which] = x
         on = move > 2e-16 * (1 + abs(x))
-        which, a, b, x, move, rising = (y[on] for y in (which, a, b, x, move, rising))
+        which, rising = which[on], rising[on]
+        a, b, x, move = a[on], b[on], x[on], move[on]
     return found
 
 

@@ -85,7 +85,7 @@ def band_energy(model: TwoSublattice, k: Array, s: int) -> Array:
 
 def band_gradient(model: TwoSublattice, k: Array, s: int) -> tuple[Array, Array]:
     """Return the energy of a band, shape (...), and its gradient, shape (..., d)."""
-    e, ep = np.array(model.inter), np.array(model.intra).reshape(-1, model.dimension)
+    ep = np.array(model.intra).reshape(-1, model.dimension)
     eta, d_eta = hopping_gradient(model, k)
     phase, tp = k @ ep.T, np.array(model.intra_amplitudes, dtype=float)
     Delta = np.sqrt(eta.real**2 + eta.imag**2 + model.exchange**2)

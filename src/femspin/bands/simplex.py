@@ -75,7 +75,7 @@ def _fermi_points(model: TwoSublattice, mu: float, s: int) -> tuple[Array, float
         g = (gradient @ b.T)[:, 0]
         eta, d_eta = hopping_gradient(model, k)
         half = np.full((len(low), 1), side / 2)
-        H = bounds.curvature(abs(eta), abs(d_eta @ b.T), half)[:, 0, 0]
+        H = bounds.curvature(np.abs(eta), np.abs(d_eta @ b.T), half)[:, 0, 0]
         missed = abs(energy - mu) > side / 2 * abs(g) + side**2 / 8 * H
         below += side * np.count_nonzero(missed & (energy < mu))
         sure = ~missed & (abs(g) > side / 2 * H)

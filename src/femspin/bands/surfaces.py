@@ -1,7 +1,8 @@
 r"""Fermi surfaces in three dimensions: integrals over eps = mu, and the share of the zone below.
 
-Lines through the zone, along each axis of the fractional coordinates :math:`k = u\cdot b`, meet the
-surface in points that a bound on the curvature of the band encloses, however close two sheets lie.
+Lines through the zone, along each axis of the fractional coordinates :math:`k = u\cdot b`, meet
+the surface in points that a bound on the curvature of the band encloses, however close two sheets
+lie.
 A point on a line along axis a counts with the smooth weight
 :math:`w_a = g_a^4/\sum_bg_b^4`, :math:`g = \partial_u\epsilon`, which vanishes where the line only
 touches the surface, so that
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from .contours import BandBounds, band_bounds, bracketed_roots
+from .contours import band_bounds, bracketed_roots
 from .hamiltonian import band_energy, band_gradient, hopping_gradient
 from .lattice import TwoSublattice
 
@@ -102,7 +103,7 @@ class _Band3:
         """Return energy minus mu, gradient, and bounds of second derivatives in boxes around u."""
         energy, g = self.gradient(u)
         eta, d_eta = hopping_gradient(self.model, u @ self.B)
-        H = self.bounds.curvature(abs(eta), abs(d_eta @ self.B.T), half)
+        H = self.bounds.curvature(np.abs(eta), np.abs(d_eta @ self.B.T), half)
         return energy, g, H
 
 
@@ -283,8 +284,7 @@ def surface_integral(
         kernel: See `femspin.bands.contours.contour_integral`.
         count: Numbers per point.
         tolerance: Of each integral relative to its absolute sum; lines are added until it is
-            reached or there are 90 x 90 of them for each axis and piece, 40 x 40 for a tolerance of
-            1e-3 and more.
+            reached or there are 90 x 90 for each axis and piece; 40 x 40 for 1e-3 and more.
 
     Returns:
         Integrals and error estimates, shape (count,).

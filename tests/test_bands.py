@@ -235,7 +235,7 @@ def test_gauss_nodes_of_the_thermal_weight_have_the_logistic_moments():
 
 
 @pytest.mark.slow
-def test_tetrahedra_estimate_covers_the_mesh_extrapolated_to_zero_temperature():
+def test_surface_estimate_covers_the_mesh_extrapolated_to_zero_temperature():
     lattice, mu = simple_cubic(1, 0.1, 0.8), -2.3
     sharp = torque_coefficients(lattice, mu)
     warm = [torque_coefficients(lattice, mu, kT, 1e-5) for kT in (0.3, 0.15)]
@@ -276,16 +276,6 @@ LOW = TwoSublattice(
     ((1.3, 0.2), (-0.1, 1.1)), ((0.4, 0.3), (-0.9, 0.1), (0.5, -0.8)), (1.0, 0.7, 0.5),
     ((1.3, 0.2), (-0.1, 1.1), (1.2, 1.3)), (0.3, -0.2, 0.15), 0.8,
 )  # fmt: skip
-
-
-def test_tetrahedra_fill_the_zone_as_the_density_of_states_says():
-    """The slope of the filling is the density of states, within its error estimate."""
-    lattice, mu, h = simple_cubic(1, 0.1, 0.8), -2.3, 0.05
-    found = fermi_sums(lattice, mu)
-    assert found.method == "tetrahedra"
-    rise = electrons_per_site(lattice, mu + h) - electrons_per_site(lattice, mu - h)
-    dos = rise / (2 * h) / lattice.cell_volume
-    assert abs(dos - found.dos) < 0.02 * found.dos  # coarse mesh, finite step
 
 
 @settings(max_examples=10, deadline=None)

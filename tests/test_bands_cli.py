@@ -100,6 +100,22 @@ def test_json_output_is_the_result(case, call, tmp_path):
                     / printed["coefficients"]["complete"]["p_m"]["value"], rtol=1e-9)  # fmt: skip
 
 
+def test_the_result_says_that_p_m_misses_spin_balance(case, call, tmp_path):
+    code, _, err = call("afm-torques", case, "--set", "scan={}", "-o", tmp_path / "out")
+    assert code == 0
+    assert len([line for line in err.splitlines() if line.startswith("warning: p_m")]) == 1
+    written = json.loads((tmp_path / "out" / "result.json").read_text())
+    balance = written["spin_balance"]
+    wanted = torque_coefficients(square(1, 0.3, 0.8), -1.5)
+    assert_allclose(balance["p_m_complete"], wanted.value("p_m"), rtol=1e-9)
+    assert_allclose(balance["p_m_of_spin_current"]["tensor"], wanted.p_m_balance[0], atol=1e-9)
+    assert balance["conserved"] is False
+    assert "spin is not conserved" in written["warnings"][0]
+    with (tmp_path / "out" / "coefficients.csv").open() as stream:
+        row = next(csv.DictReader(stream))
+    assert_allclose(float(row["p_m_of_spin_current"]), wanted.p_m_balance[0][0, 0], rtol=1e-9)
+
+
 def test_the_resolved_case_gives_the_same_numbers(case, call, tmp_path):
     call("afm-torques", case, "-q", "-o", tmp_path / "one", "--set", "plots=false")
     call("afm-torques", tmp_path / "one" / "case.toml", "-q", "-o", tmp_path / "two")

@@ -75,6 +75,9 @@ class Coefficients:
         tensors: By model and name; first index the direction of the gradient, second that of
             the current, shape (d, d).
         errors: Estimates of their absolute errors, likewise.
+        p_m_balance: What p_m would be if the moments took all that the spin current of the same
+            electrons brings, and the error estimate, shape (2, d, d).  The one lifetime relaxes
+            the spin of the electrons too, so p_m differs from it.
     """
 
     lattice: TwoSublattice
@@ -83,6 +86,7 @@ class Coefficients:
     sums: FermiSums
     tensors: dict[str, dict[str, Array]]
     errors: dict[str, dict[str, Array]]
+    p_m_balance: Array
 
     @property
     def v2(self) -> float:
@@ -146,30 +150,41 @@ def torque_coefficients(
     if not (np.isfinite(mu) and np.isfinite(kT) and kT >= 0):
         raise CaseError("chemical_potential", f"mu and k_B T >= 0 must be finite (got {mu}, {kT})")
     sums = fermi_sums(lattice, mu, kT, tolerance)
-    _check_conducts(lattice, mu, sums)
+    _check_conducts(lattice, mu, kT, sums)
     inverse = np.linalg.inv(sums.values["v2"])
     tensors: dict[str, dict[str, Array]] = {}
     errors: dict[str, dict[str, Array]] = {}
+
+    def ratio(terms: tuple[tuple[str, int], ...]) -> tuple[Array, Array]:
+        K = sum((c * sums.values[k] for k, c in terms), np.zeros_like(inverse))
+        dK = sum((sums.errors[k] for k, _ in terms), np.zeros_like(inverse))
+        p = K @ inverse
+        return p, (dK + abs(p) @ sums.errors["v2"]) @ abs(inverse)
+
     for model, recipe in _RECIPES.items():
         tensors[model], errors[model] = {}, {}
         for name, terms in recipe.items():
-            K = sum((c * sums.values[k] for k, c in terms), np.zeros_like(inverse))
-            dK = sum((sums.errors[k] for k, _ in terms), np.zeros_like(inverse))
-            p = K @ inverse
-            tensors[model][name] = p
-            errors[model][name] = (dK + abs(p) @ sums.errors["v2"]) @ abs(inverse)
-    return Coefficients(lattice, mu, kT, sums, tensors, errors)
+            tensors[model][name], errors[model][name] = ratio(terms)
+    balance = np.stack(ratio((("p_m_spin_current", 1),)))
+    return Coefficients(lattice, mu, kT, sums, tensors, errors, balance)
 
 
-def _check_conducts(lattice: TwoSublattice, mu: float, sums: FermiSums) -> None:
+def _check_conducts(lattice: TwoSublattice, mu: float, kT: float, sums: FermiSums) -> None:
     scale = max(abs(t) for t in (*lattice.inter_amplitudes, *lattice.intra_amplitudes))
     v2 = sums.values["v2"]
-    if np.trace(v2) / len(v2) < _SMALLEST_V2 * scale:
+    mean = float(np.trace(v2)) / len(v2)
+    # A sharp Fermi surface conducts however small it is; thermal tails are cut off below.
+    if mean <= (_SMALLEST_V2 * scale if kT > 0 else 0):
         (a, b), (c, d) = band_edges(lattice)
-        where = "in the gap" if b <= mu <= c else "outside the bands"
+        distance = min(abs(mu - x) for x in (a, b, c, d))
+        if a <= mu <= b or c <= mu <= d:
+            where = f"lies within {max(distance, 1e-16):.1g} of a band edge"
+        else:
+            where = "lies in the gap" if b < mu < c else "lies outside the bands"
+        why = f", {distance / kT:.4g} k_B T from the nearest band" if kT > 0 else ""
         raise CaseError(
-            "chemical_potential", f"{mu:.6g} lies {where}: no state conducts (v2 < 1e-12); the"
-            f" bands are {a:.6g} to {b:.6g} and {c:.6g} to {d:.6g}, in the unit of the hopping",
+            "chemical_potential", f"{mu:.15g} {where}{why}: no state conducts; the bands are"
+            f" {a:.9g} to {b:.9g} and {c:.9g} to {d:.9g}, in the unit of the hopping",
         )  # fmt: skip
     if np.linalg.eigvalsh(v2)[0] < 1e-12 * np.trace(v2):
         raise CaseError("lattice", "conducts in some directions only; describe it in fewer"

@@ -19,11 +19,11 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
 from ..errors import SolverError
-from .hamiltonian import band_gradient
+from .hamiltonian import band_gradient, hopping_gradient
 from .lattice import TwoSublattice
 
-__all__ = ["BandBounds", "Boxes", "FermiLine", "band_bounds", "contour_integral", "fermi_boxes",
-           "fermi_points"]  # fmt: skip
+__all__ = ["BandBounds", "Boxes", "FermiLine", "band_bounds", "bracketed_roots",
+           "contour_integral", "fermi_boxes", "fermi_points"]  # fmt: skip
 
 Array = NDArray[np.float64]
 Kernel = Callable[[Array, int], Array]
@@ -126,10 +126,8 @@ class _Band:
     def centre(self, k: Array) -> tuple[Array, Array, Array, Array]:
         """Return energy minus mu, its gradient, |eta| and |d eta| in fractional coordinates."""
         energy, gradient = band_gradient(self.model, k, self.s)
-        e = np.array(self.model.inter)
-        hop = np.exp(-1j * (k @ e.T)) * np.array(self.model.inter_amplitudes)
-        return (energy - self.mu, gradient @ self.B.T, abs(hop.sum(-1)),
-                abs(hop @ (e @ self.B.T)))  # fmt: skip
+        eta, d_eta = hopping_gradient(self.model, k)
+        return energy - self.mu, gradient @ self.B.T, np.abs(eta), np.abs(d_eta @ self.B.T)
 
     def wave_vector(self, axis: NDArray[np.int64], value: Array, parameter: Array) -> Array:
         first = np.where(axis == 0, value, parameter)
@@ -269,22 +267,37 @@ def _joined(found: list[tuple[NDArray[Any], ...]], s: int, below: float) -> Boxe
 
 def _roots(band: _Band, axis: NDArray[np.int64], fixed: Array, low: Array, high: Array, which: int
            ) -> Array:  # fmt: skip
-    """Return where the energy passes mu along the value (which = 0) or the parameter (1).
+    """Return where the energy passes mu along the value (which = 0) or the parameter (1)."""
+
+    def at(x: Array, i: NDArray[np.int64]) -> tuple[Array, Array]:
+        value, parameter = (x, fixed[i]) if which == 0 else (fixed[i], x)
+        return band.along(axis[i], value, parameter, which)
+
+    shape = low.shape
+    axis, fixed = np.broadcast_to(axis, shape).ravel(), np.broadcast_to(fixed, shape).ravel()
+    return bracketed_roots(at, low.ravel(), high.ravel()).reshape(shape)
+
+
+def bracketed_roots(
+    function: Callable[[Array, NDArray[np.int64]], tuple[Array, Array]], low: Array, high: Array
+) -> Array:
+    """Return where functions that change sign between two points pass zero, shape (N,).
 
     Newton steps kept within a bracket that shrinks at every step.
+
+    Args:
+        function: Of arguments and the indices of the functions; returns values and slopes.
+        low: Lower points, shape (N,).
+        high: Upper points, shape (N,).
     """
-
-    def at(x: Array) -> tuple[Array, Array]:
-        value, parameter = (x, fixed) if which == 0 else (fixed, x)
-        return band.along(axis, value, parameter, which)
-
-    if not low.size:
-        return low
-    a, b = low.copy(), high.copy()
-    rising = at(b)[0] > at(a)[0]
-    x, move = (a + b) / 2, abs(b - a)
+    which = np.arange(len(low))
+    found, a, b = (low + high) / 2, low.copy(), high.copy()
+    rising = function(b, which)[0] > function(a, which)[0]
+    x, move = found.copy(), abs(b - a)
     for _ in range(_MOST_STEPS):
-        f, slope = at(x)
+        if not len(which):
+            break
+        f, slope = function(x, which)
         left = (f < 0) == rising
         a, b = np.where(left, x, a), np.where(left, b, x)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -292,9 +305,11 @@ def _roots(band: _Band, axis: NDArray[np.int64], fixed: Array, low: Array, high:
             trusted = (new >= a) & (new <= b) & (abs(new - x) <= move / 2)
         new = np.where(trusted | (f == 0), np.where(f == 0, x, new), (a + b) / 2)
         move, x = abs(new - x), new
-        if np.all(move <= 2e-16 * (1 + abs(x))):
-            break
-    return x
+        found[which] = x
+        on = move > 2e-16 * (1 + abs(x))
+        which, rising = which[on], rising[on]
+        a, b, x, move = a[on], b[on], x[on], move[on]
+    return found
 
 
 def _nodes(band: _Band, boxes: Boxes, at: Array) -> tuple[Array, Array, Array]:

@@ -5,7 +5,7 @@ dimension  zero temperature            finite temperature
 =========  ==========================  ========================================================
 1          Fermi points                mesh, or a sum of Fermi points over energy where it is cold
 2          exact Fermi lines           mesh, or a sum of Fermi lines over energy where it is cold
-3          tetrahedra                  mesh
+3          lines across the surface    mesh, or a sum of surfaces over energy where it is cold
 =========  ==========================  ========================================================
 """
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
 from ..errors import SolverError
@@ -24,15 +25,19 @@ from .critical import critical_energies
 from .kernels import KERNELS, kernel_values
 from .lattice import TwoSublattice
 from .mesh import mesh_integral, needed_mesh
-from .simplex import point_sum, tetrahedron_integral
+from .simplex import point_sum
+from .surfaces import surface_integral
 
 __all__ = ["FermiSums", "fermi_sums", "logistic_nodes"]
 
 Array = NDArray[np.float64]
 
 _LARGEST_MESH = {1: 2**20, 2: 1600, 3: 160}
-_TETRAHEDRA = (24, 48)
+_SHARP = {1: "points", 2: "contour", 3: "surface"}
 _GAUSS_ORDERS = (4, 7, 12, 20)
+_PIECE_ORDERS = (6, 10, 16)
+_GOOD_MESH = 2e-3  # of a mesh in three dimensions, below which a sum of surfaces is not tried
+_SUM_OF_SURFACES = 1e-3  # smallest tolerance of such a sum, which takes half a minute
 _TAIL = 38.0  # -f' is below 1e-16 of its maximum beyond this many k_B T
 _NEXT_TO_VAN_HOVE = 1e-9
 
@@ -46,7 +51,7 @@ class FermiSums:
         errors: Estimates of their absolute errors.
         dos: <1>, states per energy, a^d and pseudo-spin.
         dos_error: Estimate of its error.
-        method: ``contour``, ``points``, ``tetrahedra``, ``mesh`` or ``energy sum``.
+        method: ``contour``, ``points``, ``surface``, ``mesh`` or ``energy sum``.
         size: Points per direction of the last mesh, or energies of an energy sum; else 0.
     """
 
@@ -75,7 +80,7 @@ def fermi_sums(
     """
     count = len(KERNELS) * model.dimension**2 + 1
     if kT <= 0:
-        value, error, method, size = _sharp(model, mu, count)
+        value, error, method, size = _sharp(model, mu, count, tolerance)
     else:
         value, error, method, size = _thermal(model, mu, kT, count, tolerance)
     d = model.dimension
@@ -94,31 +99,16 @@ def _kernel(model: TwoSublattice) -> Callable[[Array, int], Array]:
     return kernel
 
 
-def _sharp(model: TwoSublattice, mu: float, count: int) -> tuple[Array, Array, str, int]:
-    """Return averages at zero temperature."""
-    kernel = _kernel(model)
+def _sharp(model: TwoSublattice, mu: float, count: int, tolerance: float
+           ) -> tuple[Array, Array, str, int]:  # fmt: skip
+    """Return averages at zero temperature; only surfaces look at the tolerance."""
+    kernel, method = _kernel(model), _SHARP[model.dimension]
     if model.dimension == 3:
-        return _tetrahedra(model, mu, count)
-    one_band = contour_integral if model.dimension == 2 else point_sum
-    parts = [one_band(model, mu, s, kernel, count) for s in (1, -1)]
-    value, error = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
-    return value, error, "contour" if model.dimension == 2 else "points", 0
-
-
-def _tetrahedra(model: TwoSublattice, mu: float, count: int) -> tuple[Array, Array, str, int]:
-    """Return averages of three meshes' worth: the finest, corrected for its leading error.
-
-    Next to a van Hove energy the error does not fall like n^-2, so the whole change counts.
-    """
-    kernel = _kernel(model)
-    sums = [
-        sum(tetrahedron_integral(model, mu, s, kernel, count, n)[0] for s in (1, -1))
-        for n in (_TETRAHEDRA[0], 3 * _TETRAHEDRA[0] // 2, _TETRAHEDRA[1])
-    ]
-    coarse, middle, fine = (np.asarray(x) for x in sums)
-    value = fine + (fine - coarse) / 3
-    error = np.maximum(abs(fine - coarse), abs(fine - middle))
-    return value, error, "tetrahedra", _TETRAHEDRA[1]
+        parts = [surface_integral(model, mu, s, kernel, count, tolerance) for s in (1, -1)]
+    else:
+        one_band = contour_integral if model.dimension == 2 else point_sum
+        parts = [one_band(model, mu, s, kernel, count)[:2] for s in (1, -1)]
+    return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1], method, 0
 
 
 def _thermal(model: TwoSublattice, mu: float, kT: float, count: int, tolerance: float
@@ -128,6 +118,18 @@ def _thermal(model: TwoSublattice, mu: float, kT: float, count: int, tolerance: 
     n = needed_mesh(model, kT, tolerance)
     if n > largest and model.dimension < 3:
         return _energy_sum(model, mu, kT, count, tolerance)
+    value, error, size, n = _doubled_mesh(model, mu, kT, count, tolerance, n)
+    if model.dimension == 3 and _relative(error, size) > max(tolerance, _GOOD_MESH):
+        cold = _energy_sum(model, mu, kT, count, max(tolerance, _SUM_OF_SURFACES))
+        if _relative(cold[1], size) < _relative(error, size):
+            return cold
+    return value, error, "mesh", n
+
+
+def _doubled_mesh(model: TwoSublattice, mu: float, kT: float, count: int, tolerance: float, n: int
+                  ) -> tuple[Array, Array, Array, int]:  # fmt: skip
+    """Return averages, errors and absolute sums of the mesh that suffices, or of the largest."""
+    largest = _LARGEST_MESH[model.dimension]
     n = min(max(8, 2 * (n // 4)), largest // 2)
     value, size = _mesh(model, mu, kT, count, n)
     while True:
@@ -135,10 +137,17 @@ def _thermal(model: TwoSublattice, mu: float, kT: float, count: int, tolerance: 
         last = value
         value, size = _mesh(model, mu, kT, count, n)
         error = abs(value - last) + 1e-15 * size * np.log2(n)
-        # Averages that symmetry makes zero are judged by the largest one.
-        scale = np.maximum(size, 1e-3 * size.max())
-        if np.all(error <= tolerance * scale) or 2 * n > largest:
-            return value, error, "mesh", n
+        if _relative(error, size) <= tolerance or 2 * n > largest:
+            return value, error, size, n
+
+
+def _relative(error: Array, size: Array) -> float:
+    """Return the largest error over the absolute sum, or a thousandth of the largest of those.
+
+    Averages that symmetry makes zero are judged by the largest one.
+    """
+    scale = np.maximum(size, 1e-3 * size.max())
+    return float(np.max(error / np.where(scale > 0, scale, 1)))
 
 
 def _mesh(model: TwoSublattice, mu: float, kT: float, count: int, n: int) -> tuple[Array, Array]:
@@ -161,7 +170,7 @@ def _energy_sum(model: TwoSublattice, mu: float, kT: float, count: int, toleranc
     for step, order in enumerate(_GAUSS_ORDERS):
         last = value
         x, w = logistic_nodes(order)
-        sharp = [_sharp(model, mu + kT * a, count) for a in x]
+        sharp = [_sharp(model, mu + kT * a, count, tolerance) for a in x]
         value = np.asarray(sum(c * v for c, (v, *_) in zip(w, sharp, strict=True)))
         size = np.asarray(sum(c * abs(v) for c, (v, *_) in zip(w, sharp, strict=True)))
         own = np.asarray(sum(c * e for c, (_, e, *_) in zip(w, sharp, strict=True)))
@@ -186,31 +195,72 @@ def logistic_nodes(order: int) -> tuple[Array, Array]:
 def _between(model: TwoSublattice, mu: float, kT: float, count: int, breaks: Array,
              tolerance: float) -> tuple[Array, Array, str, int]:  # fmt: skip
     """Return the energy sum piece by piece between van Hove energies."""
-    ends = [mu - _TAIL * kT, *breaks, mu + _TAIL * kT]
+    pieces = _pieces(mu, kT, breaks, tolerance, model.dimension)
+    first, *finer = _piece_rules(model.dimension)
+    start = [_piece(model, mu, kT, count, piece, first, tolerance) for piece in pieces]
+    size = np.sum([x[1] for x in start], axis=0)
     total, error, used = np.zeros(count), np.zeros(count), 0
-    for low, high in pairwise(ends):
-        value, size, own = np.zeros(count), np.zeros(count), np.zeros(count)
-        for step, h in enumerate((0.5, 0.25, 0.125)):
+    for piece, (coarse, *_, n) in zip(pieces, start, strict=True):
+        value, used = coarse, used + n
+        for rule in finer:
             last = value
-            value, size, own, n = _piece(model, mu, kT, count, (low, high), h)
-            used += n
-            change = abs(value - last) + own
-            if step and np.all(change <= tolerance * np.maximum(size, 1e-3 * size.max())):
+            value, _, own, n = _piece(model, mu, kT, count, piece, rule, tolerance)
+            used, change = used + n, abs(value - last)
+            if np.all(change <= own) or _relative(change, size) <= tolerance / len(pieces):
                 break
-        total, error = total + value, error + change
+        total, error = total + value, error + change + own
     return total, error, "energy sum", used
 
 
+def _pieces(mu: float, kT: float, breaks: Array, tolerance: float, dimension: int
+            ) -> list[tuple[float, float]]:  # fmt: skip
+    """Return the energies between which there is no van Hove energy, ascending.
+
+    In three dimensions a sum costs more, so that a piece is also cut at mu, where the weight is
+    largest, and ends where the weight has fallen to less than the tolerance of its own largest.
+    """
+    ends = [mu - _TAIL * kT, *breaks, mu + _TAIL * kT]
+    if dimension < 3:
+        return list(pairwise(ends))
+    reach = (np.log(1 / tolerance) + 4) * kT
+    found = []
+    for low, high in pairwise(sorted([*ends, mu])):
+        cut = (low, min(high, low + reach)) if low >= mu else (max(low, high - reach), high)
+        if cut[1] > cut[0]:
+            found.append(cut)
+    return found
+
+
+def _piece_rules(dimension: int) -> list[tuple[Array, Array]]:
+    """Return quadratures from 0 to 1: distances to the nearer end, negative from 1, and weights.
+
+    Double-exponential where an average diverges at a van Hove energy; in three dimensions, where
+    it goes like a square root, Gauss quadrature over an angle.
+    """
+    rules = []
+    if dimension == 3:
+        for order in _PIECE_ORDERS:
+            x, w = leggauss(order)
+            angle = np.pi / 4 * (1 - abs(x))
+            q = np.sin(angle) ** 2
+            rules.append((np.where(x < 0, q, -q), w * np.pi / 4 * np.sin(2 * angle)))
+        return rules
+    for h in (0.5, 0.25, 0.125):
+        t = np.arange(-3.2, 3.2 + h / 2, h)
+        q = np.exp(-np.pi * np.sinh(abs(t)))
+        gap = q / (1 + q)
+        rules.append((np.where(t < 0, gap, -gap), h * np.pi * np.cosh(t) * q / (1 + q) ** 2))
+    return rules
+
+
 def _piece(model: TwoSublattice, mu: float, kT: float, count: int, ends: tuple[float, float],
-           h: float) -> tuple[Array, Array, Array, int]:  # fmt: skip
-    """Return the tanh-sinh sum over one piece, its absolute sum and what is left out."""
+           rule: tuple[Array, Array], tolerance: float
+           ) -> tuple[Array, Array, Array, int]:  # fmt: skip
+    """Return the sum over one piece, its absolute sum and what is left out."""
     low, high = ends
-    t = np.arange(-3.2, 3.2 + h / 2, h)
-    q = np.exp(-np.pi * np.sinh(abs(t)))
-    gap = (high - low) * q / (1 + q)  # distance to the nearer end
-    weight = h * (high - low) * np.pi * np.cosh(t) * q / (1 + q) ** 2
-    E = np.where(t < 0, low + gap, high - gap)
-    weight *= 1 / (4 * kT) / np.cosh((E - mu) / (2 * kT)) ** 2
+    gap, weight = (high - low) * abs(rule[0]), (high - low) * rule[1]
+    E = np.where(rule[0] > 0, low + gap, high - gap)
+    weight = weight / (4 * kT) / np.cosh((E - mu) / (2 * kT)) ** 2
     nearest = _NEXT_TO_VAN_HOVE * (abs(mu) + model.exchange)
     value, size, error = np.zeros(count), np.zeros(count), np.zeros(count)
     used = 0
@@ -218,7 +268,7 @@ def _piece(model: TwoSublattice, mu: float, kT: float, count: int, ends: tuple[f
         if g < nearest:
             e = low + nearest if abs(e - low) < abs(e - high) else high - nearest
         try:
-            X, own, *_ = _sharp(model, float(e), count)
+            X, own, *_ = _sharp(model, float(e), count, tolerance)
         except SolverError:
             continue
         used += 1

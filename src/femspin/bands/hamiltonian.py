@@ -17,8 +17,8 @@ from .lattice import TwoSublattice
 
 __all__ = [
     "BandFields", "anomalous_spin_current", "band_energy", "band_fields", "band_gradient",
-    "diagonalizer", "eigenstate_spin", "gauge_field", "hamiltonian", "hopping_terms",
-    "ordinary_spin_current", "pauli_product", "projector", "spin_texture",
+    "diagonalizer", "eigenstate_spin", "gauge_field", "hamiltonian", "hopping_gradient",
+    "hopping_terms", "ordinary_spin_current", "pauli_product", "projector", "spin_texture",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -85,14 +85,20 @@ def band_energy(model: TwoSublattice, k: Array, s: int) -> Array:
 
 def band_gradient(model: TwoSublattice, k: Array, s: int) -> tuple[Array, Array]:
     """Return the energy of a band, shape (...), and its gradient, shape (..., d)."""
-    e, ep = np.array(model.inter), np.array(model.intra).reshape(-1, model.dimension)
-    hop = np.exp(-1j * (k @ e.T)) * np.array(model.inter_amplitudes)
-    eta, d_eta = hop.sum(-1), -1j * (hop @ e)
+    ep = np.array(model.intra).reshape(-1, model.dimension)
+    eta, d_eta = hopping_gradient(model, k)
     phase, tp = k @ ep.T, np.array(model.intra_amplitudes, dtype=float)
     Delta = np.sqrt(eta.real**2 + eta.imag**2 + model.exchange**2)
     d_Delta = (eta.conj()[..., None] * d_eta).real / Delta[..., None]
     energy = -2 * np.cos(phase) @ tp - s * Delta
     return energy, 2 * (np.sin(phase) * tp) @ ep - s * d_Delta
+
+
+def hopping_gradient(model: TwoSublattice, k: Array) -> tuple[Complex, Complex]:
+    """Return eta, shape (...), and its gradient, shape (..., d)."""
+    e = np.array(model.inter)
+    hop = np.exp(-1j * (k @ e.T)) * np.array(model.inter_amplitudes)
+    return hop.sum(-1), -1j * (hop @ e)
 
 
 def band_fields(model: TwoSublattice, k: Array) -> BandFields:

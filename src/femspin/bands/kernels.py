@@ -19,12 +19,13 @@ Array = NDArray[np.float64]
 KERNELS = (
     "v2", "P_m_printed", "P_n_printed", "P_m_na_printed", "P_n_na_printed",
     "P_m_corrected", "P_n_corrected", "P_m_na_corrected", "P_n_na_corrected",
-    "P_n_complete", "P_n_na_complete", "p_n_complete", "p_m_complete",
+    "P_n_complete", "P_n_na_complete", "p_n_complete", "p_m_complete", "p_m_spin_current",
 )  # fmt: skip
 """Names of the kernels in the order of `kernel_values`.
 
 v2 is the velocity tensor, the denominator of all coefficients.  Printed: (S6.24), (S6.52),
-(S7.23), (S7.30); corrected: errata B2-B5, B8; complete: errata B9 and C.
+(S7.23), (S7.30); corrected: errata B2-B5, B8; complete: errata B9 and C; p_m_spin_current: what
+the spin current of the same electrons brings to the canted moments.
 """
 
 
@@ -39,9 +40,8 @@ def kernel_values(model: TwoSublattice, k: Array, s: int) -> Array:
     f = band_fields(model, k)
     d_eps = f.d_T - s * f.d_Delta
     v2 = _outer(d_eps, d_eps)
-    return np.stack(
-        [v2, *_printed(f, d_eps, s), *_corrected(f, d_eps, s), *_complete(f, d_eps, s)], axis=1
-    )
+    paper = (*_printed(f, d_eps, s), *_corrected(f, d_eps, s))
+    return np.stack([v2, *paper, *_complete(f, d_eps, s), _spin_current(f, s)], axis=1)
 
 
 def _outer(a: Array, b: Array) -> Array:
@@ -88,3 +88,14 @@ def _complete(f: BandFields, d_eps: Array, s: int) -> tuple[Array, Array, Array,
         cube * (s * spread - mixed), s * cube * _outer(f.d_T, d_eps),
         s * cube * (forward - spread), cube * (s * forward + mixed - s * bent),
     )  # fmt: skip
+
+
+def _spin_current(f: BandFields, s: int) -> Array:
+    r"""Return :math:`\mathcal J\partial_m[v_i\sigma_x]`, the spin current of a uniform canting m.
+
+    Its divergence is the torque on the moments if electrons lose no spin elsewhere.
+    """
+    c2 = ((f.exchange / f.Delta) ** 2)[..., None, None]
+    spread = (f.d_eta.conj()[..., :, None] * f.d_eta[..., None, :]).real + _outer(f.d_T, f.d_T)
+    bent: Array = (1 - c2) * f.dd_T - s * f.dd_Delta + s * c2 / f.Delta[..., None, None] * spread
+    return f.exchange * bent

@@ -1,4 +1,4 @@
-"""Sums over the Fermi points of a chain, and over the Fermi surface of a crystal by tetrahedra."""
+"""Sums over the Fermi points of a chain, and the filled share of a crystal by tetrahedra."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ..errors import SolverError
 from .contours import band_bounds
-from .hamiltonian import band_energy, band_gradient
+from .hamiltonian import band_energy, band_gradient, hopping_gradient
 from .lattice import TwoSublattice
 
-__all__ = ["point_sum", "tetrahedron_integral"]
+__all__ = ["point_sum", "tetrahedra_below"]
 
 Array = NDArray[np.float64]
 Kernel = Callable[[Array, int], Array]
@@ -68,15 +68,14 @@ def _fermi_points(model: TwoSublattice, mu: float, s: int) -> tuple[Array, float
     """Return the fractional positions of the Fermi points and the share of the zone below mu."""
     bounds, b = band_bounds(model), model.reciprocal
     low, side = np.arange(_FIRST) / _FIRST + _SHIFT[0] / _FIRST, 1 / _FIRST
-    e = np.array(model.inter)
     brackets, below = [], 0.0
     for _ in range(_DEEPEST):
         k = (low + side / 2)[:, None] @ b
         energy, gradient = band_gradient(model, k, s)
         g = (gradient @ b.T)[:, 0]
-        hop = np.exp(-1j * (k @ e.T)) * np.array(model.inter_amplitudes)
+        eta, d_eta = hopping_gradient(model, k)
         half = np.full((len(low), 1), side / 2)
-        H = bounds.curvature(abs(hop.sum(-1)), abs(hop @ (e @ b.T)), half)[:, 0, 0]
+        H = bounds.curvature(np.abs(eta), np.abs(d_eta @ b.T), half)[:, 0, 0]
         missed = abs(energy - mu) > side / 2 * abs(g) + side**2 / 8 * H
         below += side * np.count_nonzero(missed & (energy < mu))
         sure = ~missed & (abs(g) > side / 2 * H)
@@ -116,39 +115,27 @@ def _polish(model: TwoSublattice, mu: float, s: int, u: Array) -> Array:
     return u
 
 
-def tetrahedron_integral(
-    model: TwoSublattice, mu: float, s: int, kernel: Kernel, count: int, n: int
-) -> tuple[Array, float]:
-    """Return the integral over the Fermi surface of a crystal, and the share of the zone below mu.
+def tetrahedra_below(model: TwoSublattice, mu: float, s: int, n: int) -> float:
+    """Return the share of the zone of a crystal below mu, with an error of order n^-2.
 
-    Linear in every tetrahedron, with an error of order n^-2.
+    Linear in every tetrahedron.
 
     Args:
         model: The lattice, in three dimensions.
         mu: Energy.
         s: Band.
-        kernel: See `femspin.bands.contours.contour_integral`.
-        count: Numbers per point.
         n: Cells of the mesh per direction.
-
-    Returns:
-        Integrals, shape (count,), and the share.
     """
-    total, below = np.zeros(count), 0.0
+    below = 0.0
     for first in range(0, n, _SLAB):
         layers = min(_SLAB, n - first)
-        k = _mesh(model, n, first, layers)
-        energy = band_energy(model, k, s)
+        energy = band_energy(model, _mesh(model, n, first, layers), s)
         for path in _PATHS:
             corners = [tuple(slice(a, a + m) for a, m in zip(c, (layers, n, n), strict=True))
                        for c in path]  # fmt: skip
             e = np.stack([energy[c].ravel() for c in corners])
             below += float(_occupied(np.sort(e, axis=0), mu).sum())
-            cut = np.flatnonzero((e.min(0) < mu) & (e.max(0) >= mu))
-            points = np.stack([k[c].reshape(-1, 3)[cut] for c in corners])
-            total += _cut_sum(points, e[:, cut], mu, s, kernel, count)
-    volume = 1 / (6 * n**3)
-    return total * volume / model.cell_volume, below * volume
+    return below / (6 * n**3)
 
 
 def _mesh(model: TwoSublattice, n: int, first: int, layers: int) -> Array:
@@ -156,63 +143,6 @@ def _mesh(model: TwoSublattice, n: int, first: int, layers: int) -> Array:
             for m, f, x in zip((layers, n, n), (first, 0, 0), _SHIFT, strict=True)]  # fmt: skip
     grid: Array = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ model.reciprocal
     return grid
-
-
-def _cut_sum(points: Array, e: Array, mu: float, s: int, kernel: Kernel, count: int) -> Array:
-    """Return the sum over tetrahedra of their mean kernel on the cut times the density of states.
-
-    Args:
-        points: Corners, shape (4, N, 3).
-        e: Energies of the corners, shape (4, N).
-        mu: Energy of the cut.
-        s: Band.
-        kernel: See above.
-        count: Numbers per point.
-    """
-    order = np.argsort(e, axis=0)
-    e = np.take_along_axis(e, order, 0)
-    points = np.take_along_axis(points, order[..., None], 0)
-    total = np.zeros(count)
-    for case in (1, 2, 3):  # how many corners lie below
-        which = np.count_nonzero(e < mu, axis=0) == case
-        if np.any(which):
-            total += _one_case(points[:, which], e[:, which], mu, s, kernel, count, case)
-    return total
-
-
-def _one_case(points: Array, e: Array, mu: float, s: int, kernel: Kernel, count: int, case: int
-              ) -> Array:  # fmt: skip
-    """Return the sum over tetrahedra with the same number of corners below mu.
-
-    The cut is one triangle, or two with four corners below and above in pairs.  Each triangle
-    carries a share of the density of states, d(volume)/d(energy), and the mean of its corners.
-    """
-    if case == 2:
-        edges = [[(0, 2), (0, 3), (1, 3)], [(0, 2), (1, 2), (1, 3)]]
-    else:
-        apex = 0 if case == 1 else 3
-        edges = [[(apex, other) for other in range(4) if other != apex]]
-    gradient = _energy_gradient(points, e)
-    total = np.zeros(count)
-    size = abs(np.linalg.det(points[1:].swapaxes(0, 1) - points[0][:, None]))  # 6 volumes
-    for triangle in edges:
-        corners = []
-        for a, b in triangle:
-            x = ((mu - e[a]) / (e[b] - e[a]))[:, None]
-            corners.append(points[a] + x * (points[b] - points[a]))
-        area = np.linalg.norm(np.cross(corners[1] - corners[0], corners[2] - corners[0]), axis=1)
-        weight = area / 2 / gradient / (size / 6)
-        centre = (corners[0] + corners[1] + corners[2]) / 3
-        total += (kernel(centre, s).reshape(-1, count) * weight[:, None]).sum(0)
-    return total
-
-
-def _energy_gradient(points: Array, e: Array) -> Array:
-    """Return the length of the gradient of the linear interpolant."""
-    sides = points[1:].swapaxes(0, 1) - points[0][:, None]
-    gradient = np.linalg.solve(sides, (e[1:] - e[0]).T[..., None])[..., 0]
-    length: Array = np.linalg.norm(gradient, axis=1)
-    return length
 
 
 def _occupied(e: Array, mu: float) -> Array:

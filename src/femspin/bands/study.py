@@ -18,12 +18,13 @@ from .critical import critical_energies
 from .filling import chemical_potential
 from .torques import TorqueVelocities, exchange_time, torque_velocities
 
-__all__ = ["SCANS", "BandStudy", "ScanPoint", "study", "study_csv", "study_table"]
+__all__ = ["SCANS", "BandStudy", "ScanPoint", "spin_balance_warning", "study", "study_csv",
+           "study_table"]  # fmt: skip
 
 SCANS = ("chemical_potential", "t_prime", "exchange")
 """Names of the scans; a scan is over mu/t, t'/t or J/t."""
 
-_COARSEST = 1e-6  # no picture shows more
+_COARSEST = {1: 1e-6, 2: 1e-6, 3: 1e-4}  # no picture shows more
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _point(case: BandCase, name: str, value: float, mu: float) -> ScanPoint:
             mu = value
         elif case.filling is not None:
             mu = chemical_potential(lattice, case.filling, case.kT)
-        tolerance = max(case.tolerance, _COARSEST)
+        tolerance = max(case.tolerance, _COARSEST[lattice.dimension])
         found = torque_coefficients(lattice, mu, case.kT, tolerance)
     except (CaseError, SolverError) as error:
         return ScanPoint(name, value, None, str(error))
@@ -144,6 +145,8 @@ def study_table(result: BandStudy) -> dict[str, Any]:
         "dos": {"value": here.sums.dos, "error": here.sums.dos_error},
         "conductivity": _conductivity(case, here),
         "coefficients": {model: _one_model(here, model) for model in MODELS},
+        "spin_balance": _spin_balance(here),
+        "warnings": [spin_balance_warning(here)],
     }  # fmt: skip
     if result.velocities is not None:
         v = result.velocities
@@ -152,6 +155,24 @@ def study_table(result: BandStudy) -> dict[str, Any]:
     table["scan_points"] = len(result.points)
     table["scan_points_without_result"] = sum(p.coefficients is None for p in result.points)
     return table
+
+
+def _spin_balance(found: Coefficients) -> dict[str, Any]:
+    value, error = found.p_m_balance
+    return {
+        "p_m_complete": found.value("p_m"),
+        "p_m_of_spin_current": {"value": _trace(value), "error": _trace(error),
+                                "tensor": value, "tensor_error": error},
+        "conserved": False,
+    }  # fmt: skip
+
+
+def spin_balance_warning(found: Coefficients) -> str:
+    """Return what the one lifetime means for p_m, with the numbers of a state."""
+    return ("p_m: the one lifetime relaxes the spin of electrons too, so spin is not conserved:"
+            f" the moments take p_m = {found.value('p_m'):.4g} (complete), while the spin current"
+            f" brings {_trace(found.p_m_balance[0]):.4g}; with scattering that conserves spin p_m"
+            " is another number (docs/afm-torques.md, Spin balance)")  # fmt: skip
 
 
 def _trace(tensor: Any) -> float:
@@ -185,6 +206,7 @@ def study_csv(result: BandStudy) -> str:
              "v2_error", "dos", "dos_error", "model"]  # fmt: skip
     for name in COEFFICIENTS:
         heads += [name, f"{name}_error", *(f"{name}_{p}" for p in parts if d > 1)]
+    heads += ["p_m_of_spin_current", "p_m_of_spin_current_error"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*heads, "problem"])
@@ -210,4 +232,5 @@ def _row(point: ScanPoint, model: Any, columns: int) -> list[str]:
         cells += [repr(found.value(name, model)), repr(found.error(name, model))]
         if found.lattice.dimension > 1:
             cells += [repr(float(x)) for x in found.tensors[model][name].ravel()]
+    cells += [repr(_trace(x)) for x in found.p_m_balance]
     return [*cells, ""]

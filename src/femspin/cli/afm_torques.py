@@ -139,6 +139,8 @@ def _print(result: BandStudy, folder: Path) -> None:
         for name, u in (("u_n", v.u_n), ("u_m", v.u_m), ("u_st", v.u_st)):
             print(f"{name:<5}" + " ".join(f"{x + 0.0:.6e}" for x in u) + " m/s")
         print(f"beta {v.beta:.4g}")
+    for warning in table["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
     lost = [p for p in result.points if p.coefficients is None]
     if lost:
         print(f"{len(lost)} of {len(result.points)} points of scans have no result; see the column"

@@ -77,6 +77,9 @@ def _summary(result: ScanResult, folder: Path) -> None:
               file=sys.stderr)  # fmt: skip
     if result.case.expected:
         print("the [expected] numbers are not compared in a scan", file=sys.stderr)
+    if result.stale:
+        print(f"{result.stale} points kept by another version of femspin or of the packages it"
+              " rests on are not used", file=sys.stderr)  # fmt: skip
     reused = len(result.points) - result.computed
     known = f", {reused} known or repeated" if reused > 0 else ""
     print(f"{result.computed} solved, {len(result.failures)} failed{known}, {result.seconds:.1f} s"

@@ -27,6 +27,7 @@ from ..fields.lengths import lengths
 from ..fields.region import RegionFields
 from ..fields.soc import LEVI_CIVITA
 from ..fields.validity import ValidityWarning, validity
+from ..installed import PACKAGES
 from ..interface.report import InterfaceCurrents, exchange
 from ..interface.split import cell_integrals, flux_density
 from ..units import E_CHARGE, ENERGY, FLUX, HBAR, LENGTH, SPIN_CURRENT, TIME
@@ -326,10 +327,9 @@ def region_thickness(device: Device, region: str) -> float | None:
 @cache
 def versions() -> Mapping[str, str]:
     """Return the versions a result depends on."""
-    packages = ("numpy", "scipy", "scikit-fem", "meshio", "pyamg")
     return {
         "femspin": __version__,
         "python": sys.version.split()[0],
         "platform": platform.platform(terse=True),
-        **{name: version(name) for name in packages},
+        **{name: version(name) for name in PACKAGES},
     }

@@ -67,6 +67,7 @@ class ScanResult:
         computed: Points solved in this run; the others were there or are repeated.
         processes: Worker processes.
         seconds: Duration of the run [s].
+        stale: Points that another state of the code had kept, and which were not used.
     """
 
     case: Case
@@ -79,6 +80,7 @@ class ScanResult:
     computed: int
     processes: int
     seconds: float
+    stale: int = 0
 
     @property
     def failures(self) -> tuple[tuple[int, PointResult], ...]:
@@ -220,6 +222,7 @@ def run_scan(
     for index, key in enumerate(keys):
         todo.setdefault(key, index)  # a point that stands there twice is solved once
     new = collect.missing(todo, fresh)
+    stale = store.stale(todo) if new else 0
     processes = min(points.scan.processes or _processors(), len(new))
     tell = progress or (lambda done, total: None)
     tell(len(collect.found), len(todo))
@@ -243,6 +246,7 @@ def run_scan(
     return ScanResult(
         case, folder, points.axes, rows, columns,
         collect.warnings(keys), estimates, len(new), processes, time.perf_counter() - began,
+        stale,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CaseError
+from ..input_files import real_path
 from .load import dump_case
 from .schema import Case
 
@@ -38,7 +39,7 @@ def resolve_files(table: dict[str, Any], folder: Path | None) -> None:
     """
     if folder is not None:
         for keys, node in _tables(table):
-            node[keys[-1]] = str((folder / node[keys[-1]]).resolve())
+            node[keys[-1]] = str(real_path(folder / node[keys[-1]]))
 
 
 def _tables(table: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:

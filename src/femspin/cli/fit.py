@@ -10,7 +10,8 @@ from pathlib import Path
 from ..case.scan import number_and_unit
 from ..errors import CaseError
 from ..fit import FitResult, build_model, fit_model, fit_summary, load_fit, write_fit
-from ..results.write import check_target, to_json
+from ..input_files import real_path
+from ..results.write import check_target, only_writer, to_json
 from .run import with_file
 
 __all__ = ["fit"]
@@ -24,9 +25,10 @@ def fit(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     try:
         for path in (file, Path.cwd()):
-            if path.resolve().is_relative_to(folder.resolve()):
+            if real_path(path).is_relative_to(real_path(folder)):
                 raise CaseError("-o", f"{str(folder)!r} would replace {path.name!r}")
         check_target(folder, args.force)
+        args.held.enter_context(only_writer(folder))
         result = fit_model(build_model(description, file.parent))
         write_fit(result, folder, overwrite=args.force)
     except CaseError as error:

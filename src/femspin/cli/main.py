@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import NoReturn
 
 from .. import __version__
@@ -214,7 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     _set_up_streams(getattr(args, "verbose", False))
     try:
-        code: int = args.function(args)
+        with ExitStack() as args.held:  # what a command holds to its end, as the lock of a folder
+            code: int = args.function(args)
         sys.stdout.flush()
         return code
     except FemspinError as error:

@@ -1,0 +1,61 @@
+"""Files that a user names: regular ones only, read up to a size, with what fails in one line."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+__all__ = ["UnreadableError", "read_regular", "real_path"]
+
+
+class UnreadableError(Exception):
+    """A file cannot be read as input; the text says why and goes behind its name."""
+
+
+def read_regular(path: Path | str, limit: int) -> bytes:
+    """Return the content of a regular file, or of what a link to one leads to.
+
+    A pipe would wait for a writer without end, a device has no end, and the size of a file may
+    grow while it is read; so none of these is trusted.
+
+    Args:
+        path: The file.
+        limit: Most bytes.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        UnreadableError: If it is no regular file, too large, or refused by the system.
+    """
+    try:
+        # Without O_NONBLOCK a pipe is waited for already when it is opened.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+                         | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0))  # fmt: skip
+        with open(handle, "rb") as stream:
+            mode = os.fstat(handle).st_mode
+            if stat.S_ISDIR(mode):
+                raise UnreadableError("is a folder, not a file")
+            if not stat.S_ISREG(mode):
+                raise UnreadableError("is a pipe or device, not a regular file")
+            data = stream.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except IsADirectoryError:
+        raise UnreadableError("is a folder, not a file") from None
+    except ValueError:  # a zero byte in the name
+        raise UnreadableError("is no name of a file") from None
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {error.strerror}") from None
+    if len(data) > limit:
+        raise UnreadableError(f"is larger than {_size(limit)}")
+    return data
+
+
+def real_path(path: Path | str) -> Path:
+    """Return the absolute path without links; a link that leads to itself stays one."""
+    return Path(os.path.realpath(path))
+
+
+def _size(limit: int) -> str:
+    unit, name = (1_000_000_000, "GB") if limit >= 1_000_000_000 else (1_000_000, "MB")
+    return f"{limit // unit} {name}"

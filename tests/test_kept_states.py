@@ -190,6 +190,44 @@ def test_points_of_other_code_are_not_used_and_counted(tmp_path, monkeypatch):
     assert store.stale([point_key(case)]) == 1
 
 
+# ---------------------------------------------------------------- files that are no states
+
+
+NO_STATES = {
+    "pipe.npy": "is a pipe or device, not a regular file",
+    "device.npy": "is a pipe or device, not a regular file",
+    "folder.npy": "is a folder, not a file",
+    "none.npy": "cannot be read: no such file",
+    "text.npy": "is not an array of numbers as numpy.save writes it",
+    "objects.npy": "is not an array of numbers as numpy.save writes it",
+    "huge.npy": "is not an array of numbers as numpy.save writes it",
+    "text.vtu": "is not a readable field file",
+    "tree.vtu": "is not a readable field file",
+}
+
+
+@needs_posix
+@pytest.mark.parametrize("name", NO_STATES)
+def test_an_initial_file_that_is_no_state_is_refused_in_plain_words(name, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.npy")
+    (tmp_path / "device.npy").symlink_to("/dev/zero")
+    (tmp_path / "folder.npy").mkdir()
+    for file in ("text.npy", "text.vtu"):
+        (tmp_path / file).write_text("SECRET")
+    np.save(tmp_path / "objects.npy", np.array([{"SECRET": 1}], object))
+    huge = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 3), }\n"
+    (tmp_path / "huge.npy").write_bytes(b"\x93NUMPY\x01\0" + bytes([len(huge), 0]) + huge)
+    (tmp_path / "tree.vtu").write_text("<VTKFile><SECRET/></VTKFile>")
+    file = tmp_path / "a.toml"
+    file.write_text(LINE.replace("direction = [1.0, 0.0, 0.2]", f'type = "file"\nfile = "{name}"'))
+    for command in ("check", "run"):
+        assert main([command, str(file)]) == 2
+        (message,) = capsys.readouterr().err.splitlines()
+        assert NO_STATES[name] in message
+        assert message.startswith(f"femspin: {file}: texture.initial.file: ")
+        assert "SECRET" not in message
+
+
 # ---------------------------------------------------------------- a full disk
 
 

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["UnreadableError", "read_regular", "real_path"]
+__all__ = ["UnreadableError", "open_regular", "read_regular", "real_path"]
+
+
+_CHUNK = 1 << 20
 
 
 class UnreadableError(Exception):
     """A file cannot be read as input; the text says why and goes behind its name."""
 
 
-def read_regular(path: Path | str, limit: int) -> bytes:
-    """Return the content of a regular file, or of what a link to one leads to.
+@contextlib.contextmanager
+def open_regular(path: Path | str) -> Iterator[BinaryIO]:
+    """Open a regular file, or what a link to one leads to, for reading bytes.
 
-    A pipe would wait for a writer without end, a device has no end, and the size of a file may
-    grow while it is read; so none of these is trusted.
-
-    Args:
-        path: The file.
-        limit: Most bytes.
+    A pipe would wait for a writer without end, and a device has no end.
 
     Raises:
         FileNotFoundError: If there is none.
-        UnreadableError: If it is no regular file, too large, or refused by the system.
+        UnreadableError: If it is no regular file, or refused by the system.
     """
     try:
         # Without O_NONBLOCK a pipe is waited for already when it is opened.
@@ -37,15 +39,31 @@ def read_regular(path: Path | str, limit: int) -> bytes:
                 raise UnreadableError("is a folder, not a file")
             if not stat.S_ISREG(mode):
                 raise UnreadableError("is a pipe or device, not a regular file")
-            data = stream.read(limit + 1)
+            yield stream
     except FileNotFoundError:
         raise
     except IsADirectoryError:
         raise UnreadableError("is a folder, not a file") from None
-    except ValueError:  # a zero byte in the name
-        raise UnreadableError("is no name of a file") from None
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from None
+
+
+def read_regular(path: Path | str, limit: int) -> bytes:
+    """Return the content of a regular file; see `open_regular`.
+
+    Args:
+        path: The file.
+        limit: Most bytes; the size may grow while it is read.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        UnreadableError: If it is no regular file, too large, or refused by the system.
+    """
+    with open_regular(path) as stream:
+        # Files of some systems say a size of 0 and have content, so that is asked for too.
+        data = stream.read(min(os.fstat(stream.fileno()).st_size, limit) + 1)
+        while len(data) <= limit and (more := stream.read(min(_CHUNK, limit + 1))):
+            data += more
     if len(data) > limit:
         raise UnreadableError(f"is larger than {_size(limit)}")
     return data

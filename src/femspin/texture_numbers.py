@@ -194,14 +194,15 @@ def _wall_numbers(rows: Array) -> dict[str, Any]:
 
 
 def field_warnings(system: TextureSystem) -> tuple[str, ...]:
-    """Return a sentence if carriers and magnet feel different fields."""
+    """Return a sentence if carriers and magnet feel different fields, and notes on the mesh."""
     if system.device is None:
         return ()
+    notes = tuple(f"mesh.file: {note}" for note in system.device.structure.notes)
     carriers = np.asarray(system.device.conditions.magnetic_field, float)
     if np.allclose(carriers, system.steady_field) or not carriers.any():
-        return ()
-    return ("drive.magnetic_field acts on the carriers alone and differs from the steady field of"
-            " texture.fields, which acts on the magnet alone",)  # fmt: skip
+        return notes
+    return (*notes, "drive.magnetic_field acts on the carriers alone and differs from the steady"
+            " field of texture.fields, which acts on the magnet alone")  # fmt: skip
 
 
 def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[str, Any]:

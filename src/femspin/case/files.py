@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CaseError
-from ..input_files import real_path
+from ..input_files import UnreadableError, open_regular, real_path
 from .load import dump_case
 from .schema import Case
 
@@ -79,7 +79,9 @@ def input_digest(
 
 def _digest(file: Path, key: str) -> str:
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise CaseError(key, f"{str(file)!r} cannot be read: {error.strerror}") from None
+        with open_regular(file) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    except FileNotFoundError:
+        raise CaseError(key, f"{str(file)!r} cannot be read: no such file") from None
+    except UnreadableError as error:
+        raise CaseError(key, f"{str(file)!r} {error}") from None

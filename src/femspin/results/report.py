@@ -245,7 +245,8 @@ def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, 
 
 def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
-    found = [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
+    found = [f"mesh.file: {note}" for note in device.structure.notes]
+    found += [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
     found += _drive_warnings(device) + _gain_warnings(device, transport)
     return found + _corner_warnings(device)
 

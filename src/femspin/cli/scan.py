@@ -12,6 +12,7 @@ from ..case import Case
 from ..case.messages import one_line
 from ..results.write import to_json
 from ..scan import ScanResult, run_scan
+from .stopping import how
 
 __all__ = ["run_scan_case"]
 
@@ -31,11 +32,11 @@ def run_scan_case(args: argparse.Namespace, case: Case, file: Path, folder: Path
 
             result = run_scan(case, file.parent, folder, progress, args.fresh)
         result.write(folder, overwrite=args.force)
-    except KeyboardInterrupt:
-        done, total = finished
-        print(f"femspin: interrupted; {done} of {total} points are kept, and the same command"
+    except KeyboardInterrupt as stop:
+        (done, total), (word, code) = finished, how(stop)
+        print(f"femspin: {word}; {done} of {total} points are kept, and the same command"
               " resumes", file=sys.stderr)  # fmt: skip
-        return 130
+        return code
     if args.json:
         sys.stdout.write(to_json(result.summary))
     elif not args.quiet:

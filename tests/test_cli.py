@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -420,6 +423,84 @@ def test_a_reader_that_goes_away_is_no_error():
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+
+
+def shell(line, **options):
+    return subprocess.run(
+        ["bash", "-c", line.replace("femspin", f"{sys.executable} -m femspin")],
+        capture_output=True, text=True, timeout=120, check=False, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("femspin template >&-", 1, "standard output is closed"),
+        ("femspin template > /dev/full", 1, "No space left on device: standard output"),
+        ("femspin info > /dev/full", 1, "No space left on device: standard output"),
+        ("femspin info <&- > /dev/null", 0, ""),
+        ("femspin template 2>&- >&-", 1, ""),
+        ("femspin check none.toml >&-", 2, "none.toml: no such case file"),
+    ],
+)
+def test_closed_and_full_streams_give_one_line(line, code, words):
+    done = shell(line)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == bool(words)
+
+
+def test_a_quiet_run_needs_no_output_and_keeps_results_apart_from_it(case):
+    """A file that is opened next would get the number of a closed stream."""
+    done = shell(f"femspin run {case} -q >&- 2>&-")
+    assert done.returncode == 0
+    json.loads((case.with_suffix(".out") / "result.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize(
+    ("name", "code", "word"),
+    [
+        ("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"),
+        ("SIGHUP", 129, "terminated"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 1.2])
+def test_a_signal_at_any_moment_gives_one_line(name, code, word, seconds, case):
+    """Also in the middle of an import, where Python turns it into other errors."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "femspin", "run", str(case), "--set",
+         "structure.layers.1.cells=20000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(seconds)
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (code, "")
+    assert err.splitlines() == [f"femspin: {word}; nothing was written"]
+    assert [p.name for p in case.parent.iterdir()] == ["case.toml"]
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored(case):
+    done = shell(f"trap '' HUP; femspin run {case} -q & sleep 0.5; kill -HUP $!; wait $!")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_interrupt_that_turns_into_another_error_is_still_one(case, call, monkeypatch):
+    from femspin.cli import main as module
+    from femspin.cli import run, stopping
+
+    def fail(*_):
+        raise ImportError("numpy could not be loaded\n" * 50)
+
+    monkeypatch.setattr(run, "simulate", fail)
+    monkeypatch.setattr(stopping._State, "got", int(signal.SIGINT))
+    assert module.received() is not None
+    code, out, err = call("run", case)
+    assert (code, out) == (130, "")
+    assert err == "femspin: interrupted; nothing was written\n"
 
 
 def test_a_failed_solver_gives_one_line_exit_code_1_and_no_folder(case, call, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import os
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ from scipy.stats import chi2 as chi2_distribution
 from femspin import case_from_table, simulate
 from femspin.case.load import to_toml
 from femspin.chain_rule import extrapolated_derivative
+from femspin.cli.fit import _signs
 from femspin.cli.main import main
 from femspin.errors import CaseError, SolverError
-from femspin.fit import Fit, build_model, fit_model, load_fit, write_fit
+from femspin.fit import Fit, build_model, fit_model, fit_summary, load_fit, write_fit
 from femspin.fit.numbers import all_numbers
 from femspin.fit.plot import plot_fit
 
@@ -384,7 +386,10 @@ def test_a_slip_is_one_line_before_any_fit(slip, tmp_path, capsys, monkeypatch):
     ("text", "message"),
     [
         ("d [nm],js [A/m**2]\n1,x\n", "row 1 of 'js' must be a finite number (got 'x')"),
-        ("d [nm],js [A/m**2]\n1,nan\n", "must be a finite number"),
+        ("d [nm],js [A/m**2]\n1,nan\n", "no row has a number in each of its columns"),
+        ("d [nm],js [A/m**2]\n1,inf\n", "row 1 of 'js' must be a finite number (got 'inf')"),
+        ("d [nm];js [A/m**2]\n1,5;2.5\n", "has decimal points and commas in its numbers"),
+        ("d [nm];js [A/m**2]\n1.000,5;2\n", "must be a finite number (got '1.000,5')"),
         ("d [nm],js [A/m**2]\n1\n", "row 1 has 1 cells, the head 2"),
         ("d [nm],js [A/m**2]\n", "needs a line of heads and at least one row"),
         ("d,js [A/m**2]\n1,1\n2,1\n", "must be text with a number and a unit of m"),
@@ -401,6 +406,159 @@ def test_a_wrong_file_is_one_line(case, tmp_path, text, message):
     with pytest.raises(CaseError) as caught:
         model_of(table, tmp_path)
     assert message in str(caught.value)
+
+
+SPELLINGS = {
+    "semicolons": "d [nm];js [A/m**2];e [A/m**2]\n1.5;-2e9;4e7\n2;-3e9;5e7\n",
+    "tabs": "d [nm]\tjs [A/m**2]\te [A/m**2]\n1.5\t-2e9\t4e7\n2\t-3e9\t5e7\n",
+    "decimal commas": "d [nm];js [A/m**2];e [A/m**2]\n1,5;-2,0e9;4e7\n2;-3e9;5e7\n",
+    "decimal commas and tabs": "d [nm]\tjs [A/m**2]\te [A/m**2]\n1,5\t-2e9\t,4e8\n2\t-3e9\t5e7\n",
+    "quoted decimal commas": 'd [nm],js [A/m**2],e [A/m**2]\n"1,5",-2e9,4e7\n2,-3e9,5e7\n',
+    "commas in unused cells": "d [nm];js [A/m**2];e [A/m**2];n\n1.5;-2e9;4e7;a, b\n2;-3e9;5e7;c\n",
+    "gaps": "d [nm],js [A/m**2],e [A/m**2]\n1.5,-2e9,4e7\nnan,-2e9,1\n3,,1\n4,1,NA\n2,-3e9,5e7\n",
+    "gaps elsewhere": "d [nm],js [A/m**2],e [A/m**2],f\n1.5,-2e9,4e7,nan\n2,-3e9,5e7,\n",
+    "a byte order mark": "\ufeffd [nm];js [A/m**2];e [A/m**2]\r\n1.5;-2e9;4e7\r\n2;-3e9;5e7\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_tables_are_read_in_whatever_way_they_are_spelt(case, tmp_path, name):
+    table = small(case, tmp_path, sigma={"column": "e"})
+    (tmp_path / "d.csv").write_text(SPELLINGS[name], encoding="utf-8", newline="")
+    measured = model_of(table, tmp_path).sets[0].measured
+    assert measured.x.tolist() == [1.5, 2.0]
+    assert measured.y.tolist() == [-2e9, -3e9]
+    assert measured.sigma.tolist() == [4e7, 5e7]
+    assert measured.rows == ((1, 5) if name == "gaps" else (1, 2))
+    said = {"gaps": ["rows 2, 3, 4 left out: no number there"]}
+    if "decimal" in name:
+        said[name] = ["commas in numbers are decimal commas, like '1,5'"]
+    assert list(measured.notes) == said.get(name, [])
+
+
+def test_rows_keep_their_numbers_in_messages_when_others_are_left_out(case, tmp_path):
+    table = small(case, tmp_path)
+    (tmp_path / "d.csv").write_text("d [nm],js [A/m**2]\nnan,1\n-3,1\n")
+    with pytest.raises(CaseError, match=r"data\.0\.x: row 2: "):
+        model_of(table, tmp_path)
+
+
+# ------------------------------------------------------------------ files that are no data
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes")
+@pytest.mark.parametrize("which", ["data", "case"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link to a pipe"])
+def test_only_regular_files_are_read(case, tmp_path, which, kind):
+    """A pipe would be waited for without end, and a device would fill the memory."""
+    special = tmp_path / "special"
+    if kind == "folder":
+        special.mkdir()
+    elif kind == "device":
+        special.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        special.symlink_to("pipe")
+        special = tmp_path / "pipe" if kind == "pipe" else special
+    table = small(case, tmp_path)
+    if which == "case":
+        table["case"] = special.name
+    else:
+        table["data"][0]["file"] = special.name
+    with pytest.raises(CaseError, match=r"is a folder|is a pipe or device, not a regular file"):
+        model_of(table, tmp_path)
+
+
+SECRETS = {
+    "colons": "root:$y$j9T$SECRET:19000:0:99999:7:::\nbin:*:19000:0:99999:7:::\n",
+    "prose": "SECRET, so to say\nand more of it, and more\n",
+    "words": "SECRET,one\ntwo,three\n",
+    "keys": "SECRET=1;other=2\nSECRET=3;other=4\n",
+    "uneven": "SECRET,b,c\n1,2\n3\n",
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_message_tells_what_stands_in_a_file_that_is_no_table(case, tmp_path, name):
+    table = small(case, tmp_path)
+    (tmp_path / "d.csv").write_text(SECRETS[name])
+    with pytest.raises(CaseError) as caught:
+        model_of(table, tmp_path)
+    assert "SECRET" not in str(caught.value)
+    assert "is no table" in str(caught.value)
+
+
+def test_a_file_that_is_too_large_is_refused_while_it_is_read(case, tmp_path, monkeypatch):
+    table = small(case, tmp_path)
+    monkeypatch.setattr("femspin.fit.data._LARGEST_FILE", 20)
+    with pytest.raises(CaseError, match="is larger than"):
+        model_of(table, tmp_path)
+
+
+# ------------------------------------------------------------------ signs
+
+
+EVEN = "observables.charge.transverse_resistivity"
+
+
+def sign_fit(case, tmp_path, result, truth, parameters, **entry):
+    """Return the fit of exact data of one result with a little known noise."""
+    unit = "[ohm*m]" if result == EVEN else "[A/m**2]"
+    table = small(case, tmp_path, parameters, **entry)
+    table["data"][0]["y"] = {"column": "js", "result": result}
+    table["data"][0]["sigma"] = {"relative": 0.02}
+    rows = [(1.0, 1e-13), (2.0, 1e-13), (4.0, 1e-13)]
+
+    def write(values):
+        lines = [f"{t},{v!r}" for (t, _), v in zip(rows, values, strict=True)]
+        (tmp_path / "d.csv").write_text("\n".join([f"d [nm],js {unit}", *lines]) + "\n")
+
+    write([r[1] for r in rows])
+    exact = model_of(table, tmp_path).values(truth)
+    write((exact * [1.01, 0.99, 1.005]).tolist())
+    return fit_model(model_of(table, tmp_path))
+
+
+FREE = {"start": -0.12, "min": -0.5, "max": 0.5}
+
+
+def test_the_sign_of_a_parameter_that_enters_squared_is_said_to_be_undetermined(case, tmp_path):
+    """The magnetoresistance goes with theta^2; the spin current with theta."""
+    even = sign_fit(case, tmp_path, EVEN, [0.1], {ANGLE: FREE})
+    (mirror,) = even.mirrors
+    assert mirror.names == (ANGLE,)
+    assert even.values[0] == pytest.approx(-0.1, rel=0.03)
+    assert mirror.values[0] == pytest.approx(-even.values[0], rel=1e-6)
+    assert mirror.chi2 == pytest.approx(even.chi2, rel=1e-6)
+    odd = sign_fit(case, tmp_path, CURRENT, [-0.1], {ANGLE: FREE})
+    assert odd.values[0] == pytest.approx(-0.1, rel=0.03)
+    assert odd.mirrors == ()
+
+
+def test_a_bound_that_excludes_the_other_sign_determines_it(case, tmp_path):
+    assert sign_fit(case, tmp_path, EVEN, [0.1], {ANGLE: {**FREE, "max": 0.0}}).mirrors == ()
+
+
+def test_a_common_sign_is_found_where_no_sign_alone_is_free(case, tmp_path):
+    """A factor in front of an odd result turns its sign with that of the spin Hall angle.
+
+    The thickness at which theta^2 corrections matter tells the two apart, so that both fit.
+    """
+    result = sign_fit(case, tmp_path, CURRENT, [-0.3, 1.0], {ANGLE: FREE}, scale=True)
+    (mirror,) = result.mirrors
+    assert mirror.names == (ANGLE, "scale of d")
+    np.testing.assert_allclose(mirror.values, -result.values, rtol=1e-6)
+
+
+def test_the_command_says_which_sign_is_undetermined(case, tmp_path, capsys):
+    result = sign_fit(case, tmp_path, EVEN, [0.1], {ANGLE: FREE})
+    _signs(result)
+    message = capsys.readouterr().err
+    assert f"the data do not determine the sign of {ANGLE}: {ANGLE} = 0." in message
+    assert "fits as well" in message
+    entry = fit_summary(result)["undetermined_signs"][0]
+    assert entry["parameters"] == [ANGLE]
+    assert entry["values"][ANGLE] == -result.values[0]
 
 
 def test_units_of_files_are_converted(case, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -18,10 +19,11 @@ import numpy as np
 import pytest
 
 from femspin.case import case_from_table
+from femspin.cli.main import main
 from femspin.errors import CaseError
 from femspin.pipeline import simulate
 from femspin.results import write
-from femspin.results.write import check_target, result_folder, to_json
+from femspin.results.write import check_target, only_writer, result_folder, to_json
 
 CASE = """
 title = "first"
@@ -88,6 +90,13 @@ def is_complete(folder):
     return True
 
 
+def relist(folder, names):
+    """Let a result list these files; None for a result that lists none."""
+    table = json.loads((folder / "result.json").read_text())
+    table.pop("files", None)
+    (folder / "result.json").write_text(json.dumps(table | ({"files": names} if names else {})))
+
+
 def hidden(folder):
     return [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
@@ -117,6 +126,7 @@ def test_the_folder_has_the_usual_permissions(solution, tmp_path):
 def test_an_earlier_result_is_replaced_as_a_whole(solution, tmp_path):
     folder = solution.write(tmp_path / "out")
     (folder / "fields_0001.vtu").write_text("of an earlier, longer run")
+    relist(folder, [*FILES, "fields_0001.vtu"])
     with pytest.raises(CaseError, match="holds a result; use --force to replace it"):
         solution.write(folder)
     assert (folder / "fields_0001.vtu").is_file()
@@ -142,6 +152,126 @@ def test_what_is_no_result_is_never_replaced(make, solution, tmp_path):
     with pytest.raises(CaseError, match=r"not an earlier result|no part of a result: 'inner'"):
         solution.write(target, overwrite=True)
     assert target.is_file() or (target / "inner").is_dir()
+    assert hidden(tmp_path) == []
+
+
+def test_a_result_lists_its_files(solution, tmp_path):
+    folder = solution.write(tmp_path / "out")
+    assert set(json.loads((folder / "result.json").read_text())["files"]) == FILES
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_files_that_no_run_wrote_stay_when_a_result_is_replaced(moment, solution, tmp_path):
+    folder = solution.write(tmp_path / "out")
+    (tmp_path / "elsewhere").write_text("far")
+    slow = result_folder(folder, overwrite=True)
+    if moment == "meanwhile":
+        part = slow.__enter__()
+        (part / "result.json").write_text("{}")
+    (folder / "thesis.tex").write_text("three years")
+    (folder / "link").symlink_to("../elsewhere")
+    (folder / "dangling").symlink_to("nowhere")
+    if moment == "meanwhile":
+        slow.__exit__(None, None, None)
+    else:
+        solution.write(folder, overwrite=True)
+    kept = {"thesis.tex", "link", "dangling"}
+    assert {p.name for p in folder.iterdir()} == kept | (
+        FILES if moment == "before" else {"result.json"}
+    )
+    assert (folder / "thesis.tex").read_text() == "three years"
+    assert (folder / "link").read_text() == "far"
+    assert (folder / "dangling").is_symlink()
+    solution.write(folder, overwrite=True)
+    assert {p.name for p in folder.iterdir()} == kept | FILES
+    assert hidden(tmp_path) == []
+
+
+def test_a_file_of_somebody_else_with_the_name_of_a_new_one_is_not_replaced(solution, tmp_path):
+    folder = solution.write(tmp_path / "out")
+    relist(folder, sorted(FILES - {"currents.csv"}))
+    (folder / "currents.csv").write_text("mine")
+    with pytest.raises(CaseError, match=r"currents\.csv' is not of the earlier result"):
+        solution.write(folder, overwrite=True)
+    assert (folder / "currents.csv").read_text() == "mine"
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("table", ["{}", "[1]", "no json", '{"files": 3}'])
+def test_beside_a_result_without_a_list_nothing_is_replaced(table, solution, tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "result.json").write_text(table)
+    (target / "thesis.tex").write_text("three years")
+    with pytest.raises(CaseError, match="does not list its files"):
+        solution.write(target, overwrite=True)
+    assert (target / "thesis.tex").read_text() == "three years"
+    (target / "thesis.tex").unlink()
+    assert is_complete(solution.write(target, overwrite=True))
+
+
+def test_a_link_that_leads_to_itself_is_refused_in_one_line(case, tmp_path, capsys):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for command in ("run", "sensitivities"):
+        assert main([command, str(case), "-o", str(loop)]) == 2
+        (message,) = capsys.readouterr().err.splitlines()
+        assert "is a link that leads to itself" in message
+    assert loop.is_symlink()
+
+
+def test_a_full_disk_is_named_with_the_folder(case, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("femspin.results.solution.Solution._resolved", full)
+    assert main(["run", str(case), "-q", "-o", str(tmp_path / "out")]) == 1
+    message = f"femspin: No space left on device: {tmp_path / 'out'}\n"
+    assert capsys.readouterr().err == message
+    assert [p.name for p in tmp_path.iterdir()] == ["case.toml"]
+
+
+# ---------------------------------------------------------------- one writer at a time
+
+
+def test_a_second_run_into_a_folder_is_refused_at_its_start(case, tmp_path, capsys):
+    target = tmp_path / "deep" / "out"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from pathlib import Path\n"
+         "from femspin.results.write import only_writer\n"
+         "with only_writer(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()",
+         str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout.readline() == "held\n"
+    scan = tmp_path / "scan.toml"
+    scan.write_text(CASE + '[scan.axes]\n"drive.temperature" = ["10 K"]\n')
+    for file in (case, scan):
+        assert main(["run", str(file), "--force", "-o", str(target)]) == 2
+        (message,) = capsys.readouterr().err.splitlines()
+        assert f"is being written by another run (process {holder.pid})" in message
+    assert main(["run", str(case), "-q", "-o", str(tmp_path / "other")]) == 0
+    holder.communicate("", timeout=60)
+    assert not target.parent.exists()  # what the holder made and left empty
+    assert main(["run", str(case), "-q", "-o", str(target)]) == 0
+    assert is_complete(target)
+    assert [p.name for p in target.parent.iterdir()] == ["out"]
+
+
+def test_the_lock_of_a_run_that_was_killed_holds_nobody_up(case, tmp_path):
+    target = tmp_path / "out"
+    lock = tmp_path / f"{write._prefix(target)}lock"
+    lock.write_text("1\n")
+    assert main(["run", str(case), "-q", "-o", str(target)]) == 0
+    assert not lock.exists()
+
+
+def test_where_the_disk_has_no_locks_nothing_is_locked(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(write.fcntl, "flock", none)
+    with only_writer(tmp_path / "out"), only_writer(tmp_path / "out"):
+        pass
     assert hidden(tmp_path) == []
 
 

@@ -16,12 +16,14 @@ from .bands.torques import drift_velocity as band_velocity
 from .bands.torques import exchange_time
 from .case.texture_drives import CurrentDrive
 from .errors import CaseError
+from .input_files import UnreadableError, read_regular
 
 __all__ = ["BandTorque", "band_torque"]
 
 Array = NDArray[np.float64]
 
 _KEY = "texture.current.band_structure"
+_LARGEST_FILE = 1_000_000_000
 _TAU_S = "spin_relaxation_time_s"
 
 
@@ -134,9 +136,13 @@ def _relaxation(table: dict[str, Any], path: Path, drive: CurrentDrive) -> float
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CaseError(_KEY, f"{path} cannot be read ({error})") from None
+        found = json.loads(read_regular(path, _LARGEST_FILE).decode())
+    except FileNotFoundError:
+        raise CaseError(_KEY, f"{str(path)!r} cannot be read: no such file") from None
+    except UnreadableError as error:
+        raise CaseError(_KEY, f"{str(path)!r} {error}") from None
+    except (ValueError, RecursionError):
+        raise CaseError(_KEY, f"{str(path)!r} is not JSON text") from None
     if not isinstance(found, dict):
         raise CaseError(_KEY, f"{path} is not a coefficients.json")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time as clock_of_the_wall
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from .dynamics.texture.checkpoint import (
 )
 from .dynamics.texture.walls import Wall
 from .errors import CaseError
+from .installed import code_digest
 from .results.texture_result import Series, TextureResult
 from .texture_motion import Motion, State, check_canting, start_motion
 from .texture_numbers import run_numbers, sampling_warning, texture_facts
@@ -44,6 +46,9 @@ __all__ = [
 Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
+log = logging.getLogger("femspin")
+
+_ANEW = "run without --resume"
 _LOOKS = 50  # steps of a fixed length that are looked at in a run
 _KEPT = 100  # states of a run that may become checkpoints
 _SWITCHED = -0.5  # component along the initial mean direction
@@ -167,6 +172,7 @@ class Keeper:
     resuming: bool = False
     folder: Path | None = None
     _last: float = field(default_factory=clock_of_the_wall.monotonic)
+    _failed: bool = False
 
     @property
     def file(self) -> Path:
@@ -182,24 +188,43 @@ class Keeper:
         return clock_of_the_wall.monotonic() - self._last >= self.interval
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint in place of what is there, in whatever form that is."""
-        written = save_checkpoint(self.path.with_suffix(".h5"), checkpoint)
-        for ending in {".h5", ".npz"} - {written.suffix}:
-            self.path.with_suffix(ending).unlink(missing_ok=True)
+        """Write a checkpoint in place of what is there, in whatever form that is.
+
+        One that cannot be written (a full disk) is a warning: the run goes on, and the last one
+        that could be is kept.
+        """
         self._last = clock_of_the_wall.monotonic()
+        try:
+            written = save_checkpoint(self.path.with_suffix(".h5"), checkpoint)
+            for ending in {".h5", ".npz"} - {written.suffix}:
+                self.path.with_suffix(ending).unlink(missing_ok=True)
+        except OSError as error:
+            if not self._failed:
+                log.warning("no checkpoint at %.4g s could be written to %s: %s; the run goes on"
+                            " with the last good one, if any", checkpoint.clock * TIME,
+                            self.path.parent, error.strerror or error)  # fmt: skip
+            self._failed = True
 
     def load(self) -> Checkpoint | None:
         """Return the checkpoint to take up, None without one.
 
         Raises:
-            CaseError: If it belongs to another case.
+            CaseError: If it is damaged, or belongs to another case or state of the code.
         """
         if not self.resuming or not self.file.is_file():
             return None
-        found = load_checkpoint(self.file)
+        try:
+            found = load_checkpoint(self.file)
+        except CaseError as error:
+            if "needs h5py" in error.problem:
+                raise
+            raise CaseError("--resume", f"{error.problem}; {_ANEW}") from None
+        if not np.array_equal(found.fields.get("code", np.zeros(0)), _numbers(code_digest())):
+            raise CaseError("--resume", f"{self.file} was written by another version of femspin or"
+                            f" of the packages it rests on; {_ANEW}")  # fmt: skip
         if not np.array_equal(found.fields.get("case", np.zeros(0)), self.digest):
             raise CaseError("--resume", f"{self.file} belongs to another case or version of it;"
-                            " run without --resume")  # fmt: skip
+                            f" {_ANEW}")  # fmt: skip
         return found
 
     @cached_property
@@ -211,12 +236,20 @@ class Keeper:
         table["texture"].pop("checkpoint")
         files = input_digest(self.case, self.folder)
         text = json.dumps([table, files] if files else table, sort_keys=True).encode()
-        return np.frombuffer(hashlib.sha256(text).digest(), np.uint8).astype(float)
+        return _numbers(hashlib.sha256(text).hexdigest())
 
     def clear(self) -> None:
         """Remove the checkpoint of a run that is complete."""
         for ending in (".h5", ".npz"):
-            self.path.with_suffix(ending).unlink(missing_ok=True)
+            try:
+                self.path.with_suffix(ending).unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("%s is left: %s", self.path.with_suffix(ending), error.strerror)
+
+
+def _numbers(digest: str) -> Array:
+    """Return a hexadecimal digest as an array, as checkpoints hold it."""
+    return np.frombuffer(bytes.fromhex(digest), np.uint8).astype(float)
 
 
 def checkpoint_file(result: Path) -> Path:
@@ -401,7 +434,30 @@ def _begin(
         if 0 in chosen or stopped:
             recorder.add_frame(state, 0.0)
         return 0, state, stopped
-    fields = saved.fields
+    try:
+        return _taken_up(recorder, state, saved)
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError):
+        raise CaseError("--resume", f"the checkpoint does not fit the case; {_ANEW}") from None
+
+
+def _taken_up(
+    recorder: _Recorder, state: State, saved: Checkpoint
+) -> tuple[int, State, str]:
+    """Return output index and state of a checkpoint; `ValueError` where it is none of this run."""
+    fields, system, names = saved.fields, recorder.system, recorder.motion.names
+    index, times = float(fields["index"]), system.table.times
+    found = tuple(np.asarray(fields[n], float) for n in names)
+    same = [f.shape == s.shape and bool(np.isfinite(f).all()) for f, s in
+            zip(found, state, strict=True)]  # fmt: skip
+    if not (all(same) and index.is_integer() and 0 < index < len(times)):
+        raise ValueError("state")
+    k = int(index)
+    if saved.clock != times[k] / TIME or fields["rows"].shape != (k + 1, len(recorder.columns)):
+        raise ValueError("clock")
+    if fields["angles"].shape != (k + 1, len(recorder.turnings)):
+        raise ValueError("angles")
+    if fields["frame_times"].shape != fields["frames"].shape[:1]:
+        raise ValueError("frames")
     recorder.rows = fields["rows"].tolist()
     recorder.angles = fields["angles"].tolist()
     recorder.canting = float(fields["canting"])
@@ -418,12 +474,12 @@ def _begin(
     recorder.motion.scheme.steps = int(fields["steps"])
     if recorder.motion.judge is not None:
         recorder.motion.judge.restore(fields["judge"])
-    if recorder.system.coupled is not None:
+    if system.coupled is not None:
         head, recorder.potentials = "coupled_", list(fields["potentials"])
-        recorder.system.coupled.restore(
+        system.coupled.restore(
             {k.removeprefix(head): v for k, v in fields.items() if k.startswith(head)}
         )
-    return int(fields["index"]), tuple(fields[n] for n in recorder.motion.names), ""
+    return k, found, ""
 
 
 def _checkpoint(
@@ -435,7 +491,8 @@ def _checkpoint(
             "rows": np.array(recorder.rows), "frame_times": np.array(recorder.frame_times),
             "frames": np.array(recorder.frames), "index": np.array(float(index)),
             "angles": np.array(recorder.angles), "canting": np.array(recorder.canting),
-            "case": keeper.digest, "steps": np.array(float(recorder.motion.scheme.steps)),
+            "case": keeper.digest, "code": _numbers(code_digest()),
+            "steps": np.array(float(recorder.motion.scheme.steps)),
             "wall_gap": np.array(recorder.track.gap),
         }  # fmt: skip
         if recorder.motion.judge is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,15 @@ from .case.texture import Initial
 from .dynamics.texture.vectors import normalized
 from .dynamics.texture.walls import static_width, wall_profile
 from .errors import CaseError
+from .input_files import UnreadableError, read_regular
 from .texture_system import TextureSystem
 from .units import LENGTH
 
 __all__ = ["initial_texture", "wall_frame"]
 
 Array = NDArray[np.float64]
+
+_LARGEST_FILE = 20_000_000_000
 
 
 def initial_texture(system: TextureSystem) -> Array:
@@ -116,12 +121,12 @@ def _from_file(system: TextureSystem, given: Initial) -> Array:
     path = path if path.is_absolute() or system.folder is None else system.folder / path
     key, n = "texture.initial.file", system.space.size
     try:
-        if path.suffix == ".vtu":
-            found = _nearest(system, path)
-        else:
-            found = np.asarray(np.load(path, allow_pickle=False), float)
-    except (OSError, ValueError, KeyError, SystemExit) as error:
-        raise CaseError(key, f"{path} cannot be read ({error})") from None
+        data = read_regular(path, _LARGEST_FILE)
+    except FileNotFoundError:
+        raise CaseError(key, f"{str(path)!r} cannot be read: no such file") from None
+    except UnreadableError as error:
+        raise CaseError(key, f"{str(path)!r} {error}") from None
+    found = _nearest(system, data, path) if path.suffix == ".vtu" else _plain_array(data, path)
     if found.shape != (n, 3) or not np.isfinite(found).all():
         raise CaseError(key, f"must hold {n} finite vectors, found shape {found.shape}")
     if np.linalg.norm(found, axis=1).min() < 1e-6:
@@ -129,15 +134,30 @@ def _from_file(system: TextureSystem, given: Initial) -> Array:
     return normalized(found)
 
 
-def _nearest(system: TextureSystem, path: Path) -> Array:
+def _plain_array(data: bytes, path: Path) -> Array:
+    """Return the array of an .npy file."""
+    try:
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), float)
+    except Exception:  # what is no array fails in many ways
+        raise CaseError("texture.initial.file", f"{str(path)!r} is not an array of numbers as"
+                        " numpy.save writes it, nor a field file (.vtu)") from None  # fmt: skip
+
+
+def _nearest(system: TextureSystem, data: bytes, path: Path) -> Array:
     """Return the texture of a field file at the nodes nearest to its points."""
     import meshio
     from scipy.spatial import cKDTree
 
-    mesh = meshio.read(path)
-    name = "n" if system.antiferromagnetic else "m"
+    key, name = "texture.initial.file", "n" if system.antiferromagnetic else "m"
+    silent = io.StringIO()  # meshio prints its warnings
+    try:
+        with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
+            mesh = meshio.read(io.BytesIO(data), "vtu")
+    except (Exception, SystemExit):  # damaged files fail in many ways inside meshio
+        raise CaseError(key, f"{str(path)!r} is not a readable field file (.vtu)") from None
     if name not in mesh.point_data:
-        raise KeyError(f"no point data {name!r}")
+        known = ", ".join(mesh.point_data) or "none"
+        raise CaseError(key, f"{str(path)!r} has no field {name!r} on its points; it has {known}")
     values = np.asarray(mesh.point_data[name], float)
     _, nearest = cKDTree(mesh.points).query(system.space.positions)
     return values[nearest]

@@ -209,14 +209,15 @@ def _other_magnets(system: TextureSystem, case: Case) -> list[str]:
 
 
 def _field_warnings(system: TextureSystem) -> list[str]:
-    """Return a sentence if carriers and magnet feel different fields."""
+    """Return a sentence if carriers and magnet feel different fields, and notes on the mesh."""
     if system.device is None:
         return []
+    notes = [f"mesh.file: {note}" for note in system.device.structure.notes]
     carriers = np.asarray(system.device.conditions.magnetic_field, float)
     if np.allclose(carriers, system.steady_field) or not carriers.any():
-        return []
-    return ["drive.magnetic_field acts on the carriers alone and differs from the steady field of"
-            " texture.fields, which acts on the magnet alone"]  # fmt: skip
+        return notes
+    return [*notes, "drive.magnetic_field acts on the carriers alone and differs from the steady"
+            " field of texture.fields, which acts on the magnet alone"]  # fmt: skip
 
 
 def _without_effect(system: TextureSystem, states: Sequence[Array]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CaseError
+from ..input_files import UnreadableError, open_regular, real_path
 from .load import dump_case
 from .schema import Case
 
@@ -38,7 +39,7 @@ def resolve_files(table: dict[str, Any], folder: Path | None) -> None:
     """
     if folder is not None:
         for keys, node in _tables(table):
-            node[keys[-1]] = str((folder / node[keys[-1]]).resolve())
+            node[keys[-1]] = str(real_path(folder / node[keys[-1]]))
 
 
 def _tables(table: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -78,7 +79,9 @@ def input_digest(
 
 def _digest(file: Path, key: str) -> str:
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise CaseError(key, f"{str(file)!r} cannot be read: {error.strerror}") from None
+        with open_regular(file) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    except FileNotFoundError:
+        raise CaseError(key, f"{str(file)!r} cannot be read: no such file") from None
+    except UnreadableError as error:
+        raise CaseError(key, f"{str(file)!r} {error}") from None

@@ -83,7 +83,7 @@ class Stack(Table):
 
 
 class MeshFile(Table):
-    """A gmsh mesh (.msh 4.1); its groups are regions (one for each cell) and faces, by name."""
+    """A gmsh mesh (.msh); its groups are regions (one for each cell) and faces, by name."""
 
     file: FileName
     length_unit: Literal["nm", "um", "angstrom", "m"] = "nm"

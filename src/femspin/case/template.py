@@ -27,7 +27,7 @@ layers = [
     { region = "Pt", thickness = "5 nm" },
 ]
 
-# [mesh]                         # instead of [structure]: gmsh 4.1, physical names = region names
+# [mesh]                         # instead of [structure]: gmsh, physical names = region names
 # file = "device.msh"
 # length_unit = "nm"
 

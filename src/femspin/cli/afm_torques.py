@@ -15,7 +15,8 @@ from ..bands.coefficients import COEFFICIENTS, MODELS
 from ..bands.study import SCANS, BandStudy, study, study_csv, study_table
 from ..case.load import to_toml
 from ..errors import CaseError
-from ..results.write import check_target, result_folder, to_json
+from ..input_files import real_path
+from ..results.write import check_target, only_writer, result_folder, to_json
 from .run import with_file
 
 __all__ = ["afm_torques", "write_study"]
@@ -28,6 +29,7 @@ def afm_torques(args: argparse.Namespace) -> int:
     folder = Path(args.output) if args.output is not None else file.with_suffix(".out")
     try:
         _check_folder(folder, file, args.force)
+        args.held.enter_context(only_writer(folder))
         with _progress(case.scan is not None and not args.quiet) as progress:
             result = study(case, progress)
         write_study(result, folder, args.force)
@@ -44,7 +46,7 @@ def _check_folder(folder: Path, file: Path, force: bool) -> None:
     """Refuse early, before the work, what writing would refuse after it."""
     check_target(folder, force)
     for what, path in (("the case file", file), ("the working folder", Path.cwd())):
-        if path.resolve().is_relative_to(folder.resolve()):
+        if real_path(path).is_relative_to(real_path(folder)):
             raise CaseError("--output", f"{str(folder)!r} would replace {what}")
 
 

@@ -14,6 +14,7 @@ from ..case import load_case
 from ..errors import CaseError
 from ..fields.closed_forms import spin_orbit_constants
 from ..fields.validity import ValidityWarning, validity_conditions
+from ..input_files import real_path
 from ..interface.conductance import ConductanceTable, conductance_table
 from ..pipeline import Device, build_device
 from ..results.report import region_thickness
@@ -144,7 +145,7 @@ def _print(table: ConductanceTable, conditions: tuple[ValidityWarning, ...]) -> 
 
 def _write_csv(target: Path, tables: _Tables, case: Path) -> None:
     """Write all rows to a file that appears whole or not at all."""
-    if target.resolve() == case.resolve():
+    if real_path(target) == real_path(case):
         raise CaseError("--csv", f"{str(target)!r} is the case file")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

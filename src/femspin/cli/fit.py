@@ -9,8 +9,10 @@ from pathlib import Path
 
 from ..case.scan import number_and_unit
 from ..errors import CaseError
-from ..fit import FitResult, build_model, fit_model, fit_summary, load_fit, write_fit
-from ..results.write import check_target, to_json
+from ..fit import FitModel, FitResult, build_model, fit_model, fit_summary, load_fit, write_fit
+from ..fit.model import FreeParameter
+from ..input_files import real_path
+from ..results.write import check_target, only_writer, to_json
 from .run import with_file
 
 __all__ = ["fit"]
@@ -24,9 +26,10 @@ def fit(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     try:
         for path in (file, Path.cwd()):
-            if path.resolve().is_relative_to(folder.resolve()):
+            if real_path(path).is_relative_to(real_path(folder)):
                 raise CaseError("-o", f"{str(folder)!r} would replace {path.name!r}")
         check_target(folder, args.force)
+        args.held.enter_context(only_writer(folder))
         result = fit_model(build_model(description, file.parent))
         write_fit(result, folder, overwrite=args.force)
     except CaseError as error:
@@ -45,16 +48,16 @@ def _summary(result: FitResult, folder: Path, seconds: float) -> None:
         print(model.fit.title)
     width = max(len(p.name) for p in model.parameters)
     for k, p in enumerate(model.parameters):
-        value, error, unit = result.values[k], result.errors[k], p.unit
-        entry = model.fit.parameters.get(p.name)
-        own = number_and_unit(entry.start) if entry is not None else None
-        if own is not None and own[1] and own[0] != 0:  # the unit of the fit file
-            value, error, unit = value * own[0] / p.start, error * own[0] / p.start, own[1]
+        size, unit = _unit(model, p)
+        value, error = result.values[k] / size, result.errors[k] / size
         tail = "  (at its bound)" if p.name in result.at_bound else f" ± {error:.2g}"
         print(f"  {p.name:<{width}}  {value:.6g}{tail} {unit}".rstrip())
     _correlations(result)
+    _signs(result)
     for k, s in enumerate(model.sets):
         print(f"  {s.label}: chi2 {result.set_chi2(k):.4g} of {len(s.measured.y)} rows")
+        for note in s.measured.notes:
+            print(f"  {s.label}: {note}")
     quality = f"chi2 {result.chi2:.4g}, {result.dof} degrees of freedom"
     if result.reduced is not None:
         quality += f", reduced {result.reduced:.3g}"
@@ -63,6 +66,31 @@ def _summary(result: FitResult, folder: Path, seconds: float) -> None:
     source = "given sigmas" if result.absolute else "scatter of the residuals"
     print(f"{quality}; standard errors from the {source}")
     print(f"{result.steps} evaluations, {seconds:.1f} s -> {folder}")
+
+
+def _unit(model: FitModel, p: FreeParameter) -> tuple[float, str]:
+    """Return the unit in which the fit file gives a parameter, and its size in SI."""
+    entry = model.fit.parameters.get(p.name)
+    own = number_and_unit(entry.start) if entry is not None else None
+    if own is None or not own[1] or own[0] == 0:
+        return 1.0, p.unit
+    return p.start / own[0], own[1]
+
+
+def _signs(result: FitResult) -> None:
+    """Say which signs the data do not determine."""
+    model = result.model
+    for mirror in result.mirrors:
+        shown = []
+        for name in mirror.names:
+            k = [p.name for p in model.parameters].index(name)
+            size, unit = _unit(model, model.parameters[k])
+            shown.append(f"{name} = {mirror.values[k] / size:.6g} {unit}".rstrip())
+        what = "sign" if len(shown) == 1 else "common sign"
+        fits = "fits as well" if mirror.chi2 > 0.99 * result.chi2 else "fits better"
+        print(f"  warning: the data do not determine the {what} of {' and '.join(mirror.names)}:"
+              f" {' with '.join(shown)} {fits} (chi2 {mirror.chi2:.4g})",
+              file=sys.stderr)  # fmt: skip
 
 
 def _correlations(result: FitResult) -> None:

@@ -9,10 +9,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from importlib import import_module
 from typing import NoReturn
 
 from .. import __version__
 from ..errors import FemspinError, closest
+from .stopping import OUTPUT, begin_work, how, received
 
 __all__ = ["main"]
 
@@ -118,6 +121,13 @@ def _afm_torques(args: argparse.Namespace) -> int:
     return afm_torques(args)
 
 
+# What is imported before work begins, so that an interrupt until then leaves nothing to clear.
+_MODULES = {
+    "run": "run", "check": "check", "conductances": "conductances", "smr": "smr", "fit": "fit",
+    "sensitivities": "sensitivities", "afm-torques": "afm_torques", "materials": "show",
+    "schema": "show", "info": "show",
+}  # fmt: skip
+
 _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "run": (_run, "run a case file and write its result folder"),
     "check": (_check, "validate a case file; show derived lengths, conductances and size"),
@@ -214,20 +224,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     _set_up_streams(getattr(args, "verbose", False))
     try:
-        code: int = args.function(args)
+        if args.command in _MODULES:
+            import_module(f".{_MODULES[args.command]}", __package__)
+        begin_work()
+        with ExitStack() as args.held:  # what a command holds to its end, as the lock of a folder
+            code: int = args.function(args)
         sys.stdout.flush()
         return code
     except FemspinError as error:
         return _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _fail("interrupted; nothing was written", 130)
+    except KeyboardInterrupt as stop:
+        return _stopped(stop)
     except BrokenPipeError:  # the reader of a pipe has gone; nothing may be flushed at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except OSError as error:
-        return _fail(f"{error.strerror or error}: {error.filename or ''}", 1)
+        if error.filename == OUTPUT:
+            _drop_output()
+        where = f": {error.filename}" if error.filename else ""
+        return _fail(f"{error.strerror or error}{where}", 1)
     except MemoryError:
         return _fail("not enough memory; use a coarser mesh or order 1", 1)
+    except Exception:
+        signal = received()  # what an interrupt may turn into inside libraries
+        if signal is None:
+            raise
+        return _stopped(signal)
+
+
+def _stopped(stop: BaseException) -> int:
+    word, code = how(stop)
+    return _fail(f"{word}; nothing was written", code)
+
+
+def _drop_output() -> None:
+    """Let what is printed from now on, and at exit, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:

@@ -14,9 +14,10 @@ import numpy as np
 
 from ..case import Case, load_case
 from ..errors import CaseError
+from ..input_files import real_path
 from ..pipeline import simulate
 from ..results.expected import Expectation, compare_expected
-from ..results.write import check_target, to_json
+from ..results.write import check_target, only_writer, to_json
 
 __all__ = ["output_folder", "run", "with_file"]
 
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     try:
         _check_folder(folder, case, file, args.force)
+        args.held.enter_context(only_writer(folder))
         if case.scan is not None:
             from .scan import run_scan_case
 
@@ -105,7 +107,7 @@ def _check_folder(folder: Path, case: Case, file: Path, force: bool) -> None:
     if case.mesh is not None:
         kept["the mesh file"] = file.parent / case.mesh.file
     for what, path in kept.items():
-        if path.resolve().is_relative_to(folder.resolve()):
+        if real_path(path).is_relative_to(real_path(folder)):
             raise CaseError("output.directory", f"{str(folder)!r} would replace {what}")
 
 

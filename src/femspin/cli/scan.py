@@ -12,6 +12,7 @@ from ..case import Case
 from ..case.messages import one_line
 from ..results.write import to_json
 from ..scan import PointResult, ScanResult, run_scan
+from .stopping import how
 
 __all__ = ["run_scan_case"]
 
@@ -31,11 +32,11 @@ def run_scan_case(args: argparse.Namespace, case: Case, file: Path, folder: Path
 
             result = run_scan(case, file.parent, folder, progress, args.fresh)
         result.write(folder, overwrite=args.force)
-    except KeyboardInterrupt:
-        done, total = finished
-        print(f"femspin: interrupted; {done} of {total} points are kept, and the same command"
+    except KeyboardInterrupt as stop:
+        (done, total), (word, code) = finished, how(stop)
+        print(f"femspin: {word}; {done} of {total} points are kept, and the same command"
               " resumes", file=sys.stderr)  # fmt: skip
-        return 130
+        return code
     if args.json:
         sys.stdout.write(to_json(result.summary))
     elif not args.quiet:
@@ -79,6 +80,9 @@ def _summary(result: ScanResult, folder: Path) -> None:
               file=sys.stderr)  # fmt: skip
     if result.case.expected:
         print("the [expected] numbers are not compared in a scan", file=sys.stderr)
+    if result.stale:
+        print(f"{result.stale} points kept by another version of femspin or of the packages it"
+              " rests on are not used", file=sys.stderr)  # fmt: skip
     reused = len(result.points) - result.computed
     known = f", {reused} known or repeated" if reused > 0 else ""
     print(f"{result.computed} solved, {len(result.failures)} failed{known}, {result.seconds:.1f} s"

@@ -13,10 +13,11 @@ import numpy as np
 
 from ..case import Case, load_case
 from ..errors import CaseError
+from ..input_files import real_path
 from ..materials.parameters import complete_case
 from ..pipeline import build_device, solve_transport
 from ..results.solution import discretised_numbers, flat_numbers
-from ..results.write import check_target, to_json
+from ..results.write import check_target, only_writer, to_json
 from ..sensitivity import (
     Sensitivities,
     choose_outputs,
@@ -59,6 +60,9 @@ def sensitivities(args: argparse.Namespace) -> int:
     case = load_case(file, args.set)
     targets = _targets(args, file)
     try:
+        for path, kind in targets:
+            if kind == "folder":
+                args.held.enter_context(only_writer(path))
         report = _report(case, file.parent, args)
         _write(report, targets, args.force)
     except CaseError as error:
@@ -92,9 +96,9 @@ def _check_target(path: Path, kind: str, file: Path, force: bool) -> None:
     if kind == "folder":
         check_target(path, force)
         for kept in (file, Path.cwd()):
-            if kept.resolve().is_relative_to(path.resolve()):
+            if real_path(kept).is_relative_to(real_path(path)):
                 raise CaseError(option, f"{str(path)!r} would replace {str(kept)!r}")
-    elif path.resolve() == file.resolve():
+    elif real_path(path) == real_path(file):
         raise CaseError(option, f"{str(path)!r} is the case file")
     elif path.is_dir() or not path.parent.is_dir():
         what = "is a folder, not a file" if path.is_dir() else "lies in no folder that exists"

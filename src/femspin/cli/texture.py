@@ -26,6 +26,7 @@ from ..texture_states import initial_texture
 from ..texture_system import TextureSystem, build_texture_system
 from ..texture_warnings import case_warnings, refuse_unfit_texture
 from .run import _progress
+from .stopping import how
 
 __all__ = ["check_texture", "run_texture_case"]
 
@@ -47,12 +48,18 @@ def run_texture_case(args: argparse.Namespace, case: Case, file: Path, folder: P
     try:
         with _progress(not args.quiet) as progress:
             result = simulate_texture(case, file.parent, progress, keeper)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if not keeper.file.is_file():
             raise
-        print(f"femspin: interrupted; --resume goes on from {keeper.file}", file=sys.stderr)
-        return 130
-    result.write(folder, overwrite=args.force)
+        word, code = how(stop)
+        print(f"femspin: {word}; --resume goes on from {keeper.file}", file=sys.stderr)
+        return code
+    try:
+        result.write(folder, overwrite=args.force)
+    except OSError:
+        if keeper.file.is_file():
+            print(f"femspin: --resume goes on from {keeper.file}", file=sys.stderr)
+        raise
     keeper.clear()
     if args.json:
         sys.stdout.write(to_json(result.table))

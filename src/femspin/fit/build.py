@@ -20,6 +20,7 @@ from ..chain_rule import (
     find_parameter,
 )
 from ..errors import CaseError, closest
+from ..input_files import UnreadableError, open_regular
 from ..materials.parameters import complete_case
 from ..pipeline import build_device
 from ..scan.points import ScanPoints, replaced, resolved_path
@@ -69,6 +70,7 @@ def _base(fit: Fit, folder: Path) -> dict[str, Any]:
             raise CaseError(f"case.{error.path}", error.problem) from None
     else:
         file = str(folder / fit.case)
+        _refuse_special(folder / fit.case)
         case = case_from_table(read_table(file), file)
     if case.solver.method != "stack":
         raise CaseError("solver.method", 'a fit needs solver.method = "stack", the exact solution'
@@ -80,6 +82,17 @@ def _base(fit: Fit, folder: Path) -> dict[str, Any]:
     for key in ("scan", "expected", "output"):
         table.pop(key, None)
     return table
+
+
+def _refuse_special(file: Path) -> None:
+    """Refuse what is no regular file; one that is missing is for the reader to tell."""
+    try:
+        with open_regular(file):
+            pass
+    except FileNotFoundError:
+        pass
+    except UnreadableError as error:
+        raise CaseError("case", f"{str(file)!r} {error}") from None
 
 
 def _started(fit: Fit, base: dict[str, Any]) -> tuple[dict[str, Any], list[FreeParameter]]:
@@ -206,7 +219,7 @@ def _model_set(
         try:
             cases.append(points.completed(k)[0])
         except CaseError as error:
-            problem = f"row {k + 1}: {error.problem}"
+            problem = f"row {measured.rows[k]}: {error.problem}"
             raise CaseError(f"{where}.x", problem) from None
     try:
         build_device(cases[0], folder)

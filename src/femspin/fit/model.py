@@ -167,7 +167,8 @@ class FitModel:
             f"{p.name} = {v:.6g} {p.unit}".rstrip()
             for p, v in zip(self.parameters, x, strict=True)
         )
-        return f"{s.label}, row {row + 1}, at {values}: "
+        number = s.measured.rows[row] if s.measured.rows else row + 1
+        return f"{s.label}, row {number}, at {values}: "
 
     def _number(self, s: ModelSet, row: int, x: Sequence[float], state: StackState) -> float:
         found = number(state, s.entry.y.result)

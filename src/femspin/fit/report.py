@@ -32,6 +32,7 @@ def fit_summary(result: FitResult) -> dict[str, Any]:
         s.label: {
             "file": s.entry.file, "rows": len(s.measured.y), "chi2": result.set_chi2(k),
             "x": s.axis.name, "y": s.entry.y.result, "unit": unit_of(s.entry.y.result, 1),
+            "notes": list(s.measured.notes),
         }
         for k, s in enumerate(model.sets)
     }  # fmt: skip
@@ -43,6 +44,10 @@ def fit_summary(result: FitResult) -> dict[str, Any]:
         "evaluations": result.steps,
         "parameters": table,
         "correlation": {"order": names, "matrix": result.correlation},
+        "undetermined_signs": [
+            {"parameters": list(m.names), "values": dict(zip(names, m.values, strict=True)),
+             "chi2": m.chi2} for m in result.mirrors
+        ],
         "errors_from": errors_from,
         "chi2": result.chi2,
         "dof": result.dof,
@@ -50,7 +55,7 @@ def fit_summary(result: FitResult) -> dict[str, Any]:
         "p_value": result.probability,
         "data": sets,
         "versions": versions(),
-    }
+    }  # fmt: skip
 
 
 def fit_inputs(result: FitResult) -> dict[str, Any]:

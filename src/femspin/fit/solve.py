@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from scipy.stats import chi2 as chi2_distribution
 from ..errors import CaseError, SolverError
 from .model import FitModel, FreeParameter
 
-__all__ = ["UNDETERMINED", "FitResult", "fit_model", "undetermined"]
+__all__ = ["UNDETERMINED", "FitResult", "Mirror", "fit_model", "undetermined"]
 
 Array = NDArray[np.float64]
 
@@ -23,6 +24,27 @@ length one; the Jacobian itself is good to about 1e-10."""
 _STEPS = 200
 _ENOUGH = 1e-10  # relative change of chi2, of the unknowns, and gradient
 _EDGE = 1e-6  # how near to a bound, relative to the range or size, is at it
+
+
+_AS_WELL = 4.0  # chi2 above the best, in units of its scatter: two standard errors
+_HOPELESS = 4.0  # chi2 that a linear step cannot reach, in units of what is enough
+_MOST_SIGNS = 3  # parameters of which all combinations of signs are tried
+_ROUND_OFF = 1e-18  # of a squared residual over sigma
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Other signs of some parameters with which the data are described as well, or better.
+
+    Args:
+        names: The parameters whose signs are turned, all at once.
+        values: Of all parameters, in SI, shape (p,).
+        chi2: Sum of squared residuals over sigma there.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    chi2: float
 
 
 @dataclass(frozen=True)
@@ -41,6 +63,7 @@ class FitResult:
         at_bound: Names of the parameters at a bound.
         steps: Evaluations of the model.
         message: Why the iteration ended.
+        mirrors: Other signs that the data do not rule out.
     """
 
     model: FitModel
@@ -53,6 +76,7 @@ class FitResult:
     at_bound: tuple[str, ...]
     steps: int
     message: str
+    mirrors: tuple[Mirror, ...] = ()
 
     @property
     def errors(self) -> Array:
@@ -167,7 +191,62 @@ def fit_model(model: FitModel) -> FitResult:
         covariance *= chi2 / dof
     predicted = model.y + found.fun * model.sigma
     return FitResult(model, values, covariance, predicted, chi2, dof, model.absolute, edge,
-                     int(found.nfev), str(found.message))  # fmt: skip
+                     int(found.nfev), str(found.message),
+                     _mirrors(scaled, values, free, chi2, dof))  # fmt: skip
+
+
+def _mirrors(
+    scaled: _Scaled, values: Array, free: NDArray[np.bool_], chi2: float, dof: int
+) -> tuple[Mirror, ...]:
+    """Return the signs that the data do not determine: fits that begin at turned signs."""
+    model, p = scaled.model, scaled.model.parameters
+    signed = [
+        k for k, q in enumerate(p)
+        if free[k] and not q.log and values[k] != 0 and q.low < -values[k] < q.high
+    ]  # fmt: skip
+    scatter = 1.0 if model.absolute else chi2 / max(dof, 1)
+    enough = chi2 + _AS_WELL * scatter + _ROUND_OFF * len(model.y)
+    found: list[tuple[set[int], Mirror]] = []
+    for turned in _combinations(signed):
+        if any(other <= turned for other, _ in found):
+            continue
+        signs = np.array([-1.0 if k in turned else 1.0 for k in range(len(p))])
+        try:
+            u, size = _refitted(scaled, scaled.inside(signs * values), free, enough)
+        except SolverError:  # no solution with these signs
+            continue
+        other = scaled.outside(u)
+        if size <= enough and (np.sign(other[signed]) == np.sign(signs * values)[signed]).all():
+            found.append((turned, Mirror(tuple(p[k].name for k in sorted(turned)), other, size)))
+    return tuple(mirror for _, mirror in found)
+
+
+def _refitted(
+    scaled: _Scaled, u: Array, free: NDArray[np.bool_], enough: float
+) -> tuple[Array, float]:
+    """Return unknowns near u that describe the data best, and chi2; u itself if it will do."""
+    residuals = scaled.residuals(u)
+    size = float(residuals @ residuals)
+    if size <= enough:
+        return u, size
+    q, _ = np.linalg.qr(scaled.jacobian(u)[:, free])
+    if size - float(np.sum((q.T @ residuals) ** 2)) > _HOPELESS * enough:
+        return u, size
+    p = scaled.model.parameters
+    low, high = (scaled.inside(np.array([getattr(q, k) for q in p])) for k in ("low", "high"))
+    again = least_squares(
+        scaled.residuals, u, scaled.jacobian, (low, high), "trf",
+        ftol=_ENOUGH, xtol=_ENOUGH, gtol=_ENOUGH, max_nfev=_STEPS,
+    )  # fmt: skip
+    return again.x, float(again.fun @ again.fun)
+
+
+def _combinations(signed: list[int]) -> list[set[int]]:
+    """Return which signs are turned together: few at first, all combinations of few."""
+    if len(signed) <= _MOST_SIGNS:
+        sizes = range(1, len(signed) + 1)
+        return [set(c) for n in sizes for c in combinations(signed, n)]
+    return [set(c) for n in (1, 2, len(signed)) for c in combinations(signed, n)]
 
 
 def _enough_rows(model: FitModel) -> None:

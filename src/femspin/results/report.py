@@ -20,6 +20,7 @@ from ..fields.lengths import lengths, resolved_rates
 from ..fields.region import RegionFields
 from ..fields.soc import LEVI_CIVITA
 from ..fields.validity import ValidityWarning, validity
+from ..installed import PACKAGES
 from ..interface.neighbours import magnet_area
 from ..interface.report import InterfaceCurrents, exchange
 from ..interface.split import cell_integrals, flux_density
@@ -266,7 +267,8 @@ def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, 
 
 def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
-    found = [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
+    found = [f"mesh.file: {note}" for note in device.structure.notes]
+    found += [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
     found += _drive_warnings(device) + _gain_warnings(device, transport)
     found += _electrode_warnings(device) + _corner_warnings(device)
     return found + missing_input(device) + doubtful_input(device)
@@ -362,10 +364,9 @@ def region_thickness(device: Device, region: str) -> float | None:
 @cache
 def versions() -> Mapping[str, str]:
     """Return the versions a result depends on."""
-    packages = ("numpy", "scipy", "scikit-fem", "meshio", "pyamg")
     return {
         "femspin": __version__,
         "python": sys.version.split()[0],
         "platform": platform.platform(terse=True),
-        **{name: version(name) for name in packages},
+        **{name: version(name) for name in PACKAGES},
     }

@@ -14,6 +14,7 @@ import numpy as np
 from ..case.load import dump_case, to_toml
 from ..dynamics.llg import Trajectory
 from ..errors import CaseError, closest
+from ..input_files import real_path
 from ..interface.report import InterfaceCurrents
 from . import report
 from .observables import observables_table
@@ -156,7 +157,7 @@ class Solution:
         table = dump_case(self.device.case)
         mesh = self.device.case.mesh
         if mesh is not None and self.device.folder is not None:
-            table["mesh"]["file"] = str((self.device.folder / mesh.file).resolve())
+            table["mesh"]["file"] = str(real_path(self.device.folder / mesh.file))
         return to_toml(table, "\n".join(lines))
 
     def _write_csv(self, part: Path) -> None:

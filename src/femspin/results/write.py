@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -11,27 +12,36 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from ..errors import CaseError
+from ..input_files import real_path
 
-__all__ = ["check_target", "result_folder", "to_json"]
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["check_target", "only_writer", "result_folder", "to_json"]
 
 _KEY = "output.directory"
+_LISTED = "files"  # key of result.json: the names of all files of the result
 
 
 @contextlib.contextmanager
 def result_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `target` that takes its place when the block succeeds.
 
-    Whatever ends the block early leaves `target` as it was.
+    Whatever ends the block early leaves `target` as it was.  Of an earlier result the files that
+    its `result.json` lists are replaced; what else somebody has put there is kept.
 
     Raises:
         CaseError: If `target` exists and is not an earlier result, or may not be replaced.
+        OSError: If a file cannot be written; it has a name.
     """
-    target = Path(target).resolve()  # a link stays a link: what it points to is replaced
+    target = _resolved(target)  # a link stays a link: what it points to is replaced
     check_target(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(
@@ -42,7 +52,13 @@ def result_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
         yield part
         part.chmod(0o777 & ~_umask())
         check_target(target, overwrite)  # another run may have been faster
+        _list_files(part)
+        _keep_foreign(target, part)
         _take_place(part, target)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # as of a write to a full disk
+            raise OSError(error.errno, error.strerror, str(target)) from None
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -55,7 +71,7 @@ def check_target(target: Path, overwrite: bool = False) -> None:
     Raises:
         CaseError: If `target` exists and is not an earlier result, or may not be replaced.
     """
-    target = Path(target).resolve()
+    target = _resolved(target)
     name = repr(str(target))
     above = next((p for p in target.parents if p.exists()), target)
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
@@ -68,10 +84,116 @@ def check_target(target: Path, overwrite: bool = False) -> None:
         raise CaseError(_KEY, f"{name} exists and is not an earlier result")
     if entries and not overwrite:
         raise CaseError(_KEY, f"{name} holds a result; use --force to replace it")
-    folders = sorted(p.name for p in entries if p.is_dir())
+    folders = sorted(p.name for p in entries if not (p.is_file() or p.is_symlink()))
     if folders:
         raise CaseError(_KEY, f"{name} holds folders that are no part of a result: "
                         + ", ".join(map(repr, folders)))  # fmt: skip
+    foreign = [p.name for p in _foreign(target)]
+    if foreign and _listed(target) is None:
+        raise CaseError(_KEY, f"{name} holds a result that does not list its files; remove it, or"
+                        " what is yours in it, or choose another folder")  # fmt: skip
+
+
+@contextlib.contextmanager
+def only_writer(target: Path) -> Iterator[None]:
+    """Let no other process that does the same write to `target` within the block.
+
+    The system takes the lock back when a process ends, however it ends; where there are no such
+    locks (some network disks) nothing is locked.
+
+    Raises:
+        CaseError: If another process is at it.
+    """
+    target = _resolved(target)
+    made = [p for p in target.parents if not p.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file = target.with_name(f"{_prefix(target)}lock")
+    stream = _locked(file, target)
+    try:
+        yield
+    finally:
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                file.unlink()  # before it is let go: who waits for it looks whether it is there
+            stream.close()
+        for folder in made:  # those that hold nothing in the end
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _locked(file: Path, target: Path) -> IO[str] | None:
+    """Return the open lock file, None where there are no locks."""
+    if fcntl is None:
+        return None
+    while True:
+        stream = file.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(stream.fileno()), file.stat()):
+                break
+            stream.close()  # another process has removed it in between
+        except FileNotFoundError:
+            stream.close()
+        except OSError as error:
+            stream.seek(0)
+            process = stream.read(20).strip()
+            stream.close()
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                file.unlink(missing_ok=True)
+                return None
+            by = f" (process {process})" if process.isdecimal() else ""
+            raise CaseError(_KEY, f"{str(target)!r} is being written by another run{by}; wait for"
+                            " it, or choose another folder with -o") from None  # fmt: skip
+    stream.truncate(0)
+    stream.write(f"{os.getpid()}\n")
+    stream.flush()
+    return stream
+
+
+def _resolved(target: Path) -> Path:
+    """Return the absolute path without links."""
+    path = real_path(target)
+    if path.is_symlink():
+        raise CaseError(_KEY, f"{str(target)!r} is a link that leads to itself")
+    return path
+
+
+def _list_files(part: Path) -> None:
+    """Write the names of all files of a result into its `result.json`."""
+    file = part / "result.json"
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(table, dict):
+        table[_LISTED] = sorted(p.name for p in part.iterdir())
+        file.write_text(to_json(table), encoding="utf-8")
+
+
+def _listed(target: Path) -> set[str] | None:
+    """Return the names of the files of a result, None if it does not list them."""
+    try:
+        table = json.loads((target / "result.json").read_text(encoding="utf-8"))
+        return {str(name) for name in table[_LISTED]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _foreign(target: Path) -> list[Path]:
+    """Return the files in the folder of an earlier result that are not of it."""
+    if not target.is_dir():
+        return []
+    own = (_listed(target) or set()) | {"result.json"}
+    return sorted(p for p in target.iterdir() if p.name not in own)
+
+
+def _keep_foreign(target: Path, part: Path) -> None:
+    """Copy what is not of the earlier result to its successor, before that takes its place."""
+    for path in _foreign(target):
+        if os.path.lexists(part / path.name):
+            raise CaseError(_KEY, f"{str(path)!r} is not of the earlier result; the new one would"
+                            " replace it")  # fmt: skip
+        shutil.copy2(path, part / path.name, follow_symlinks=False)
 
 
 def _take_place(part: Path, target: Path) -> None:

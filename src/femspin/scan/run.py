@@ -72,6 +72,7 @@ class ScanResult:
         processes: Worker processes.
         seconds: Duration of the run [s].
         units: Of numbers that carry their own, by dotted name.
+        stale: Points that another state of the code had kept, and which were not used.
     """
 
     case: Case
@@ -84,6 +85,7 @@ class ScanResult:
     computed: int
     processes: int
     seconds: float
+    stale: int = 0
     units: dict[str, str] = field(default_factory=dict)
 
     def unit(self, name: str) -> str:
@@ -235,6 +237,7 @@ def run_scan(
     for index, key in enumerate(keys):
         todo.setdefault(key, index)  # a point that stands there twice is solved once
     new = collect.missing(todo, fresh)
+    stale = store.stale(todo) if new else 0
     processes = min(points.scan.processes or _processors(), len(new))
     tell = progress or (lambda done, total: None)
     tell(len(collect.found), len(todo))
@@ -259,7 +262,7 @@ def run_scan(
     return ScanResult(
         case, folder, points.axes, rows, columns,
         collect.warnings(keys), estimates, len(new), processes, time.perf_counter() - began,
-        collect.units,
+        stale, collect.units,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from .. import __version__
 from ..case.load import dump_case
 from ..case.schema import Case
+from ..installed import code_digest
 
 __all__ = ["PointStore", "Record", "numbers_of", "point_key"]
 
@@ -52,6 +53,10 @@ class PointStore:
         """Return a finished point, or None if there is no readable one."""
         try:
             table = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
+            if table["checksum"] != _checksum(
+                key, table["numbers"], table["warnings"], table["units"]
+            ):
+                return None
             numbers = {str(k): float(v) for k, v in table["numbers"].items()}
             units = {str(k): str(v) for k, v in table["units"].items()}
             return Record(numbers, tuple(map(str, table["warnings"])), units)
@@ -62,8 +67,9 @@ class PointStore:
         """Write a finished point in one piece."""
         # JSON has no infinity and no NaN: they stand as text, which float() reads.
         numbers = {k: v if math.isfinite(v) else repr(v) for k, v in record.numbers.items()}
-        table = {"femspin": __version__, "numbers": numbers, "warnings": record.warnings,
-                 "units": record.units}  # fmt: skip
+        table = {"femspin": __version__, "code": code_digest(), "numbers": numbers,
+                 "warnings": record.warnings, "units": record.units,
+                 "checksum": _checksum(key, numbers, record.warnings, record.units)}  # fmt: skip
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f".{key}.{os.getpid()}.part"
         try:
@@ -73,9 +79,30 @@ class PointStore:
         finally:
             part.unlink(missing_ok=True)
 
+    def stale(self, keys: Collection[str]) -> int:
+        """Return how many points, beside those with these keys, another code has kept here."""
+        others = (p for p in self.folder.glob("*.json") if p.stem not in keys)
+        return sum(_code(p) != code_digest() for p in others)
+
     def remove(self, key: str) -> None:
         """Forget a finished point."""
         (self.folder / f"{key}.json").unlink(missing_ok=True)
+
+
+def _checksum(
+    key: str, numbers: Mapping[str, Any], warnings: Sequence[str], units: Mapping[str, str]
+) -> str:
+    """Return what tells whether a point is as it was written, and under its own name."""
+    text = json.dumps([key, dict(numbers), list(warnings), dict(units)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _code(file: Path) -> str:
+    """Return the digest of the code that kept a point; an empty text if it is not known."""
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["code"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def point_key(case: Case, files: str = "") -> str:
@@ -86,7 +113,7 @@ def point_key(case: Case, files: str = "") -> str:
         files: Digest of the files it reads, see `case.files`.
     """
     table = {k: v for k, v in dump_case(case).items() if k not in _NO_INFLUENCE}
-    text = json.dumps([__version__, files, table], sort_keys=True)
+    text = json.dumps([code_digest(), files, table], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -264,6 +264,8 @@ def _solved(key: str, solve: Callable[[], Mapping[str, Any]], store: PointStore)
         return one_line(str(error))
     except MemoryError:
         return "not enough memory"
+    except OSError as error:
+        return one_line(f"{error.strerror or error}: {error.filename or store.folder}")
     except Exception as error:  # whatever it is, the other points go on
         return one_line(f"{type(error).__name__}: {error}")
     return None

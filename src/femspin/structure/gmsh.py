@@ -1,9 +1,7 @@
-"""Meshes from gmsh (.msh 4.1) whose physical names are region, interface and electrode names."""
+"""Meshes from gmsh (.msh) whose physical names are region, interface and electrode names."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,11 @@ from numpy.typing import NDArray
 
 from ..case.values import INSULATORS
 from ..errors import MeshError, closest
-from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, find_facets
+from ..input_files import UnreadableError, read_regular
+from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, facet_cells, find_facets
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Interface, Structure
+from .msh import BadMeshError, Block, MshFile, parse_msh
 from .overlap import require_no_overlap
 
 __all__ = ["load_mesh"]
@@ -27,10 +27,19 @@ _CELLS = {"tetra": MeshTet1, "hexahedron": MeshHex1, "triangle": MeshTri1, "quad
 _FACETS = {"tetra": "triangle", "hexahedron": "quad", "triangle": "line", "quad": "line"}
 # gmsh lists a hexahedron around its bottom and top; scikit-fem by distance from vertex 0.
 _HEX_ORDER = [0, 4, 3, 1, 7, 5, 2, 6]
+_LARGEST_FILE = 20_000_000_000
+_ONE_TYPE = {
+    2: "all triangles (no recombination) or all quads (Mesh.RecombineAll = 1)",
+    3: "all tetrahedra (no recombination) or all hexahedra (recombined surfaces, extruded with"
+       " Recombine)",
+}  # fmt: skip
 
 
 def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structure:
-    """Return the structure of a gmsh file.
+    """Return the structure of a gmsh file (MSH 2.2, 4.0 or 4.1, text or binary).
+
+    Cells of second and higher order are taken by their corners; `Structure.notes` says how much
+    of their curvature is lost.
 
     Args:
         path: The .msh file.
@@ -42,102 +51,120 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
             regions that the case does not know, or sizes that cannot be a device.
     """
     data = _read(path)
-    cell_type = _cell_type(data, path)
-    points, axes = _coordinates(data, cell_type, _UNIT[length_unit])
-    cells, tags = _cells(data, cell_type, kinds, path)
-    if cell_type == "hexahedron":
-        cells = cells[:, _HEX_ORDER]
-    _check_size(points, length_unit)
-    touched = np.zeros(points.shape[1], bool)
+    shape = _cell_shape(data, path)
+    blocks = [b for b in data.blocks if b.shape == shape]
+    cells, regions_of = _cells(blocks, data, kinds, path)
+    touched = np.zeros(len(data.points), bool)
     touched[cells] = True
     used = np.flatnonzero(touched)
-    points, cells = np.ascontiguousarray(points[:, used]), (np.cumsum(touched) - 1)[cells]
+    cells = (np.cumsum(touched) - 1)[cells]
+    points, axes = _coordinates(data.points[used], shape, _UNIT[length_unit])
+    _check_size(points, length_unit)
     _check_joined(points, path)
-    mesh = _CELLS[cell_type](points, np.ascontiguousarray(cells.T))
+    if shape == "hexahedron":
+        cells = cells[:, _HEX_ORDER]
+    mesh = _CELLS[shape](np.ascontiguousarray(points), np.ascontiguousarray(cells.T))
     require_no_overlap(mesh, str(path))
-    names = {int(tag): name for name, (tag, dim) in data.field_data.items() if dim == len(axes)}
-    regions, region_of_cell = _regions(names, tags, kinds)
+    regions, region_of_cell = regions_of
     conducting = np.flatnonzero(
         np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] not in INSULATORS])
     )
     interfaces = find_interfaces(mesh, regions, region_of_cell, kinds)
-    named = _named_facets(data, mesh, _FACETS[cell_type], used, len(axes) - 1)
+    named = _named_facets(data, mesh, _FACETS[shape], used, len(axes) - 1)
+    faces = _outer_faces(named, interfaces, regions, outer_facets(mesh, conducting))
     return Structure(
         mesh=mesh,
         axes=axes,
         regions=regions,
         region_of_cell=region_of_cell,
         interfaces=interfaces,
-        faces=_outer_faces(named, interfaces, regions, outer_facets(mesh, conducting)),
+        faces=faces,
         periods=(),
         quality=mesh_quality(mesh),
+        notes=_curvature(blocks, data.points * _UNIT[length_unit]),
+        unusable=_unusable(named, faces, mesh, regions, region_of_cell),
     )
 
 
-def _read(path: Path) -> Any:
-    import meshio
-
-    if not path.is_file():
-        raise MeshError("mesh.file", f"no such mesh file (got {str(path)!r})")
-    silent = io.StringIO()  # meshio prints its warnings
+def _read(path: Path) -> MshFile:
+    name = repr(str(path))
     try:
-        with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
-            data = meshio.gmsh.read(str(path))
-    except Exception as error:  # damaged files fail in many ways inside meshio
-        reason = str(error).splitlines()[0] if str(error) else "damaged, or of another kind"
-        problem = f"is not a readable gmsh 4.1 mesh: {reason}"
-        if "Incompatible cell data" in reason:  # how meshio reports entities without a group
-            problem = "is in part in no physical group; write it with Mesh.SaveAll = 0"
-        raise MeshError("mesh.file", f"{str(path)!r} {problem}") from None
-    if "gmsh:physical" not in data.cell_data:
-        raise MeshError(
-            "mesh.file", f"{str(path)!r} has no physical groups; name the regions in gmsh"
-        )
+        data = parse_msh(read_regular(path, _LARGEST_FILE))
+    except FileNotFoundError:
+        raise MeshError("mesh.file", f"no such mesh file (got {name})") from None
+    except UnreadableError as error:
+        raise MeshError("mesh.file", f"{name} {error}") from None
+    except BadMeshError as error:
+        raise MeshError("mesh.file", f"{name} is not a readable gmsh mesh: {error}") from None
+    if not any(block.groups for block in data.blocks):
+        raise MeshError("mesh.file", f"{name} has no physical groups; name the regions in gmsh")
     return data
 
 
-def _cell_type(data: Any, path: Path) -> str:
-    present = {block.type for block in data.cells}
-    other = sorted(present - {*_CELLS, "line", "vertex"})
+def _cell_shape(data: MshFile, path: Path) -> str:
+    present = {block.shape for block in data.blocks if len(block.nodes)}
+    dimension = max((b.dimension for b in data.blocks if len(b.nodes)), default=0)
+    if dimension < 2:
+        raise MeshError("mesh.file", f"{str(path)!r} has no cells of type {', '.join(_CELLS)}"
+                        f" (got {', '.join(sorted(present)) or 'none'})")  # fmt: skip
+    here = [b.shape for b in data.blocks if b.dimension == dimension and len(b.nodes)]
+    shapes = sorted(set(here), key=here.index)
+    other = [s for s in shapes if s not in _CELLS]
     if other:
-        raise MeshError("mesh.file", f"{str(path)!r} has {', '.join(other)} cells;"
-                        f" allowed: first-order {', '.join(_CELLS)}")  # fmt: skip
-    for family in (("tetra", "hexahedron"), ("triangle", "quad")):
-        here = [t for t in family if t in present]
-        if len(here) > 1:
-            kinds = " and ".join(here)
-            raise MeshError("mesh.file", f"{str(path)!r} mixes {kinds} cells; use one type")
-        if here:
-            return here[0]
-    raise MeshError("mesh.file", f"{str(path)!r} has no cells of type {', '.join(_CELLS)}"
-                    f" (got {', '.join(sorted(present)) or 'none'})")  # fmt: skip
+        raise MeshError("mesh.file", f"{str(path)!r} has {' and '.join(other)} cells, which are"
+                        f" not read; make {_ONE_TYPE[3]}")  # fmt: skip
+    if len(shapes) > 1:
+        kinds = " and ".join(s for s in _CELLS if s in shapes)
+        raise MeshError("mesh.file", f"{str(path)!r} mixes {kinds} cells; use one type:"
+                        f" {_ONE_TYPE[dimension]}")  # fmt: skip
+    return shapes[0]
 
 
 def _coordinates(
-    data: Any, cell_type: str, unit: float
+    points: NDArray[np.float64], shape: str, unit: float
 ) -> tuple[NDArray[np.float64], tuple[int, ...]]:
-    points = np.asarray(data.points, float).T * unit
-    if cell_type in ("tetra", "hexahedron"):
+    points = points.T * unit
+    if shape in ("tetra", "hexahedron"):
         return points, (0, 1, 2)
     extent = np.ptp(points, axis=1)
     flat = np.flatnonzero(extent <= 1e-9 * extent.max())
-    if points.shape[0] == 2 or 2 in flat:
+    if 2 in flat:
         return points[:2], (0, 2)  # a plane mesh drawn in x, y: its y is the growth direction z
     if 1 in flat:
         return points[[0, 2]], (0, 2)
     raise MeshError("mesh.file", "a 2D mesh must lie in the plane z = 0 or y = 0")
 
 
-def _block(data: Any, cell_type: str) -> tuple[Indices, Indices]:
-    """Return the cells (n, n_vertices) and physical tags (n,) of one type."""
-    cells, tags = [], []
-    for block, physical in zip(data.cells, data.cell_data["gmsh:physical"], strict=True):
-        if block.type == cell_type:
-            cells.append(block.data)
-            tags.append(physical)
-    if not cells:
-        return np.zeros((0, 2), int), np.zeros(0, int)
-    return np.concatenate(cells).astype(np.int64), np.concatenate(tags).astype(np.int64)
+def _curvature(blocks: list[Block], points: NDArray[np.float64]) -> tuple[str, ...]:
+    """Return how far the nodes of cells of higher order lie off the straight cells.
+
+    Nodes of a straight second-order cell are means of corners: of an edge, a face or all.
+    """
+    curved = [b for b in blocks if b.curved]
+    if not curved:
+        return ()
+    known = {6: 2, 8: 2, 9: 2, 10: 2, 20: 2, 27: 2}
+    off = 0.0
+    for block in curved:
+        if block.nodes.shape[1] not in known or len(block.corners[0]) == block.nodes.shape[1]:
+            return ("the cells of the mesh are of higher order; they are taken by their corners,"
+                    " with straight edges",)  # fmt: skip
+        corners, nodes = points[block.corners], points[block.nodes]
+        mids = 0.5 * (corners[:, :, None] + corners[:, None, :]).reshape(len(nodes), -1, 3)
+        whole = corners.mean(axis=1, keepdims=True)
+        if block.shape == "hexahedron":  # face centres are means of two opposite edge centres
+            mids = np.concatenate([mids, 0.5 * (mids[:, :, None] + mids[:, None, :]).reshape(
+                len(nodes), -1, 3)], axis=1)  # fmt: skip
+        mids = np.concatenate([mids, whole], axis=1)
+        for k in range(block.corners.shape[1], nodes.shape[1]):
+            away = np.linalg.norm(mids - nodes[:, k : k + 1], axis=2).min(axis=1)
+            off = max(off, float(away.max()))
+    size = float(np.ptp(points, axis=0).max())
+    if off <= 1e-9 * size:
+        return ("the cells of the mesh are of second order; they are taken by their corners (all"
+                " edges are straight, so that nothing is lost)",)  # fmt: skip
+    return (f"the cells of the mesh are of second order; they are taken by their corners, with"
+            f" straight edges, which are up to {off:.2g} nm off the curved ones",)  # fmt: skip
 
 
 def _check_size(points: NDArray[np.float64], length_unit: str) -> None:
@@ -161,46 +188,43 @@ def _check_joined(points: NDArray[np.float64], path: Path) -> None:
         )  # fmt: skip
 
 
-def _cells(data: Any, cell_type: str, kinds: Mapping[str, str], path: Path) -> tuple[Indices, ...]:
-    """Return the cells (n, n_vertices) and their physical tags (n,), of regions where they can be.
+def _cells(
+    blocks: list[Block], data: MshFile, kinds: Mapping[str, str], path: Path
+) -> tuple[Indices, tuple[tuple[str, ...], Indices]]:
+    """Return the corners of the cells, shape (n, corners), and the regions with that of each.
 
-    A cell may be in other groups too, but in one region only: in 4.1 groups have lists of their
-    cells, in 2.2 a cell in two groups is written twice.
+    A cell may be in other groups too, but in one region only: in 4.x entities have lists of their
+    groups, in 2.x a cell in two groups is written twice.
     """
-    cells, tags = _block(data, cell_type)
-    regions = {n: _in_group(data, cell_type, n) for n in kinds if n in data.cell_sets}
-    double = np.sum(list(regions.values()), axis=0) > 1 if regions else np.zeros(len(cells), bool)
+    bare = sum(len(b.nodes) for b in blocks if not b.groups)
+    if bare:
+        raise MeshError("mesh.file", f"{str(path)!r} is in part in no physical group ({bare}"
+                        " cells); name all regions or write it with Mesh.SaveAll = 0")  # fmt: skip
+    names = [[data.names[b.dimension, g] for g in b.groups if (b.dimension, g) in data.names]
+             for b in blocks]  # fmt: skip
+    cells = np.concatenate([b.corners for b in blocks])
+    of = np.repeat(np.arange(len(blocks)), [len(b.nodes) for b in blocks])
+    inside = [list(dict.fromkeys(n for n in own if n in kinds)) for own in names]
+    double = np.array([len(own) > 1 for own in inside])[of]
+    shared = {n for own in inside if len(own) > 1 for n in own}
     rows = np.sort(cells, axis=1).T
     order = np.lexsort(rows)
     double[order[1:]] |= np.all(rows[:, order[1:]] == rows[:, order[:-1]], axis=0)
     if double.any():
-        shared = [repr(name) for name, inside in regions.items() if np.any(inside & double)]
-        where = f" ({', '.join(shared)})" if len(shared) > 1 else ""
+        where = f" ({', '.join(map(repr, sorted(shared)))})" if shared else ""
         raise MeshError("mesh.file", f"{int(double.sum())} cells of {str(path)!r} are in two"
                         f" groups{where}; a cell belongs to one region")  # fmt: skip
-    for name, inside in regions.items():
-        tags[inside] = data.field_data[name][0]
-    return cells, tags
-
-
-def _in_group(data: Any, cell_type: str, name: str) -> NDArray[np.bool_]:
-    """Return which cells of a type, as `_block` lists them, are in a group of a 4.1 file."""
-    parts = [
-        np.isin(np.arange(len(block.data)), own)
-        for block, own in zip(data.cells, data.cell_sets[name], strict=True)
-        if block.type == cell_type
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0, bool)
-
-
-def _regions(
-    names: Mapping[int, str], tags: Indices, kinds: Mapping[str, str]
-) -> tuple[tuple[str, ...], Indices]:
-    found, kind_of_cell = np.unique(tags, return_inverse=True)
-    missing = int(np.isin(tags, list(names), invert=True).sum())
+    chosen = [(own or known or [""])[0] for own, known in zip(inside, names, strict=True)]
+    missing = sum(len(b.nodes) for b, name in zip(blocks, chosen, strict=True) if not name)
     if missing:
-        raise MeshError("mesh.file", f"{missing} of {len(tags)} cells belong to no named region")
-    present = [names[t] for t in found.tolist()]
+        raise MeshError("mesh.file", f"{missing} of {len(cells)} cells belong to no named region")
+    regions, index = _regions(chosen, kinds)
+    return cells, (regions, index[of])
+
+
+def _regions(chosen: list[str], kinds: Mapping[str, str]) -> tuple[tuple[str, ...], Indices]:
+    """Return the regions of the case, and which of them each name chosen is."""
+    present = sorted(set(chosen))
     for name in present:
         if name not in kinds:
             raise MeshError(
@@ -214,27 +238,56 @@ def _regions(
                 f" regions of the mesh: {', '.join(present)}{closest(name, present)}",
             )  # fmt: skip
     regions = tuple(kinds)
-    index = np.array([regions.index(name) for name in present], np.int16)
-    return regions, index[kind_of_cell.ravel()]
+    return regions, np.array([regions.index(name) for name in chosen], np.int16)
 
 
 def _named_facets(
-    data: Any, mesh: Any, facet_type: str, used: Indices, dimension: int
+    data: MshFile, mesh: Any, shape: str, used: Indices, dimension: int
 ) -> dict[str, Indices]:
     """Return facet numbers of every named group of surfaces (3D) or lines (2D)."""
-    names = {name: int(tag) for name, (tag, dim) in data.field_data.items() if dim == dimension}
-    facets, tags = _block(data, facet_type)
-    if not len(facets):
-        return {}
-    known = np.isin(facets, used).all(axis=1)
-    number = np.full(len(facets), -1)
-    number[known] = find_facets(mesh, np.searchsorted(used, facets[known]).T)
+    found: dict[str, list[Indices]] = {
+        name: [] for (own, _), name in data.names.items() if own == dimension
+    }
+    blocks = [b for b in data.blocks if b.shape == shape and b.groups]
+    if not blocks or not found:
+        return {name: np.zeros(0, int) for name in found}
+    corners = np.concatenate([b.corners for b in blocks])
+    known = np.isin(corners, used).all(axis=1)
+    number = np.full(len(corners), -1)
+    number[known] = find_facets(mesh, np.searchsorted(used, corners[known]).T)
+    ends = np.cumsum([0, *(len(b.nodes) for b in blocks)])
+    for block, low, high in zip(blocks, ends[:-1], ends[1:], strict=True):
+        names = {data.names.get((dimension, g), "") for g in block.groups}
+        for name in names & set(found):
+            found[name].append(number[low:high])
+    none = np.zeros(0, int)
+    every = {name: np.unique(np.concatenate([none, *parts])) for name, parts in found.items()}
+    return {name: facets[facets >= 0] for name, facets in every.items()}
+
+
+def _unusable(
+    named: Mapping[str, Indices], faces: Mapping[str, Indices], mesh: Any,
+    regions: tuple[str, ...], region_of_cell: Indices,
+) -> dict[str, str]:  # fmt: skip
+    """Return why groups of facets are no outer face of a conductor."""
     found = {}
-    for name, tag in names.items():
-        # In a 4.1 file a surface may be in several groups; its tag is that of the first.
-        listed = name in data.cell_sets
-        inside = _in_group(data, facet_type, name) if listed else tags == tag
-        found[name] = np.unique(number[inside & (number >= 0)])
+    for name, facets in named.items():
+        if name in faces and len(faces[name]):
+            continue
+        if not len(facets):
+            found[name] = "has no sides of cells"
+            continue
+        beside = facet_cells(mesh, facets)
+        pairs = {
+            tuple(sorted({regions[region_of_cell[k]] for k in pair if k >= 0}))
+            for pair in beside.T.tolist()
+        }
+        outer = bool((beside < 0).any())
+        where = " and ".join("|".join(pair) for pair in sorted(pairs))
+        found[name] = (
+            f"lies on the outside of {where}, which does not conduct" if outer
+            else f"lies inside the device, at {where}"
+        )  # fmt: skip
     return found
 
 

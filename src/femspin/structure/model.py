@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -84,6 +84,8 @@ class Structure:
         faces: Outer facets by name (top, bottom, left, right, front, back, or mesh names).
         periods: Mesh coordinates that are periodic, with their periods [nm].
         quality: Summary of the mesh.
+        notes: What was not taken over from the file of the mesh, as sentences.
+        unusable: Why groups of facets of the file of the mesh are no faces, by name.
     """
 
     mesh: Any
@@ -94,6 +96,8 @@ class Structure:
     faces: Mapping[str, Indices]
     periods: tuple[tuple[int, float], ...]
     quality: MeshQuality
+    notes: tuple[str, ...] = ()
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def dimension(self) -> int:

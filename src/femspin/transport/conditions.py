@@ -234,6 +234,11 @@ def _face(
     if key not in structure.faces or not len(structure.faces[key]):
         known = [n for n, f in structure.faces.items() if len(f) and n not in periodic]
         known += structure.interfaces
+        if key in structure.unusable:
+            raise MeshError(
+                path, f"the group {key!r} of the mesh {structure.unusable[key]}; it must lie on"
+                f" the outside of a conductor; known: {', '.join(known) or 'none'}",
+            )  # fmt: skip
         raise MeshError(
             path,
             f"no face or interface {key!r}; known: {', '.join(known) or 'none'}"

@@ -238,7 +238,7 @@ BROKEN = {
     "unknown kind": (
         'regions.Pt.kind = "NM"',
         "regions.Pt.kind",
-        "must be 'HM', 'F' or 'FI'; did you mean 'HM' (got \"NM\")",
+        "must be 'HM', 'F', 'FI' or 'I'; did you mean 'HM' (got \"NM\")",
     ),
     "no thickness": (
         'structure.layers = [{ region = "Pt" }]',
@@ -763,7 +763,7 @@ def test_the_other_problems_are_counted():
     with pytest.raises(CaseError) as caught:
         case_from_table(changed(change))
     assert caught.value.path == "regions.Pt.kind"
-    assert caught.value.problem == "must be 'HM', 'F' or 'FI' (got 1) [and 3 more problems]"
+    assert caught.value.problem == "must be 'HM', 'F', 'FI' or 'I' (got 1) [and 3 more problems]"
 
 
 def test_regions_named_like_python_types_keep_their_paths():

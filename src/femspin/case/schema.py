@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from ..errors import closest
@@ -26,7 +25,9 @@ from .values import (
     Order,
     Table,
     Vector,
+    check_insulator,
     check_region_name,
+    check_relaxation,
     matrix,
     refuse,
     vector,
@@ -173,12 +174,7 @@ class Override(Table):
             raise refuse(missing, "tau_parallel and tau_perpendicular come together")
         if self.relaxation is not None and self.tau_parallel is not None:
             raise refuse("relaxation", "give either the tensor or tau_parallel/tau_perpendicular")
-        if self.relaxation is not None:
-            tensor = np.array(self.relaxation)
-            rates = np.linalg.eigvalsh(0.5 * (tensor + tensor.T))
-            if rates[0] < -1e-12 * np.abs(rates).max():
-                raise refuse("relaxation", "creates spin: the smallest eigenvalue of its symmetric"
-                             " part must be >= 0 (got {x} 1/s)", x=f"{rates[0]:.6g}")  # fmt: skip
+        check_relaxation(self.relaxation)
         return self
 
 
@@ -208,9 +204,7 @@ class Magnet(Table):
 class Region(Table):
     """One region: a metal (HM), a magnetic metal (F), a magnetic (FI) or plain insulator (I)."""
 
-    kind: Literal["HM", "F", "FI", "I"] = Field(
-        description="I: an insulator without moments, like MgO"
-    )
+    kind: Literal["HM", "F", "FI", "I"]
     material: str | list[str] | None = Field(
         None, description="database or case materials; values given here win, then later names"
     )
@@ -246,13 +240,7 @@ class Region(Table):
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Region:
         if self.kind in INSULATORS:
-            allowed = {"FI": ["material", "magnet"], "I": ["material"]}[self.kind]
-            for key in sorted(self.model_fields_set - {"kind", *allowed}):
-                if getattr(self, key) != type(self).model_fields[key].default:
-                    raise refuse(key, "{k} carries no {what}; allowed: {a}",
-                                 k="an FI region" if self.kind == "FI" else "a plain insulator",
-                                 what="moments" if key == "magnet" else "transport",
-                                 a=", ".join(allowed))  # fmt: skip
+            check_insulator(self, self.kind)
         elif self.kind == "HM" and self.model != "resolved":
             raise refuse("model", "only an F region can be replaced by its conductance")
         elif self.magnet is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import hypot, isfinite
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -13,7 +14,8 @@ from .quantity import Length
 
 __all__ = [
     "INSULATORS", "Dimension", "Direction", "ExpectedNumber", "Extent", "FileName", "Order",
-    "Table", "Vector", "check_region_name", "matrix", "refuse", "vector",
+    "Table", "Vector", "check_insulator", "check_region_name", "check_relaxation", "matrix",
+    "refuse", "vector",
 ]  # fmt: skip
 
 INSULATORS = ("FI", "I")
@@ -56,6 +58,30 @@ def vector(item: Any) -> Any:
 def matrix(item: Any) -> Any:
     """Return the type of three rows of three."""
     return vector(vector(item))
+
+
+def check_insulator(region: BaseModel, kind: str) -> None:
+    """Refuse keys of transport in an insulator, and moments in a plain one."""
+    allowed = {"FI": ["material", "magnet"], "I": ["material"]}[kind]
+    for key in sorted(region.model_fields_set - {"kind", *allowed}):
+        if getattr(region, key) == type(region).model_fields[key].default:
+            continue
+        raise refuse(
+            key, "{k} carries no {what}; allowed: {a}", a=", ".join(allowed),
+            k="an FI region" if kind == "FI" else "a plain insulator",
+            what="moments" if key == "magnet" else "transport",
+        )  # fmt: skip
+
+
+def check_relaxation(rows: Any) -> None:
+    """Refuse a relaxation tensor [1/s] that creates spin; None is none."""
+    if rows is None:
+        return
+    tensor = np.array(rows)
+    rates = np.linalg.eigvalsh(0.5 * (tensor + tensor.T))
+    if rates[0] < -1e-12 * np.abs(rates).max():
+        raise refuse("relaxation", "creates spin: the smallest eigenvalue of its symmetric part"
+                     " must be >= 0 (got {x} 1/s)", x=f"{rates[0]:.6g}")  # fmt: skip
 
 
 def check_region_name(name: str) -> None:

@@ -22,13 +22,11 @@ from ..results.observables import (
     RegionAverage,
     efficiency_entry,
     field_response,
-    interface_loss,
-    loss_entry,
     response_table,
     stack_averages,
-    transparency,
 )
 from ..results.report import _about, by_metal, drive_entry, torque_entry
+from ..results.spin_fate import interface_loss, loss_entry, transparency
 from ..scan.store import numbers_of
 from ..units import E_CHARGE, ENERGY
 from .problem import StackInterface, StackState

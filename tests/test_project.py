@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -12,6 +13,7 @@ import pytest
 
 import femspin
 
+ROOT = Path(__file__).parents[1]
 SOURCE = Path(femspin.__file__).parent
 ORDER = [
     "case",
@@ -67,3 +69,20 @@ def test_public_names_of_the_package_resolve():
 def test_no_source_file_is_longer_than_450_lines():
     for path in SOURCE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 450, path
+
+
+def test_declared_lower_bounds_are_the_versions_that_are_tested():
+    """`.ci/lowest` installs the list; a bound that is not on it has been tried by nobody."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = table["optional-dependencies"]
+    needed = [*table["dependencies"], *(d for k in ("mesh", "fast", "scan", "textures", "test")
+                                        for d in extras[k])]  # fmt: skip
+    bounds = dict(d.split(">=") for d in needed if ">=" in d)
+    assert all(">=" in d for d in needed if not d.startswith("femspin["))
+    lines = (ROOT / "tests" / "lowest-versions.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+
+    def plain(version):
+        return [int(k) for k in version.split(".")] + [0] * (3 - version.count(".") - 1)
+
+    assert {k: plain(v) for k, v in bounds.items()} == {k: plain(v) for k, v in tested.items()}

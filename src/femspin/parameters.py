@@ -8,7 +8,8 @@ from typing import Any
 
 from .case.load import dump_case
 from .case.messages import dotted
-from .case.scan import number_and_unit, path_parts
+from .case.paths import path_parts, resolved_path
+from .case.scan import number_and_unit
 from .case.schema import Case
 from .errors import CaseError, closest
 
@@ -122,17 +123,17 @@ def _own(key: str) -> str:
 def find_parameter(case: Case, path: str) -> Parameter:
     """Return the parameter of a completed case at a dotted path.
 
-    A layer may be named by its region: ``structure.layers.Pt.thickness``.
+    A layer may be named by its region: ``structure.layers.Pt.thickness``; see
+    `femspin.case.paths.resolved_path`.
 
     Raises:
         CaseError: If there is none; names the closest one.
     """
     known = {p.path: p for p in scalar_parameters(case)}
-    parts = list(path_parts(path))
-    if parts[:2] == ["structure", "layers"] and len(parts) == 4 and case.structure is not None:
-        at = [k for k, layer in enumerate(case.structure.layers) if layer.region == parts[2]]
-        if len(at) == 1:
-            parts[2] = str(at[0])
+    try:
+        parts = list(resolved_path(path, dump_case(case), path))
+    except CaseError:
+        parts = [path]
     if len(parts) == 6 and parts[3] == "strain" and parts[4] > parts[5]:
         parts[4:] = parts[:3:-1]
     found = known.get(dotted(parts))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .case.load import case_from_table, dump_case
-from .case.scan import path_parts
+from .case.paths import replaced, resolved_path
 from .case.schema import Case
 from .dynamics.texture.magnet import Antiferromagnet
 from .dynamics.texture.modes import Modes, antiferromagnet_modes, ring_down, texture_modes
@@ -235,15 +235,8 @@ def _varied_run(
     table = dump_case(case)
     table["texture"] |= {"analysis": "run"}
     del table["texture"]["threshold"]
-    node: Any = table
-    *parents, last = path_parts(options.vary)
-    try:
-        for part in parents:
-            node = node[int(part)] if isinstance(node, list) else node[part]
-        entry = f"{value!r} {unit}" if unit else value
-        node[int(last) if isinstance(node, list) else last] = entry
-    except (KeyError, IndexError, ValueError, TypeError):
-        raise CaseError("texture.threshold.vary", f"leads nowhere: {options.vary}") from None
+    parts = resolved_path(options.vary, table, "texture.threshold.vary")
+    table = replaced(table, parts, f"{value!r} {unit}" if unit else value)
     given: Any = system.external
     changed = build_texture_system(
         case_from_table(table), system.folder,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..analytic.stack import solve_stack
 from ..case.load import case_from_table, dump_case, read_table
-from ..case.scan import path_parts
+from ..case.paths import path_parts, replaced, resolved_path
 from ..case.schema import Case
 from ..chain_rule import (
     CaseCoefficients,
@@ -22,7 +22,7 @@ from ..chain_rule import (
 from ..errors import CaseError, closest
 from ..materials.parameters import complete_case
 from ..pipeline import build_device
-from ..scan.points import ScanPoints, replaced, resolved_path
+from ..scan.points import ScanPoints
 from .data import read_measured
 from .model import FitModel, FreeParameter, ModelSet
 from .numbers import GROUPS, all_numbers
@@ -133,12 +133,7 @@ def _explained(error: CaseError, where: str, parts: Sequence[str]) -> CaseError:
 
 
 def _resolved(name: str, table: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    try:
-        parts = resolved_path(name, table)
-    except CaseError as error:
-        raise CaseError(where, error.problem) from None
-    if not parts:
-        raise CaseError(where, "is no dotted path of the case")
+    parts = resolved_path(name, table, where)
     known = list(Case.model_fields)
     if parts[0] not in known:
         raise CaseError(where, f"the case has no table {parts[0]!r}{closest(parts[0], known)}")
@@ -173,7 +168,7 @@ def _only_positive(table: dict[str, Any], name: str, p: Parameter) -> bool:
     """Return whether the case file takes no negative value of a parameter."""
     value = f"{-p.scale!r} {p.unit}" if p.unit else -p.scale
     try:
-        case_from_table(replaced(table, resolved_path(name, table), value))
+        case_from_table(replaced(table, resolved_path(name, table, name), value))
     except CaseError:
         return p.value > 0
     return False

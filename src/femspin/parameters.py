@@ -14,8 +14,8 @@ from .case.schema import Case
 from .errors import CaseError, closest
 
 __all__ = [
-    "Parameter", "find_parameter", "parameter_value", "scalar_parameters", "with_parameters",
-    "without_repetition",
+    "Parameter", "by_region", "find_parameter", "parameter_value", "scalar_parameters",
+    "with_parameters", "without_repetition",
 ]  # fmt: skip
 
 # What a parameter that is zero may be compared with, by its SI unit.
@@ -143,6 +143,20 @@ def find_parameter(case: Case, path: str) -> Parameter:
             f"{closest(path, known)}",
         )  # fmt: skip
     return found
+
+
+def by_region(case: Case, path: str) -> str:
+    """Return the path of a parameter with the region in place of the number of a layer.
+
+    The path itself where no layer is meant, or several layers have the region.
+    """
+    parts, stack = path.split("."), case.structure
+    if parts[:2] != ["structure", "layers"] or stack is None:
+        return path
+    region = stack.layers[int(parts[2])].region
+    if sum(layer.region == region for layer in stack.layers) > 1:
+        return path
+    return ".".join([*parts[:2], region, *parts[3:]])
 
 
 def parameter_value(case: Case, path: str) -> float:

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .case.paths import number_name
 from .chain_rule import Parameter, find_parameter, scalar_parameters
 from .errors import CaseError, SolverError, closest
 from .interface.functionals import (
@@ -31,6 +32,7 @@ from .interface.functionals import (
     interface_functionals,
 )
 from .interface.report import Share, exchange
+from .parameters import by_region
 from .partial_derivatives import Direction, direction, numbers_along, weak_moments
 from .pipeline import Device, Transport, transport_of
 from .results.solution import discretised_numbers, flat_numbers
@@ -273,7 +275,10 @@ def choose_parameters(case: Any, paths: Sequence[str] | None = None) -> tuple[Pa
     found: dict[str, Parameter] = {}
     for path in paths:
         if any(mark in path for mark in "*?"):
-            every = [p for p in known if fnmatchcase(p.path, path)]
+            every = [
+                p for p in known
+                if fnmatchcase(p.path, path) or fnmatchcase(by_region(case, p.path), path)
+            ]  # fmt: skip
             if not every:
                 raise CaseError("--parameters", f"no parameter matches {path!r}")
             matches = [p for p in every if p.path not in fixed] or every
@@ -324,8 +329,10 @@ def choose_outputs(wanted: Iterable[str], known: Iterable[str]) -> tuple[str, ..
     """
     names, found = tuple(known), []
     for name in wanted:
+        spelled = number_name(name, names)
         matches = [
-            n for n in names if n == name or n.startswith(f"{name}.") or fnmatchcase(n, name)
+            n for n in names
+            if n == spelled or n.startswith(f"{spelled}.") or fnmatchcase(n, name)
         ]
         if not matches:
             what = "matches no number" if any(c in name for c in "*?") else "is no number"

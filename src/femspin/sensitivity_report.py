@@ -13,6 +13,7 @@ import numpy as np
 
 from .case.load import dump_case, to_toml
 from .case.schema import Case
+from .parameters import by_region
 from .results.report import versions
 from .results.write import result_folder, to_json
 from .scan.table import unit_of
@@ -54,13 +55,7 @@ class SensitivityReport:
 
     def name(self, path: str) -> str:
         """Return the path of a parameter with the region in place of the number of a layer."""
-        parts, stack = path.split("."), self.case.structure
-        if parts[:2] != ["structure", "layers"] or stack is None:
-            return path
-        region = stack.layers[int(parts[2])].region
-        if sum(layer.region == region for layer in stack.layers) > 1:
-            return path
-        return ".".join([*parts[:2], region, *parts[3:]])
+        return by_region(self.case, path)
 
 
 def sensitivity_summary(report: SensitivityReport) -> dict[str, Any]:

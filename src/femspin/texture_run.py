@@ -56,7 +56,7 @@ def simulate_texture(
 
     Args:
         case: A case with [texture].
-        folder: Where relative paths start.
+        folder: Where relative paths start; default the folder of the case file.
         progress: Called with the fraction of the work that is done.
         keeper: Checkpoints of a run; by default none.
         transport: Makes the torque of `torque_source = "transport"` instead of the device of
@@ -65,6 +65,7 @@ def simulate_texture(
     Raises:
         FemspinError: If the case is wrong or a solver fails.
     """
+    folder = case.folder if folder is None else folder
     system = build_texture_system(case, folder, transport)
     if system.table.analysis != "run":
         from .texture_analysis import analysed

@@ -180,7 +180,7 @@ def build_texture_system(
 
     Args:
         case: A case with [texture].
-        folder: Where relative paths start.
+        folder: Where relative paths start; default the folder of the case file.
         transport: Makes the torque of `torque_source = "transport"` instead of the device of
             the case.
 
@@ -190,6 +190,7 @@ def build_texture_system(
     table = case.texture
     if table is None:
         raise CaseError("texture", "the case has no [texture]")
+    folder = case.folder if folder is None else folder
     solved = table.torque_source == "transport" and transport is None
     device = texture_device(case, folder) if solved else None
     magnet = texture_magnet(table)

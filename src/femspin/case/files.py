@@ -23,8 +23,10 @@ def input_files(case: Case, folder: Path | None = None) -> dict[str, Path]:
 
     Args:
         case: The case.
-        folder: Where relative paths start; the working folder if None.
+        folder: Where relative paths start; default the folder of the case file, or else the
+            working folder.
     """
+    folder = case.folder if folder is None else folder
     tables = _tables(dump_case(case))
     return {".".join(keys): (folder or Path()) / node[keys[-1]] for keys, node in tables}
 

@@ -71,13 +71,30 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
         CaseError: With the dotted path, the value and what is allowed.
     """
     table = read_table(path)
+    _refuse_other_files(table, str(path))
     for override in overrides:
         set_key(table, override)
     return case_from_table(table, str(path))
 
 
+def _refuse_other_files(table: Mapping[str, Any], file: str) -> None:
+    """Refuse a file of another command, and name it."""
+    if "lattice" in table:
+        raise CaseError("", "a band structure (it has [lattice]), no case of a device; use"
+                        " `femspin afm-torques`, in Python femspin.bands.study.study",
+                        file)  # fmt: skip
+    if {"case", "parameters", "data"} <= set(table):
+        raise CaseError("", "a fit (it has [parameters] and [[data]]), no case; use `femspin fit`,"
+                        " in Python femspin.fit.fit_model", file)  # fmt: skip
+
+
 def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
-    """Return the validated case of nested dictionaries; see `load_case`."""
+    """Return the validated case of nested dictionaries; see `load_case`.
+
+    Args:
+        table: The tables of the case.
+        file: The file they come from; relative paths in the case start at its folder.
+    """
     plain = _plain(table, (), file)
     try:
         case = Case.model_validate(plain)
@@ -85,6 +102,8 @@ def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
         path, message = first_problem(error, plain)
         raise CaseError(path, message, file) from None
     _check_materials(case, file)
+    if file is not None:
+        case._folder = Path(file).absolute().parent
     return case
 
 

@@ -126,10 +126,9 @@ def number_name(name: str, known: Iterable[str]) -> str:
         name: Dotted name.
         known: Names of the numbers of the result.
     """
-    parts = path_parts(name)
-    if not parts:
+    names, parts = list(known), path_parts(name)
+    if not parts or name in names:
         return name
-    names = list(known)
     flipped = tuple("|".join(reversed(p.split("|"))) for p in parts)
     for form in (parts, flipped):
         last = _AXES[int(form[-1])] if form[-1] in ("0", "1", "2") else form[-1]

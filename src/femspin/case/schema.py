@@ -6,9 +6,10 @@ All physical values are SI floats once validated; the text forms are described b
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from ..errors import closest
 from . import quantity as q
@@ -399,6 +400,16 @@ class Case(Table):
     solver: Solver = Solver()
     output: Output = Output()
     scan: Scan | None = None
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where relative paths start: the folder of the case file, None if it has no file."""
+        return self._folder
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all tables are equal, wherever the case was read from."""
+        return isinstance(other, Case) and self.model_dump() == other.model_dump()
 
     @model_validator(mode="after")
     def _names_agree(self) -> Case:

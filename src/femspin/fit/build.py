@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..analytic.stack import solve_stack
 from ..case.load import case_from_table, dump_case, read_table
-from ..case.paths import path_parts, replaced, resolved_path
+from ..case.paths import number_name, path_parts, replaced, resolved_path
 from ..case.schema import Case
 from ..chain_rule import (
     CaseCoefficients,
@@ -236,7 +236,8 @@ def _check_result(s: ModelSet, where: str) -> None:
     known = all_numbers(StackState(problem, solve_stack(stack_case(problem, c)), c))
     if name in known:
         return
-    hint = closest(name, known)
+    spelled = number_name(name, known)
+    hint = f"; it is called {spelled!r} here" if spelled in known else closest(name, known)
     inner = [k for k in known if k.startswith(f"{name}.")]
     if inner:
         hint = f"; it stands for several: {', '.join(inner[:4])}"

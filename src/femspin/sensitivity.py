@@ -34,12 +34,11 @@ from .interface.functionals import (
 from .interface.report import Share, exchange
 from .parameters import by_region
 from .partial_derivatives import Direction, direction, numbers_along, weak_moments
-from .pipeline import Device, Transport, transport_of
+from .pipeline import Device, Transport
+from .rehearsal import generic_transport
 from .results.solution import discretised_numbers, flat_numbers
 from .transport.adjoint import adjoint_solutions, tangent_solutions
 from .transport.orders import prolongation
-from .transport.solve import LinearReport
-from .transport.system import TransportState
 
 __all__ = [
     "Sensitivities", "choose_outputs", "choose_parameters", "default_outputs",
@@ -301,13 +300,7 @@ def _meshed(case: Any, path: str) -> bool:
 
 def possible_outputs(device: Device) -> tuple[str, ...]:
     """Return the names of all numbers that a solution can have, without solving."""
-    generic = np.random.default_rng(0).normal(size=(2, device.space.n_dofs, 4))
-    fields, laws = device.fields(device.direction), device.laws(device.direction)
-    report = LinearReport("none", 0, 0, 0.0, 0.0)
-    state = TransportState(
-        generic[0], 0 * generic[1], device.problem.scaled(fields), {}, laws, report
-    )
-    transport = transport_of(device, device.direction, fields, state)
+    transport = generic_transport(device)
     return tuple(filter(is_output, flat_numbers(discretised_numbers(device, transport))))
 
 

@@ -22,7 +22,7 @@ from .texture_line_shape import line_shape
 from .texture_motion import start_motion
 from .texture_numbers import field_warnings, run_numbers, texture_facts, topological_charge
 from .texture_rest import relaxed
-from .texture_run import TextureRun, run_motion
+from .texture_run import TextureRun, rehearsed, run_motion
 from .texture_states import initial_texture
 from .texture_steady import acts_damping_like, refuse_what_moves, steady_orbit
 from .texture_system import TextureSystem, build_texture_system
@@ -197,6 +197,8 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     def beyond(value: float) -> bool:
         _, run = _varied_run(case, system, value, unit)
         found = _outcome(run, options.criterion, system.antiferromagnetic)
+        if system.rehearsal:
+            found = value - 0.5 * (low + high)
         tried.append([value, float(found > 0), found])
         return found > 0
 
@@ -207,7 +209,7 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
             raise CaseError(f"texture.threshold.{key}", problem)
     width = high - low
     for _ in range(_MOST_BISECTIONS):
-        if high - low <= options.tolerance * 0.5 * (low + high):
+        if system.rehearsal or high - low <= options.tolerance * 0.5 * (low + high):
             break
         middle = 0.5 * (low + high)
         low, high = (low, middle) if beyond(middle) else (middle, high)
@@ -242,6 +244,8 @@ def _varied_run(
         case_from_table(table), system.folder,
         None if given is None or system.coupled is not None else lambda _: given,
     )  # fmt: skip
+    if system.rehearsal:
+        changed = rehearsed(changed)
     order, canting = initial_texture(changed), None
     if changed.table.initial.relax:
         order, canting = relaxed(changed, order)
@@ -319,6 +323,9 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
 
 def _modes(system: TextureSystem, order: Array, canting: Array | None, count: int) -> Modes:
     """Return the lowest modes; those of an antiferromagnet in a field by its sublattices."""
+    if system.rehearsal:
+        count = min(count, len(order) * (1 if canting is None else 2))
+        return Modes(np.arange(1.0, count + 1), np.ones(count), np.zeros((count, *order.shape)))
     if canting is None:
         return texture_modes(system.ferromagnet(driven=False), order, count)
     staggered = system.antiferromagnet(driven=False)

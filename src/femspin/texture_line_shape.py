@@ -66,6 +66,9 @@ def line_shape(
     rest = _AtRest(system)
     direction = np.array(options.direction) / np.linalg.norm(options.direction)
     axis = np.array(options.axis) / np.linalg.norm(options.axis)
+    if system.rehearsal:
+        names = (*_NAMES, "misfit", "torque_ratio")
+        return dict.fromkeys(names, 0.0), Series("line_shape", (), np.zeros((0, 0))), order
     strengths = np.linspace(options.low, options.high, options.points)
     omega = 2 * np.pi * options.frequency * TIME
     rows, means = [], []

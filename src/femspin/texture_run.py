@@ -6,9 +6,10 @@ import hashlib
 import json
 import time as clock_of_the_wall
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from .case.files import input_digest
 from .case.load import dump_case
 from .case.schema import Case
+from .dynamics.coupling import CoupledTorque
 from .dynamics.texture.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -35,12 +37,14 @@ from .texture_transport import phase_seconds
 from .units import TIME
 
 __all__ = [
-    "Keeper", "TextureRun", "checkpoint_file", "run_motion", "simulate_texture",
+    "Keeper", "TextureRun", "checkpoint_file", "rehearse_texture", "rehearsed", "run_motion",
+    "simulate_texture",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
+_TREMBLES = 400  # rows of a rehearsed run
 _KEPT = 100  # states of a run that may become checkpoints
 _SWITCHED = -0.5  # component along the initial mean direction
 
@@ -66,7 +70,59 @@ def simulate_texture(
         FemspinError: If the case is wrong or a solver fails.
     """
     folder = case.folder if folder is None else folder
-    system = build_texture_system(case, folder, transport)
+    return _simulated(
+        case, build_texture_system(case, folder, transport), folder, progress, keeper
+    )
+
+
+def rehearse_texture(
+    case: Case, folder: Path | None = None
+) -> tuple[TextureSystem, TextureResult]:
+    """Return the magnet of a case and a result with all its names, without solving anything.
+
+    Args:
+        case: A case with [texture].
+        folder: Where relative paths start; default the folder of the case file.
+
+    Raises:
+        CaseError: What `simulate_texture` refuses before it solves.
+    """
+    folder = case.folder if folder is None else folder
+    system = build_texture_system(case, folder)
+    with np.errstate(all="ignore"):
+        return system, _simulated(case, rehearsed(system), folder)
+
+
+def rehearsed(system: TextureSystem) -> TextureSystem:
+    """Return a magnet that does not move, in a device that is not solved."""
+    coupled: Any = None if system.coupled is None else _Unsolved(system.coupled)
+    return replace(system, rehearsal=True, coupled=coupled)
+
+
+class _Unsolved:
+    """The torque of a device before it is solved."""
+
+    def __init__(self, torque: CoupledTorque) -> None:
+        self._torque = torque
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._torque, name)
+
+    def __call__(self, time: float, m: Array) -> Array:
+        return np.zeros_like(m)
+
+    def potentials(self, time: float) -> Array:
+        """Return nothing: there is no solution."""
+        return np.zeros((0, 4))
+
+
+def _simulated(
+    case: Case,
+    system: TextureSystem,
+    folder: Path | None,
+    progress: Progress | None = None,
+    keeper: Keeper | None = None,
+) -> TextureResult:
     if system.table.analysis != "run":
         from .texture_analysis import analysed
 
@@ -304,6 +360,8 @@ def run_motion(
     Raises:
         SolverError: If a step fails.
     """
+    if system.rehearsal:
+        return _rehearsed_run(system, motion, state)
     times, began = system.table.times, clock_of_the_wall.perf_counter()
     recorder = _Recorder(system, motion)
     chosen = _frame_indices(len(times), system.table.frames)
@@ -338,6 +396,21 @@ def run_motion(
         phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
         tuple(recorder.potentials),
     )  # fmt: skip
+
+
+def _rehearsed_run(system: TextureSystem, motion: Motion, state: State) -> TextureRun:
+    """Return the record of a magnet that trembles about its first state."""
+    recorder = _Recorder(system, motion)
+    recorder.record(state, 0.0)
+    recorder.add_frame(state, 0.0)
+    times = np.array(system.table.times)
+    times = times[:: 1 + len(times) // _TREMBLES]
+    first = np.array(recorder.rows[0])
+    noise = 1e-6 * np.random.default_rng(0).standard_normal((len(times), len(first)))
+    rows = first + noise * np.maximum(np.abs(first), 1e-30)
+    rows[:, 0] = times
+    return TextureRun(recorder.columns, rows, recorder.named_frames(), "time", 0.0, 0,
+                      potentials=tuple(recorder.potentials))  # fmt: skip
 
 
 def _begin(

@@ -67,6 +67,7 @@ class TextureSystem:
         external: Torque of transport; `ExternalTorque` of a ferromagnet, else `StaggeredTorque`.
         coupled: What solves transport for it.
         device: The device that is solved.
+        rehearsal: Nothing is solved and nothing moves: what comes out has the right names.
     """
 
     table: TextureTable
@@ -79,6 +80,7 @@ class TextureSystem:
     external: ExternalTorque | StaggeredTorque | None = None
     coupled: CoupledTorque | None = None
     device: Device | None = None
+    rehearsal: bool = False
 
     @property
     def antiferromagnetic(self) -> bool:

@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from ..case import Case, load_case
+from ..case.files import input_files
 from ..errors import CaseError
 from ..pipeline import simulate_transport
 from ..results.expected import Expectation, compare_expected
 from ..results.write import check_target, to_json
 
-__all__ = ["judged", "output_folder", "run", "say_what_is_left_out", "with_file"]
+__all__ = [
+    "judged", "output_folder", "refuse_to_replace_inputs", "run", "say_what_is_left_out",
+    "with_file",
+]  # fmt: skip
 
 
 def output_folder(case: Case, file: Path, given: str | None) -> Path:
@@ -88,10 +92,18 @@ def _bar(bars: Mapping[str, Any], key: str) -> float:
 
 def _check_folder(folder: Path, case: Case, file: Path, force: bool) -> None:
     """Refuse early, before the work, what writing would refuse after it."""
+    refuse_to_replace_inputs(folder, case, file)
     check_target(folder, force)
+
+
+def refuse_to_replace_inputs(folder: Path, case: Case, file: Path) -> None:
+    """Refuse a result folder that would take the place of what the run starts from.
+
+    Raises:
+        CaseError: Naming what.
+    """
     kept = {"the case file": file, "the working folder": Path.cwd()}
-    if case.mesh is not None:
-        kept["the mesh file"] = file.parent / case.mesh.file
+    kept |= {f"the file of {key}": path for key, path in input_files(case, file.parent).items()}
     for what, path in kept.items():
         if path.resolve().is_relative_to(folder.resolve()):
             raise CaseError("output.directory", f"{str(folder)!r} would replace {what}")

@@ -23,10 +23,10 @@ from ..results.write import to_json
 from ..texture_motion import start_motion
 from ..texture_run import Keeper, checkpoint_file, simulate_texture
 from ..texture_states import initial_texture
-from ..texture_system import TextureSystem, build_texture_system
+from ..texture_system import TextureSystem
 from .run import _progress, judged
 
-__all__ = ["check_texture", "run_texture_case"]
+__all__ = ["print_texture", "run_texture_case", "texture_lengths"]
 
 
 def run_texture_case(args: argparse.Namespace, case: Case, file: Path, folder: Path) -> int:
@@ -75,26 +75,20 @@ def _summary(result: TextureResult, folder: Path, seconds: float) -> None:
     print(f"\n{facts['nodes']} nodes{scheme}, {seconds:.1f} s -> {folder}")
 
 
-def check_texture(args: argparse.Namespace, case: Case, file: Path) -> int:
-    """Check a texture case: build it and show what it implies; return the exit code."""
-    table = texture_lengths(case, file.parent)
-    if args.json:
-        sys.stdout.write(to_json(table))
-    elif not args.quiet:
-        print(f"{file}: valid")
-        for name, value in table.items():
+def print_texture(table: Mapping[str, Any]) -> None:
+    """Print what `texture_lengths` returns."""
+    for name, value in table.items():
+        if name not in ("warnings", "scan"):
             text = f"{value:.6g}" if isinstance(value, float) else value
             print(f"  {name:28} {'none' if value is None else text}")
-    return 0
 
 
-def texture_lengths(case: Case, folder: Path | None) -> Mapping[str, Any]:
+def texture_lengths(system: TextureSystem) -> dict[str, Any]:
     """Return nodes, scheme and characteristic lengths, times and fields of a texture, SI.
 
     Drives are given by their amplitudes; `wall_width` is None where the stray field of a film
     leaves no easy axis.
     """
-    system = build_texture_system(case, folder)
     magnet, space = system.magnet, system.space
     motion, _ = start_motion(system, initial_texture(system))
     table: dict[str, Any] = {

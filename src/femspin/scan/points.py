@@ -137,6 +137,16 @@ class ScanPoints(Sequence[tuple[dict[str, Coordinate], Case]]):
             raise self.blamed(index, error) from None
         return case, used
 
+    @property
+    def corners(self) -> tuple[int, ...]:
+        """The first point, and those in which one axis is at its last value instead."""
+        if self.scan.mode == "zip":
+            return tuple(dict.fromkeys((0, len(self) - 1)))
+        sizes = [len(axis.values) for axis in self.axes]
+        steps = [math.prod(sizes[k + 1 :]) for k in range(len(sizes))]
+        ends = ((size - 1) * step for size, step in zip(sizes, steps, strict=True))
+        return tuple(dict.fromkeys((0, *ends)))
+
     def blamed(self, index: int, error: CaseError) -> CaseError:
         """Return an error of a point's case as one that names the axis and its value."""
         chosen = [

@@ -25,6 +25,10 @@ generated.  Results hold the resolved case with every default filled in.
 **Quantities** are text with a number and a unit: `"1.5 nm"`, `"0.3 eV*angstrom"`, `"2e4 m/s"`.
 Every multiple and combination of units of the right dimension works; `*`, `/`, `^` and parentheses
 combine them.  A bare number where a unit is needed is an error, and so is a unit where none is.
+Fields may be given as B (`"20 mT"`, `"200 G"`) or as H (`"16 kA/m"`, `"200 Oe"`), which stands for
+$B = \\mu_0 H$; a magnetization as M (`"8e5 A/m"`, `"800 emu/cm^3"`) or as $\\mu_0 M$ (`"1 T"`),
+not in G, in which both M and $4\\pi M$ are quoted; energies in erg; a metal by `conductivity`
+or by `resistivity` (`"20 uohm*cm"`).
 The spin-orbit constants may be given as an energy times a length ($\\alpha_R$) or as a velocity
 ($\\alpha_R/\\hbar$).  A unit of Hz means cycles per second for `frequency` and is refused for
 `angular_frequency`.

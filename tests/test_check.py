@@ -255,7 +255,8 @@ AXIS = '[scan.axes]\n"texture.spin_orbit.0.spin_current" = ["1e10 A/m^2", "2e10 
         (STACK.replace("dimension = 1", 'dimension = 2\nwidth = "20 nm"\ncells_x = 2')
          + "[solver]\ntarget_error = 0.1\n", "solver.target_error: adaptive refinement needs"),
         (analysis("resonance", more="[texture.resonance]\n")
-         + '[[texture.spin_orbit]]\npolarisation = [0, 1, 0]\ndamping_like = "1 mT"\n', "a resonance is that of the magnet without torques"),
+         + '[[texture.spin_orbit]]\npolarisation = [0, 1, 0]\ndamping_like = "1 mT"\n',
+         "a resonance is that of the magnet without torques"),
         (analysis("line_shape", more=SINE.replace('shape = "sine", frequency = "20 GHz"',
                                                   'shape = "sine", frequency = "9 GHz"')),
          "a line shape"),

@@ -308,7 +308,7 @@ def test_streams_of_a_real_process(case):
     assert json.loads(done.stdout)["title"] == "a stack"
     assert re.search(r"^femspin: mesh: \d+ cells", done.stderr)
     assert process("run", case, "--force", "-q").stdout == ""
-    bad = process("run", case)
+    bad = process("run", case, "--set", "title=other")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert is_one_line(bad.stderr)
 
@@ -333,6 +333,20 @@ def test_an_earlier_result_is_replaced_only_by_force(case, call):
     assert result.read_bytes() == before
     assert call("run", case, "-q", "--force", "--set", "title=other")[0] == 0
     assert json.loads(result.read_text())["title"] == "other"
+
+
+def test_a_result_of_the_same_inputs_is_replaced_without_a_flag(case, call):
+    case.write_text(CASE + '[expected]\n"interfaces.F|YIG.area" = 1.0\n')
+    assert call("run", case, "-q")[0] == 0
+    result = case.with_suffix(".out") / "result.json"
+    before = json.loads(result.read_text())
+    os.utime(result, (0, 0))
+    assert call("run", case, "-q")[0] == 0  # the first command, a second time
+    assert result.stat().st_mtime > 0
+    assert json.loads(result.read_text())["interfaces"] == before["interfaces"]
+    case.write_text(CASE)  # what is expected of numbers does not change them
+    assert call("run", case, "-q")[0] == 0
+    assert call("run", case, "-q", "--set", "drive.temperature=20 K")[0] == 2
 
 
 def test_the_result_goes_where_option_or_case_say(case, call, tmp_path):

@@ -137,6 +137,8 @@ def find_parameter(case: Case, path: str) -> Parameter:
     if len(parts) == 6 and parts[3] == "strain" and parts[4] > parts[5]:
         parts[4:] = parts[:3:-1]
     found = known.get(dotted(parts))
+    if found is None and parts[-1] == "resistivity":
+        raise CaseError(path, "the conductivity is what is varied; name it instead")
     if found is None:
         raise CaseError(
             path, "is no number of the case that can be varied continuously"

@@ -113,9 +113,15 @@ def _cell(value: float) -> str:
 
 
 def write_sensitivities(
-    report: SensitivityReport, folder: Path | str, overwrite: bool = False
+    report: SensitivityReport, folder: Path | str, overwrite: bool = False, digest: str = ""
 ) -> Path:
     """Write the result folder in one piece and return it.
+
+    Args:
+        report: The sensitivities.
+        folder: The result folder.
+        overwrite: Replace an earlier result.
+        digest: Of all that they depend on, kept in the result.
 
     Raises:
         CaseError: If the folder exists and is no earlier result, or `overwrite` is False.
@@ -127,7 +133,7 @@ def write_sensitivities(
         (part / "sensitivities.csv").write_text(sensitivity_csv(report), encoding="utf-8")
         inputs = {
             "command": "sensitivities", "title": report.case.title,
-            "inputs": dump_case(report.case), "versions": versions(),
+            "inputs": dump_case(report.case), "inputs_digest": digest, "versions": versions(),
         }  # fmt: skip
         (part / "result.json").write_text(to_json(inputs), encoding="utf-8")
         resolved = to_toml(dump_case(report.case), "Resolved case: every default filled in.")

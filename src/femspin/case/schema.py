@@ -191,6 +191,7 @@ class Region(Table):
         None, description="database or case materials; values given here win, then later names"
     )
     conductivity: q.Conductivity | None = None
+    resistivity: q.Resistivity | None = Field(None, description="1/conductivity, instead of it")
     dos: q.Dos | None = Field(None, description="per spin")
     diffusion_constant: q.Diffusion | None = None
     mass: q.Mass | None = None
@@ -223,6 +224,8 @@ class Region(Table):
         elif self.magnet is not None:
             raise refuse("magnet", "only an FI region carries a magnet; this one is {k}",
                          k=self.kind)  # fmt: skip
+        if self.conductivity is not None and self.resistivity is not None:
+            raise refuse("resistivity", "give either conductivity or resistivity, its inverse")
         if self.spin_diffusion_length is not None and self.spin_relaxation_time is not None:
             raise refuse("spin_relaxation_time",
                          "give either spin_diffusion_length or spin_relaxation_time")  # fmt: skip

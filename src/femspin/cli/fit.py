@@ -10,7 +10,8 @@ from pathlib import Path
 from ..case.scan import number_and_unit
 from ..errors import CaseError
 from ..fit import FitResult, build_model, fit_model, fit_summary, load_fit, write_fit
-from ..results.write import check_target, to_json
+from ..fit.report import fit_digest
+from ..results.write import check_target, holds, to_json
 from .run import with_file
 
 __all__ = ["fit"]
@@ -26,9 +27,11 @@ def fit(args: argparse.Namespace) -> int:
         for path in (file, Path.cwd()):
             if path.resolve().is_relative_to(folder.resolve()):
                 raise CaseError("-o", f"{str(folder)!r} would replace {path.name!r}")
-        check_target(folder, args.force)
-        result = fit_model(build_model(description, file.parent))
-        write_fit(result, folder, overwrite=args.force)
+        model = build_model(description, file.parent)
+        force = args.force or holds(folder, fit_digest(model))
+        check_target(folder, force)
+        result = fit_model(model)
+        write_fit(result, folder, overwrite=force)
     except CaseError as error:
         raise with_file(error, file) from None
     if args.json:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..case import Case, load_case
-from ..case.files import input_files
+from ..case.files import case_digest, input_files
 from ..errors import CaseError
 from ..pipeline import simulate_transport
 from ..results.expected import Expectation, compare_expected
-from ..results.write import check_target, to_json
+from ..results.write import check_target, holds, to_json
 
 __all__ = [
     "judged", "output_folder", "refuse_to_replace_inputs", "run", "say_what_is_left_out",
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     folder = output_folder(case, file, args.output)
     start = time.perf_counter()
     try:
+        args.force = args.force or holds(folder, case_digest(case, file.parent))
         _check_folder(folder, case, file, args.force)
         if case.scan is not None:
             from .scan import run_scan_case

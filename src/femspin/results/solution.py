@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..case.files import case_digest
 from ..case.load import dump_case, to_toml
 from ..dynamics.llg import Trajectory
 from ..errors import CaseError, closest
@@ -133,7 +134,9 @@ class Solution:
         """
         target = Path(folder)
         with result_folder(target, overwrite) as part:
-            (part / "result.json").write_text(to_json(self.report), encoding="utf-8")
+            digest = case_digest(self.device.case, self.device.folder)
+            report = self.report | {"inputs_digest": digest}
+            (part / "result.json").write_text(to_json(report), encoding="utf-8")
             (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
             self._write_csv(part)
             if self.device.case.output.fields:

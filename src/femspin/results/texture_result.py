@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case.files import resolve_files
+from ..case.files import case_digest, resolve_files
 from ..case.load import dump_case, to_toml
 from ..case.schema import Case
 from ..dynamics.texture.space import TextureSpace
@@ -126,7 +126,8 @@ class TextureResult:
         """
         target = Path(folder)
         with result_folder(target, overwrite) as part:
-            (part / "result.json").write_text(to_json(self.table), encoding="utf-8")
+            table = self.table | {"inputs_digest": case_digest(self.case, self.folder)}
+            (part / "result.json").write_text(to_json(table), encoding="utf-8")
             (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
             if self.seconds:
                 (part / "timings.json").write_text(to_json(dict(self.seconds)), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..errors import CaseError
 
-__all__ = ["check_target", "result_folder", "to_json"]
+__all__ = ["check_target", "digest_of", "holds", "result_folder", "to_json"]
 
 _KEY = "output.directory"
 
@@ -72,6 +73,24 @@ def check_target(target: Path, overwrite: bool = False) -> None:
     if folders:
         raise CaseError(_KEY, f"{name} holds folders that are no part of a result: "
                         + ", ".join(map(repr, folders)))  # fmt: skip
+
+
+def digest_of(*inputs: Any) -> str:
+    """Return a hash of plain data; a result holds that of its inputs as `inputs_digest`."""
+    text = json.dumps(_plain(list(inputs)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def holds(target: Path, digest: str) -> bool:
+    """Return whether a folder holds a result of the inputs with this `digest_of`.
+
+    It may be replaced without being asked for: the same numbers come out again.
+    """
+    try:
+        found = json.loads((Path(target) / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(digest) and isinstance(found, dict) and found.get("inputs_digest") == digest
 
 
 def _take_place(part: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from ..case.files import input_digest, resolve_files
+from ..case.files import case_digest, input_digest, resolve_files
 from ..case.load import _toml_key, _toml_value, dump_case, to_toml
 from ..case.paths import number_name
 from ..case.scan import Scan
@@ -154,7 +154,8 @@ class ScanResult:
         """
         target = Path(folder)
         with result_folder(target, overwrite) as part:
-            (part / "result.json").write_text(to_json(self.summary), encoding="utf-8")
+            summary = self.summary | {"inputs_digest": case_digest(self.case, self.folder)}
+            (part / "result.json").write_text(to_json(summary), encoding="utf-8")
             (part / "scan.json").write_text(to_json(self.facts), encoding="utf-8")
             (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
             table = self.table

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from femspin import CaseError, case_from_table, load_case, rehearsal, simulate
+from femspin.case.messages import one_per_kind
 from femspin.cli.main import main
 from femspin.rehearsal import rehearse
 from femspin.scan import run_scan, scan_points
@@ -246,8 +248,6 @@ AXIS = '[scan.axes]\n"texture.spin_orbit.0.spin_current" = ["1e10 A/m^2", "2e10 
          "expected.texture.wall.speed: the result has no such number"),
         (POINT + '[expected]\n"texture.wall.velocity" = 1.0\n', "the result has no such number"),
         (STACK + '[expected]\n"interfaces.Pt|M.spin_curent.x" = 1.0\n', "did you mean"),
-        (STACK + '[output]\ndirectory = "."\n'.replace("[output]\n", ""),
-         "would replace the case file"),
         (STACK + '[dynamics]\nduration = "0.5 ps"\noutput_interval = "0.5 ps"\n'
          '[expected]\n"dynamics.finale.x" = 1.0\n', "did you mean"),
         (STACK.replace("damping = 0.01 ", "").replace('A/m",', 'A/m"') + "[dynamics]\n",
@@ -269,6 +269,12 @@ AXIS = '[scan.axes]\n"texture.spin_orbit.0.spin_current" = ["1e10 A/m^2", "2e10 
 def test_check_refuses_what_run_refuses_in_the_same_words(text, words, file, capsys):
     file.write_text(text)
     both_refuse(file, capsys, words)
+
+
+def test_check_refuses_a_result_in_place_of_its_inputs(file, capsys):
+    file.write_text(STACK + 'directory = "."\n')
+    assert main(["check", str(file)]) == 2
+    assert "would replace the case file" in capsys.readouterr().err
 
 
 def test_check_warns_of_a_face_that_creates_spin_as_run_does(file, capsys):
@@ -315,3 +321,52 @@ def load_case_table(text: str) -> dict:
 def test_check_knows_fits_and_band_structures(name, words, capsys):
     assert main(["check", str(CASES / name)]) == 0
     assert words in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (STACK.replace("[regions.Pt]", "[regions.Pt.soc]\nrashba = \"1e3 m/s\"\n[regions.Pt]", 1)
+         .replace('kind = "HM"\n', 'kind = "HM"\n[regions.Pt.kondo]\n'),
+         r"regions.Pt.kondo.conductivity: unknown key.* is a key of \[regions.Pt\]: put it above"
+         r" \[regions.Pt.kondo\]"),
+        (POINT.replace("[output]", '[[texture.fields]]\nfield = ["0 T", "0 T", "1 T"]\n'
+                       'temperature = "10 K"\n[output]'),
+         r"temperature is a key of \[texture\]: put it above \[texture.fields\]"),
+    ],
+)  # fmt: skip
+def test_a_key_below_the_wrong_head_says_where_it_belongs(text, words, file, capsys):
+    file.write_text(text)
+    assert main(["check", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert re.search(words, err), err
+    assert err.count("\n") == 1
+
+
+def test_warnings_of_one_kind_are_one_line_with_the_number_of_points():
+    far = "F: the layer is {} decay lengths thick"
+    points = [[far.format(0.5), "Pt: other"], [far.format("1e-3")], [], ["F1: other", "F2: other"]]
+    assert one_per_kind(points) == {
+        f"{far.format(0.5)} (numbers of the first such point)": 2, "Pt: other": 1,
+        "F1: other": 1, "F2: other": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Pt<a>", 'Pt"', "Pt?", "Pt*"])
+def test_names_of_regions_fit_into_names_of_files_on_any_system(name):
+    table = load_case_table(STACK)
+    table["regions"][name] = table["regions"].pop("Pt")
+    table["structure"]["layers"][1]["region"] = name
+    table["interfaces"] = {}
+    with pytest.raises(CaseError, match=r"a region name is printable.*without"):
+        case_from_table(table)
+
+
+def test_files_that_shipped_cases_speak_of_exist():
+    for case in [*CASES.glob("*.toml"), *CASES.glob("bands/*.toml")]:
+        for name in re.findall(r"[\w./-]+\.(?:toml|csv|msh|json|md|py)\b", case.read_text()):
+            places = (case.parent / name, CASES.parent / name)
+            assert any(p.exists() for p in places), f"{case.name} speaks of {name}"

@@ -99,7 +99,7 @@ def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
     try:
         case = Case.model_validate(plain)
     except ValidationError as error:
-        path, message = first_problem(error, plain)
+        path, message = first_problem(error, plain, Case)
         raise CaseError(path, message, file) from None
     _check_materials(case, file)
     if file is not None:

@@ -17,6 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 _LONGEST_NAME = 100
+_NOT_IN_NAMES = '|:./\\<>"?*'  # of interfaces, paths, and files on any system
 _THINNEST, _WIDEST = 1e-11, 1e-3
 _SHORTEST, _LONGEST = 1e-6, 1e6
 
@@ -58,10 +59,10 @@ def matrix(item: Any) -> Any:
 def check_region_name(name: str) -> None:
     """Refuse a region name that could not be part of the name of an interface or a file."""
     fits = 0 < len(name.encode()) <= _LONGEST_NAME and name.isprintable()
-    if not fits or set(name) & set("|:./\\"):
+    if not fits or set(name) & set(_NOT_IN_NAMES):
         raise refuse(
             "regions", "a region name is printable, at most {most} bytes long and without"
-            " | : . / \\ (got {n})", most=_LONGEST_NAME, n=repr(name),
+            " {signs} (got {n})", most=_LONGEST_NAME, signs=" ".join(_NOT_IN_NAMES), n=repr(name),
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..case import Case, load_case
 from ..case.load import read_table
+from ..case.messages import one_per_kind
 from ..errors import CaseError
 from ..fields.lengths import lengths
 from ..interface.conductance import layer_conductance, thin_conductance
@@ -71,7 +72,7 @@ def _checked(case: Case, folder: Path) -> tuple[list[str], dict[str, Any]]:
     wanted_names(case.scan, rehearsals[0].columns)
     table = _implied(points.case(points.corners[0]), rehearsals[0])
     table["scan"] = {"points": case.scan.points, "summary": case.scan.summary}
-    return [w for r in rehearsals for w in r.warnings], table
+    return list(one_per_kind(r.warnings for r in rehearsals)), table
 
 
 def _rehearsed_point(points: ScanPoints, index: int, folder: Path) -> Rehearsal:

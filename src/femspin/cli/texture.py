@@ -52,7 +52,7 @@ def run_texture_case(args: argparse.Namespace, case: Case, file: Path, folder: P
     result.write(folder, overwrite=args.force)
     keeper.clear()
     if args.json:
-        sys.stdout.write(to_json(result.table))
+        sys.stdout.write(to_json(result.report))
     elif not args.quiet:
         _summary(result, folder, time.perf_counter() - start)
     # Only now: a misspelt name in [expected] must not cost the result of a long run.

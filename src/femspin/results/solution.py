@@ -118,8 +118,13 @@ class Solution:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The `table` with {value, error} in place of every number that has an error."""
-        return self.table if self.errors is None else _with_errors(self.table, self.errors)
+        """The `table` with {value, error} in place of every number that has an error.
+
+        And with a hash of the inputs, see `femspin.case.files.case_digest`.
+        """
+        table = self.table if self.errors is None else _with_errors(self.table, self.errors)
+        digest = case_digest(self.device.case, self.device.folder)
+        return {**table, "inputs_digest": digest}
 
     @property
     def values(self) -> dict[str, float]:
@@ -134,9 +139,7 @@ class Solution:
         """
         target = Path(folder)
         with result_folder(target, overwrite) as part:
-            digest = case_digest(self.device.case, self.device.folder)
-            report = self.report | {"inputs_digest": digest}
-            (part / "result.json").write_text(to_json(report), encoding="utf-8")
+            (part / "result.json").write_text(to_json(self.report), encoding="utf-8")
             (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
             self._write_csv(part)
             if self.device.case.output.fields:

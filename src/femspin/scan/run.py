@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from ..case.files import case_digest, input_digest, resolve_files
 from ..case.load import _toml_key, _toml_value, dump_case, to_toml
+from ..case.messages import one_per_kind
 from ..case.paths import number_name
 from ..case.scan import Scan
 from ..case.schema import Case
@@ -122,6 +122,7 @@ class ScanResult:
             "estimates": self.estimates,
             "warnings": self.warnings,
             "inputs": dump_case(self.case),
+            "inputs_digest": case_digest(self.case, self.folder),
             "versions": versions(),
         }  # fmt: skip
 
@@ -154,8 +155,7 @@ class ScanResult:
         """
         target = Path(folder)
         with result_folder(target, overwrite) as part:
-            summary = self.summary | {"inputs_digest": case_digest(self.case, self.folder)}
-            (part / "result.json").write_text(to_json(summary), encoding="utf-8")
+            (part / "result.json").write_text(to_json(self.summary), encoding="utf-8")
             (part / "scan.json").write_text(to_json(self.facts), encoding="utf-8")
             (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
             table = self.table
@@ -316,8 +316,8 @@ class _Collector:
         return self.found[key].numbers if key in self.found else {}
 
     def warnings(self, keys: Sequence[str]) -> dict[str, int]:
-        """Return all warnings, and of how many points they are true."""
-        return dict(Counter(w for k in keys if k in self.found for w in self.found[k].warnings))
+        """Return one warning of each kind, and of how many points it is true."""
+        return one_per_kind(self.found[k].warnings for k in keys if k in self.found)
 
 
 def _keys(points: ScanPoints, folder: Path | None) -> tuple[list[str], tuple[Any, ...]]:

@@ -33,6 +33,14 @@ The spin-orbit constants may be given as an energy times a length ($\\alpha_R$) 
 ($\\alpha_R/\\hbar$).  A unit of Hz means cycles per second for `frequency` and is refused for
 `angular_frequency`.
 
+**Paths.**  `--set`, `[scan.axes]`, `[parameters]` of a fit, `texture.threshold.vary` and
+`femspin sensitivities --parameters` name a value by its dotted path: an entry of a list by its
+position from 0 (`texture.fields.0.field`), a layer also by its region
+(`structure.layers.Pt.thickness`), a component of a vector also by x, y or z
+(`drive.electric_field.x`), an interface by its regions in either order; names with dots stand in
+quotes.  `[expected]`, `scan.columns` and `scan.plot.y` name numbers of the result
+([results.md](results.md)) by the same rules.  Relative file names start at the folder of the case.
+
 **Vectors** are lists of three, x, y, z; **tensors** lists of three rows.  Of a direction only the
 direction counts.
 
@@ -97,8 +105,8 @@ MEANINGS: dict[str, str] = {
     " `{ value, source, status }`",
     "Case.structure": "a layered stack, see [[structure]](#structure)",
     "Case.mesh": "a gmsh mesh, see [[mesh]](#mesh)",
-    "Case.regions": "regions by name, at least one HM or F; only a texture with a mesh of its own"
-    " has none",
+    "Case.regions": "regions by name, at least one HM or F; a case with a texture may have FI"
+    " regions alone, one with a texture on a mesh of its own has none",
     "Case.interfaces": "conditions on interfaces and outer faces; others are insulating (at FI and"
     " outside) or continuous (between conductors)",
     "Case.drive": "what drives the device",

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,8 +173,7 @@ def build_device(
 
     Args:
         case: A validated case.
-        folder: Where relative mesh paths start; default the folder of the case file, or the
-            working directory of a case without one.
+        folder: Where relative mesh paths start; default the folder of the case file.
         structure: A mesh to take instead of the one the case describes.
         order: Polynomial order to take instead of the one the case names; 1, 2 or 3.
         elements: Directions along which elements carry spin, instead of the case's choice.
@@ -281,8 +281,7 @@ def simulate(
 
     Args:
         case: A validated case, or the path of a case file.
-        folder: Where relative paths in the case start; default the folder of the case file, or
-            the working directory of a case without one.
+        folder: Where relative paths start; default the folder of the case file.
         progress: Called with the fraction of a motion, or of the points of a scan, that is done.
         errors: Whether to estimate discretisation errors of transport; default as the case says.
 
@@ -307,11 +306,9 @@ def simulate(
 
 def _scanned(case: Case, folder: Path | None, progress: Progress | None) -> ScanResult:
     """Return the table of a scan; nothing is kept on disk."""
-    from tempfile import TemporaryDirectory
-
     from .scan import run_scan
 
-    report = None if progress is None else lambda done, total: progress(done / max(total, 1))
+    report = None if progress is None else lambda done, n: progress(done / max(n, 1))
     with TemporaryDirectory(prefix="femspin") as kept:
         return run_scan(case, folder, Path(kept) / "scan", report, here=True)
 

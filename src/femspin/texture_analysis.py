@@ -21,8 +21,9 @@ from .results.texture_result import Series, TextureResult
 from .texture_line_shape import line_shape
 from .texture_motion import start_motion
 from .texture_numbers import field_warnings, run_numbers, texture_facts, topological_charge
+from .texture_rehearsal import rehearsed
 from .texture_rest import relaxed
-from .texture_run import TextureRun, rehearsed, run_motion
+from .texture_run import TextureRun, run_motion
 from .texture_states import initial_texture
 from .texture_steady import acts_damping_like, refuse_what_moves, steady_orbit
 from .texture_system import TextureSystem, build_texture_system

@@ -6,10 +6,9 @@ import hashlib
 import json
 import time as clock_of_the_wall
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from .case.files import input_digest
 from .case.load import dump_case
 from .case.schema import Case
-from .dynamics.coupling import CoupledTorque
 from .dynamics.texture.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -30,6 +28,7 @@ from .errors import CaseError, SolverError
 from .results.texture_result import Series, TextureResult
 from .texture_motion import Motion, State, start_motion
 from .texture_numbers import field_warnings, run_numbers, texture_facts
+from .texture_rehearsal import rehearsed
 from .texture_rest import relaxed
 from .texture_states import initial_texture, wall_frame
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
@@ -37,7 +36,7 @@ from .texture_transport import phase_seconds
 from .units import TIME
 
 __all__ = [
-    "Keeper", "TextureRun", "checkpoint_file", "rehearse_texture", "rehearsed", "run_motion",
+    "Keeper", "TextureRun", "checkpoint_file", "rehearse_texture", "run_motion",
     "simulate_texture",
 ]  # fmt: skip
 
@@ -91,29 +90,6 @@ def rehearse_texture(
     system = build_texture_system(case, folder)
     with np.errstate(all="ignore"):
         return system, _simulated(case, rehearsed(system), folder)
-
-
-def rehearsed(system: TextureSystem) -> TextureSystem:
-    """Return a magnet that does not move, in a device that is not solved."""
-    coupled: Any = None if system.coupled is None else _Unsolved(system.coupled)
-    return replace(system, rehearsal=True, coupled=coupled)
-
-
-class _Unsolved:
-    """The torque of a device before it is solved."""
-
-    def __init__(self, torque: CoupledTorque) -> None:
-        self._torque = torque
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._torque, name)
-
-    def __call__(self, time: float, m: Array) -> Array:
-        return np.zeros_like(m)
-
-    def potentials(self, time: float) -> Array:
-        """Return nothing: there is no solution."""
-        return np.zeros((0, 4))
 
 
 def _simulated(

@@ -11,7 +11,7 @@ from ..errors import CaseError
 from .load import dump_case
 from .schema import Case
 
-__all__ = ["case_digest", "input_digest", "input_files", "resolve_files"]
+__all__ = ["input_digest", "input_files", "leave_out_files", "resolve_files"]
 
 _FILE_KEYS = (
     ("mesh", "file"), ("texture", "initial", "file"), ("texture", "current", "band_structure"),
@@ -53,30 +53,10 @@ def _tables(table: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, 
             yield keys, node
 
 
-def case_digest(case: Case, folder: Path | None = None) -> str:
-    """Return a hash of all that the result of a case depends on, the files it reads included.
-
-    The material values count, not where they come from; [expected] and the place of the result
-    do not.  Empty where the case or a file cannot be completed.
-
-    Args:
-        case: The case.
-        folder: Where relative paths start; default the folder of the case file.
-    """
-    from ..materials.parameters import complete_case
-    from ..results.write import digest_of
-
-    folder = case.folder if folder is None else folder
-    try:
-        complete = case if case.scan is not None else complete_case(case)[0]
-        table = dump_case(complete)
-        for keys, node in _tables(table):
-            del node[keys[-1]]
-        table.pop("expected", None)
-        table["output"].pop("directory", None)
-        return digest_of(table, input_digest(case, folder))
-    except CaseError:
-        return ""
+def leave_out_files(table: dict[str, Any]) -> None:
+    """Remove the names of files from the tables of a case; changed in place."""
+    for keys, node in list(_tables(table)):
+        del node[keys[-1]]
 
 
 def input_digest(

@@ -6,10 +6,9 @@ All physical values are SI floats once validated; the text forms are described b
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from ..errors import closest
 from . import quantity as q
@@ -23,6 +22,7 @@ from .values import (
     Extent,
     FileName,
     Order,
+    ReadTable,
     Table,
     Vector,
     check_region_name,
@@ -145,7 +145,6 @@ class Override(Table):
     spin_hall_angles: matrix(float) | None = Field(  # type: ignore[valid-type]
         None, description="theta_C^{ka}, rows space, columns spin"
     )
-
     electric_field: vector(q.ElectricField) | None = Field(  # type: ignore[valid-type]
         None, description="instead of drive.electric_field in this region"
     )
@@ -252,8 +251,7 @@ class Interface(Table):
     drift_flux: vector(q.SpinFlux) | None = None  # type: ignore[valid-type]
     spin_potential: vector(q.Energy) | None = None  # type: ignore[valid-type]
     spin_flux: vector(q.SpinFlux) | None = Field(  # type: ignore[valid-type]
-        None, description="particle flux into the metal"
-    )
+        None, description="particle flux into the metal")  # fmt: skip
 
     @model_validator(mode="after")
     def _one_condition(self) -> Interface:
@@ -353,8 +351,7 @@ class Solver(Table):
         "auto", description="stack: exact solution of a 1D stack by matrix exponentials"
     )
     error_bars: bool = Field(
-        True,
-        description="estimate discretisation errors by elements of the next order",
+        True, description="estimate discretisation errors by elements of the next order"
     )
     target_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
@@ -363,8 +360,7 @@ class Solver(Table):
         " interface or of the electrodes",
     )
     max_unknowns: Annotated[int, Field(ge=100)] = Field(
-        300_000, description="at which refinement towards target_error gives up"
-    )
+        300_000, description="at which refinement towards target_error gives up")  # fmt: skip
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500
     polarisation_form: Literal["auto", "paper", "onsager"] = Field(
@@ -382,7 +378,7 @@ class Output(Table):
     plots: bool = True
 
 
-class Case(Table):
+class Case(ReadTable):
     """A whole case file."""
 
     title: str = ""
@@ -403,16 +399,6 @@ class Case(Table):
     solver: Solver = Solver()
     output: Output = Output()
     scan: Scan | None = None
-    _folder: Path | None = PrivateAttr(None)
-
-    @property
-    def folder(self) -> Path | None:
-        """Where relative paths start: the folder of the case file, None if it has no file."""
-        return self._folder
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether all tables are equal, wherever the case was read from."""
-        return isinstance(other, Case) and self.model_dump() == other.model_dump()
 
     @model_validator(mode="after")
     def _names_agree(self) -> Case:

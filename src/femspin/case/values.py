@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from math import hypot, isfinite
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from ..errors import closest
 from .quantity import Length
 
 __all__ = [
-    "Dimension", "Direction", "ExpectedNumber", "Extent", "FileName", "Order", "Table", "Vector",
-    "check_region_name", "matrix", "refuse", "vector",
+    "Dimension", "Direction", "ExpectedNumber", "Extent", "FileName", "Order", "ReadTable",
+    "Table", "Vector", "check_region_name", "matrix", "refuse", "vector",
 ]  # fmt: skip
 
 _LONGEST_NAME = 100
@@ -44,6 +53,21 @@ class Table(BaseModel):
                         {"key": str(key), "hint": hint, "allowed": ", ".join(cls.model_fields)},
                     )  # fmt: skip
         return data
+
+
+class ReadTable(Table):
+    """The tables of a whole file, which know where the file lies."""
+
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where relative paths start: the folder of the file, None if there is none."""
+        return self._folder
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all tables are equal, wherever they were read from."""
+        return type(self) is type(other) and vars(self) == vars(other)
 
 
 def vector(item: Any) -> Any:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..case import Case, load_case
-from ..case.files import case_digest, input_files
+from ..case.files import input_files
 from ..errors import CaseError
 from ..pipeline import simulate_transport
 from ..results.expected import Expectation, compare_expected
+from ..results.inputs import case_digest
 from ..results.write import check_target, holds, to_json
 
 __all__ = [

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..case import Case, load_case
-from ..case.files import case_digest
 from ..errors import CaseError
 from ..materials.parameters import complete_case
 from ..pipeline import build_device, solve_transport
+from ..results.inputs import case_digest
 from ..results.solution import discretised_numbers, flat_numbers
 from ..results.write import check_target, digest_of, holds, to_json
 from ..sensitivity import (

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..case.files import case_digest
 from ..case.load import dump_case, to_toml
 from ..dynamics.llg import Trajectory
 from ..errors import CaseError, closest
 from ..interface.report import InterfaceCurrents
 from . import report
+from .inputs import case_digest
 from .observables import observables_table
 from .time_report import FrequencyResponse, TransientResponse
 from .write import result_folder, to_json
@@ -120,7 +120,7 @@ class Solution:
     def report(self) -> dict[str, Any]:
         """The `table` with {value, error} in place of every number that has an error.
 
-        And with a hash of the inputs, see `femspin.case.files.case_digest`.
+        And with a hash of the inputs, see `femspin.results.inputs.case_digest`.
         """
         table = self.table if self.errors is None else _with_errors(self.table, self.errors)
         digest = case_digest(self.device.case, self.device.folder)

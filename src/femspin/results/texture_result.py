@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case.files import case_digest, resolve_files
+from ..case.files import resolve_files
 from ..case.load import dump_case, to_toml
 from ..case.schema import Case
 from ..dynamics.texture.space import TextureSpace
+from .inputs import case_digest
 from .report import versions
 from .solution import flat_numbers
 from .write import result_folder, to_json

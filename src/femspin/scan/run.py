@@ -11,13 +11,14 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from ..case.files import case_digest, input_digest, resolve_files
+from ..case.files import input_digest, resolve_files
 from ..case.load import _toml_key, _toml_value, dump_case, to_toml
 from ..case.messages import one_per_kind
 from ..case.paths import number_name
 from ..case.scan import Scan
 from ..case.schema import Case
 from ..errors import CaseError, closest
+from ..results.inputs import case_digest
 from ..results.report import CONVENTIONS, versions
 from ..results.write import result_folder, to_json
 from .points import Axis, Coordinate, ScanPoints

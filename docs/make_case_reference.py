@@ -25,16 +25,29 @@ generated.  Results hold the resolved case with every default filled in.
 **Quantities** are text with a number and a unit: `"1.5 nm"`, `"0.3 eV*angstrom"`, `"2e4 m/s"`.
 Every multiple and combination of units of the right dimension works; `*`, `/`, `^` and parentheses
 combine them.  A bare number where a unit is needed is an error, and so is a unit where none is.
+Fields may be given as B (`"20 mT"`, `"200 G"`) or as H (`"16 kA/m"`, `"200 Oe"`), which stands for
+$B = \\mu_0 H$; a magnetization as M (`"8e5 A/m"`, `"800 emu/cm^3"`) or as $\\mu_0 M$ (`"1 T"`),
+not in G, in which both M and $4\\pi M$ are quoted; energies in erg; a metal by `conductivity`
+or by `resistivity` (`"20 uohm*cm"`).
 The spin-orbit constants may be given as an energy times a length ($\\alpha_R$) or as a velocity
 ($\\alpha_R/\\hbar$).  A unit of Hz means cycles per second for `frequency` and is refused for
 `angular_frequency`.
+
+**Paths.**  `--set`, `[scan.axes]`, `[parameters]` of a fit, `texture.threshold.vary` and
+`femspin sensitivities --parameters` name a value by its dotted path: an entry of a list by its
+position from 0 (`texture.fields.0.field`), a layer also by its region
+(`structure.layers.Pt.thickness`), a component of a vector also by x, y or z
+(`drive.electric_field.x`), an interface by its regions in either order; names with dots stand in
+quotes.  `[expected]`, `scan.columns` and `scan.plot.y` name numbers of the result
+([results.md](results.md)) by the same rules.  Relative file names start at the folder of the case.
 
 **Vectors** are lists of three, x, y, z; **tensors** lists of three rows.  Of a direction only the
 direction counts.
 
 **Regions** of kind HM and F conduct, FI (magnetic) and I (plain insulators) do not.  An interface
-is called `first|second`, HM before F before FI before I; either order is understood.  Outer faces of a stack are `top`, `bottom`, `left`,
-`right` (x), `front`, `back` (y), those of a mesh have the names of its physical groups.
+is called `first|second`, HM before F before FI before I; either order is understood.  Outer faces
+of a stack are `top`, `bottom`, `left`, `right` (x), `front`, `back` (y), those of a mesh have the
+names of its physical groups.
 
 **Choices.** A case has either `[structure]` or `[mesh]`, a drive by `electric_field` or by
 `electrodes`, and at most one of `[dynamics]`, `[frequency]`, `[transient]`, `[texture]`.
@@ -93,8 +106,8 @@ MEANINGS: dict[str, str] = {
     " `{ value, source, status }`",
     "Case.structure": "a layered stack, see [[structure]](#structure)",
     "Case.mesh": "a gmsh mesh, see [[mesh]](#mesh)",
-    "Case.regions": "regions by name, at least one HM or F; only a texture with a mesh of its own"
-    " has none",
+    "Case.regions": "regions by name, at least one HM or F; a case with a texture may have FI"
+    " regions alone, one with a texture on a mesh of its own has none",
     "Case.interfaces": "conditions on interfaces and outer faces; others are insulating (at FI and"
     " outside) or continuous (between conductors)",
     "Case.drive": "what drives the device",

@@ -311,7 +311,7 @@ def test_streams_of_a_real_process(case):
     assert json.loads(done.stdout)["title"] == "a stack"
     assert re.search(r"^femspin: mesh: \d+ cells", done.stderr)
     assert process("run", case, "--force", "-q").stdout == ""
-    bad = process("run", case)
+    bad = process("run", case, "--set", "title=other")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert is_one_line(bad.stderr)
 
@@ -336,6 +336,20 @@ def test_an_earlier_result_is_replaced_only_by_force(case, call):
     assert result.read_bytes() == before
     assert call("run", case, "-q", "--force", "--set", "title=other")[0] == 0
     assert json.loads(result.read_text())["title"] == "other"
+
+
+def test_a_result_of_the_same_inputs_is_replaced_without_a_flag(case, call):
+    case.write_text(CASE + '[expected]\n"interfaces.F|YIG.area" = 1.0\n')
+    assert call("run", case, "-q")[0] == 0
+    result = case.with_suffix(".out") / "result.json"
+    before = json.loads(result.read_text())
+    os.utime(result, (0, 0))
+    assert call("run", case, "-q")[0] == 0  # the first command, a second time
+    assert result.stat().st_mtime > 0
+    assert json.loads(result.read_text())["interfaces"] == before["interfaces"]
+    case.write_text(CASE)  # what is expected of numbers does not change them
+    assert call("run", case, "-q")[0] == 0
+    assert call("run", case, "-q", "--set", "drive.temperature=20 K")[0] == 2
 
 
 def test_the_result_goes_where_option_or_case_say(case, call, tmp_path):
@@ -510,7 +524,7 @@ def test_a_failed_solver_gives_one_line_exit_code_1_and_no_folder(case, call, mo
     def fail(*_):
         raise SolverError("no convergence\nafter 3 steps")
 
-    monkeypatch.setattr(run, "simulate", fail)
+    monkeypatch.setattr(run, "simulate_transport", fail)
     code, out, err = call("run", case)
     assert (code, out) == (1, "")
     assert is_one_line(err)
@@ -558,6 +572,10 @@ def test_what_stops_a_run_gives_one_line_and_no_folder(
         ("structure.layers.1.cells=9", "structure.layers.1.cells", 9),
         ('interfaces."F|YIG".G_r=5 S/m^2', "interfaces.F|YIG.G_r", 5.0),
         ("interfaces.'F|YIG'.G_i=5 S/m^2", "interfaces.F|YIG.G_i", 5.0),
+        ("interfaces.F|YIG.G_r=5 S/m^2", "interfaces.F|YIG.G_r", 5.0),
+        ("interfaces.YIG|F.G_r=5 S/m^2", "interfaces.F|YIG.G_r", 5.0),
+        ("structure.layers.Pt.thickness=7e-9 m", "structure.layers.2.thickness", 7e-9),
+        ("drive.electric_field.y=5 V/m", "drive.electric_field.1", 5.0),
         ("regions.F.soc={ rashba = '3 m/s' }", "regions.F.soc.rashba", 3.0),
         ("regions.F.kondo.spin=1.5", "regions.F.kondo.spin", 1.5),
     ],
@@ -578,16 +596,15 @@ def test_set_replaces_or_adds_one_key(setting, where, value, case):
         ("solver.order", "--set: must be key.path=value (got 'solver.order')"),
         ("=1", "--set: must be key.path=value"),
         ("", "--set: must be key.path=value"),
-        ("solver..order=1", "--set: 'solver..order' is not a dotted key"),
-        ("#=1", "--set: '#' is not a dotted key"),
-        ("[a]=1", "--set: '[a]' is not a dotted key"),
-        ("a\nb=1", "--set: 'a\\nb' is not a dotted key"),
-        ("interfaces.F|YIG.G_r=1", 'stand in quotes, as in interfaces."Pt|YIG".G_r'),
-        ("title.x=1", "--set: title.x: title is not a table"),
-        ("structure.layers.9.cells=1", "'9' is not an index; the list has 3 entries"),
-        ("structure.layers.-1.cells=1", "'-1' is not an index"),
-        ("structure.layers.x=1", "'x' is not an index"),
-        ("structure.layers.0000000000009.x=1", "is not an index"),
+        ("solver..order=1", "--set: 'solver..order' is not a dotted path"),
+        ("#=1", "--set: '#' is not a dotted path"),
+        ("[a]=1", "--set: '[a]' is not a dotted path"),
+        ("a\nb=1", "--set: 'a\\nb' is not a dotted path"),
+        ("title.x=1", "--set: title.x: title is no table"),
+        ("structure.layers.9.cells=1", "'9' is no entry of the list structure.layers; 0 to 2 or "),
+        ("structure.layers.-1.cells=1", "'-1' is no entry of the list"),
+        ("structure.layers.x=1", "'x' is no entry of the list"),
+        ("structure.layers.0000000000009.x=1", "is no entry of the list"),
         ("structure.layers.0.0=1", "structure.layers.0.0: unknown key"),
         ("solver.ordre=1", "solver.ordre: unknown key; did you mean 'order'"),
         ("solver.order=7", "solver.order: must be 1 or 2 (got 7)"),

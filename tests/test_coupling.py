@@ -465,7 +465,7 @@ def spiral_torque(period, cells, polarisation):
     device = build_device(case_from_table({
         "structure": {"layers": layers}, "regions": {"F": f},
         "drive": {"electric_field": ["0 V/m", "0 V/m", "1e6 V/m"], "temperature": "10 K"},
-        # The wire ends blindly: the current is the drift, which charge does not cancel in this form.
+        # The wire ends blindly: its current is the drift that charge does not cancel.
         "solver": {"polarisation_form": "paper"},
     }))  # fmt: skip
     coupled = textured_transport(device, "F")

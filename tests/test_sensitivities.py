@@ -475,7 +475,8 @@ def test_json_csv_and_folder_hold_the_same_numbers(call, file, tmp_path):
         "case.toml", "result.json", "sensitivities.csv", "sensitivities.json",
         "sensitivities.png",
     ]  # fmt: skip
-    assert call(*arguments)[0] == 2  # holds a result
+    assert call(*arguments, "--set", "title=other")[0] == 2  # holds a result of other inputs
+    assert call(*arguments)[0] == 0
     assert call(*arguments, "--force")[0] == 0
 
 

@@ -17,7 +17,7 @@ import meshio
 import numpy as np
 import pytest
 
-from femspin import case_from_table, load_case, simulate
+from femspin import case_from_table, load_case
 from femspin.case import dump_case, to_toml
 from femspin.case.files import input_digest
 from femspin.case.texture_drives import Signal
@@ -236,8 +236,6 @@ def test_other_commands_say_that_there_is_no_device(tmp_path, capsys):
     for command in ("conductances", "smr"):
         assert main([command, str(file)]) == 2
         assert "texture" in capsys.readouterr().err
-    with pytest.raises(CaseError, match="simulate_texture"):
-        simulate(case())
 
 
 @pytest.mark.parametrize("base", [WALL, STAGGERED])

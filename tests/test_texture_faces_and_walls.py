@@ -13,7 +13,7 @@ import skfem
 
 from femspin.case.load import case_from_table
 from femspin.case.texture_drives import Signal
-from femspin.cli.texture import texture_lengths
+from femspin.cli.texture import texture_lengths as lengths_of
 from femspin.dynamics.texture.demagnetization import boundary_demagnetization
 from femspin.dynamics.texture.energy import surface_twist
 from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
@@ -21,6 +21,7 @@ from femspin.dynamics.texture.magnet import Ferromagnet
 from femspin.dynamics.texture.space import mesh_space
 from femspin.dynamics.texture.walls import Wall, find_walls
 from femspin.errors import CaseError
+from femspin.rehearsal import rehearse
 from femspin.results.number import Number, number_units
 from femspin.scan import ScanPoints, run_scan
 from femspin.scan.plot import plot_scan
@@ -43,6 +44,12 @@ AFM = WALL | {"kind": "antiferromagnet", "magnet": {
     "exchange_stiffness": "13 pJ/m", "anisotropy": "4e5 J/m^3"}}  # fmt: skip
 CURRENT = {"density": ["-1e12 A/m^2", "0 A/m^2", "0 A/m^2"], "polarisation": 0.5, "beta": 0.4}
 GONE = "the wall reached the end of the magnet or vanished"
+
+
+def texture_lengths(case, folder=None):
+    """Return what `check` says of a case: lengths and warnings."""
+    found = rehearse(case, folder)
+    return lengths_of(found.system) | {"warnings": list(found.warnings)}
 
 
 def case(base=WALL, **change):

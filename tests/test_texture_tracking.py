@@ -203,7 +203,8 @@ FILM = {
 
 
 def checked(**change):
-    return texture_lengths(case_from_table({"texture": FILM | change}), None)
+    case = case_from_table({"texture": FILM | change})
+    return texture_lengths(build_texture_system(case))
 
 
 def test_check_gives_the_width_that_the_stray_field_of_a_film_leaves():

@@ -31,7 +31,9 @@ from .structure.refine import refine
 from .transport.adjoint import adjoint_solutions
 from .transport.covariant import interpolation
 
-__all__ = ["Level", "Refined", "adapt", "goal_errors", "goal_scales", "level_table"]
+__all__ = [
+    "Level", "Refined", "adapt", "goal_errors", "goal_scales", "level_table", "require_simplices",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -105,7 +107,7 @@ def adapt(
         CaseError: If the mesh cannot be refined locally.
         SolverError: If the target is not reached; the message says what it would need.
     """
-    _require_simplices(device)
+    require_simplices(device)
     levels: list[Level] = []
     while True:
         transport = solve_transport(device, m)
@@ -192,7 +194,12 @@ def _group(name: str) -> str | None:
     return None
 
 
-def _require_simplices(device: Device) -> None:
+def require_simplices(device: Device) -> None:
+    """Refuse a mesh that cannot be refined locally.
+
+    Raises:
+        CaseError: If the method is exact, or the cells are quadrilaterals or hexahedra.
+    """
     if device.case.solver.method == "stack":
         raise CaseError("solver.target_error", "the stack method is exact and has no mesh")
     mesh = device.structure.mesh

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .case.scan import path_parts
+from .case.paths import path_parts
 from .case.schema import Case
 from .case.values import INSULATORS
 from .errors import SolverError

@@ -8,14 +8,15 @@ from typing import Any
 
 from .case.load import dump_case
 from .case.messages import dotted
-from .case.scan import number_and_unit, path_parts
+from .case.paths import path_parts, resolved_path
+from .case.scan import number_and_unit
 from .case.schema import Case
 from .case.values import INSULATORS
 from .errors import CaseError, closest
 
 __all__ = [
-    "Parameter", "find_parameter", "parameter_value", "scalar_parameters", "with_parameters",
-    "without_repetition",
+    "Parameter", "by_region", "find_parameter", "parameter_value", "scalar_parameters",
+    "with_parameters", "without_repetition",
 ]  # fmt: skip
 
 # What a parameter that is zero may be compared with, by its SI unit.
@@ -123,26 +124,42 @@ def _own(key: str) -> str:
 def find_parameter(case: Case, path: str) -> Parameter:
     """Return the parameter of a completed case at a dotted path.
 
-    A layer may be named by its region: ``structure.layers.Pt.thickness``.
+    A layer may be named by its region: ``structure.layers.Pt.thickness``; see
+    `femspin.case.paths.resolved_path`.
 
     Raises:
         CaseError: If there is none; names the closest one.
     """
     known = {p.path: p for p in scalar_parameters(case)}
-    parts = list(path_parts(path))
-    if parts[:2] == ["structure", "layers"] and len(parts) == 4 and case.structure is not None:
-        at = [k for k, layer in enumerate(case.structure.layers) if layer.region == parts[2]]
-        if len(at) == 1:
-            parts[2] = str(at[0])
+    try:
+        parts = list(resolved_path(path, dump_case(case), path))
+    except CaseError:
+        parts = [path]
     if len(parts) == 6 and parts[3] == "strain" and parts[4] > parts[5]:
         parts[4:] = parts[:3:-1]
     found = known.get(dotted(parts))
+    if found is None and parts[-1] == "resistivity":
+        raise CaseError(path, "the conductivity is what is varied; name it instead")
     if found is None:
         raise CaseError(
             path, "is no number of the case that can be varied continuously"
             f"{closest(path, known)}",
         )  # fmt: skip
     return found
+
+
+def by_region(case: Case, path: str) -> str:
+    """Return the path of a parameter with the region in place of the number of a layer.
+
+    The path itself where no layer is meant, or several layers have the region.
+    """
+    parts, stack = path.split("."), case.structure
+    if parts[:2] != ["structure", "layers"] or stack is None:
+        return path
+    region = stack.layers[int(parts[2])].region
+    if sum(layer.region == region for layer in stack.layers) > 1:
+        return path
+    return ".".join([*parts[:2], region, *parts[3:]])
 
 
 def parameter_value(case: Case, path: str) -> float:

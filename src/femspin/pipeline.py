@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .case.load import load_case
 from .case.schema import Case, Dynamics
 from .case.schema import Interface as InterfaceTable
 from .case.values import INSULATORS
@@ -65,10 +67,12 @@ from .units import ENERGY, FLUX, LENGTH
 
 if TYPE_CHECKING:
     from .error_bars import ErrorBars
+    from .results.texture_result import TextureResult
+    from .scan import ScanResult
 
 __all__ = [
-    "Device", "Transport", "build_device", "changed_device", "simulate", "solve",
-    "solve_transport", "transport_of",
+    "Device", "Transport", "build_device", "changed_device", "simulate", "simulate_transport",
+    "solve", "solve_transport", "transport_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -185,7 +189,7 @@ def build_device(
 
     Args:
         case: A validated case.
-        folder: Where relative mesh paths start; default the working directory.
+        folder: Where relative mesh paths start; default the folder of the case file.
         structure: A mesh to take instead of the one the case describes.
         order: Polynomial order to take instead of the one the case names; 1, 2 or 3.
         elements: Directions along which elements carry spin, instead of the case's choice.
@@ -196,6 +200,7 @@ def build_device(
     if not case.regions:
         raise CaseError("texture", "this needs a device; the case has only a texture with a mesh"
                         " of its own, for `femspin run`")  # fmt: skip
+    folder = case.folder if folder is None else folder
     case, used = complete_case(case)
     parameters = {
         name: region_parameters(name, region)
@@ -307,6 +312,48 @@ def _while_turning(
 
 
 def simulate(
+    case: Case | str | Path,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    errors: bool | None = None,
+) -> Solution | TextureResult | ScanResult:
+    """Return what a case asks for: a solution, a texture's result, or the table of a scan.
+
+    Args:
+        case: A validated case, or the path of a case file.
+        folder: Where relative paths start; default the folder of the case file.
+        progress: Called with the fraction of a motion, or of the points of a scan, that is done.
+        errors: Whether to estimate discretisation errors of transport; default as the case says.
+
+    Returns:
+        A `Solution`; with [texture] a `TextureResult`; with [scan] a `ScanResult`, whose points
+        are solved one after the other in this process (`femspin.scan.run_scan` uses several and
+        keeps finished points).
+
+    Raises:
+        FemspinError: If the case is wrong or a solver fails.
+    """
+    if not isinstance(case, Case):
+        case = load_case(case)
+    if case.scan is not None:
+        return _scanned(case, folder, progress)
+    if case.texture is not None:
+        from .texture_run import simulate_texture
+
+        return simulate_texture(case, folder, progress)
+    return simulate_transport(case, folder, progress, errors)
+
+
+def _scanned(case: Case, folder: Path | None, progress: Progress | None) -> ScanResult:
+    """Return the table of a scan; nothing is kept on disk."""
+    from .scan import run_scan
+
+    report = None if progress is None else lambda done, n: progress(done / max(n, 1))
+    with TemporaryDirectory(prefix="femspin") as kept:
+        return run_scan(case, folder, Path(kept) / "scan", report, here=True)
+
+
+def simulate_transport(
     case: Case,
     folder: Path | None = None,
     progress: Progress | None = None,
@@ -315,8 +362,8 @@ def simulate(
     """Return the solution of a case: transport, and the motion of the magnetization if asked.
 
     Args:
-        case: A validated case.
-        folder: Where relative mesh paths start.
+        case: A validated case without [texture]; its [scan] is passed over.
+        folder: Where relative mesh paths start; default the folder of the case file.
         progress: Called with the fraction of the motion that is done.
         errors: Whether to estimate discretisation errors; default as the case says.
 
@@ -324,8 +371,7 @@ def simulate(
         FemspinError: If the case is wrong or a solver fails.
     """
     if case.texture is not None:
-        raise CaseError("texture", "is not part of this computation; in Python use"
-                        " femspin.texture_run.simulate_texture")  # fmt: skip
+        raise CaseError("texture", "is not part of this computation; use femspin.simulate")
     device = build_device(case, folder)
     levels: tuple[dict[str, Any], ...] = ()
     bars: ErrorBars | None = None

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .case.paths import number_name
 from .chain_rule import Parameter, find_parameter, scalar_parameters
 from .errors import CaseError, SolverError, closest
 from .interface.functionals import (
@@ -32,13 +33,13 @@ from .interface.functionals import (
     outer_functionals,
 )
 from .interface.report import Share, exchange, face_source, outer_faces
+from .parameters import by_region
 from .partial_derivatives import Direction, direction, numbers_along, weak_moments
-from .pipeline import Device, Transport, transport_of
+from .pipeline import Device, Transport
+from .rehearsal import generic_transport
 from .results.solution import discretised_numbers, flat_numbers
 from .transport.adjoint import adjoint_solutions, tangent_solutions
 from .transport.orders import prolongation
-from .transport.solve import LinearReport
-from .transport.system import TransportState
 
 __all__ = [
     "Sensitivities", "choose_outputs", "choose_parameters", "default_outputs",
@@ -278,7 +279,10 @@ def choose_parameters(case: Any, paths: Sequence[str] | None = None) -> tuple[Pa
     found: dict[str, Parameter] = {}
     for path in paths:
         if any(mark in path for mark in "*?"):
-            every = [p for p in known if fnmatchcase(p.path, path)]
+            every = [
+                p for p in known
+                if fnmatchcase(p.path, path) or fnmatchcase(by_region(case, p.path), path)
+            ]  # fmt: skip
             if not every:
                 raise CaseError("--parameters", f"no parameter matches {path!r}")
             matches = [p for p in every if p.path not in fixed] or every
@@ -301,13 +305,7 @@ def _meshed(case: Any, path: str) -> bool:
 
 def possible_outputs(device: Device) -> tuple[str, ...]:
     """Return the names of all numbers that a solution can have, without solving."""
-    generic = np.random.default_rng(0).normal(size=(2, device.space.n_dofs, 4))
-    fields, laws = device.fields(device.direction), device.laws(device.direction)
-    report = LinearReport("none", 0, 0, 0.0, 0.0)
-    state = TransportState(
-        generic[0], 0 * generic[1], device.problem.scaled(fields), {}, laws, report
-    )
-    transport = transport_of(device, device.direction, fields, state)
+    transport = generic_transport(device)
     return tuple(filter(is_output, flat_numbers(discretised_numbers(device, transport))))
 
 
@@ -329,8 +327,10 @@ def choose_outputs(wanted: Iterable[str], known: Iterable[str]) -> tuple[str, ..
     """
     names, found = tuple(known), []
     for name in wanted:
+        spelled = number_name(name, names)
         matches = [
-            n for n in names if n == name or n.startswith(f"{name}.") or fnmatchcase(n, name)
+            n for n in names
+            if n == spelled or n.startswith(f"{spelled}.") or fnmatchcase(n, name)
         ]
         if not matches:
             what = "matches no number" if any(c in name for c in "*?") else "is no number"

@@ -13,6 +13,7 @@ import numpy as np
 
 from .case.load import dump_case, to_toml
 from .case.schema import Case
+from .parameters import by_region
 from .results.report import versions
 from .results.write import result_folder, to_json
 from .scan.table import unit_of
@@ -54,13 +55,7 @@ class SensitivityReport:
 
     def name(self, path: str) -> str:
         """Return the path of a parameter with the region in place of the number of a layer."""
-        parts, stack = path.split("."), self.case.structure
-        if parts[:2] != ["structure", "layers"] or stack is None:
-            return path
-        region = stack.layers[int(parts[2])].region
-        if sum(layer.region == region for layer in stack.layers) > 1:
-            return path
-        return ".".join([*parts[:2], region, *parts[3:]])
+        return by_region(self.case, path)
 
 
 def sensitivity_summary(report: SensitivityReport) -> dict[str, Any]:
@@ -118,9 +113,15 @@ def _cell(value: float) -> str:
 
 
 def write_sensitivities(
-    report: SensitivityReport, folder: Path | str, overwrite: bool = False
+    report: SensitivityReport, folder: Path | str, overwrite: bool = False, digest: str = ""
 ) -> Path:
     """Write the result folder in one piece and return it.
+
+    Args:
+        report: The sensitivities.
+        folder: The result folder.
+        overwrite: Replace an earlier result.
+        digest: Of all that they depend on, kept in the result.
 
     Raises:
         CaseError: If the folder exists and is no earlier result, or `overwrite` is False.
@@ -132,7 +133,7 @@ def write_sensitivities(
         (part / "sensitivities.csv").write_text(sensitivity_csv(report), encoding="utf-8")
         inputs = {
             "command": "sensitivities", "title": report.case.title,
-            "inputs": dump_case(report.case), "versions": versions(),
+            "inputs": dump_case(report.case), "inputs_digest": digest, "versions": versions(),
         }  # fmt: skip
         (part / "result.json").write_text(to_json(inputs), encoding="utf-8")
         resolved = to_toml(dump_case(report.case), "Resolved case: every default filled in.")

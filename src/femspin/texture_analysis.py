@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .case.load import case_from_table, dump_case
-from .case.scan import path_parts
+from .case.paths import replaced, resolved_path
 from .case.schema import Case
 from .case.texture import MOST_OUTPUTS
 from .dynamics.texture.magnet import Antiferromagnet
@@ -24,6 +24,7 @@ from .texture_instability import Branch, instability
 from .texture_line_shape import line_shape
 from .texture_motion import start_motion
 from .texture_numbers import run_numbers, texture_facts, topological_charge
+from .texture_rehearsal import rehearsed
 from .texture_rest import relaxed
 from .texture_run import TextureRun, run_motion
 from .texture_states import initial_texture
@@ -223,7 +224,11 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     assert options is not None
     _, _, unit = options.bracket
     find = _unstable_from if options.criterion == "unstable" else _switches_from
-    low, high, value, tried = find(case, system, progress)
+    if system.rehearsal:
+        low, high, _ = options.bracket
+        value, tried = 0.5 * (low + high), [[low, 0.0, -1.0], [high, 1.0, 1.0]]
+    else:
+        low, high, value, tried = find(case, system, progress)
     changed = _varied(case, system, high)
     last = _run_of(changed)
     numbers = {
@@ -295,20 +300,15 @@ def _varied(case: Case, system: TextureSystem, value: float) -> TextureSystem:
     table = dump_case(case)
     table["texture"] |= {"analysis": "run"}
     del table["texture"]["threshold"]
-    node: Any = table
-    *parents, last = path_parts(options.vary)
-    try:
-        for part in parents:
-            node = node[int(part)] if isinstance(node, list) else node[part]
-        entry = f"{value!r} {unit}" if unit else value
-        node[int(last) if isinstance(node, list) else last] = entry
-    except (KeyError, IndexError, ValueError, TypeError):
-        raise CaseError("texture.threshold.vary", f"leads nowhere: {options.vary}") from None
+    parts = resolved_path(options.vary, table, "texture.threshold.vary")
+    table = replaced(table, parts, f"{value!r} {unit}" if unit else value)
     given: Any = system.external
-    return build_texture_system(
+    changed = build_texture_system(
         case_from_table(table), system.folder,
         None if given is None or system.coupled is not None else lambda _: given,
     )  # fmt: skip
+    return rehearsed(changed) if system.rehearsal else changed
+
 
 def _run_of(system: TextureSystem) -> TextureRun:
     """Return the run of a case."""
@@ -375,6 +375,9 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
 
 def _modes(system: TextureSystem, order: Array, canting: Array | None, count: int) -> Modes:
     """Return the lowest modes; those of an antiferromagnet in a field by its sublattices."""
+    if system.rehearsal:
+        count = min(count, len(order) * (1 if canting is None else 2))
+        return Modes(np.arange(1.0, count + 1), np.ones(count), np.zeros((count, *order.shape)))
     if canting is None:
         return texture_modes(system.ferromagnet(driven=False), order, count)
     staggered = system.antiferromagnet(driven=False)

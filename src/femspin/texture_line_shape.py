@@ -70,6 +70,10 @@ def line_shape(
     rest = _AtRest(system)
     direction = np.array(options.direction) / np.linalg.norm(options.direction)
     axis = np.array(options.axis) / np.linalg.norm(options.axis)
+    if system.rehearsal:
+        names = (*_NAMES, "misfit", "torque_ratio")
+        numbers = with_units(dict.fromkeys(names, 0.0), _UNITS)
+        return numbers, Series("line_shape", (), np.zeros((0, 0))), order, ()
     strengths = np.linspace(options.low, options.high, options.points)
     omega = 2 * np.pi * options.frequency * TIME
     rows, means = [], []
@@ -92,7 +96,7 @@ def line_shape(
                    " high across the resonance")  # fmt: skip
         return {"misfit": numbers["misfit"]}, curve, m, (warning,)
     numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
-    numbers = with_units(numbers, {"resonance_field": "T", "linewidth": "T"})
+    numbers = with_units(numbers, _UNITS)
     return numbers, curve, m, ()
 
 
@@ -193,6 +197,7 @@ def _drive(system: TextureSystem) -> _Drive:
 
 
 _NAMES = ("symmetric", "antisymmetric", "resonance_field", "linewidth", "offset")
+_UNITS = {"resonance_field": "T", "linewidth": "T"}
 
 
 def lorentzians(

@@ -73,10 +73,22 @@ def relaxed(
     Raises:
         SolverError: If there is none.
     """
+    if system.rehearsal:
+        return _unmoved(system, order, field)
     if driven and system.coupled is not None:
         with _stopped(system.coupled):
             return _relaxed(system, order, field, driven, canting)
     return _relaxed(system, order, field, driven, canting)
+
+
+def _unmoved(system: TextureSystem, order: Array, field: Any) -> tuple[Array, Array | None]:
+    """Return a state in place of the equilibrium: along the field, or where it starts."""
+    along = None if field is None or not np.any(field) else field / np.linalg.norm(field)
+    if not system.antiferromagnetic:
+        return order if along is None else np.tile(along, (len(order), 1)), None
+    if along is not None:
+        return order, np.tile(along, (len(order), 1))
+    return order, equilibrium_canting(system.antiferromagnet(driven=False), order)
 
 
 @contextmanager

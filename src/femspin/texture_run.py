@@ -30,6 +30,7 @@ from .installed import code_digest
 from .results.texture_result import Series, TextureResult
 from .texture_motion import Motion, State, check_canting, start_motion
 from .texture_numbers import run_numbers, sampling_warning, texture_facts
+from .texture_rehearsal import rehearsed
 from .texture_rest import relaxed
 from .texture_states import initial_texture, wall_frame
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
@@ -40,7 +41,8 @@ from .texture_warnings import case_warnings, refuse_unfit_texture, state_warning
 from .units import TIME
 
 __all__ = [
-    "Keeper", "TextureRun", "checkpoint_file", "run_motion", "simulate_texture",
+    "Keeper", "TextureRun", "checkpoint_file", "rehearse_texture", "run_motion",
+    "simulate_texture",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -50,6 +52,7 @@ log = logging.getLogger("femspin")
 
 _ANEW = "run without --resume"
 _LOOKS = 50  # steps of a fixed length that are looked at in a run
+_TREMBLES = 400  # rows of a rehearsed run
 _KEPT = 100  # states of a run that may become checkpoints
 _SWITCHED = -0.5  # component along the initial mean direction
 
@@ -65,7 +68,7 @@ def simulate_texture(
 
     Args:
         case: A case with [texture].
-        folder: Where relative paths start.
+        folder: Where relative paths start; default the folder of the case file.
         progress: Called with the fraction of the work that is done.
         keeper: Checkpoints of a run; by default none.
         transport: Makes the torque of `torque_source = "transport"` instead of the device of
@@ -74,7 +77,37 @@ def simulate_texture(
     Raises:
         FemspinError: If the case is wrong or a solver fails.
     """
-    system = build_texture_system(case, folder, transport)
+    folder = case.folder if folder is None else folder
+    return _simulated(
+        case, build_texture_system(case, folder, transport), folder, progress, keeper
+    )
+
+
+def rehearse_texture(
+    case: Case, folder: Path | None = None
+) -> tuple[TextureSystem, TextureResult]:
+    """Return the magnet of a case and a result with all its names, without solving anything.
+
+    Args:
+        case: A case with [texture].
+        folder: Where relative paths start; default the folder of the case file.
+
+    Raises:
+        CaseError: What `simulate_texture` refuses before it solves.
+    """
+    folder = case.folder if folder is None else folder
+    system = build_texture_system(case, folder)
+    with np.errstate(all="ignore"):
+        return system, _simulated(case, rehearsed(system), folder)
+
+
+def _simulated(
+    case: Case,
+    system: TextureSystem,
+    folder: Path | None,
+    progress: Progress | None = None,
+    keeper: Keeper | None = None,
+) -> TextureResult:
     refuse_unfit_texture(system)
     if system.table.analysis != "run":
         from .texture_analysis import analysed
@@ -371,6 +404,8 @@ def run_motion(
     Raises:
         SolverError: If a step fails.
     """
+    if system.rehearsal:
+        return _rehearsed_run(system, motion, state)
     times, began = system.table.times, clock_of_the_wall.perf_counter()
     recorder = _Recorder(system, motion)
     if recorder.turnings:
@@ -420,6 +455,21 @@ def run_motion(
         tuple(recorder.potentials), None if motion.judge is None else motion.judge.error,
         {name: np.array(recorder.angles)[:, k] for k, name in enumerate(recorder.turnings)},
     )  # fmt: skip
+
+
+def _rehearsed_run(system: TextureSystem, motion: Motion, state: State) -> TextureRun:
+    """Return the record of a magnet that trembles about its first state."""
+    recorder = _Recorder(system, motion)
+    recorder.record(state, 0.0)
+    recorder.add_frame(state, 0.0)
+    times = np.array(system.table.times)
+    times = times[:: 1 + len(times) // _TREMBLES]
+    first = np.array(recorder.rows[0])
+    noise = 1e-6 * np.random.default_rng(0).standard_normal((len(times), len(first)))
+    rows = first + noise * np.maximum(np.abs(first), 1e-30)
+    rows[:, 0] = times
+    return TextureRun(recorder.columns, rows, recorder.named_frames(), "time", 0.0, 0,
+                      potentials=tuple(recorder.potentials))  # fmt: skip
 
 
 def _begin(

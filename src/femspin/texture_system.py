@@ -67,6 +67,7 @@ class TextureSystem:
         external: Torque of transport; `ExternalTorque` of a ferromagnet, else `StaggeredTorque`.
         coupled: What solves transport for it.
         device: The device that is solved.
+        rehearsal: Nothing is solved and nothing moves: what comes out has the right names.
     """
 
     table: TextureTable
@@ -79,6 +80,7 @@ class TextureSystem:
     external: ExternalTorque | StaggeredTorque | None = None
     coupled: CoupledTorque | None = None
     device: Device | None = None
+    rehearsal: bool = False
 
     @property
     def antiferromagnetic(self) -> bool:
@@ -196,7 +198,7 @@ def build_texture_system(
 
     Args:
         case: A case with [texture].
-        folder: Where relative paths start.
+        folder: Where relative paths start; default the folder of the case file.
         transport: Makes the torque of `torque_source = "transport"` instead of the device of
             the case.
 
@@ -206,6 +208,7 @@ def build_texture_system(
     table = case.texture
     if table is None:
         raise CaseError("texture", "the case has no [texture]")
+    folder = case.folder if folder is None else folder
     solved = table.torque_source == "transport" and transport is None
     device = texture_device(case, folder) if solved else None
     magnet = texture_magnet(table)

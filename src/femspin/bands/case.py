@@ -252,7 +252,7 @@ def band_case_from_table(table: dict[str, Any], file: str | None = None) -> Band
         case = BandCase.model_validate(table)
         scaled_lattice(case)
     except ValidationError as error:
-        path, message = first_problem(error, table)
+        path, message = first_problem(error, table, BandCase)
         raise CaseError(path, message, file) from None
     except CaseError as error:
         raise CaseError(error.path, error.problem, file) from None

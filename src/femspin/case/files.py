@@ -12,7 +12,7 @@ from ..input_files import UnreadableError, open_regular, real_path
 from .load import dump_case
 from .schema import Case
 
-__all__ = ["input_digest", "input_files", "resolve_files"]
+__all__ = ["input_digest", "input_files", "leave_out_files", "resolve_files"]
 
 _FILE_KEYS = (
     ("mesh", "file"), ("texture", "initial", "file"), ("texture", "current", "band_structure"),
@@ -24,8 +24,10 @@ def input_files(case: Case, folder: Path | None = None) -> dict[str, Path]:
 
     Args:
         case: The case.
-        folder: Where relative paths start; the working folder if None.
+        folder: Where relative paths start; default the folder of the case file, or else the
+            working folder.
     """
+    folder = case.folder if folder is None else folder
     tables = _tables(dump_case(case))
     return {".".join(keys): (folder or Path()) / node[keys[-1]] for keys, node in tables}
 
@@ -50,6 +52,12 @@ def _tables(table: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, 
             node = node.get(key, {})
         if keys[-1] in node:
             yield keys, node
+
+
+def leave_out_files(table: dict[str, Any]) -> None:
+    """Remove the names of files from the tables of a case; changed in place."""
+    for keys, node in list(_tables(table)):
+        del node[keys[-1]]
 
 
 def input_digest(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ..errors import CaseError
 from .messages import dotted, first_problem, one_line
+from .paths import replaced, resolved_path, split_setting
 from .schema import Case, Kondo, Magnet, Region, SpinOrbit
 
 __all__ = ["case_from_table", "dump_case", "load_case", "read_table", "set_key", "to_toml"]
@@ -70,20 +71,39 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
         CaseError: With the dotted path, the value and what is allowed.
     """
     table = read_table(path)
+    _refuse_other_files(table, str(path))
     for override in overrides:
         set_key(table, override)
     return case_from_table(table, str(path))
 
 
+def _refuse_other_files(table: Mapping[str, Any], file: str) -> None:
+    """Refuse a file of another command, and name it."""
+    if "lattice" in table:
+        raise CaseError("", "a band structure (it has [lattice]), no case of a device; use"
+                        " `femspin afm-torques`, in Python femspin.bands.study.study",
+                        file)  # fmt: skip
+    if {"case", "parameters", "data"} <= set(table):
+        raise CaseError("", "a fit (it has [parameters] and [[data]]), no case; use `femspin fit`,"
+                        " in Python femspin.fit.fit_model", file)  # fmt: skip
+
+
 def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
-    """Return the validated case of nested dictionaries; see `load_case`."""
+    """Return the validated case of nested dictionaries; see `load_case`.
+
+    Args:
+        table: The tables of the case.
+        file: The file they come from; relative paths in the case start at its folder.
+    """
     plain = _plain(table, (), file)
     try:
         case = Case.model_validate(plain)
     except ValidationError as error:
-        path, message = first_problem(error, plain)
+        path, message = first_problem(error, plain, Case)
         raise CaseError(path, message, file) from None
     _check_materials(case, file)
+    if file is not None:
+        case._folder = Path(file).absolute().parent
     return case
 
 
@@ -127,33 +147,21 @@ def _material_problem(key: str, value: Any) -> str | None:
 
 
 def set_key(table: dict[str, Any], override: str) -> None:
-    """Replace or add one key of raw tables, as ``--set`` does.
+    """Replace or add one key of raw tables, as ``--set`` does; see `paths.resolved_path`.
 
     Raises:
         CaseError: If the text is not ``key.path=value``, or the path leads nowhere.
     """
-    key, equals, text = override.partition("=")
-    key = key.strip()
-    if not equals or not key:
+    setting = split_setting(override)
+    if setting is None:
         raise CaseError("--set", f"must be key.path=value (got {override!r})")
-    node: Any = table
-    *parents, last = _key_parts(key)
-    for k, part in enumerate(parents):
-        if isinstance(node, dict):
-            node = node.setdefault(part, {})
-        else:
-            node = node[_index(node, part, key)]
-        if not isinstance(node, dict | list):
-            raise CaseError("--set", f"{key}: {dotted(parents[: k + 1])} is not a table")
-    node[last if isinstance(node, dict) else _index(node, last, key)] = _value(text)
-
-
-def _index(entries: list[Any], part: str, key: str) -> int:
-    digits = part.isascii() and part.isdecimal() and len(part) < 10
-    if not digits or int(part) >= len(entries):
-        raise CaseError("--set", f"{key}: {part!r} is not an index; the list has {len(entries)}"
-                        " entries, counted from 0")  # fmt: skip
-    return int(part)
+    key, text = setting
+    try:
+        parts = resolved_path(key, table, "--set", new_names=True)
+    except CaseError as error:
+        named = error.problem.startswith(repr(key))
+        raise CaseError("--set", error.problem if named else f"{key}: {error.problem}") from None
+    table.update(replaced(table, parts, _value(text)))
 
 
 def _value(text: str) -> Any:
@@ -163,23 +171,6 @@ def _value(text: str) -> Any:
     except (ValueError, RecursionError):
         return text.strip()
     return table["value"] if len(table) == 1 else text.strip()
-
-
-def _key_parts(key: str) -> list[str]:
-    """Split a dotted key by TOML's own rules (names may be quoted)."""
-    try:
-        node: Any = tomllib.loads(f"{key} = 0")
-    except (ValueError, RecursionError):
-        node = None
-    parts = []
-    while isinstance(node, dict) and len(node) == 1:
-        ((part, node),) = node.items()
-        parts.append(part)
-    if node != 0 or not parts:
-        raise CaseError("--set", f"{key!r} is not a dotted key; names with other characters than"
-                        " letters, digits, _ and - stand in quotes, as in"
-                        " interfaces.\"Pt|YIG\".G_r")  # fmt: skip
-    return parts
 
 
 def dump_case(case: Case) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..errors import closest
 
-__all__ = ["dotted", "first_problem", "one_line", "shown"]
+__all__ = ["dotted", "first_problem", "one_line", "one_per_kind", "shown"]
 
 _MESSAGES = {
     "missing": "is missing",
@@ -30,6 +30,7 @@ _MISMATCHES = ("float_type", "string_type", "list_type", "literal_error")
 _ALTERNATIVES = {"float_type": "a number", "string_type": "text", "list_type": "a list"}
 _LONGEST_VALUE = 60
 _ABSENT = object()
+_ANY_NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?!\w)")
 
 Path = tuple[str, ...]
 
@@ -55,15 +56,24 @@ class _Problem:
     union: Path | None
 
 
-def first_problem(error: ValidationError, table: dict[str, Any]) -> tuple[str, str]:
+def first_problem(
+    error: ValidationError, table: dict[str, Any], model: type[BaseModel] | None = None
+) -> tuple[str, str]:
     """Return dotted path and message of the first problem, and how many others there are.
 
     Tables are checked from the outside in, so the first problem is the most telling.
+
+    Args:
+        error: What the validator says.
+        table: What was validated.
+        model: Of the whole file; tells where a key belongs that stands below the wrong head.
     """
     found = [_locate(dict(entry), table) for entry in error.errors(include_url=False)]
     first = found[0]
     if first.union is None:
         message = _message(first)
+        if first.kind == "unknown_key" and model is not None:
+            message += _belongs_above(first.path, model)
     else:
         group = [p for p in found if p.union == first.union]
         first, message = _closest_alternative(group)
@@ -71,6 +81,36 @@ def first_problem(error: ValidationError, table: dict[str, Any]) -> tuple[str, s
     if others > 0:
         message += f" [and {others} more problem{'s' if others > 1 else ''}]"
     return dotted(first.path), one_line(message)
+
+
+def _belongs_above(path: Path, model: type[BaseModel]) -> str:
+    """Return a hint if a table above the one with an unknown key has this key."""
+    *inner, key = path
+    node: Any = model
+    above: list[Path] = []
+    for k, part in enumerate(inner):
+        if isinstance(node, type) and issubclass(node, BaseModel):
+            if key in node.model_fields:
+                above.append(tuple(inner[:k]))
+            field = node.model_fields.get(part)
+            node = None if field is None else _table_type(field.annotation)
+        else:
+            node = None if node is None else node[0]
+    if not above:
+        return ""
+    owner = f"[{dotted(above[-1])}]" if above[-1] else "the top level"
+    below = [p for p in inner if not p.isdecimal()]
+    return (f"; {key} is a key of {owner}: put it above [{dotted(below)}], as a line of TOML"
+            " belongs to the last head above it")  # fmt: skip
+
+
+def _table_type(annotation: Any) -> Any:
+    """Return the table that an annotation means, or a list of one for many by name or position."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = next((t for t in map(_table_type, get_args(annotation)) if t is not None), None)
+    many = get_origin(annotation) in (dict, list)
+    return [found] if many and found is not None else found
 
 
 def _locate(entry: dict[str, Any], table: Any) -> _Problem:
@@ -147,6 +187,33 @@ def dotted(path: Sequence[str]) -> str:
     plain = (p and "." not in p and p.isprintable() for p in path)
     parts = (p if ok else json.dumps(p) for p, ok in zip(path, plain, strict=True))
     return ".".join(parts)
+
+
+def one_per_kind(warnings: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Return one sentence per kind of warning, and of how many points it is true.
+
+    Sentences that differ in their numbers are of one kind; the first one stands for all.
+
+    Args:
+        warnings: Sentences of every point.
+    """
+    texts: dict[str, list[str]] = {}
+    counts: dict[str, int] = {}
+    for sentences in warnings:
+        for kind in dict.fromkeys(map(_kind_of, sentences)):
+            counts[kind] = counts.get(kind, 0) + 1
+        for text in sentences:
+            known = texts.setdefault(_kind_of(text), [])
+            if text not in known:
+                known.append(text)
+    return {
+        known[0] + (" (numbers of the first such point)" if len(known) > 1 else ""): counts[kind]
+        for kind, known in texts.items()
+    }
+
+
+def _kind_of(warning: str) -> str:
+    return _ANY_NUMBER.sub("#", warning)
 
 
 def one_line(text: str) -> str:

@@ -10,14 +10,14 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ..errors import closest
-from ..units import HBAR
+from ..units import HBAR, MU_0
 
 __all__ = [
     "AngularFrequency", "Capacity", "Conductance", "Conductivity", "Current", "CurrentDensity",
     "Diffusion", "Dos", "Duration", "ElectricField", "Energy", "ExchangeCoupling",
     "ExchangeStiffness", "Length", "MagneticField", "Magnetization", "Mass", "MomentDensity",
-    "Position", "Rate", "SpinFlux", "SpinVelocity", "SurfaceEnergy", "Temperature", "Time",
-    "Voltage", "WaveNumber", "parse_quantity", "without_hertz",
+    "Position", "Rate", "Resistivity", "SpinFlux", "SpinVelocity", "SurfaceEnergy", "Temperature",
+    "Time", "Voltage", "WaveNumber", "parse_quantity", "without_hertz",
 ]  # fmt: skip
 
 # A case file is data: only this form ever reaches the units library, so that no text can call
@@ -33,7 +33,33 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻·−", "0123456789
 _COMMON_UNITS = (
     "m", "cm", "um", "nm", "pm", "angstrom", "s", "ms", "us", "ns", "ps", "fs", "Hz", "GHz", "THz",
     "eV", "meV", "ueV", "J", "K", "mK", "V", "mV", "uV", "A", "mA", "uA", "nA", "S", "ohm",
-    "T", "mT", "kg", "m_e", "kA", "MA", "MS", "hbar",
+    "T", "mT", "kg", "m_e", "kA", "MA", "MS", "hbar", "Oe", "kOe", "G", "kG", "emu", "erg", "uohm",
+)  # fmt: skip
+# The library keeps the magnetic units of Gauss apart from those of the SI; as fields they are
+# unique: B in G, H in Oe, a moment in emu.
+_MAGNETIC_UNITS = (
+    "si_gauss = 1e-4 * tesla", f"si_oersted = {1e-4 / MU_0!r} * ampere / meter",
+    "emu = 1e-3 * ampere * meter**2",
+)  # fmt: skip
+_PREFIX = r"(?<![A-Za-zµμ_])(kilo|milli|micro|[kMmuµμn]?)"
+_SPELLINGS = (
+    (re.compile(rf"{_PREFIX}(?:[Gg]auss|Gs|G)(?![A-Za-z0-9_])"), r"\1si_gauss"),
+    (re.compile(rf"{_PREFIX}(?:[Oo]ersted|Oe)(?![A-Za-z0-9_])"), r"\1si_oersted"),
+)
+_FIELD, _MAGNETIZATION = "tesla", "ampere / meter"
+# What is written for another quantity, by the unit needed and one of the unit given.
+_ADVICE = (
+    ("S/m", "ohm*m", 'a resistivity; give it as resistivity = "{text}" instead'),
+    ("ohm*m", "S/m", 'a conductivity; give it as conductivity = "{text}" instead'),
+    ("J/m**3", "T", "a field; an anisotropy field B_K means K = M_s B_K/2, an energy density"),
+    ("J/m**3", "A/m", "a field; an anisotropy field H_K means K = mu_0 M_s H_K/2, an energy"
+     " density"),
+    ("J/m**3", "J/m**2", "an energy per area; divide it by the thickness of the film"),
+    ("J/m**2", "J/m", "an energy per length, as D_s = D d of a film; divide it by its"
+     " thickness d"),
+    ("J/m", "J*m**2", "a spin-wave stiffness D; A = D M_s/(2 g mu_B)"),
+    ("S/m**2", "1/m**2", "channels per area; multiply by e^2/h = 3.874e-5 S"),
+    ("S/m**2", "ohm*m**2", "a resistance times area; give its inverse"),
 )  # fmt: skip
 
 
@@ -41,7 +67,10 @@ _COMMON_UNITS = (
 def _registry() -> Any:
     import pint  # imported on first use: it takes longer than the rest of the package
 
-    return pint.UnitRegistry()
+    registry: Any = pint.UnitRegistry()
+    for unit in _MAGNETIC_UNITS:
+        registry.define(unit)
+    return registry
 
 
 def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool = False) -> float:
@@ -94,19 +123,51 @@ def _convert(number: float, text: str, needed: dict[str, Any], velocity_of_energ
     import pint
 
     found = _unit(text, needed["example"])
-    quantity = _registry().Quantity(number, found)
+    quantity, target = _registry().Quantity(number, found), _unit(needed["unit"], "")
+    if _quoted_as_m(found, target):
+        raise PydanticCustomError(
+            "gaussian", "a magnetization in G or Oe may mean M or 4 pi M; write M in emu/cm^3 or"
+            ' A/m, or mu_0 M (which is 4 pi M) in T, like "{example}"', needed,
+        )  # fmt: skip
     try:
         if velocity_of_energy and quantity.check("[energy] * [length]"):
             return float(quantity.to("J*m").magnitude) / HBAR
-        return float(quantity.to(needed["unit"]).magnitude)
+        return float(_as_field(quantity, target).to(target).magnitude)
     except pint.DimensionalityError:
-        raise PydanticCustomError(
-            "wrong_dimension",
-            'has a unit of another quantity; use {unit} or a multiple, like "{example}"',
-            needed,
-        ) from None
+        raise _another_quantity(f"{number:g} {text}", quantity, needed) from None
     except (ArithmeticError, ValueError, pint.PintError):  # out of range, logarithmic units
         raise _no_quantity(needed["example"]) from None
+
+
+def _quoted_as_m(unit: Any, target: Any) -> bool:
+    """Return whether a magnetization is given in G or Oe: M and 4 pi M are quoted in them."""
+    gaussian = any(n.endswith(("gauss", "oersted")) for n in dict(unit._units))
+    return gaussian and bool(target == _registry().parse_units("A/m"))
+
+
+def _as_field(quantity: Any, target: Any) -> Any:
+    """Return B = mu_0 H for a field H, or H for a B, where the other one is needed.
+
+    So a magnetization may be given as mu_0 M in T.
+    """
+    permeability = _registry().Quantity(MU_0, "T*m/A")
+    if target.is_compatible_with(_FIELD) and quantity.is_compatible_with(_MAGNETIZATION):
+        return quantity * permeability
+    if target.is_compatible_with(_MAGNETIZATION) and quantity.is_compatible_with(_FIELD):
+        return quantity / permeability
+    return quantity
+
+
+def _another_quantity(text: str, quantity: Any, needed: dict[str, Any]) -> PydanticCustomError:
+    """Return the refusal of a unit of another dimension, with what to write where it is known."""
+    for unit, given, words in _ADVICE:
+        if unit.replace("**", "^") == needed["unit"] and quantity.is_compatible_with(given):
+            advice = words.format(text=text)
+            return PydanticCustomError("wrong_dimension", "is {advice}", {"advice": advice})
+    return PydanticCustomError(
+        "wrong_dimension",
+        'has a unit of another quantity; use {unit} or a multiple, like "{example}"', needed,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=500)
@@ -117,6 +178,8 @@ def _unit(text: str, example: str) -> Any:
     text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", r"^\g<0>", text).translate(_SUPERSCRIPTS)
     if _UNIT.fullmatch(text) is None:
         raise _no_quantity(example)
+    for spelling, name in _SPELLINGS:
+        text = spelling.sub(name, text)
     try:
         unit = _registry().parse_units("1" + text if text.startswith("/") else text)
     except pint.UndefinedUnitError as error:
@@ -192,6 +255,7 @@ Duration = _quantity("s", "10 fs", 1e-20, 1e3)
 Temperature = _quantity("K", "10 K", 1e-6, 1e6)
 Mass = _quantity("kg", "1 m_e", 1e-36, 1e-25)
 Conductivity = _quantity("S/m", "7e6 S/m", 1e-10, 1e14)
+Resistivity = _quantity("ohm*m", "20 uohm*cm", 1e-14, 1e10)
 Dos = _quantity("1/(J*m**3)", "5e46 1/(J*m^3)", 1e35, 1e55)
 Diffusion = _quantity("m**2/s", "8e-4 m^2/s", 1e-14, 1e4)
 SpinVelocity = _quantity("m/s", "0.3 eV*angstrom", 0, 1e9, spin_orbit=True)

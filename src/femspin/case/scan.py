@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, create_model, mo
 from pydantic_core import PydanticCustomError
 
 from ..errors import closest
+from .paths import path_parts
 from .quantity import parse_quantity
 from .values import Table, refuse
 
@@ -22,7 +23,6 @@ __all__ = [
     "Scan",
     "axis_length",
     "number_and_unit",
-    "path_parts",
 ]
 
 _MOST_POINTS = 100_000
@@ -37,12 +37,6 @@ def number_and_unit(value: Any) -> tuple[float, str] | None:
         return float(value), ""
     match = _NUMBER.fullmatch(value) if isinstance(value, str) else None
     return (float(match[1]), match[2]) if match and match[2] else None
-
-
-def path_parts(name: str) -> tuple[str, ...]:
-    """Split a dotted path; parts in double quotes may hold dots."""
-    parts = re.findall(r'"([^"]*)"|([^.]+)', name)
-    return tuple(quoted or plain for quoted, plain in parts)
 
 
 def _end(value: Any) -> Any:

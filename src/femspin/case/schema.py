@@ -23,6 +23,7 @@ from .values import (
     Extent,
     FileName,
     Order,
+    ReadTable,
     Table,
     Vector,
     check_insulator,
@@ -156,7 +157,6 @@ class Override(Table):
         description="P^a of the electron spins: a number along m, or a vector; the opposite of"
         " the region's polarisation",
     )
-
     electric_field: vector(q.ElectricField) | None = Field(  # type: ignore[valid-type]
         None, description="instead of drive.electric_field in this region"
     )
@@ -211,6 +211,7 @@ class Region(Table):
     conductivity: q.Conductivity | None = Field(
         None, description="measured, of the bulk; theta_mode exact takes 1 + 2 theta_SH^2 times it"
     )
+    resistivity: q.Resistivity | None = Field(None, description="1/conductivity, instead of it")
     dos: q.Dos | None = Field(None, description="per spin")
     diffusion_constant: q.Diffusion | None = None
     mass: q.Mass | None = None
@@ -246,6 +247,8 @@ class Region(Table):
         elif self.magnet is not None:
             raise refuse("magnet", "only an FI region carries a magnet; this one is {k}",
                          k=self.kind)  # fmt: skip
+        if self.conductivity is not None and self.resistivity is not None:
+            raise refuse("resistivity", "give either conductivity or resistivity, its inverse")
         if self.spin_diffusion_length is not None and self.spin_relaxation_time is not None:
             raise refuse("spin_relaxation_time",
                          "give either spin_diffusion_length or spin_relaxation_time")  # fmt: skip
@@ -271,8 +274,7 @@ class Interface(Table):
     drift_flux: vector(q.SpinFlux) | None = None  # type: ignore[valid-type]
     spin_potential: vector(q.Energy) | None = None  # type: ignore[valid-type]
     spin_flux: vector(q.SpinFlux) | None = Field(  # type: ignore[valid-type]
-        None, description="particle flux into the metal"
-    )
+        None, description="particle flux into the metal")  # fmt: skip
 
     @model_validator(mode="after")
     def _one_condition(self) -> Interface:
@@ -374,8 +376,7 @@ class Solver(Table):
         "auto", description="stack: exact solution of a 1D stack by matrix exponentials"
     )
     error_bars: bool = Field(
-        True,
-        description="estimate discretisation errors by elements of the next order",
+        True, description="estimate discretisation errors by elements of the next order"
     )
     target_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
@@ -384,8 +385,7 @@ class Solver(Table):
         " interface or of the electrodes",
     )
     max_unknowns: Annotated[int, Field(ge=100)] = Field(
-        300_000, description="at which refinement towards target_error gives up"
-    )
+        300_000, description="at which refinement towards target_error gives up")  # fmt: skip
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500
     polarisation_form: Literal["auto", "paper", "onsager"] = Field(
@@ -403,7 +403,7 @@ class Output(Table):
     plots: bool = True
 
 
-class Case(Table):
+class Case(ReadTable):
     """A whole case file."""
 
     title: str = ""

@@ -45,6 +45,7 @@ demagnetization = "thin_film"    # "none", "thin_film" or [Nx, Ny, Nz]
 [regions.F]
 kind = "F"                       # thin metal with moments and/or spin-orbit coupling
 dos = "5e46 1/(J*m^3)"           # per spin; two of dos, diffusion_constant, conductivity
+# resistivity = "60 uohm*cm"     # instead of a conductivity
 diffusion_constant = "2e-4 m^2/s"
 mass = "1 m_e"
 scattering_time = "4 fs"

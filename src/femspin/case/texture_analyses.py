@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from . import quantity as q
-from .scan import number_and_unit, path_parts
+from .paths import path_parts
+from .scan import number_and_unit
 from .values import Direction, Table, refuse
 
 __all__ = ["Hysteresis", "LineShape", "Resonance", "Threshold"]

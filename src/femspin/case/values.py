@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from math import hypot, isfinite
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from ..errors import closest
@@ -14,14 +23,15 @@ from .quantity import Length
 
 __all__ = [
     "INSULATORS", "Dimension", "Direction", "ExpectedNumber", "Extent", "FileName", "Order",
-    "Table", "Vector", "check_insulator", "check_region_name", "check_relaxation", "matrix",
-    "refuse", "vector",
+    "ReadTable", "Table", "Vector", "check_insulator", "check_region_name", "check_relaxation",
+    "matrix", "refuse", "vector",
 ]  # fmt: skip
 
 INSULATORS = ("FI", "I")
 """Kinds of regions that carry no transport: magnetic and plain insulators."""
 
 _LONGEST_NAME = 100
+_NOT_IN_NAMES = '|:./\\<>"?*'  # of interfaces, paths, and files on any system
 _THINNEST, _WIDEST = 1e-11, 1e-3
 _SHORTEST, _LONGEST = 1e-6, 1e6
 
@@ -48,6 +58,21 @@ class Table(BaseModel):
                         {"key": str(key), "hint": hint, "allowed": ", ".join(cls.model_fields)},
                     )  # fmt: skip
         return data
+
+
+class ReadTable(Table):
+    """The tables of a whole file, which know where the file lies."""
+
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where relative paths start: the folder of the file, None if there is none."""
+        return self._folder
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all tables are equal, wherever they were read from."""
+        return type(self) is type(other) and vars(self) == vars(other)
 
 
 def vector(item: Any) -> Any:
@@ -87,10 +112,10 @@ def check_relaxation(rows: Any) -> None:
 def check_region_name(name: str) -> None:
     """Refuse a region name that could not be part of the name of an interface or a file."""
     fits = 0 < len(name.encode()) <= _LONGEST_NAME and name.isprintable()
-    if not fits or set(name) & set("|:./\\"):
+    if not fits or set(name) & set(_NOT_IN_NAMES):
         raise refuse(
             "regions", "a region name is printable, at most {most} bytes long and without"
-            " | : . / \\ (got {n})", most=_LONGEST_NAME, n=repr(name),
+            " {signs} (got {n})", most=_LONGEST_NAME, signs=" ".join(_NOT_IN_NAMES), n=repr(name),
         )  # fmt: skip
 
 

@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..bands.case import load_band_case
+from ..bands.case import BandCase, load_band_case
 from ..bands.coefficients import COEFFICIENTS, MODELS
 from ..bands.study import SCANS, BandStudy, study, study_csv, study_table
 from ..case.load import to_toml
 from ..errors import CaseError
 from ..input_files import real_path
-from ..results.write import check_target, only_writer, result_folder, to_json
+from ..results.write import (
+    check_target,
+    digest_of,
+    holds,
+    only_writer,
+    result_folder,
+    to_json,
+)
 from .run import with_file
 
 __all__ = ["afm_torques", "write_study"]
@@ -28,6 +35,7 @@ def afm_torques(args: argparse.Namespace) -> int:
     case = load_band_case(file, args.set)
     folder = Path(args.output) if args.output is not None else file.with_suffix(".out")
     try:
+        args.force = args.force or holds(folder, _digest(case))
         _check_folder(folder, file, args.force)
         args.held.enter_context(only_writer(folder))
         with _progress(case.scan is not None and not args.quiet) as progress:
@@ -40,6 +48,10 @@ def afm_torques(args: argparse.Namespace) -> int:
     elif not args.quiet:
         _print(result, folder)
     return 0
+
+
+def _digest(case: BandCase) -> str:
+    return digest_of("afm-torques", case.model_dump(mode="json"))
 
 
 def _check_folder(folder: Path, file: Path, force: bool) -> None:
@@ -76,7 +88,8 @@ def write_study(result: BandStudy, folder: Path, overwrite: bool = False) -> Non
     table = study_table(result)
     case = result.case.model_dump(mode="json", exclude_none=True)
     with result_folder(folder, overwrite) as part:
-        everything = {"command": "afm-torques", "femspin": __version__, **table, "inputs": case}
+        everything = {"command": "afm-torques", "femspin": __version__, **table, "inputs": case,
+                      "inputs_digest": _digest(result.case)}  # fmt: skip
         (part / "result.json").write_text(to_json(everything), encoding="utf-8")
         (part / "coefficients.json").write_text(to_json(_points(result, table)), encoding="utf-8")
         (part / "coefficients.csv").write_text(study_csv(result), encoding="utf-8")

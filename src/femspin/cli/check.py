@@ -4,53 +4,140 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..case import load_case
+from ..case import Case, load_case
+from ..case.load import read_table
+from ..case.messages import one_per_kind
 from ..error_bars import bars_are_affordable
 from ..errors import CaseError
 from ..fields.lengths import lengths, resolved_rates
 from ..interface.conductance import layer_conductance, thin_conductance
-from ..pipeline import Device, Transport, build_device
-from ..results.report import region_thickness, warnings_of
+from ..pipeline import Device
+from ..rehearsal import Rehearsal, rehearse
+from ..results.expected import compare_expected
+from ..results.report import region_thickness
 from ..results.write import to_json
-from ..scan import scan_points
+from ..scan import ScanPoints, scan_points
+from ..scan.run import wanted_names
 from ..transport.memory import estimated_bytes, resident_bytes, stored_numbers
 from ..units import LENGTH
-from .run import with_file
+from .run import output_folder, refuse_to_replace_inputs, with_file
+from .texture import print_texture, texture_lengths
 
 __all__ = ["check", "check_table"]
 
 
 def check(args: argparse.Namespace) -> int:
-    """Check a case file; return the exit code."""
+    """Check a case file, a fit file or a band structure; return the exit code."""
     file = Path(args.case)
+    table = read_table(file)
+    if "lattice" in table:
+        return _check_bands(args, file)
+    if {"case", "parameters", "data"} <= set(table):
+        return _check_fit(args, file)
     case = load_case(file, args.set)
     try:
-        if case.texture is not None:
-            from .texture import check_texture
-
-            return check_texture(args, case, file)
-        device = build_device(case, file.parent)
-        if case.scan is not None:
-            scan_points(case)
+        refuse_to_replace_inputs(output_folder(case, file, None), case, file)
+        found, table = _checked(case, file.parent)
     except CaseError as error:
         raise with_file(error, file) from None
-    table = check_table(device)
-    if case.scan is not None:
-        table["scan"] = {"points": case.scan.points, "summary": case.scan.summary}
+    table["warnings"] = list(dict.fromkeys([*table.get("warnings", ()), *found]))
     if args.json:
         sys.stdout.write(to_json(table))
     elif not args.quiet:
-        _print(table, file)
+        print(f"{file}: valid")
+        (_print if case.texture is None else print_texture)(table)
+        if case.scan is not None:
+            print(f"scan: {case.scan.summary}; the numbers above are those of its first point")
+        for warning in table["warnings"]:
+            print(f"warning: {warning}")
     return 0
 
 
-def check_table(device: Device) -> dict[str, Any]:
-    """Return derived lengths, conductances, mesh size, memory estimate and warnings."""
+def _checked(case: Case, folder: Path) -> tuple[list[str], dict[str, Any]]:
+    """Return the warnings of a case and what it implies, at the first point if it has a scan.
+
+    Raises:
+        FemspinError: What a run would raise.
+    """
+    if case.scan is None:
+        rehearsal = rehearse(case, folder)
+        compare_expected(case.expected, rehearsal.values)
+        return list(rehearsal.warnings), _implied(case, rehearsal)
+    points = scan_points(case)
+    rehearsals = [_rehearsed_point(points, k, folder) for k in points.corners]
+    wanted_names(case.scan, rehearsals[0].columns)
+    table = _implied(points.case(points.corners[0]), rehearsals[0])
+    table["scan"] = {"points": case.scan.points, "summary": case.scan.summary}
+    return list(one_per_kind(r.warnings for r in rehearsals)), table
+
+
+def _rehearsed_point(points: ScanPoints, index: int, folder: Path) -> Rehearsal:
+    try:
+        return rehearse(points.case(index), folder)
+    except CaseError as error:
+        raise points.blamed(index, error) from None
+
+
+def _implied(case: Case, rehearsal: Rehearsal) -> dict[str, Any]:
+    if case.texture is None:
+        return check_table(rehearsal.system, rehearsal.warnings)
+    return dict(texture_lengths(rehearsal.system))
+
+
+def _check_bands(args: argparse.Namespace, file: Path) -> int:
+    """Check a band structure: its lattice, and that something conducts in its state."""
+    from ..bands.case import load_band_case
+    from ..bands.study import study
+
+    case = load_band_case(file, args.set)
+    try:
+        found = study(case.model_copy(update={"scan": None}))
+    except CaseError as error:
+        raise with_file(error, file) from None
+    table = {"lattice": found.coefficients.lattice.name, "mu_over_t": found.coefficients.mu,
+             "warnings": []}  # fmt: skip
+    if args.json:
+        sys.stdout.write(to_json(table))
+    elif not args.quiet:
+        print(f"{file}: valid, a band structure for `femspin afm-torques`: {table['lattice']},"
+              f" mu = {table['mu_over_t']:.6g} t")  # fmt: skip
+    return 0
+
+
+def _check_fit(args: argparse.Namespace, file: Path) -> int:
+    """Check a fit file: its case, parameters and data."""
+    from ..fit import build_model, load_fit
+
+    if args.set:
+        raise CaseError("--set", "replaces a key of a case; a fit file has none of its own")
+    try:
+        model = build_model(load_fit(file), file.parent)
+    except CaseError as error:
+        raise with_file(error, file) from None
+    table: dict[str, Any] = {"parameters": [p.name for p in model.parameters],
+             "data": {s.label: len(s.measured.y) for s in model.sets}, "warnings": []}  # fmt: skip
+    if args.json:
+        sys.stdout.write(to_json(table))
+    elif not args.quiet:
+        print(f"{file}: valid, a fit for `femspin fit`")
+        print("parameters: " + ", ".join(table["parameters"]))
+        print("data: " + ", ".join(f"{k} ({n} rows)" for k, n in table["data"].items()))
+    return 0
+
+
+def check_table(device: Device, warnings: Sequence[str] = ()) -> dict[str, Any]:
+    """Return derived lengths, conductances, mesh size, memory estimate and warnings.
+
+    Args:
+        device: The problem.
+        warnings: Those of a run, see `femspin.rehearsal.rehearse`.
+    """
     fields = device.fields(device.direction)
     regions: dict[str, Any] = {}
     for name, f in fields.items():
@@ -90,7 +177,7 @@ def check_table(device: Device) -> dict[str, Any]:
             "memory_estimate_bytes": memory_estimate(device),
         },
         "estimates": [u.path for u in device.used if u.value.status == "estimate"],
-        "warnings": warnings_of(device, _unsolved(device, fields)) + _coarse(regions),
+        "warnings": [*warnings, *_coarse(regions)],
     }
 
 
@@ -110,10 +197,6 @@ def _coarse(regions: dict[str, Any]) -> list[str]:
     ]
 
 
-def _unsolved(device: Device, fields: Any) -> Transport:
-    return Transport(device.direction, fields, None, {})  # type: ignore[arg-type]
-
-
 def memory_estimate(device: Device) -> int:
     """Return the estimated peak memory of the run [bytes]: what is there now, and the solution.
 
@@ -126,8 +209,7 @@ def memory_estimate(device: Device) -> int:
     return resident_bytes() + estimated_bytes(device.space, method, numbers, bars)
 
 
-def _print(table: dict[str, Any], file: Path) -> None:
-    print(f"{file}: valid")
+def _print(table: dict[str, Any]) -> None:
     for name, r in table["regions"].items():
         print(f"\n{name} ({r['kind']})")
         print(f"  conductivity        {r['conductivity']:.4g} S/m"
@@ -150,12 +232,8 @@ def _print(table: dict[str, Any], file: Path) -> None:
           f" {mesh['aspect_ratio']:.3g}, {mesh['unknowns']} unknowns, about"
           f" {mesh['memory_estimate_bytes'] / 1e6:.0f} MB")  # fmt: skip
     print("interfaces: " + ", ".join(table["interfaces"]))
-    if "scan" in table:
-        print(f"scan: {table['scan']['summary']}")
     for path in table["estimates"]:
         print(f"estimate without a source: {path}")
-    for warning in table["warnings"]:
-        print(f"warning: {warning}")
 
 
 def _nm(length: float) -> str:

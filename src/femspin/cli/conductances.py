@@ -20,7 +20,7 @@ from ..pipeline import Device, build_device
 from ..results.report import region_thickness
 from ..results.write import to_json
 from ..units import LENGTH
-from .run import with_file
+from .run import say_what_is_left_out, with_file
 
 __all__ = ["conductance_tables", "conductances", "tables_as_dict"]
 
@@ -32,6 +32,7 @@ def conductances(args: argparse.Namespace) -> int:
     """Print the conductances of every F region of a case; return the exit code."""
     file = Path(args.case)
     case = load_case(file, args.set)
+    say_what_is_left_out(case)
     try:
         tables = conductance_tables(build_device(case, file.parent))
     except CaseError as error:

@@ -11,8 +11,9 @@ from ..case.scan import number_and_unit
 from ..errors import CaseError
 from ..fit import FitModel, FitResult, build_model, fit_model, fit_summary, load_fit, write_fit
 from ..fit.model import FreeParameter
+from ..fit.report import fit_digest
 from ..input_files import real_path
-from ..results.write import check_target, only_writer, to_json
+from ..results.write import check_target, holds, only_writer, to_json
 from .run import with_file
 
 __all__ = ["fit"]
@@ -28,10 +29,12 @@ def fit(args: argparse.Namespace) -> int:
         for path in (file, Path.cwd()):
             if real_path(path).is_relative_to(real_path(folder)):
                 raise CaseError("-o", f"{str(folder)!r} would replace {path.name!r}")
-        check_target(folder, args.force)
+        model = build_model(description, file.parent)
+        force = args.force or holds(folder, fit_digest(model))
+        check_target(folder, force)
         args.held.enter_context(only_writer(folder))
-        result = fit_model(build_model(description, file.parent))
-        write_fit(result, folder, overwrite=args.force)
+        result = fit_model(model)
+        write_fit(result, folder, overwrite=force)
     except CaseError as error:
         raise with_file(error, file) from None
     if args.json:

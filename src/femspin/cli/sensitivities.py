@@ -16,8 +16,9 @@ from ..errors import CaseError
 from ..input_files import real_path
 from ..materials.parameters import complete_case
 from ..pipeline import build_device, solve_transport
+from ..results.inputs import case_digest
 from ..results.solution import discretised_numbers, flat_numbers
-from ..results.write import check_target, only_writer, to_json
+from ..results.write import check_target, digest_of, holds, only_writer, to_json
 from ..sensitivity import (
     Sensitivities,
     choose_outputs,
@@ -58,13 +59,15 @@ def sensitivities(args: argparse.Namespace) -> int:
     """Print and write the sensitivities of a case file; return the exit code."""
     file = Path(args.case)
     case = load_case(file, args.set)
-    targets = _targets(args, file)
+    digest = digest_of("sensitivities", case_digest(case, file.parent), args.outputs,
+                       args.parameters)  # fmt: skip
+    targets = _targets(args, file, digest)
     try:
         for path, kind in targets:
             if kind == "folder":
                 args.held.enter_context(only_writer(path))
         report = _report(case, file.parent, args)
-        _write(report, targets, args.force)
+        _write(report, targets, args.force, digest)
     except CaseError as error:
         raise with_file(error, file) from None
     if args.json:
@@ -77,7 +80,7 @@ def sensitivities(args: argparse.Namespace) -> int:
 _Target = tuple[Path, str]
 
 
-def _targets(args: argparse.Namespace, file: Path) -> tuple[_Target, ...]:
+def _targets(args: argparse.Namespace, file: Path, digest: str) -> tuple[_Target, ...]:
     """Return what will be written and as what kind, refusing early what cannot be."""
     found: list[_Target] = []
     if args.output is not None:
@@ -87,7 +90,7 @@ def _targets(args: argparse.Namespace, file: Path) -> tuple[_Target, ...]:
     if args.csv is not None:
         found.append((Path(args.csv), ".csv"))
     for path, kind in found:
-        _check_target(path, kind, file, args.force)
+        _check_target(path, kind, file, args.force or holds(path, digest))
     return tuple(found)
 
 
@@ -172,10 +175,12 @@ def _kind(name: str) -> str:
     return ".".join(p for k, p in enumerate(parts) if k != 1 and p not in ("x", "y", "z"))
 
 
-def _write(report: SensitivityReport, targets: Sequence[_Target], force: bool) -> None:
+def _write(
+    report: SensitivityReport, targets: Sequence[_Target], force: bool, digest: str
+) -> None:
     for target, kind in targets:
         if kind == "folder":
-            write_sensitivities(report, target, force)
+            write_sensitivities(report, target, force or holds(target, digest), digest)
             continue
         part = target.with_name(f".{target.stem}.{os.getpid()}.part{kind}")
         try:

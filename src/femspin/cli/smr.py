@@ -14,7 +14,7 @@ from ..errors import CaseError
 from ..pipeline import Device, build_device
 from ..results.magnetoresistance import PLANES, angular_scan, smr_amplitudes
 from ..results.write import to_json
-from .run import with_file
+from .run import say_what_is_left_out, with_file
 
 __all__ = ["smr"]
 
@@ -25,6 +25,7 @@ def smr(args: argparse.Namespace) -> int:
         raise CaseError("--angles", f"must be 0 or more, got {args.angles}")
     file = Path(args.case)
     case = load_case(file, args.set)
+    say_what_is_left_out(case)
     try:
         table = _table(build_device(case, file.parent), args.angles, args.rotate)
     except CaseError as error:

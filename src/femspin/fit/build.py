@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..analytic.stack import solve_stack
 from ..case.load import case_from_table, dump_case, read_table
-from ..case.scan import path_parts
+from ..case.paths import number_name, path_parts, replaced, resolved_path
 from ..case.schema import Case
 from ..chain_rule import (
     CaseCoefficients,
@@ -23,7 +23,7 @@ from ..errors import CaseError, closest
 from ..input_files import UnreadableError, open_regular
 from ..materials.parameters import complete_case
 from ..pipeline import build_device
-from ..scan.points import ScanPoints, replaced, resolved_path
+from ..scan.points import ScanPoints
 from .data import read_measured
 from .model import FitModel, FreeParameter, ModelSet
 from .numbers import GROUPS, all_numbers
@@ -146,12 +146,7 @@ def _explained(error: CaseError, where: str, parts: Sequence[str]) -> CaseError:
 
 
 def _resolved(name: str, table: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    try:
-        parts = resolved_path(name, table)
-    except CaseError as error:
-        raise CaseError(where, error.problem) from None
-    if not parts:
-        raise CaseError(where, "is no dotted path of the case")
+    parts = resolved_path(name, table, where)
     known = list(Case.model_fields)
     if parts[0] not in known:
         raise CaseError(where, f"the case has no table {parts[0]!r}{closest(parts[0], known)}")
@@ -186,7 +181,7 @@ def _only_positive(table: dict[str, Any], name: str, p: Parameter) -> bool:
     """Return whether the case file takes no negative value of a parameter."""
     value = f"{-p.scale!r} {p.unit}" if p.unit else -p.scale
     try:
-        case_from_table(replaced(table, resolved_path(name, table), value))
+        case_from_table(replaced(table, resolved_path(name, table, name), value))
     except CaseError:
         return p.value > 0
     return False
@@ -254,7 +249,8 @@ def _check_result(s: ModelSet, where: str) -> None:
     known = all_numbers(StackState(problem, solve_stack(stack_case(problem, c)), c))
     if name in known:
         return
-    hint = closest(name, known)
+    spelled = number_name(name, known)
+    hint = f"; it is called {spelled!r} here" if spelled in known else closest(name, known)
     inner = [k for k in known if k.startswith(f"{name}.")]
     if inner:
         hint = f"; it stands for several: {', '.join(inner[:4])}"

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..results.report import versions
-from ..results.write import result_folder, to_json
+from ..results.write import digest_of, result_folder, to_json
 from ..scan.table import unit_of
+from .model import FitModel
 from .solve import FitResult
 
 __all__ = ["fit_inputs", "fit_summary", "write_fit"]
@@ -67,8 +68,19 @@ def fit_inputs(result: FitResult) -> dict[str, Any]:
             s.label: s.cases[0].model_dump(mode="json", exclude_none=True)
             for s in result.model.sets
         },
+        "inputs_digest": fit_digest(result.model),
         "versions": versions(),
     }  # fmt: skip
+
+
+def fit_digest(model: FitModel) -> str:
+    """Return a hash of all that a fit depends on: the fit file, its cases and its data."""
+    sets = [
+        [[case.model_dump(mode="json", exclude_none=True) for case in s.cases],
+         s.measured.x, s.measured.y, s.measured.sigma]
+        for s in model.sets
+    ]  # fmt: skip
+    return digest_of("fit", model.fit.model_dump(mode="json", exclude_none=True), sets)
 
 
 def write_fit(result: FitResult, folder: Path | str, overwrite: bool = False) -> Path:

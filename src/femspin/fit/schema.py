@@ -132,7 +132,7 @@ def load_fit(path: str | Path) -> Fit:
     try:
         return Fit.model_validate(plain)
     except ValidationError as error:
-        where, message = first_problem(error, plain)
+        where, message = first_problem(error, plain, Fit)
         raise CaseError(where, message, str(path)) from None
 
 

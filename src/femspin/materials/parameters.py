@@ -128,6 +128,9 @@ def _fill(
     name: str, region: Region, table: dict[str, Any], own: Mapping[str, Material]
 ) -> list[UsedValue]:
     """Write material values into the raw table of a region; return those used."""
+    if region.resistivity is not None:  # the equations know conductivities alone
+        del table["resistivity"]
+        table["conductivity"] = f"{1 / region.resistivity!r} S/m"
     if region.material is None:
         return []
     names = [region.material] if isinstance(region.material, str) else region.material

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
+from pydantic_core import PydanticCustomError
+
+from ..case.quantity import parse_quantity
 from ..errors import CaseError, closest
 
 __all__ = ["MATERIAL_KEYS", "Material", "MaterialValue", "Status", "material_from_table"]
@@ -15,6 +18,7 @@ Status = Literal["read", "derived", "estimate", "case"]
 
 MATERIAL_KEYS: Mapping[str, str] = {
     "conductivity": "S/m",
+    "resistivity": "ohm*m",
     "diffusion_constant": "m^2/s",
     "dos": "1/(J*m^3)",
     "spin_diffusion_length": "m",
@@ -104,7 +108,26 @@ def material_from_table(name: str, table: Mapping[str, Any], path: str) -> Mater
         for key, entry in table.items()
         if key not in _TEXTS
     }
-    return Material(name, description, values, tuple(notes))
+    return Material(name, description, _with_conductivity(values, path), tuple(notes))
+
+
+def _with_conductivity(values: dict[str, MaterialValue], path: str) -> dict[str, MaterialValue]:
+    """Return the values with a conductivity in place of a resistivity."""
+    given = values.get("resistivity")
+    if given is None:
+        return values
+    if "conductivity" in values:
+        raise CaseError(f"{path}.resistivity", "give either conductivity or resistivity, its"
+                        " inverse")  # fmt: skip
+    try:
+        conductivity = 1 / parse_quantity(given.value, "ohm*m", "20 uohm*cm")
+    except (PydanticCustomError, ZeroDivisionError) as error:
+        problem = error.message() if isinstance(error, PydanticCustomError) else "must be > 0"
+        raise CaseError(f"{path}.resistivity", f"{problem} (got {given.value!r})") from None
+    source = f"{given.source} (resistivity {given.value})"
+    found = MaterialValue("conductivity", f"{conductivity!r} S/m", source, given.status)
+    return {"conductivity" if k == "resistivity" else k: found if v is given else v
+            for k, v in values.items()}  # fmt: skip
 
 
 def _value(key: str, entry: Any, path: str) -> MaterialValue:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..case.paths import number_name
 from ..errors import CaseError, closest
 
 __all__ = ["Expectation", "compare_expected"]
@@ -29,21 +30,22 @@ def compare_expected(
     """Return the comparison of an [expected] table with the numbers of a solution.
 
     Args:
-        expected: Dotted names to a number, or to {value, rtol, atol}.
+        expected: Dotted names to a number, or to {value, rtol, atol}; see
+            `femspin.case.paths.number_name`.
         values: `Solution.values`.
 
     Raises:
         CaseError: If a name is not a number of the result.
     """
     result = []
-    for name, entry in expected.items():
-        path = f"expected.{name}"
+    for given, entry in expected.items():
+        path, name = f"expected.{given}", number_name(given, values)
         table = entry if isinstance(entry, Mapping) else {"value": entry}
         unknown = set(table) - {"value", "rtol", "atol"}
         if unknown or "value" not in table:
             raise CaseError(path, "needs a number, or a table with value and rtol or atol")
         if name not in values:
-            raise CaseError(path, f"the result has no such number{closest(name, values)}")
+            raise CaseError(path, f"the result has no such number{closest(given, values)}")
         value, found = float(table["value"]), values[name]
         allowed = float(table.get("atol", 0.0)) + float(table.get("rtol", _RTOL)) * abs(value)
         result.append(Expectation(name, value, found, abs(found - value) <= allowed))

@@ -17,6 +17,7 @@ from ..errors import CaseError, closest
 from ..input_files import real_path
 from ..interface.report import InterfaceCurrents
 from . import report
+from .inputs import case_digest
 from .observables import observables_table
 from .time_report import FrequencyResponse, TransientResponse
 from .write import result_folder, to_json
@@ -118,8 +119,13 @@ class Solution:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The `table` with {value, error} in place of every number that has an error."""
-        return self.table if self.errors is None else _with_errors(self.table, self.errors)
+        """The `table` with {value, error} in place of every number that has an error.
+
+        And with a hash of the inputs, see `femspin.results.inputs.case_digest`.
+        """
+        table = self.table if self.errors is None else _with_errors(self.table, self.errors)
+        digest = case_digest(self.device.case, self.device.folder)
+        return {**table, "inputs_digest": digest}
 
     @property
     def values(self) -> dict[str, float]:

@@ -15,6 +15,7 @@ from ..case.files import resolve_files
 from ..case.load import dump_case, to_toml
 from ..case.schema import Case
 from ..dynamics.texture.space import TextureSpace
+from .inputs import case_digest
 from .number import number_units
 from .report import versions
 from .solution import flat_numbers
@@ -99,8 +100,13 @@ class TextureResult:
     potentials: tuple[Array, ...] = ()
 
     @property
+    def report(self) -> dict[str, Any]:
+        """What `result.json` holds: the `table` with a hash of the inputs."""
+        return self.table | {"inputs_digest": case_digest(self.case, self.folder)}
+
+    @property
     def table(self) -> dict[str, Any]:
-        """Everything `result.json` holds, SI."""
+        """Everything that was found, SI."""
         assert self.case.texture is not None
         return {
             "title": self.case.title,
@@ -133,7 +139,7 @@ class TextureResult:
         """
         target = Path(folder)
         with result_folder(target, overwrite) as part:
-            (part / "result.json").write_text(to_json(self.table), encoding="utf-8")
+            (part / "result.json").write_text(to_json(self.report), encoding="utf-8")
             (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
             if self.seconds:
                 (part / "timings.json").write_text(to_json(dict(self.seconds)), encoding="utf-8")

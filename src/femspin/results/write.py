@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import platform
@@ -24,7 +25,7 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_target", "only_writer", "result_folder", "to_json"]
+__all__ = ["check_target", "digest_of", "holds", "only_writer", "result_folder", "to_json"]
 
 _KEY = "output.directory"
 _LISTED = "files"  # key of result.json: the names of all files of the result
@@ -194,6 +195,24 @@ def _keep_foreign(target: Path, part: Path) -> None:
             raise CaseError(_KEY, f"{str(path)!r} is not of the earlier result; the new one would"
                             " replace it")  # fmt: skip
         shutil.copy2(path, part / path.name, follow_symlinks=False)
+
+
+def digest_of(*inputs: Any) -> str:
+    """Return a hash of plain data; a result holds that of its inputs as `inputs_digest`."""
+    text = json.dumps(_plain(list(inputs)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def holds(target: Path, digest: str) -> bool:
+    """Return whether a folder holds a result of the inputs with this `digest_of`.
+
+    It may be replaced without being asked for: the same numbers come out again.
+    """
+    try:
+        found = json.loads((Path(target) / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(digest) and isinstance(found, dict) and found.get("inputs_digest") == digest
 
 
 def _take_place(part: Path, target: Path) -> None:

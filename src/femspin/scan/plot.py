@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..case.paths import number_name
 from ..case.schema import Case
 from .points import Axis
 from .table import LOST, WALL, matching
@@ -61,7 +62,7 @@ def _panels(result: ScanResult, wanted: Sequence[str] | None) -> list[list[str]]
     """Return the names of the numbers in every panel."""
     known = dict.fromkeys(result.columns, 0.0)
     if wanted is not None:
-        groups = [list(matching((name,), known)) for name in wanted]
+        groups = [list(matching((number_name(name, known),), known)) for name in wanted]
         return [g for g in groups if g] or [[result.columns[0]]]
     vector = next((n.rpartition(".")[0] for n in known if ".spin_current." in n), None)
     return [list(matching((vector or result.columns[0],), known))]

@@ -13,21 +13,17 @@ from pydantic_core import PydanticCustomError
 
 from ..case.load import case_from_table, dump_case
 from ..case.messages import dotted, shown
+from ..case.paths import replaced, resolved_path
 from ..case.quantity import parse_quantity
-from ..case.scan import MOST_DIGITS, Angle, Range, Scan, number_and_unit, path_parts
+from ..case.scan import MOST_DIGITS, Angle, Range, Scan, number_and_unit
 from ..case.schema import Case
 from ..case.values import INSULATORS
-from ..errors import CaseError, closest
+from ..errors import CaseError
 from ..materials.parameters import UsedValue, complete_case, region_parameters
 
-__all__ = ["Axis", "Coordinate", "ScanPoints", "replaced", "resolved_path", "scan_points"]
+__all__ = ["Axis", "Coordinate", "ScanPoints", "scan_points"]
 
 Coordinate = float | str
-
-# Tables whose keys are names: a path through an unknown name is a slip, not a new entry.
-_NAMED = {("regions",): "region", ("materials",): "material",
-          ("drive", "electrodes"): "electrode"}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Axis:
@@ -84,6 +80,7 @@ class ScanPoints(Sequence[tuple[dict[str, Coordinate], Case]]):
         if "magnetization" not in case.model_fields_set:  # a default stays one at every point
             self.base.pop("magnetization", None)
         self.axes = tuple(_axis(n, entry, self.base) for n, entry in case.scan.axes.items())
+        _set_different_keys(self.axes)
 
     def __len__(self) -> int:
         return self.scan.points
@@ -118,7 +115,7 @@ class ScanPoints(Sequence[tuple[dict[str, Coordinate], Case]]):
             if axis.rotation is not None:
                 rotated = (axis.rotation, axis.values[k])
             else:
-                table = _replaced(table, axis.parts, axis.values[k])
+                table = replaced(table, axis.parts, axis.values[k])
         try:
             case = case_from_table(table)
             if rotated is not None:  # last, so that it turns the field of this point
@@ -142,6 +139,16 @@ class ScanPoints(Sequence[tuple[dict[str, Coordinate], Case]]):
         except CaseError as error:
             raise self.blamed(index, error) from None
         return case, used
+
+    @property
+    def corners(self) -> tuple[int, ...]:
+        """The first point, and those in which one axis is at its last value instead."""
+        if self.scan.mode == "zip":
+            return tuple(dict.fromkeys((0, len(self) - 1)))
+        sizes = [len(axis.values) for axis in self.axes]
+        steps = [math.prod(sizes[k + 1 :]) for k in range(len(sizes))]
+        ends = ((size - 1) * step for size, step in zip(sizes, steps, strict=True))
+        return tuple(dict.fromkeys((0, *ends)))
 
     def blamed(self, index: int, error: CaseError) -> CaseError:
         """Return an error of a point's case as one that names the axis and its value."""
@@ -169,24 +176,6 @@ def scan_points(case: Case) -> ScanPoints:
     return points
 
 
-def resolved_path(name: str, base: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the parts of a dotted path with names of layers replaced by their positions.
-
-    Args:
-        name: Dotted path as in ``[scan.axes]``.
-        base: Tables of the case, as `dump_case` returns them.
-
-    Raises:
-        CaseError: If it leads through a name that the case lacks; names the closest one.
-    """
-    return _resolved(name, base)
-
-
-def replaced(base: Any, parts: Sequence[str], value: Any) -> Any:
-    """Return nested tables with the value at a path replaced; what does not change is shared."""
-    return _replaced(base, parts, value)
-
-
 def _same_place(axis: str, path: str) -> bool:
     a, b = f"{axis}.", f"{path}."
     return a.startswith(b) or b.startswith(a)
@@ -200,9 +189,19 @@ def _axis(name: str, entry: list[Any] | Range | Angle, base: Mapping[str, Any]) 
         return Axis(name, turned, angles, angles, "deg", entry)
     values = tuple(entry.values if isinstance(entry, Range) else entry)
     coordinates, unit = _coordinates(values)
-    parts = _resolved(name, base)
+    parts = resolved_path(name, base, dotted(("scan", "axes", name)))
     log = isinstance(entry, Range) and entry.spacing == "log"
     return Axis(name, parts, values, coordinates, unit, log=log)
+
+
+def _set_different_keys(axes: Sequence[Axis]) -> None:
+    """Refuse two axes that name one key in two ways, as a layer by region and by position."""
+    for k, axis in enumerate(axes):
+        for other in axes[:k]:
+            short = min(len(axis.parts), len(other.parts))
+            same = axis.parts[:short] == other.parts[:short]
+            if same and axis.rotation is None and other.rotation is None:
+                raise CaseError(axis.setting, f"{other.name} and {axis.name} set the same key")
 
 
 def _coordinates(values: Sequence[Any]) -> tuple[tuple[Coordinate, ...], str]:
@@ -226,70 +225,19 @@ def _coordinates(values: Sequence[Any]) -> tuple[tuple[Coordinate, ...], str]:
     return tuple(texts), ""
 
 
-def _resolved(name: str, base: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the path of an axis with names of layers replaced by their positions."""
-    parts: list[str] = []
-    node: Any = base
-    for part in path_parts(name):
-        found: Any = None
-        if isinstance(node, Mapping):
-            what = _NAMED.get(tuple(parts))
-            if what is not None and part not in node:
-                raise _no_such(name, what, part, node)
-            found = node.get(part, {})
-        elif isinstance(node, list):
-            part = _position(name, part, node)
-            found = node[int(part)]
-        elif node is not None:
-            raise CaseError(dotted(("scan", "axes", name)), f"{dotted(parts)} is no table")
-        parts.append(part)
-        node = found
-    return tuple(parts)
-
-
-def _position(name: str, part: str, entries: list[Any]) -> str:
-    """Return the position in a list that a number, or the region of a layer, stands for."""
-    regions = [e.get("region", "") if isinstance(e, Mapping) else "" for e in entries]
-    if part.isascii() and part.isdecimal() and int(part[:9]) < len(entries):
-        return str(int(part))
-    if part in regions and regions.count(part) == 1:
-        return str(regions.index(part))
-    allowed = f"0 to {len(entries) - 1}" + "".join(f" or {r!r}" for r in regions if r)
-    raise CaseError(dotted(("scan", "axes", name)), f"{part!r} is no entry of the list; {allowed}")
-
-
-def _no_such(name: str, what: str, part: str, known: Mapping[str, Any]) -> CaseError:
-    hint = closest(part, known)
-    listed = ", ".join(known) or "none"
-    return CaseError(
-        dotted(("scan", "axes", name)), f"no {what} {part!r}{hint}; the case has {listed}"
-    )
-
-
-def _replaced(node: Any, parts: Sequence[str], value: Any) -> Any:
-    """Return nested tables with one value replaced; what does not change is shared."""
-    if not parts:
-        return value
-    first, rest = parts[0], parts[1:]
-    if isinstance(node, list):
-        k = int(first)
-        return [*node[:k], _replaced(node[k], rest, value), *node[k + 1 :]]
-    return {**node, first: _replaced(node.get(first, {}), rest, value)}
-
-
 def _turned(table: Any, case: Case, rotation: Angle, angle: float) -> Any:
     """Return the tables of a point with magnetization or field along the angle."""
     direction = [0.0, 0.0, 0.0]
     first, second = ("xyz".index(letter) for letter in rotation.plane)
     direction[first], direction[second] = _cosine(angle), _cosine(angle - 90)
     if rotation.of != "field":
-        table = _replaced(table, ("magnetization", "direction"), direction)
+        table = replaced(table, ("magnetization", "direction"), direction)
     if rotation.of != "magnetization":
         size = math.hypot(*(case.drive.magnetic_field or [0.0]))
         if size == 0:
             raise CaseError("drive.magnetic_field", "a rotation of the field needs a field")
         field = [f"{size * x!r} T" for x in direction]
-        table = _replaced(table, ("drive", "magnetic_field"), field)
+        table = replaced(table, ("drive", "magnetic_field"), field)
     return table
 
 

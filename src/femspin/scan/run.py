@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from math import nan
@@ -14,9 +13,12 @@ from typing import Any
 
 from ..case.files import input_digest, resolve_files
 from ..case.load import _toml_key, _toml_value, dump_case, to_toml
+from ..case.messages import one_per_kind
+from ..case.paths import number_name
 from ..case.scan import Scan
 from ..case.schema import Case
 from ..errors import CaseError, closest
+from ..results.inputs import case_digest
 from ..results.report import CONVENTIONS, versions
 from ..results.write import result_folder, to_json
 from .points import Axis, Coordinate, ScanPoints
@@ -32,7 +34,7 @@ from .table import (
     write_netcdf,
     write_parquet,
 )
-from .workers import Solve, solve_point, solve_points
+from .workers import Solve, solve_here, solve_point, solve_points
 
 __all__ = ["PointResult", "ScanResult", "point_folder", "run_scan"]
 
@@ -138,6 +140,7 @@ class ScanResult:
             "estimates": self.estimates,
             "warnings": self.warnings,
             "inputs": dump_case(self.case),
+            "inputs_digest": case_digest(self.case, self.folder),
             "versions": versions(),
         }  # fmt: skip
 
@@ -209,6 +212,7 @@ def run_scan(
     progress: Progress | None = None,
     fresh: bool = False,
     solve: Solve = solve_point,
+    here: bool = False,
 ) -> ScanResult:
     """Return the results of all points of a case with [scan].
 
@@ -218,17 +222,19 @@ def run_scan(
 
     Args:
         case: A case with [scan].
-        folder: Where relative mesh paths start; default the working directory.
+        folder: Where relative mesh paths start; default the folder of the case file.
         output: The result folder; `ScanResult.write` writes it.
         progress: Called with the number of finished points and of all points.
         fresh: Solve all points anew.
         solve: What returns the result table of a case; a function of a module.  Points kept by
             one such function are not told from those of another.
+        here: Solve one point after the other in this process, without workers.
 
     Raises:
         CaseError: If an axis or value is not allowed, or a name is not a number of the result.
     """
     began = time.perf_counter()
+    folder = case.folder if folder is None else folder
     points = ScanPoints(case)
     store = PointStore(point_folder(output))
     keys, estimates = _keys(points, folder)
@@ -242,9 +248,12 @@ def run_scan(
     tell = progress or (lambda done, total: None)
     tell(len(collect.found), len(todo))
     errors: dict[str, str] = {}
-    outcomes = solve_points(
-        new, lambda key: points.case(todo[key]), store, folder, processes, solve
-    )
+    case_of = _case_of(points, todo)
+    outcomes: Generator[tuple[str, str | None], None, None]
+    if here:
+        processes, outcomes = 1, solve_here(new, case_of, store, folder, solve)
+    else:
+        outcomes = solve_points(new, case_of, store, folder, processes, solve)
     with closing(outcomes):
         for key, error in outcomes:
             if error is None and not collect(key):
@@ -266,11 +275,39 @@ def run_scan(
     )  # fmt: skip
 
 
+def _case_of(points: ScanPoints, rows: Mapping[str, int]) -> Callable[[str], Case]:
+    return lambda key: points.case(rows[key])
+
+
+def wanted_names(
+    scan: Scan, numbers: Mapping[str, float]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names in columns and plot.y as the result has them.
+
+    Args:
+        scan: The table of the case.
+        numbers: Of one point, by dotted name.
+
+    Raises:
+        CaseError: If one means no number; names the closest.
+    """
+    found = []
+    for setting, names in (("columns", scan.columns), ("plot.y", scan.plot.y)):
+        spelled = tuple(number_name(name, numbers) for name in names or ())
+        for name in spelled:
+            if not matching((name,), numbers):
+                raise CaseError(f"scan.{setting}", f"no number {name!r} in the result"
+                                f"{closest(name, numbers)}")  # fmt: skip
+        found.append(spelled)
+    return found[0], found[1]
+
+
 class _Collector:
     """Takes finished points from the store and keeps the numbers that were asked for."""
 
     def __init__(self, scan: Scan, store: PointStore) -> None:
-        self.wanted = tuple(scan.columns or ()), tuple(scan.plot.y or ())
+        self.scan = scan
+        self.wanted: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
         self.store = store
         self.found: dict[str, Record] = {}
         self.units: dict[str, str] = {}
@@ -281,12 +318,7 @@ class _Collector:
         if record is None:
             return False
         if not self.found:  # names are checked as soon as one point is known
-            for setting, names in zip(("columns", "plot.y"), self.wanted, strict=True):
-                for name in names:
-                    if not matching((name,), record.numbers):
-                        hint = closest(name, record.numbers)
-                        raise CaseError(f"scan.{setting}", f"no number {name!r} in the result"
-                                        f"{hint}")  # fmt: skip
+            self.wanted = wanted_names(self.scan, record.numbers)
         columns, y = self.wanted
         chosen = matching((*columns, *y), record.numbers, defaults=not columns)
         if LOST in record.numbers and any(name.startswith(WALL) for name in (*columns, *y)):
@@ -313,8 +345,8 @@ class _Collector:
         return self.found[key].warnings if key in self.found else ()
 
     def warnings(self, keys: Sequence[str]) -> dict[str, int]:
-        """Return all warnings, and of how many points they are true."""
-        return dict(Counter(w for k in keys if k in self.found for w in self.found[k].warnings))
+        """Return one warning of each kind, and of how many points it is true."""
+        return one_per_kind(self.found[k].warnings for k in keys if k in self.found)
 
 
 def _keys(points: ScanPoints, folder: Path | None) -> tuple[list[str], tuple[Any, ...]]:

@@ -1,7 +1,7 @@
 """Points of a scan with ``solver.method = "stack"``, solved together.
 
 The layers of all points go through the exact solver as one batch; building a point and reading
-off its numbers are those of `femspin.pipeline.simulate`.
+off its numbers are those of `femspin.pipeline.simulate_transport`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..case.schema import Case
-from ..pipeline import Transport, _with_reduced, balanced_transport, build_device, simulate
+from ..pipeline import (
+    Transport,
+    _with_reduced,
+    balanced_transport,
+    build_device,
+    simulate_transport,
+)
 from ..results.solution import Solution
 from ..stack_method import StackProblem, exact_transports, stack_problem
 
@@ -65,4 +71,4 @@ def _raising(error: Exception) -> Table:
 
 
 def _alone(case: Case, folder: Path | None) -> Table:
-    return lambda: simulate(case, folder, errors=False).table
+    return lambda: simulate_transport(case, folder, errors=False).table

@@ -25,7 +25,7 @@ from ..case.schema import Case
 from ..errors import FemspinError
 from .store import PointStore, Record, numbers_of
 
-__all__ = ["Solve", "solve_point", "solve_points", "solved_together"]
+__all__ = ["Solve", "solve_here", "solve_point", "solve_points", "solved_together"]
 
 Solve = Callable[[Case, Path | None], Mapping[str, Any]]
 
@@ -43,9 +43,9 @@ def solve_point(case: Case, folder: Path | None) -> Mapping[str, Any]:
         from ..texture_run import simulate_texture
 
         return simulate_texture(case, folder).table
-    from ..pipeline import simulate
+    from ..pipeline import simulate_transport
 
-    return simulate(case, folder, errors=False).table
+    return simulate_transport(case, folder, errors=False).table
 
 
 def solved_together(case: Case) -> bool:
@@ -111,6 +111,19 @@ def solve_points(
             if isinstance(outcome, _Death):
                 outcome = f"its process died twice, {outcome.reason}"
             yield key, outcome
+
+
+def solve_here(
+    keys: Sequence[str],
+    case_of: Callable[[str], Case],
+    store: PointStore,
+    folder: Path | None,
+    solve: Solve = solve_point,
+) -> Generator[tuple[str, str | None], None, None]:
+    """Solve points in this process; yields what `solve_points` does, with its arguments."""
+    for start in range(0, len(keys), _LARGEST_CHUNK):
+        chunk = [(key, case_of(key)) for key in keys[start : start + _LARGEST_CHUNK]]
+        yield from ((key, error) for key, error, _ in _solved_chunk(chunk, store, folder, solve))
 
 
 def _run(
@@ -222,19 +235,25 @@ def _stop(workers: Sequence[_Worker]) -> None:
 def _work(pipe: Connection, store: PointStore, folder: Path | None, solve: Solve) -> None:
     """Solve points until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    together = solved_together if solve is solve_point else (lambda case: False)
     with contextlib.suppress(EOFError, OSError):
         pipe.send(_READY)
         while True:
-            chunk = pipe.recv()
-            stacks = [(key, case) for key, case in chunk if together(case)]
-            for outcome in _solved_as_stacks(stacks, store, folder):
+            for outcome in _solved_chunk(pipe.recv(), store, folder, solve):
                 pipe.send(outcome)
-            for key, case in chunk:
-                if not together(case):
-                    began = time.perf_counter()
-                    error = _solved(key, partial(solve, case, folder), store)
-                    pipe.send((key, error, time.perf_counter() - began))
+
+
+def _solved_chunk(
+    chunk: Sequence[tuple[str, Case]], store: PointStore, folder: Path | None, solve: Solve
+) -> Iterator[tuple[str, str | None, float]]:
+    """Solve some points; yield key, error and seconds of each."""
+    together = solved_together if solve is solve_point else (lambda case: False)
+    stacks = [(key, case) for key, case in chunk if together(case)]
+    yield from _solved_as_stacks(stacks, store, folder)
+    for key, case in chunk:
+        if not together(case):
+            began = time.perf_counter()
+            error = _solved(key, partial(solve, case, folder), store)
+            yield key, error, time.perf_counter() - began
 
 
 def _solved_as_stacks(

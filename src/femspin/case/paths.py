@@ -1,0 +1,138 @@
+"""Dotted paths: how a value of a case, or a number of a result, is named everywhere.
+
+`--set`, [scan.axes], [parameters] of a fit, texture.threshold.vary and the parameters of
+sensitivities name a value of the case; [expected], scan.columns, scan.plot.y, the results of a
+fit and the outputs of sensitivities a number of the result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..errors import CaseError, closest
+from .messages import dotted
+
+__all__ = ["number_name", "path_parts", "replaced", "resolved_path", "split_setting"]
+
+_PART = r"""(?:"[^"\x00-\x1f]*"|'[^'\x00-\x1f]*'|[^."'#=\[\]{}\x00-\x1f]+)"""
+_PATH = re.compile(rf"\s*{_PART}(?:\s*\.\s*{_PART})*\s*")
+_AXES = "xyz"
+
+# Tables whose keys are names: a path through an unknown name is a slip, not a new entry.
+_NAMED = {("regions",): "region", ("materials",): "material",
+          ("drive", "electrodes"): "electrode"}  # fmt: skip
+
+
+def path_parts(name: str) -> tuple[str, ...]:
+    """Split a dotted path; parts in quotes may hold dots.  Empty if it is no dotted path."""
+    if _PATH.fullmatch(name) is None:
+        return ()
+    found = (part.strip() for part in re.findall(_PART, name))
+    parts = tuple(p[1:-1] if p[:1] in ('"', "'") else p for p in found)
+    return parts if all(parts) else ()
+
+
+def split_setting(text: str) -> tuple[str, str] | None:
+    """Return path and value of ``path=value``, None if it does not have this form."""
+    match = _PATH.match(text)
+    if match is None or not text[match.end() :].startswith("="):
+        key, equals, value = text.partition("=")
+        return (key.strip(), value) if equals and key.strip() else None
+    return match[0].strip(), text[match.end() + 1 :]
+
+
+def resolved_path(
+    name: str, tables: Mapping[str, Any], where: str, new_names: bool = False
+) -> tuple[str, ...]:
+    """Return the parts of a dotted path as the tables of a case have them.
+
+    An entry of a list is named by its position, counted from 0, a layer also by its region, a
+    component of a vector also by x, y or z; an interface by its regions in either order.
+
+    Args:
+        name: The path.
+        tables: Of the case, raw or as `dump_case` returns them.
+        where: Path of the setting that holds `name`, for messages.
+        new_names: Whether regions, materials and electrodes that are not there may be added.
+
+    Raises:
+        CaseError: If it leads through a name or a position that the case lacks.
+    """
+    given = path_parts(name)
+    if not given:
+        raise CaseError(where, f"{name!r} is not a dotted path like drive.temperature; names with"
+                        " dots or other signs stand in quotes")  # fmt: skip
+    parts: list[str] = []
+    node: Any = tables
+    for part in given:
+        found: Any = None
+        if isinstance(node, Mapping):
+            what = _NAMED.get(tuple(parts))
+            if what is not None and part not in node and not new_names:
+                raise CaseError(where, f"no {what} {part!r}{closest(part, node)}; the case has"
+                                f" {', '.join(map(str, node)) or 'none'}")  # fmt: skip
+            flipped = "|".join(reversed(part.split("|")))
+            if parts == ["interfaces"] and part not in node and flipped in node:
+                part = flipped
+            found = node.get(part, {})
+        elif isinstance(node, list):
+            part = _position(part, node, where, dotted(parts))
+            found = node[int(part)]
+        elif node is not None:
+            raise CaseError(where, f"{dotted(parts)} is no table")
+        parts.append(part)
+        node = found
+    return tuple(parts)
+
+
+def _position(part: str, entries: Sequence[Any], where: str, path: str) -> str:
+    """Return the position in a list that a number, a region or a letter stands for."""
+    regions = [e.get("region", "") if isinstance(e, Mapping) else "" for e in entries]
+    if part.isascii() and part.isdecimal() and len(part) < 10 and int(part) < len(entries):
+        return str(int(part))
+    same = [str(k) for k, region in enumerate(regions) if region == part]
+    if len(same) == 1:
+        return same[0]
+    if len(same) > 1:
+        raise CaseError(where, f"{path} has {part!r} {len(same)} times; say which, by its"
+                        f" position: {', '.join(same)}")  # fmt: skip
+    if len(entries) == len(_AXES) and not any(regions) and part in tuple(_AXES):
+        return str(_AXES.index(part))
+    allowed = f"0 to {len(entries) - 1}" if entries else "it is empty"
+    allowed += "".join(f" or {r!r}" for r in dict.fromkeys(regions) if r)
+    raise CaseError(where, f"{part!r} is no entry of the list {path}; {allowed}")
+
+
+def replaced(node: Any, parts: Sequence[str], value: Any) -> Any:
+    """Return nested tables with the value at a path replaced; what does not change is shared."""
+    if not parts:
+        return value
+    first, rest = parts[0], parts[1:]
+    if isinstance(node, list):
+        k = int(first)
+        return [*node[:k], replaced(node[k], rest, value), *node[k + 1 :]]
+    return {**node, first: replaced(node.get(first, {}), rest, value)}
+
+
+def number_name(name: str, known: Iterable[str]) -> str:
+    """Return the name of a number, vector or table of the result as the result has it.
+
+    Names may stand in quotes, an interface in either order, and a component of a vector be
+    counted from 0.  A name that is not known comes back as it is.
+
+    Args:
+        name: Dotted name.
+        known: Names of the numbers of the result.
+    """
+    names, parts = list(known), path_parts(name)
+    if not parts or name in names:
+        return name
+    flipped = tuple("|".join(reversed(p.split("|"))) for p in parts)
+    for form in (parts, flipped):
+        last = _AXES[int(form[-1])] if form[-1] in ("0", "1", "2") else form[-1]
+        for candidate in (".".join(form), ".".join((*form[:-1], last))):
+            if any(n == candidate or n.startswith(f"{candidate}.") for n in names):
+                return candidate
+    return name

@@ -1,0 +1,372 @@
+"""`femspin check` refuses what `femspin run` refuses and warns as it does, without a run."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from femspin import CaseError, case_from_table, load_case, rehearsal, simulate
+from femspin.case.messages import one_per_kind
+from femspin.cli.main import main
+from femspin.rehearsal import rehearse
+from femspin.scan import run_scan, scan_points
+from femspin.scan.store import numbers_of
+
+CASES = Path(__file__).parents[1] / "cases"
+STACK = """
+[structure]
+dimension = 1
+layers = [{ region = "M", thickness = "2 nm" }, { region = "Pt", thickness = "5 nm" }]
+[regions.M]
+kind = "FI"
+magnet = { saturation_magnetization = "1.4e5 A/m", damping = 0.01 }
+[regions.Pt]
+kind = "HM"
+conductivity = "2e6 S/m"
+dos = "5e47 1/(J*m^3)"
+spin_diffusion_length = "1.5 nm"
+spin_hall_angle = 0.1
+[interfaces."Pt|M"]
+G_r = "-2e12 S/m^2"
+[drive]
+electric_field = ["1e5 V/m", "0 V/m", "0 V/m"]
+magnetic_field = ["0 T", "0 T", "0.1 T"]
+[magnetization]
+direction = [1, 0, 1]
+[output]
+fields = false
+plots = false
+"""
+LINE = """
+[texture]
+kind = "ferromagnet"
+duration = "20 ps"
+output_interval = "1 ps"
+[texture.mesh]
+shape = "line"
+length = "60 nm"
+width = "20 nm"
+thickness = "1 nm"
+cell = "2 nm"
+[texture.magnet]
+saturation_magnetization = "1e6 A/m"
+exchange_stiffness = "15 pJ/m"
+damping = 0.3
+anisotropy = "1e6 J/m^3"
+[texture.initial]
+type = "wall"
+[texture.wall]
+[output]
+fields = false
+plots = false
+"""
+POINT = """
+[texture]
+kind = "ferromagnet"
+duration = "200 ps"
+output_interval = "2 ps"
+[texture.mesh]
+shape = "point"
+length = "20 nm"
+[texture.magnet]
+saturation_magnetization = "1e6 A/m"
+exchange_stiffness = "15 pJ/m"
+damping = 0.1
+anisotropy = "1e5 J/m^3"
+[output]
+fields = false
+plots = false
+"""
+ANTI = POINT.replace('"ferromagnet"', '"antiferromagnet"').replace(
+    'saturation_magnetization = "1e6 A/m"',
+    'sublattice_magnetization = "4e5 A/m"\nexchange_field = "100 T"',
+)
+SINE = """
+[[texture.spin_orbit]]
+polarisation = [0, 1, 0]
+damping_like = "1 mT"
+field_like = "0.5 mT"
+signal = { shape = "sine", frequency = "20 GHz" }
+[texture.line_shape]
+frequency = "20 GHz"
+low = "0.2 T"
+high = "1 T"
+"""
+
+COUPLED = """
+[structure]
+layers = [{ region = "M", thickness = "2 nm" }, { region = "Pt", thickness = "4 nm", cells = 3 }]
+[regions.M]
+kind = "FI"
+[regions.Pt]
+kind = "HM"
+material = "Pt"
+[interfaces."Pt|M"]
+G_r = "-1e14 S/m^2"
+[drive]
+electric_field = ["1e5 V/m", "0 V/m", "0 V/m"]
+[texture]
+kind = "ferromagnet"
+region = "M"
+torque_source = "transport"
+duration = "5 ps"
+[texture.magnet]
+saturation_magnetization = "1e6 A/m"
+exchange_stiffness = "10 pJ/m"
+damping = 0.1
+anisotropy = "1e5 J/m^3"
+[output]
+fields = false
+plots = false
+"""
+
+
+def analysis(name: str, base: str = POINT, more: str = "") -> str:
+    return base.replace("[texture]\n", f'[texture]\nanalysis = "{name}"\n', 1) + more
+
+
+HYSTERESIS = '[texture.hysteresis]\ndirection = [0.2, 0, 1]\nlargest = "0.5 T"\npoints = 5\n'
+THRESHOLD = """
+[[texture.fields]]
+field = ["0 T", "1 mT", "-0.1 T"]
+[texture.threshold]
+vary = "texture.fields.0.field.z"
+low = "0 T"
+high = "1 T"
+tolerance = 0.2
+"""
+
+TEXTURES = {
+    "wall in a sine": LINE + '[[texture.fields]]\nfield = ["0 T", "0 T", "10 mT"]\n'
+    'signal = { shape = "sine", frequency = "150 GHz" }\n',
+    "rotation": POINT.replace('"200 ps"', '"50 ps"\nrotation_axis = [0, 0, 1]')
+    + '[texture.initial]\ndirection = [1, 0, 1]\n'
+    '[[texture.fields]]\nfield = ["0 T", "0 T", "1 T"]\n',
+    "relax": analysis("relax", LINE),
+    "hysteresis": analysis("hysteresis", more=HYSTERESIS),
+    "hysteresis of an antiferromagnet": analysis("hysteresis", ANTI, HYSTERESIS),
+    "resonance": analysis("resonance", more="[texture.resonance]\n"),
+    "resonance of an antiferromagnet":
+    analysis("resonance", ANTI, "[texture.resonance]\n").replace("200 ps", "20 ps")
+    .replace('"2 ps"', '"0.05 ps"').replace("damping = 0.1", "damping = 0.001"),
+    "coupled": COUPLED,
+    "coupled relax": analysis("relax", COUPLED.replace("1e5 V/m", "1e2 V/m")),
+}  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "case.toml"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "coupled relax" else n for n in TEXTURES],
+)
+def test_a_rehearsal_knows_the_numbers_of_a_texture(name, file):
+    file.write_text(TEXTURES[name])
+    case = load_case(file)
+    before, after = rehearse(case), simulate(case)
+    assert set(after.values) - set(before.values) == set()
+    assert list(before.warnings) == list(after.warnings)
+
+
+TIMES = {
+    "steady": "",
+    "dynamics": '[dynamics]\nmode = "run"\nduration = "0.5 ps"\noutput_interval = "0.5 ps"\n',
+    "frequency": '[frequency]\nfrequency = ["1 GHz", "10 GHz"]\n',
+    "transient": '[transient]\nduration = "1 ps"\noutput_interval = "0.5 ps"\n',
+    "stack": '[solver]\nmethod = "stack"\n',
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_a_rehearsal_knows_the_numbers_of_a_device(name, size, file, monkeypatch):
+    if size == "large":  # too large to be solved in a check
+        monkeypatch.setattr(rehearsal, "_SOLVED_UP_TO", {1: 0, 2: 0, 3: 0})
+    file.write_text(STACK + TIMES[name])
+    case = load_case(file)
+    before, after = rehearse(case), simulate(case)
+    assert set(after.values) - set(before.values) == set()
+    assert set(numbers_of(after.table)) == set(before.columns)
+    assert list(before.warnings) == after.table["warnings"]
+
+
+@pytest.mark.parametrize(
+    "name", ["eus_pt", "ggg_pt", "biox_cu", "fgt_pt", "yig_pt", "scan_memory_loss_rashba"]
+)
+def test_the_names_of_shipped_cases_are_known_without_a_solution(name, monkeypatch):
+    case = load_case(CASES / f"{name}.toml")
+    case = case if case.scan is None else scan_points(case)[0][1]
+    solved = rehearse(case)
+    monkeypatch.setattr(rehearsal, "_SOLVED_UP_TO", {1: 0, 2: 0, 3: 0})
+    generic = rehearse(case)
+    assert set(generic.columns) == set(solved.columns)
+    assert generic.warnings == solved.warnings
+
+
+def both_refuse(file: Path, capsys, words: str) -> None:
+    """Require that check and run end with exit code 2 and the same one line."""
+    said = []
+    for command in (["check"], ["run"]):
+        assert main([*command, str(file)]) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1) or command == ["run"]
+        said.append(err.splitlines()[-1])
+    assert words in said[0]
+    assert said[0] == said[1]
+
+
+SCANNED = LINE + """
+[[texture.spin_orbit]]
+polarisation = [0, 1, 0]
+spin_current = "1e11 A/m^2"
+[scan]
+processes = 1
+"""
+AXIS = '[scan.axes]\n"texture.spin_orbit.0.spin_current" = ["1e10 A/m^2", "2e10 A/m^2"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SCANNED + '[scan.axes]\n"texture.spin_orbit.0.spin_curent" = ["1 A/m^2"]\n',
+         "unknown key; did you mean 'spin_current'"),
+        (SCANNED + '[scan.axes]\n"texture.spin_orbit.0.spin_current" = [2e10, 3e10]\n',
+         "must be text with a number and a unit of A/m^2"),
+        (SCANNED + '[scan.axes]\n"texture.spin_orbit.spin_current" = ["1e10 A/m^2"]\n',
+         "'spin_current' is no entry of the list texture.spin_orbit; 0 to 0"),
+        (SCANNED + 'columns = ["texture.wall.speed"]\n' + AXIS,
+         "scan.columns: no number 'texture.wall.speed' in the result"),
+        (SCANNED + 'plot = { y = ["texture.wal"] }\n' + AXIS,
+         "scan.plot.y: no number 'texture.wal' in the result; did you mean"),
+        (LINE + '[expected]\n"texture.wall.speed" = 1.0\n',
+         "expected.texture.wall.speed: the result has no such number"),
+        (POINT + '[expected]\n"texture.wall.velocity" = 1.0\n', "the result has no such number"),
+        (STACK + '[expected]\n"interfaces.Pt|M.spin_curent.x" = 1.0\n', "did you mean"),
+        (STACK + '[dynamics]\nduration = "0.5 ps"\noutput_interval = "0.5 ps"\n'
+         '[expected]\n"dynamics.finale.x" = 1.0\n', "did you mean"),
+        (STACK.replace("damping = 0.01 ", "").replace('A/m",', 'A/m"') + "[dynamics]\n",
+         "regions.M.magnet.damping: the region that moves needs it"),
+        (STACK.replace("dimension = 1", 'dimension = 2\nwidth = "20 nm"\ncells_x = 2')
+         + "[solver]\ntarget_error = 0.1\n", "solver.target_error: adaptive refinement needs"),
+        (analysis("resonance", more="[texture.resonance]\n")
+         + '[[texture.spin_orbit]]\npolarisation = [0, 1, 0]\ndamping_like = "1 mT"\n',
+         "a resonance is that of the magnet without torques"),
+        (analysis("line_shape", more=SINE.replace('shape = "sine", frequency = "20 GHz"',
+                                                  'shape = "sine", frequency = "9 GHz"')),
+         "a line shape"),
+        (analysis("threshold", more=THRESHOLD.replace("fields.0.field.z", "fields.0.feld.z")),
+         "texture.fields.0.feld"),
+        (analysis("threshold", more=THRESHOLD.replace("fields.0.field.z", "fields.1.field.z")),
+         "'1' is no entry of the list texture.fields; 0 to 0"),
+    ],
+)  # fmt: skip
+def test_check_refuses_what_run_refuses_in_the_same_words(text, words, file, capsys):
+    file.write_text(text)
+    both_refuse(file, capsys, words)
+
+
+def test_check_refuses_a_result_in_place_of_its_inputs(file, capsys):
+    file.write_text(STACK + 'directory = "."\n')
+    assert main(["check", str(file)]) == 2
+    assert "would replace the case file" in capsys.readouterr().err
+
+
+def test_check_warns_of_a_face_that_creates_spin_as_run_does(file, capsys):
+    file.write_text(STACK.replace('G_r = "-2e12', 'G_s = "1e12 S/m^2"\nG_r = "2e12'))
+    assert main(["check", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert main(["run", str(file)]) == 0
+    warning = "warning: interfaces.Pt|M: the conductance creates spin (G + G^T has a positive"
+    assert warning in out
+    assert warning in capsys.readouterr().err
+
+
+def test_check_of_a_scan_takes_what_the_axes_supply(file, capsys):
+    """A key that only an axis gives is not missed, and the last value of an axis is looked at."""
+    text = STACK.replace('conductivity = "2e6 S/m"\n', "") + '[scan]\n[scan.axes]\n'
+    file.write_text(text + '"regions.Pt.conductivity" = ["2e6 S/m", "3e6 S/m"]\n')
+    assert main(["check", str(file)]) == 0
+    capsys.readouterr()
+    file.write_text(STACK + '[scan]\n[scan.axes]\n"interfaces.Pt|M.G_r" = ["-1e12 S/m^2",'
+                    ' "1e12 S/m^2"]\n')  # fmt: skip
+    assert main(["check", str(file), "--json"]) == 0
+    assert len([w for w in json.loads(capsys.readouterr().out)["warnings"]
+                if "creates spin" in w]) == 1  # fmt: skip
+
+
+def test_a_scan_with_an_unknown_column_ends_before_its_points(tmp_path):
+    table = load_case_table(STACK + '[scan]\ncolumns = ["no"]\n[scan.axes]\n'
+                            '"drive.temperature" = ["10 K", "20 K"]\n')  # fmt: skip
+    with pytest.raises(CaseError, match=r"scan\.columns: no number 'no'"):
+        run_scan(case_from_table(table), output=tmp_path / "out", here=True)
+
+
+def load_case_table(text: str) -> dict:
+    import tomllib
+
+    return tomllib.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("fit_smr_torque.toml", "a fit for `femspin fit`"),
+     ("bands/afm_honeycomb.toml", "a band structure for `femspin afm-torques`")],
+)  # fmt: skip
+def test_check_knows_fits_and_band_structures(name, words, capsys):
+    assert main(["check", str(CASES / name)]) == 0
+    assert words in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (STACK.replace("[regions.Pt]", "[regions.Pt.soc]\nrashba = \"1e3 m/s\"\n[regions.Pt]", 1)
+         .replace('kind = "HM"\n', 'kind = "HM"\n[regions.Pt.kondo]\n'),
+         r"regions.Pt.kondo.conductivity: unknown key.* is a key of \[regions.Pt\]: put it above"
+         r" \[regions.Pt.kondo\]"),
+        (POINT.replace("[output]", '[[texture.fields]]\nfield = ["0 T", "0 T", "1 T"]\n'
+                       'temperature = "10 K"\n[output]'),
+         r"temperature is a key of \[texture\]: put it above \[texture.fields\]"),
+    ],
+)  # fmt: skip
+def test_a_key_below_the_wrong_head_says_where_it_belongs(text, words, file, capsys):
+    file.write_text(text)
+    assert main(["check", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert re.search(words, err), err
+    assert err.count("\n") == 1
+
+
+def test_warnings_of_one_kind_are_one_line_with_the_number_of_points():
+    far = "F: the layer is {} decay lengths thick"
+    points = [[far.format(0.5), "Pt: other"], [far.format("1e-3")], [], ["F1: other", "F2: other"]]
+    assert one_per_kind(points) == {
+        f"{far.format(0.5)} (numbers of the first such point)": 2, "Pt: other": 1,
+        "F1: other": 1, "F2: other": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Pt<a>", 'Pt"', "Pt?", "Pt*"])
+def test_names_of_regions_fit_into_names_of_files_on_any_system(name):
+    table = load_case_table(STACK)
+    table["regions"][name] = table["regions"].pop("Pt")
+    table["structure"]["layers"][1]["region"] = name
+    table["interfaces"] = {}
+    with pytest.raises(CaseError, match=r"a region name is printable.*without"):
+        case_from_table(table)
+
+
+def test_files_that_shipped_cases_speak_of_exist():
+    for case in [*CASES.glob("*.toml"), *CASES.glob("bands/*.toml")]:
+        for name in re.findall(r"[\w./-]+\.(?:toml|csv|msh|json|md|py)\b", case.read_text()):
+            places = (case.parent / name, CASES.parent / name)
+            assert any(p.exists() for p in places), f"{case.name} speaks of {name}"

@@ -1,0 +1,204 @@
+"""One way to name a value of a case and a number of a result, wherever it is named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import femspin
+from femspin import CaseError, build_device, case_from_table, load_case, simulate
+from femspin.case.load import dump_case, set_key
+from femspin.case.paths import number_name, path_parts, resolved_path
+from femspin.cli.main import main
+from femspin.materials.parameters import complete_case
+from femspin.parameters import find_parameter
+from femspin.results.texture_result import TextureResult
+from femspin.scan import ScanResult, scan_points
+from femspin.sensitivity import choose_outputs, choose_parameters
+
+STACK = """
+[structure]
+layers = [
+    { region = "YIG", thickness = "4 nm" },
+    { region = "Pt", thickness = "5 nm", cells = 6 },
+]
+[regions.YIG]
+kind = "FI"
+[regions.Pt]
+kind = "HM"
+material = "Pt"
+[interfaces."Pt|YIG"]
+G_r = "-1e13 S/m^2"
+[drive]
+electric_field = ["1e5 V/m", "0 V/m", "0 V/m"]
+[magnetization]
+direction = [1, 0, 0]
+[solver]
+method = "stack"
+[output]
+fields = false
+plots = false
+"""
+SCAN = """
+[scan]
+columns = ["interfaces.YIG|Pt.spin_current.y"]
+[scan.axes]
+"structure.layers.Pt.thickness" = ["2 nm", "5 nm"]
+"""
+MACROSPIN = """
+[texture]
+kind = "ferromagnet"
+duration = "10 ps"
+[texture.mesh]
+shape = "point"
+length = "10 nm"
+[texture.magnet]
+saturation_magnetization = "1e6 A/m"
+exchange_stiffness = "10 pJ/m"
+damping = 0.1
+[[texture.fields]]
+field = ["0 T", "0 T", "1 T"]
+[texture.initial]
+direction = [1, 0, 0.1]
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "case.toml"
+    path.write_text(STACK)
+    return path
+
+
+PATHS = [
+    ("structure.layers.Pt.thickness", ("structure", "layers", "1", "thickness")),
+    ("structure.layers.1.thickness", ("structure", "layers", "1", "thickness")),
+    ("interfaces.Pt|YIG.G_r", ("interfaces", "Pt|YIG", "G_r")),
+    ('interfaces."YIG|Pt".G_r', ("interfaces", "Pt|YIG", "G_r")),
+    ("interfaces.'Pt|YIG'.G_r", ("interfaces", "Pt|YIG", "G_r")),
+    ("drive.electric_field.0", ("drive", "electric_field", "0")),
+    ("drive.electric_field.x", ("drive", "electric_field", "0")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parts"), PATHS)
+def test_a_path_means_the_same_in_set_scans_fits_and_sensitivities(name, parts, file):
+    case = load_case(file)
+    table = dump_case(case)
+    assert resolved_path(name, table, "here") == parts
+    value = "1e12 S/m^2" if parts[-1] == "G_r" else "3e-9 m" if "layers" in parts else "7 V/m"
+    changed = load_case(file, [f"{name}={value}"])
+    by_scan = scan_points(case_from_table({**table, "scan": {"axes": {name: [value]}}}))[0][1]
+    assert changed == by_scan != case
+    complete, _ = complete_case(case)
+    parameter = find_parameter(complete, name)
+    assert choose_parameters(complete, [name]) == (parameter,)
+    assert path_parts(parameter.path) == parts
+
+
+def test_patterns_of_parameters_name_layers_by_their_region(file):
+    complete, _ = complete_case(load_case(file))
+    found = choose_parameters(complete, ["structure.layers.Pt.*"])
+    assert [p.path for p in found] == ["structure.layers.1.thickness"]
+
+
+def test_a_layer_that_stands_twice_is_named_by_its_position():
+    table = {"structure": {"layers": [{"region": "Pt"}, {"region": "F"}, {"region": "Pt"}]}}
+    with pytest.raises(CaseError, match=r"has 'Pt' 2 times; say which, by its position: 0, 2"):
+        set_key(table, "structure.layers.Pt.thickness=1 nm")
+    set_key(table, "structure.layers.2.thickness=1 nm")
+    assert table["structure"]["layers"][2] == {"region": "Pt", "thickness": "1 nm"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["interfaces.Pt|YIG.spin_current.y", "interfaces.YIG|Pt.spin_current.y",
+     'interfaces."Pt|YIG".spin_current.y', "interfaces.Pt|YIG.spin_current.1"],
+)  # fmt: skip
+def test_a_number_of_the_result_has_one_name_everywhere(name, file, capsys):
+    values = simulate(file).values
+    right = "interfaces.Pt|YIG.spin_current.y"
+    assert number_name(name, values) == right
+    assert choose_outputs([name], values) == (right,)
+    file.write_text(STACK + f"[expected]\n'{name}' = {values[right]!r}\n")
+    assert main(["run", str(file)]) == 0
+    assert "all 1 expected numbers are reproduced" in capsys.readouterr().out
+
+
+def test_expected_numbers_of_a_case_changed_by_set_are_not_passed_over_in_silence(file, capsys):
+    file.write_text(STACK + "[expected]\n'interfaces.Pt|YIG.spin_current.y' = 1.0\n")
+    assert main(["run", str(file), "--set", "drive.temperature=20 K"]) == 0
+    assert "1 of 1 [expected] numbers differ" in capsys.readouterr().err
+    file.write_text(STACK + "[expected]\n'interfaces.Pt|YIG.spin_curent.y' = 1.0\n")
+    assert main(["run", str(file), "--force", "--set", "drive.temperature=20 K"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- simulate
+
+
+def test_simulate_takes_a_path_or_a_case(file):
+    right = simulate(load_case(file)).values
+    assert simulate(str(file)).values == right
+    assert simulate(file).values == right
+
+
+def test_simulate_solves_all_points_of_a_scan(file):
+    file.write_text(STACK + SCAN)
+    told = []
+    found = simulate(file, progress=told.append)
+    assert isinstance(found, ScanResult)
+    assert told[-1] == 1.0
+    column = {c.name: c.values for c in found.table}["interfaces.Pt|YIG.spin_current.y"]
+    for k, thickness in enumerate(["2 nm", "5 nm"]):
+        table = dump_case(load_case(file, [f"structure.layers.Pt.thickness={thickness}"]))
+        del table["scan"]
+        one = simulate(case_from_table(table)).values["interfaces.Pt|YIG.spin_current.y"]
+        # One batch of the exact solver and one point alone: round-off.
+        np.testing.assert_allclose(column[k], one, rtol=1e-12)
+    assert [p.name for p in file.parent.iterdir()] == ["case.toml"]
+
+
+def test_simulate_gives_the_result_of_a_texture(file):
+    file.write_text(MACROSPIN)
+    found = simulate(file)
+    assert isinstance(found, TextureResult)
+    assert found.values["texture.duration"] == pytest.approx(1e-11)
+
+
+def test_simulate_names_the_function_for_other_files(file):
+    file.write_text('case = "a.toml"\n[parameters]\n[[data]]\n')
+    with pytest.raises(CaseError, match=r"femspin fit.*femspin\.fit\.fit_model"):
+        simulate(file)
+    file.write_text('[lattice]\nkind = "square"\n')
+    with pytest.raises(CaseError, match=r"femspin afm-torques.*femspin\.bands\.study\.study"):
+        simulate(file)
+
+
+def test_files_are_found_beside_the_case_wherever_python_runs(tmp_path, monkeypatch):
+    states = tmp_path / "beside"
+    states.mkdir()
+    np.save(states / "start.npy", np.tile([1.0, 0.0, 0.1], (1, 1)))
+    text = MACROSPIN.replace("direction = [1, 0, 0.1]", 'type = "file"\nfile = "start.npy"')
+    (states / "case.toml").write_text(text)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    relative = os.path.relpath(states / "case.toml")
+    case = femspin.load_case(relative)
+    monkeypatch.chdir(tmp_path)  # what the path was relative to must not matter any more
+    moved = simulate(case).values
+    (elsewhere / "case.toml").write_text(MACROSPIN)
+    assert moved["texture.final.m.z"] == simulate(elsewhere / "case.toml").values[
+        "texture.final.m.z"
+    ]  # fmt: skip
+
+
+def test_the_mesh_of_a_case_is_found_beside_it(tmp_path, monkeypatch):
+    case = Path(__file__).parents[1] / "cases" / "hall_bar.toml"
+    monkeypatch.chdir(tmp_path)
+    device = build_device(load_case(case))
+    assert "Pt" in device.kinds

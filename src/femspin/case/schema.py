@@ -221,8 +221,7 @@ class Region(Table):
         elif self.kind == "HM" and self.model != "resolved":
             raise refuse("model", "only an F region can be replaced by its conductance")
         elif self.magnet is not None:
-            raise refuse("magnet", "only an FI region carries a magnet; this one is {k}",
-                         k=self.kind)  # fmt: skip
+            raise refuse("magnet", "only an FI region carries a magnet; this one is " + self.kind)
         if self.spin_diffusion_length is not None and self.spin_relaxation_time is not None:
             raise refuse("spin_relaxation_time",
                          "give either spin_diffusion_length or spin_relaxation_time")  # fmt: skip

@@ -370,8 +370,11 @@ def run_motion(
                     " ends there",)  # fmt: skip
     if system.coupled is not None:
         system.coupled.finish(end, motion.order(state))
-    told = [sampling_warning(system), torque_warning(system.coupled), "" if motion.judge is None else motion.judge.warning(),
-            check_canting(np.array([[recorder.canting, 0.0, 0.0]]))]  # fmt: skip
+    told = [
+        sampling_warning(system), torque_warning(system.coupled),
+        "" if motion.judge is None else motion.judge.warning(),
+        check_canting(np.array([[recorder.canting, 0.0, 0.0]])),
+    ]  # fmt: skip
     warnings = (*warnings, *filter(None, told))
     unrest = motion.unrest(state, end / TIME)
     return TextureRun(

@@ -35,7 +35,7 @@ SHORT = 100.0  # step [ps] below which the midpoint rule damps what is not at re
 _FAR = 10 * TILT  # a motion without energy law that ends farther away has left
 _BACK = 1e-3 * TILT  # what is left of a tilt that decays
 _MOST_TILTS = 20
-_EVERY = 40  # steps of a motion between looks whether a stable state is near
+_EVERY = 40  # steps of a motion, at least, between looks whether a stable state is near
 _UNIFORM = np.array([0.53, -0.31, 0.79])  # along no symmetry axis
 
 
@@ -107,11 +107,12 @@ def escaped(
     Returns:
         None where the motion does not come near a stable state, as when it oscillates by itself.
     """
-    m = tilted(rest)
+    m, due = tilted(rest), _EVERY
     for count in range(1, limit + 1):
         m = advance(m)
-        if count % _EVERY or not departed(rest, m):
+        if count < due or not departed(rest, m):
             continue
+        due = count + max(_EVERY, count // 8)
         after = newton_rest(texture, m)
         if after is not None and departed(rest, after) and not unstable(texture, after):
             return after

@@ -12,8 +12,9 @@ from scipy.constants import e as E
 from test_textured_transport import ferromagnet, stack
 
 from femspin import build_device, case_from_table, solve_transport
-from femspin.dynamics.coupling import CoupledTorque, node_rate, run_coupled, staggered_rates
+from femspin.dynamics.coupling import CoupledTorque, node_rate, staggered_rates
 from femspin.dynamics.coupling_regions import HBAR_SOLVER
+from femspin.dynamics.coupling_steps import run_coupled
 from femspin.dynamics.llg import Macrospin, integrate
 from femspin.dynamics.run import QuasiStaticTorque
 from femspin.dynamics.texture.explicit import RungeKutta

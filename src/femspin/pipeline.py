@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,26 +16,20 @@ from numpy.typing import NDArray
 
 from .case.load import load_case
 from .case.schema import Case, Dynamics
-from .case.schema import Interface as InterfaceTable
 from .case.values import INSULATORS
+from .device import Device, Transport
 from .dynamics.run import QuasiStaticTorque, macrospin, magnet_name, run_dynamics
 from .dynamics.torque import driving_flux
 from .errors import CaseError, SolverError
 from .fields.build import Conditions, case_conditions, region_fields
-from .fields.closed_forms import SpinOrbitConstants, spin_orbit_constants
 from .fields.lengths import mesh_lengths, resolved_rates
 from .fields.region import RegionFields
 from .interface.neighbours import magnet_thickness
 from .interface.reduced import (
-    LayerResponse,
-    ReducedLayer,
     find_reduced,
-    layer_response,
     reduced_parts,
 )
 from .interface.report import (
-    InterfaceCurrents,
-    Share,
     balanced,
     device_currents,
     face_mean,
@@ -44,7 +38,6 @@ from .interface.report import (
 )
 from .materials.parameters import (
     RegionParameters,
-    UsedValue,
     complete_case,
     polarisation_squared,
     region_parameters,
@@ -53,15 +46,12 @@ from .results.solution import Solution
 from .stack_method import exact_transport, require_stack
 from .structure import Structure, build_stack, load_mesh
 from .time_response import require_resolved, time_response
-from .transport.boundary import FluxLaw, flux_law
 from .transport.conditions import (
     build_boundary,
     contact_names,
-    table_law,
-    table_response,
 )
 from .transport.covariant import carried_directions
-from .transport.space import Space, build_space
+from .transport.space import build_space
 from .transport.system import SolverOptions, TransportProblem, TransportState
 from .units import ENERGY, FLUX, LENGTH
 
@@ -79,103 +69,6 @@ Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
 log = logging.getLogger("femspin")
-
-
-@dataclass(frozen=True)
-class Device:
-    """A case turned into a problem: everything that does not change with the magnetization.
-
-    Args:
-        case: The completed case.
-        used: Database values that entered it.
-        parameters: Conducting regions by name.
-        conditions: Temperature and fields.
-        direction: Unit vector of the case's magnetization, shape (3,).
-        structure: The mesh.
-        space: Scalar finite-element space.
-        problem: The transport problem.
-        share: How inflow is divided among the faces of every region.
-        flux_tables: Case tables of the faces with a flux law.
-        reduced: F layers that are replaced by a face.
-        folder: Where relative mesh paths start.
-    """
-
-    case: Case
-    used: tuple[UsedValue, ...]
-    parameters: Mapping[str, RegionParameters]
-    conditions: Conditions
-    direction: Array
-    structure: Structure
-    space: Space
-    problem: TransportProblem
-    share: Mapping[str, Share]
-    flux_tables: Mapping[str, InterfaceTable]
-    reduced: tuple[ReducedLayer, ...] = ()
-    folder: Path | None = None
-
-    @property
-    def conductors(self) -> tuple[str, ...]:
-        """Names of the meshed conducting regions."""
-        gone = {layer.name for layer in self.reduced}
-        return tuple(name for name in self.parameters if name not in gone)
-
-    @property
-    def kinds(self) -> dict[str, str]:
-        """HM, F, FI or I of every region."""
-        return {name: region.kind for name, region in self.case.regions.items()}
-
-    def fields(self, m: Array) -> dict[str, RegionFields]:
-        """Return the coefficients of every meshed conductor for the magnetization `m`."""
-        return {n: self.region_fields(n, m) for n in self.conductors}
-
-    def region_fields(self, name: str, m: Array) -> RegionFields:
-        """Return the coefficients of one region for the magnetization `m`."""
-        return region_fields(self.parameters[name], self.conditions, m)
-
-    def laws(self, m: Array) -> dict[str, FluxLaw]:
-        """Return the flux law of every face that has one, for the magnetization `m`."""
-        laws = {name: table_law(table, m) for name, table in self.flux_tables.items()}
-        for layer in self.reduced:
-            response = layer_response(
-                self.region_fields(layer.name, m), layer.thickness, layer.form,
-                self.below(layer, m), self.spin_orbit(layer),
-            )  # fmt: skip
-            laws[layer.face] = flux_law(response.conductance, response.drift)
-        return laws
-
-    def spin_orbit(self, layer: ReducedLayer) -> SpinOrbitConstants | None:
-        """Return the spin-orbit coupling of a reduced layer as the closed forms take it."""
-        return spin_orbit_constants(layer.parameters, self.conditions.magnetic_field)
-
-    def below(self, layer: ReducedLayer, m: Array) -> LayerResponse | None:
-        """Return the response of what lies under a reduced layer, None if insulating."""
-        if layer.table is None or layer.table.condition == "insulating":
-            return None
-        return LayerResponse(*table_response(layer.table, m))
-
-
-@dataclass(frozen=True)
-class Transport:
-    """One solved transport problem.
-
-    Args:
-        m: Magnetization it was solved for, shape (3,).
-        fields: Coefficients of every conducting region (SI).
-        state: Potentials and blocks.
-        interfaces: Currents by interface name.
-        reduced_fields: Coefficients of every reduced layer (SI).
-    """
-
-    m: Array
-    fields: Mapping[str, RegionFields]
-    state: TransportState
-    interfaces: Mapping[str, InterfaceCurrents]
-    reduced_fields: Mapping[str, RegionFields] = field(default_factory=dict)
-
-    @property
-    def balance(self) -> float:
-        """Largest relative defect of the sum of parts over all interfaces."""
-        return max((i.balance for i in self.interfaces.values()), default=0.0)
 
 
 def build_device(

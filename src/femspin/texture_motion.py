@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .dynamics.coupling import CoupledTorque, coupled_step
+from .dynamics.coupling import CoupledTorque
+from .dynamics.coupling_steps import coupled_step
 from .dynamics.texture.antiferromagnet import AntiferroTexture, Rotor
 from .dynamics.texture.explicit import Heun, RungeKutta
 from .dynamics.texture.ferromagnet import Texture

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .dynamics.coupling import CoupledTorque, coupled_step
+from .dynamics.coupling import CoupledTorque
+from .dynamics.coupling_steps import coupled_step
 from .dynamics.texture.antiferromagnet import Rotor
 from .dynamics.texture.ferromagnet import Texture
 from .dynamics.texture.midpoint import Midpoint

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import time as clock_of_the_wall
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .case.files import input_digest
-from .case.load import dump_case
 from .case.schema import Case
 from .dynamics.texture.checkpoint import (
     Checkpoint,
-    load_checkpoint,
     restore_scheme,
-    save_checkpoint,
     take_checkpoint,
 )
 from .dynamics.texture.walls import Wall
 from .errors import CaseError
 from .installed import code_digest
-from .results.texture_result import Series, TextureResult
+from .results.texture_result import TextureResult
+from .texture_keeper import ANEW, Keeper, checkpoint_file, code_numbers
 from .texture_motion import Motion, State, check_canting, start_motion
 from .texture_numbers import run_numbers, sampling_warning, texture_facts
+from .texture_recorder import Recorder, TextureRun
 from .texture_rehearsal import rehearsed
 from .texture_rest import relaxed
-from .texture_states import initial_texture, wall_frame
+from .texture_states import initial_texture
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
 from .texture_transport import phase_seconds, torque_warning
-from .texture_turns import Turning, normal_frame, unwrapped
-from .texture_wall import LOST, WALL_STOPS, WallTrack
+from .texture_wall import LOST
 from .texture_warnings import case_warnings, refuse_unfit_texture, state_warnings
 from .units import TIME
 
@@ -48,13 +40,9 @@ __all__ = [
 Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
-log = logging.getLogger("femspin")
-
-_ANEW = "run without --resume"
 _LOOKS = 50  # steps of a fixed length that are looked at in a run
 _TREMBLES = 400  # rows of a rehearsed run
 _KEPT = 100  # states of a run that may become checkpoints
-_SWITCHED = -0.5  # component along the initial mean direction
 
 
 def simulate_texture(
@@ -126,269 +114,6 @@ def _simulated(
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class TextureRun:
-    """What was recorded of a motion.
-
-    Args:
-        columns: Names of the columns with units.
-        rows: One row per output time, shape (k, columns).
-        frames: Times [s] with fields of the nodes by name.
-        stopped: Why it ended: time, relaxed, switched, wall left or wall lost.
-        unrest: |dm/dt|/gamma [T] at the end.
-        steps: Time steps.
-        seconds: Wall time [s] of magnetics and transport, where transport is solved.
-        potentials: mu of the device [meV] at every frame, shape (n_dofs, 4).
-        step_error: Estimated error [rad] of fixed steps, added up over the run; at a temperature
-            that of one step.  None of adaptive steps.
-        angles: Angles [rad] at the output times, followed step by step, shape (k,): "rotation" of
-            the mean direction about the rotation axis, "wall" of that across the wall.
-    """
-
-    columns: tuple[str, ...]
-    rows: Array
-    frames: tuple[tuple[float, dict[str, Array]], ...]
-    stopped: str
-    unrest: float
-    steps: int
-    warnings: tuple[str, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    potentials: tuple[Array, ...] = ()
-    step_error: float | None = None
-    angles: Mapping[str, Array] = field(default_factory=dict)
-
-    def column(self, name: str) -> Array:
-        """Return one column by name without unit, shape (k,)."""
-        return self.rows[:, [c.split(" ")[0] for c in self.columns].index(name)]
-
-    @property
-    def time(self) -> Array:
-        """Output times [s]."""
-        return self.rows[:, 0]
-
-    @property
-    def history(self) -> Series:
-        """Mean direction and energy against time."""
-        return Series("history", self.columns, self.rows)
-
-    @property
-    def wall_series(self) -> Series | None:
-        """Position, width, tilt and velocity of the wall against time, None without tracking."""
-        if "wall_position" not in {c.split(" ")[0] for c in self.columns}:
-            return None
-        names = ("time", "wall_position", "wall_width", "wall_tilt")
-        found = np.stack([self.column(n) for n in names], axis=1)
-        seen = np.isfinite(found).all(axis=1)
-        found = found[seen]
-        speed = np.gradient(found[:, 1], found[:, 0]) if len(found) > 1 else np.zeros(len(found))
-        tilt = unwrapped(found[:, 3], self.angles["wall"][seen])
-        rows = np.column_stack([found[:, :3], tilt, speed])
-        heads = ("time [s]", "position [m]", "width [m]", "tilt [rad]", "velocity [m/s]")
-        return Series("wall", heads, rows)
-
-
-@dataclass
-class Keeper:
-    """Checkpoints of a run beside its result.
-
-    Args:
-        path: File; its ending is replaced by .h5 or .npz.
-        case: The case, whose checkpoint only it may take up.
-        interval: Time of the clock between checkpoints [s].
-        resuming: Take up what is there.
-        folder: Where relative paths in the case start.
-    """
-
-    path: Path
-    case: Case
-    interval: float
-    resuming: bool = False
-    folder: Path | None = None
-    _last: float = field(default_factory=clock_of_the_wall.monotonic)
-    _failed: bool = False
-
-    @property
-    def file(self) -> Path:
-        """The checkpoint that is there, or the path where there is none."""
-        for ending in (".h5", ".npz"):
-            if self.path.with_suffix(ending).is_file():
-                return self.path.with_suffix(ending)
-        return self.path
-
-    @property
-    def due(self) -> bool:
-        """Whether it is time for the next checkpoint."""
-        return clock_of_the_wall.monotonic() - self._last >= self.interval
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint in place of what is there, in whatever form that is.
-
-        One that cannot be written (a full disk) is a warning: the run goes on, and the last one
-        that could be is kept.
-        """
-        self._last = clock_of_the_wall.monotonic()
-        try:
-            written = save_checkpoint(self.path.with_suffix(".h5"), checkpoint)
-            for ending in {".h5", ".npz"} - {written.suffix}:
-                self.path.with_suffix(ending).unlink(missing_ok=True)
-        except OSError as error:
-            if not self._failed:
-                log.warning("no checkpoint at %.4g s could be written to %s: %s; the run goes on"
-                            " with the last good one, if any", checkpoint.clock * TIME,
-                            self.path.parent, error.strerror or error)  # fmt: skip
-            self._failed = True
-
-    def load(self) -> Checkpoint | None:
-        """Return the checkpoint to take up, None without one.
-
-        Raises:
-            CaseError: If it is damaged, or belongs to another case or state of the code.
-        """
-        if not self.resuming or not self.file.is_file():
-            return None
-        try:
-            found = load_checkpoint(self.file)
-        except CaseError as error:
-            if "needs h5py" in error.problem:
-                raise
-            raise CaseError("--resume", f"{error.problem}; {_ANEW}") from None
-        if not np.array_equal(found.fields.get("code", np.zeros(0)), _numbers(code_digest())):
-            raise CaseError("--resume", f"{self.file} was written by another version of femspin or"
-                            f" of the packages it rests on; {_ANEW}")  # fmt: skip
-        if not np.array_equal(found.fields.get("case", np.zeros(0)), self.digest):
-            raise CaseError("--resume", f"{self.file} belongs to another case or version of it;"
-                            f" {_ANEW}")  # fmt: skip
-        return found
-
-    @cached_property
-    def digest(self) -> Array:
-        """Numbers that tell cases apart, but for what does not change the motion."""
-        table = dump_case(self.case)
-        for key in ("expected", "output", "title"):
-            table.pop(key, None)
-        table["texture"].pop("checkpoint")
-        files = input_digest(self.case, self.folder)
-        text = json.dumps([table, files] if files else table, sort_keys=True).encode()
-        return _numbers(hashlib.sha256(text).hexdigest())
-
-    def clear(self) -> None:
-        """Remove the checkpoint of a run that is complete."""
-        for ending in (".h5", ".npz"):
-            try:
-                self.path.with_suffix(ending).unlink(missing_ok=True)
-            except OSError as error:
-                log.warning("%s is left: %s", self.path.with_suffix(ending), error.strerror)
-
-
-def _numbers(digest: str) -> Array:
-    """Return a hexadecimal digest as an array, as checkpoints hold it."""
-    return np.frombuffer(bytes.fromhex(digest), np.uint8).astype(float)
-
-
-def checkpoint_file(result: Path) -> Path:
-    """Return where the checkpoint of a result folder is kept; its ending says in what form."""
-    return result.with_name(f"{result.name}.checkpoint.h5")
-
-
-@dataclass
-class _Recorder:
-    """Rows and frames so far; all of it goes into a checkpoint."""
-
-    system: TextureSystem
-    motion: Motion
-    rows: list[list[float]] = field(default_factory=list)
-    frame_times: list[float] = field(default_factory=list)
-    frames: list[Array] = field(default_factory=list)
-    potentials: list[Array] = field(default_factory=list)
-    angles: list[list[float]] = field(default_factory=list)
-    canting: float = 0.0
-    track: WallTrack = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.track = WallTrack(self.system)
-
-    @cached_property
-    def turnings(self) -> dict[str, Turning]:
-        """Angles that are followed step by step: about the rotation axis, and of the wall."""
-        table, space = self.system.table, self.system.space
-        found = {}
-        if table.rotation_axis is not None:
-            found["rotation"] = Turning(space, *normal_frame(table.rotation_axis))
-        if table.wall is not None:
-            axis, zero, _ = wall_frame(self.system)
-            found["wall"] = Turning(space, zero, np.cross(axis, zero))
-        return found
-
-    def watch(self, order: Array) -> None:
-        """See m or n after a step."""
-        for turning in self.turnings.values():
-            turning.see(order)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        anti = self.system.antiferromagnetic
-        names = ["time [s]", *(f"{'n' if anti else 'm'}_{a}" for a in "xyz")]
-        if anti:
-            names += [f"m_{a}" for a in "xyz"]
-        names.append("energy [J]")
-        if self.system.table.wall is not None:
-            names += ["wall_position [m]", "wall_width [m]", "wall_tilt [rad]"]
-        return tuple(names)
-
-    def record(self, state: State, time: float) -> None:
-        """Add one row at a time [s]."""
-        space, motion = self.system.space, self.motion
-        row = [time, *space.mean(motion.order(state))]
-        canting = motion.canting(state)
-        if canting is not None:
-            row += [*space.mean(canting)]
-            if motion.names == ("n", "m"):
-                check_canting(canting)
-                self.canting = max(self.canting, float(np.linalg.norm(canting, axis=1).max()))
-        row.append(motion.energy(state, time / TIME))
-        if self.system.table.wall is not None:
-            row += self._wall(motion.order(state))
-        self.rows.append([float(x) for x in row])
-        self.angles.append([turning.angle for turning in self.turnings.values()])
-
-    def _wall(self, order: Array) -> list[float]:
-        wall = self.track.follow(order)
-        return [np.nan] * 3 if wall is None else [wall.position, wall.width, wall.tilt]
-
-    def add_frame(self, state: State, time: float) -> None:
-        """Keep the fields at a time [s]."""
-        canting, coupled = self.motion.canting(state), self.system.coupled
-        parts = [self.motion.order(state), *(() if canting is None else (canting,))]
-        if coupled is not None:
-            parts.append(coupled(time, parts[0]))
-            self.potentials.append(coupled.potentials(time))
-        self.frame_times.append(time)
-        self.frames.append(np.stack(parts))
-
-    def stopped(self, state: State, time: float) -> str:
-        """Return why the run ends here, or an empty text."""
-        table = self.system.table
-        if self.track.lost:
-            return WALL_STOPS[self.track.lost == "unsure"]
-        if table.stop == "relaxed":
-            quiet = self.motion.unrest(state, time / TIME) < table.relax_torque
-            return "relaxed" if quiet and time > 0 else ""
-        if table.stop == "switched":
-            first, now = np.array(self.rows[0][1:4]), np.array(self.rows[-1][1:4])
-            return "switched" if first @ now < _SWITCHED * (first @ first) else ""
-        return ""
-
-    def named_frames(self) -> tuple[tuple[float, dict[str, Array]], ...]:
-        """Return times and fields by name."""
-        names = ["n", "m"] if self.system.antiferromagnetic else ["m"]
-        if self.system.coupled is not None:
-            names.append("torque")
-        return tuple(
-            (t, dict(zip(names, parts, strict=True)))
-            for t, parts in zip(self.frame_times, self.frames, strict=True)
-        )
-
-
 def run_motion(
     system: TextureSystem,
     motion: Motion,
@@ -407,7 +132,7 @@ def run_motion(
     if system.rehearsal:
         return _rehearsed_run(system, motion, state)
     times, began = system.table.times, clock_of_the_wall.perf_counter()
-    recorder = _Recorder(system, motion)
+    recorder = Recorder(system, motion)
     if recorder.turnings:
         motion.watch = recorder.watch
     chosen = _frame_indices(len(times), system.table.frames)
@@ -459,7 +184,7 @@ def run_motion(
 
 def _rehearsed_run(system: TextureSystem, motion: Motion, state: State) -> TextureRun:
     """Return the record of a magnet that trembles about its first state."""
-    recorder = _Recorder(system, motion)
+    recorder = Recorder(system, motion)
     recorder.record(state, 0.0)
     recorder.add_frame(state, 0.0)
     times = np.array(system.table.times)
@@ -473,7 +198,7 @@ def _rehearsed_run(system: TextureSystem, motion: Motion, state: State) -> Textu
 
 
 def _begin(
-    recorder: _Recorder, state: State, keeper: Keeper | None, chosen: set[int]
+    recorder: Recorder, state: State, keeper: Keeper | None, chosen: set[int]
 ) -> tuple[int, State, str]:
     """Return output index, state and stop reason to start from."""
     saved = None if keeper is None else keeper.load()
@@ -487,11 +212,11 @@ def _begin(
     try:
         return _taken_up(recorder, state, saved)
     except (KeyError, ValueError, IndexError, TypeError, AttributeError):
-        raise CaseError("--resume", f"the checkpoint does not fit the case; {_ANEW}") from None
+        raise CaseError("--resume", f"the checkpoint does not fit the case; {ANEW}") from None
 
 
 def _taken_up(
-    recorder: _Recorder, state: State, saved: Checkpoint
+    recorder: Recorder, state: State, saved: Checkpoint
 ) -> tuple[int, State, str]:
     """Return output index and state of a checkpoint; `ValueError` where it is none of this run."""
     fields, system, names = saved.fields, recorder.system, recorder.motion.names
@@ -533,7 +258,7 @@ def _taken_up(
 
 
 def _checkpoint(
-    recorder: _Recorder, state: State, time: float, index: int, keeper: Keeper | None
+    recorder: Recorder, state: State, time: float, index: int, keeper: Keeper | None
 ) -> Checkpoint:
     fields = dict(zip(recorder.motion.names, state, strict=True))
     if keeper is not None and keeper.due:
@@ -541,7 +266,7 @@ def _checkpoint(
             "rows": np.array(recorder.rows), "frame_times": np.array(recorder.frame_times),
             "frames": np.array(recorder.frames), "index": np.array(float(index)),
             "angles": np.array(recorder.angles), "canting": np.array(recorder.canting),
-            "case": keeper.digest, "code": _numbers(code_digest()),
+            "case": keeper.digest, "code": code_numbers(code_digest()),
             "steps": np.array(float(recorder.motion.scheme.steps)),
             "wall_gap": np.array(recorder.track.gap),
         }  # fmt: skip

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from femspin import build_device, case_from_table
-from femspin.dynamics.coupling import CoupledTorque, run_coupled
+from femspin.dynamics.coupling import CoupledTorque
+from femspin.dynamics.coupling_steps import run_coupled
 from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
 from femspin.dynamics.texture.magnet import Ferromagnet
 from femspin.dynamics.texture.midpoint import Midpoint

@@ -13,13 +13,12 @@ and a flux that was off counts with the largest factor it was used with.
 
 from __future__ import annotations
 
-import time as clocks
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..errors import CaseError
 from ..units import HBAR, LENGTH, RATE, TIME
@@ -27,21 +26,14 @@ from .coupling_kept import BETWEEN, Between, KeptFlux
 from .coupling_transport import TexturedSolution, TexturedTransport
 from .coupling_use import Use
 from .texture.antiferromagnet import StaggeredTorque
-from .texture.explicit import RungeKutta
-from .texture.ferromagnet import Texture
-from .texture.intervals import march
-from .texture.midpoint import Anderson
-from .texture.run import History, Scheme
 from .texture.torques import ExternalTorque
-from .texture.vectors import dot, normalized
+from .texture.vectors import dot
 
 __all__ = [
-    "BETWEEN", "Between", "CoupledTorque", "coupled_step", "node_rate", "refuse_odd",
-    "run_coupled", "staggered_rates",
+    "BETWEEN", "Between", "CoupledTorque", "largest_size", "node_rate", "refuse_odd",
+    "staggered_rates",
 ]  # fmt: skip
 
-_MOST_REPEATS = 20  # of a step that pumps spin
-_SAME_MOTION = 1e-4  # change of dm/dt, relative, at which they stop
 
 Array = NDArray[np.float64]
 Velocity = Callable[[float, Array], Array]
@@ -191,7 +183,7 @@ class CoupledTorque:
     def _see(self, time: float, m: Array) -> None:
         """Take note of the torque and of the signal at a time [s]."""
         self._used.until(time, self._scale)
-        self.largest_rate = max(self.largest_rate, _largest(self._rate(time, m)))
+        self.largest_rate = max(self.largest_rate, largest_size(self._rate(time, m)))
 
     def rate_of(self, time: float, m: Array) -> Array:
         """Return dm/dt [1/ps] that pumps, with the torque of the last solution, shape (n, 3)."""
@@ -231,7 +223,7 @@ class CoupledTorque:
         self._see(time, m)
         if predicted is not None:
             pairs = zip(self._parts(m), predicted, strict=True)
-            driven, pumped = (_largest(a - b) for a, b in pairs)
+            driven, pumped = (largest_size(a - b) for a, b in pairs)
             used, past = self._used, max(0.0, time - self.solutions[-1])
             self.largest_error = max(self.largest_error, used.most * driven + pumped)
             self.angle_error += 0.5 * (used.exposure * driven + past * pumped)
@@ -344,7 +336,7 @@ def refuse_odd(transport: TexturedTransport, n: Array) -> None:
         )  # fmt: skip
 
 
-def _largest(vectors: Array) -> float:
+def largest_size(vectors: Array) -> float:
     """Return the length of the longest of the vectors, shape (n, 3)."""
     return float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors).max()))
 
@@ -353,117 +345,3 @@ def _differ(a: Array, b: Array) -> bool:
     return bool(np.abs(a - b).max(initial=0.0) > 1e-12 * np.abs(a).max(initial=0.0))
 
 
-def coupled_step(
-    scheme: Scheme, texture: Texture, torque: CoupledTorque, m: Array, clock: float, end: float
-) -> tuple[Array, float]:
-    """Return m and the time [ps] after one step, with transport solved at its start if due.
-
-    The step is limited so that no moment turns by more than the tolerance.
-
-    Args:
-        scheme: Time scheme of the texture, with `torque` among its torques.
-        texture: The same texture.
-        torque: The torque of transport, not automatic.
-        m: State, shape (n, 3).
-        clock: Time [ps].
-        end: Time [ps] that the step must not pass.
-    """
-    if torque.velocity is not None:
-        return _pumping_step(scheme, texture, torque, m, clock, end)
-    renewed = torque.renew(clock * TIME, m)
-    if renewed and isinstance(scheme, RungeKutta):
-        scheme.forget()
-    return _limited_step(scheme, texture, torque, m, clock, end)
-
-
-def _limited_step(
-    scheme: Scheme, texture: Texture, torque: CoupledTorque, m: Array, clock: float, end: float
-) -> tuple[Array, float]:
-    """Return m and the time [ps] after a step in which no moment turns by more than allowed."""
-    longest = getattr(scheme, "longest", None)
-    if longest is None:
-        return scheme.advance(m, clock, end)
-    speed = _largest(texture.rate(m, clock))
-    limit = torque.tolerance / speed if speed > 0 else np.inf
-    setattr(scheme, "longest", min(longest, limit))  # noqa: B010
-    try:
-        return scheme.advance(m, clock, end)
-    finally:
-        setattr(scheme, "longest", longest)  # noqa: B010
-
-
-def _pumping_step(
-    scheme: Any, texture: Texture, torque: CoupledTorque, m: Array, clock: float, end: float
-) -> tuple[Array, float]:
-    """Return m and the time [ps] after one step in which the motion pumps spin.
-
-    What is pumped is that of the mean motion in the step, at its middle.  It acts back on the
-    motion: the step is repeated, with Anderson acceleration, until the motion is the one that
-    pumps, so that the feedback is as implicit as the damping of the midpoint rule.
-    """
-    if torque.solution is None:
-        torque.renew(clock * TIME, m)
-    speed = torque.rate_of(clock * TIME, m)
-    before, noise = dict(vars(scheme)), getattr(scheme, "generator", None)
-    drawn = None if noise is None else noise.bit_generator.state
-    history, length, settled = Anderson(), 0.0, False
-    for left in range(_MOST_REPEATS, 0, -1):
-        last = settled or left == 1
-        middle = normalized(m + 0.5 * length * speed)
-        torque.solve_moving((clock + 0.5 * length) * TIME, middle, speed, measured=last)
-        vars(scheme).update(before)
-        if noise is not None:
-            noise.bit_generator.state = drawn
-        if isinstance(scheme, RungeKutta):
-            scheme.forget()
-        after, reached = _limited_step(scheme, texture, torque, m, clock, end)
-        if last:
-            break
-        change = (after - m) / (reached - clock) - speed
-        # The first round takes the motion at the start, as the length of the step is not known.
-        settled = length > 0.0 and _largest(change) <= _SAME_MOTION * _largest(speed)
-        length = reached - clock
-        speed = history.next(speed, change)
-    return after, reached
-
-
-def run_coupled(
-    scheme: Scheme,
-    texture: Texture,
-    torque: CoupledTorque,
-    m: Array,
-    times: ArrayLike,
-    observe: Callable[[float, Array], ArrayLike] | None = None,
-) -> tuple[History, dict[str, Any]]:
-    """Return the motion of a texture with transport solved between steps, and what it cost.
-
-    Steps are limited so that no moment turns by more than the tolerance in one.
-
-    Args:
-        scheme: Time scheme of the texture, with `torque` among its torques.
-        texture: The same texture.
-        torque: The torque of transport.
-        m: State at times[0], shape (n, 3).
-        times: Output times [s], ascending.
-        observe: What to record of time [s] and m; by default m itself.
-    """
-    grid, torque.automatic = np.asarray(times, float), False
-    began, clock, steps = clocks.perf_counter(), float(grid[0]) / TIME, 0
-    see = observe or (lambda _, state: state.copy())
-    records = [np.asarray(see(float(grid[0]), m), float)]
-
-    def step(m: Array, now: float, until: float) -> tuple[Array, float]:
-        nonlocal steps
-        steps += 1
-        return coupled_step(scheme, texture, torque, m, now, until)
-
-    breaks = np.array(torque.breaks) / TIME
-    for stop in grid[1:]:
-        end = float(stop / TIME)
-        m, clock = march(scheme, m, clock, end, breaks, step), end
-        records.append(np.asarray(see(float(stop), m), float))
-    torque.finish(float(grid[-1]), m)
-    torque.automatic = True
-    report, total = torque.report(), clocks.perf_counter() - began
-    report["seconds"]["magnetics"] = total - sum(report["seconds"].values())
-    return History(grid, m, records), report | {"steps": steps}

@@ -13,6 +13,7 @@ from femspin.bands import (
     honeycomb,
     simple_cubic,
     square,
+    square_forms,
     torque_coefficients,
 )
 from femspin.bands.critical import band_edges
@@ -173,6 +174,34 @@ def test_cold_crystals_next_to_an_edge_agree_with_sharp_averages_over_energy():
     assert abs(found.v2 - v2) <= np.trace(found.sums.errors["v2"]) / 3 + 1e-6 * v2
     assert abs(found.sums.dos - dos) <= found.sums.dos_error + 1e-6 * dos
     assert found.error("p_m") < 2e-3 * abs(found.value("p_m"))
+
+
+@pytest.mark.slow
+def test_cold_layers_next_to_an_edge_agree_with_closed_forms_over_energy():
+    """Dos = g(eta) |E|/eta with g = K(1 - eta^2/16)/2 pi^2; p_m of eta^2/2 over <v^2>."""
+    from scipy.special import ellipk
+
+    J, kT, edge = 1.0, 1e-3, np.sqrt(17.0)
+    mu = -edge + 2e-3
+
+    def sharp(E):
+        eta, W = np.sqrt(E**2 - J**2), square_forms(E, J).W
+        dos = ellipk(1 - eta**2 / 16) / (2 * np.pi**2) * abs(E) / eta
+        return np.array([dos * (eta / E) ** 2 * W, dos, (J / abs(E)) ** 3 * eta**2 / 2 * dos])
+
+    x, w = np.polynomial.legendre.leggauss(80)
+    y, w = (1 + x) / 2 * 0.04, w / 2 * 0.04  # energies above the edge, to 38 k_B T
+    weight = w / (4 * kT) / np.cosh((y - edge - mu) / (2 * kT)) ** 2
+    v2, dos, P = sum(c * sharp(-edge + a) for a, c in zip(y, weight, strict=True))
+    found = torque_coefficients(square(1, 0, J), mu, kT, 1e-5)
+    assert found.sums.method == "energy sum"
+    for value, error, right in (
+        (found.v2, found.sums.errors["v2"][0, 0], v2),
+        (found.sums.dos, found.sums.dos_error, dos),
+        (found.value("p_m"), found.error("p_m"), P / v2),
+    ):  # fmt: skip
+        assert abs(value - right) <= error + 1e-9 * right
+        assert error < 1e-3 * right
 
 
 # ---------------------------------------------------------------- spin balance

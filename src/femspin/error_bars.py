@@ -65,7 +65,9 @@ _FEW = 20_000
 # Of an integral by Simpson's rule, over its distance to that by the 3/8 rule: 9/5 and a reserve.
 _SAMPLED = 2.0
 # Digits of double precision that sums over cells may lose, and how many shakes are looked at.
-_SHAKE, _SHAKES = 4 * float(np.finfo(float).eps), 3
+_SHAKE, _SHAKES = 16 * float(np.finfo(float).eps), 3
+# Of the largest change of a vector: a component whose change is smaller has it by accident.
+_ACCIDENT = 0.1
 _ESTIMATE_TOLERANCE = 1e-8
 
 
@@ -310,6 +312,7 @@ def _discretisation(value: Array, tables: _Tables) -> Array:
 
     step = change(tables.better, value)
     assert step is not None
+    step = np.maximum(step, _ACCIDENT * step.max())
     if tables.sampled:
         return np.asarray(_SAMPLED * step)
     before, after = change(value, tables.coarse), change(tables.best, tables.better)
@@ -324,6 +327,7 @@ def _discretisation(value: Array, tables: _Tables) -> Array:
         return np.asarray(factor * step + lacking * step.max())
     beyond = change(tables.graded, tables.better)
     assert beyond is not None
+    graded = np.maximum(graded, _ACCIDENT * graded.max())
     return np.asarray(graded + _LEFT * beyond.max() + lacking * step.max())
 
 

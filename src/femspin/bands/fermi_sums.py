@@ -195,13 +195,15 @@ def logistic_nodes(order: int) -> tuple[Array, Array]:
 def _between(model: TwoSublattice, mu: float, kT: float, count: int, breaks: Array,
              tolerance: float) -> tuple[Array, Array, str, int]:  # fmt: skip
     """Return the energy sum piece by piece between van Hove energies."""
-    pieces = _pieces(mu, kT, breaks, tolerance, model.dimension)
+    pieces = _pieces(mu, kT, breaks, tolerance)
     first, *finer = _piece_rules(model.dimension)
     start = [_piece(model, mu, kT, count, piece, first, tolerance) for piece in pieces]
     size = np.sum([x[1] for x in start], axis=0)
     total, error, used = np.zeros(count), np.zeros(count), 0
-    for piece, (coarse, *_, n) in zip(pieces, start, strict=True):
-        value, used = coarse, used + n
+    for piece, (coarse, absolute, own, n) in zip(pieces, start, strict=True):
+        value, change, used = coarse, np.zeros(count), used + n
+        if not absolute.any():  # outside the bands
+            continue
         for rule in finer:
             last = value
             value, _, own, n = _piece(model, mu, kT, count, piece, rule, tolerance)
@@ -212,19 +214,16 @@ def _between(model: TwoSublattice, mu: float, kT: float, count: int, breaks: Arr
     return total, error, "energy sum", used
 
 
-def _pieces(mu: float, kT: float, breaks: Array, tolerance: float, dimension: int
+def _pieces(mu: float, kT: float, breaks: Array, tolerance: float
             ) -> list[tuple[float, float]]:  # fmt: skip
     """Return the energies between which there is no van Hove energy, ascending.
 
-    In three dimensions a sum costs more, so that a piece is also cut at mu, where the weight is
-    largest, and ends where the weight has fallen to less than the tolerance of its own largest.
+    A piece is also cut at mu, where the weight is largest, and ends where the weight has fallen
+    to less than the tolerance of its own largest.
     """
-    ends = [mu - _TAIL * kT, *breaks, mu + _TAIL * kT]
-    if dimension < 3:
-        return list(pairwise(ends))
     reach = (np.log(1 / tolerance) + 4) * kT
     found = []
-    for low, high in pairwise(sorted([*ends, mu])):
+    for low, high in pairwise(sorted([mu - _TAIL * kT, *breaks, mu, mu + _TAIL * kT])):
         cut = (low, min(high, low + reach)) if low >= mu else (max(low, high - reach), high)
         if cut[1] > cut[0]:
             found.append(cut)

@@ -272,7 +272,10 @@ MEANINGS: dict[str, str] = {
     "Initial.position": "of a wall along x",
     "Initial.tilt": "of the moment in the wall, from `wall.zero`: 0 Neel, 90 deg Bloch",
     "Initial.helicity": "skyrmion: 0 or 180 deg Neel, 90 deg Bloch",
-    "SpinOrbitDrive.field_like": "B_FL = w_F/gamma",
+    "SpinOrbitDrive.field_like_torque": "B of the torque $+\\gamma B\\,m\\times p$, with the sign"
+    " of $\\xi_{FL}$: a field of this size against p",
+    "SpinOrbitDrive.field_like": "minus `field_like_torque`, a field along p; as in older files,"
+    " with a warning",
     "Signal.start": "before it the drive is off",
     "Signal.rise": "linear ramp after the start, and before the end",
     "Signal.phase": 'of a sine, like "90 deg"',

@@ -15,6 +15,8 @@ from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
 from femspin.dynamics.texture.walls import wall_profile
 from femspin.materials import load_database
 from femspin.texture_run import simulate_texture
+from femspin.texture_system import build_texture_system
+from femspin.texture_warnings import case_warnings
 from femspin.units import E_CHARGE, HBAR, MU_0, MU_B
 
 from texture_setup import fm, line  # isort: skip
@@ -247,6 +249,38 @@ def test_pt_above_a_film_switches_it_up_with_the_field_along_the_current():
     assert (np.cross([1, 0, 0], rate(table)) / GAMMA)[2] > 0
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_given_torques_have_the_signs_of_the_efficiencies(place):
+    """Xi of the solved stack, typed as damping_like and field_like_torque with p = j x n.
+
+    The rate of change of m from the given torque is that from the angular momentum of the solved
+    one; the older key field_like is minus the field-like one, and says so.
+    """
+    m = np.array([0.3, -0.5, 0.8])
+    m /= np.linalg.norm(m)
+    table = table_of(bilayer(0.1, place, m, {"G_r": "5e14 S/m^2", "G_i": "2e14 S/m^2"}))
+    xi = table["torques"]["FI"]
+    j = np.linalg.norm(table["charge_current_density"]["HM"])
+    unit = HBAR * j / (2 * E_CHARGE * SATURATION * THICK)
+    damping, field = (unit * xi[f"efficiency_{k}_like"] for k in ("damping", "field"))
+    assert damping > 0 > field  # G_i > 0: a field along the moments that gather there
+    for key, sign in (("field_like_torque", 1), ("field_like", -1)):
+        case = case_from_table({"texture": {
+            "kind": "ferromagnet", "duration": "1 ps",
+            "mesh": {"shape": "point", "length": "4 nm", "thickness": "4 nm"},
+            "magnet": {"saturation_magnetization": f"{SATURATION} A/m", "damping": 0.1,
+                       "exchange_stiffness": "13 pJ/m"},
+            "spin_orbit": [{"polarisation": [0, -PLACES[place], 0], "damping_like": f"{damping} T",
+                            key: f"{sign * field} T"}],
+        }})  # fmt: skip
+        system = build_texture_system(case)
+        states = np.tile(m, (system.space.size, 1))
+        turning = system.orbit()[0].rotation(system.space, states, 0.0)[0] * 1e12
+        np.testing.assert_allclose(np.cross(turning, m), rate(table), rtol=1e-9)
+        told = [w for w in case_warnings(system, case) if "field_like" in w]
+        assert len(told) == (key == "field_like")
+
+
 # ------------------------------------------------------------------------- magnetoresistance
 
 
@@ -411,7 +445,6 @@ def test_spin_transfer_of_the_solved_carriers_is_zhang_li_of_the_same_polarisati
     radius (here (l_J/20 nm)^2 below 2 percent).
     """
     from femspin.dynamics.coupling import node_rate
-    from femspin.texture_system import build_texture_system
 
     system = build_texture_system(case_from_table(VORTEX))
     space = system.space

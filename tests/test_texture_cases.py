@@ -173,7 +173,7 @@ def test_line_of_spin_torque_resonance_is_that_of_kittel(solved):
 def test_symmetric_part_belongs_to_the_damping_like_torque_alone():
     file = FOLDER / "texture_st_fmr.toml"
     field_only = ["texture.spin_orbit.0.damping_like='0 T'"]
-    damping_only = ["texture.spin_orbit.0.field_like='0 T'"]
+    damping_only = ["texture.spin_orbit.0.field_like_torque='0 T'"]
     first = simulate_texture(load_case(file, field_only), FOLDER).values
     second = simulate_texture(load_case(file, damping_only), FOLDER).values
     mixed = 0.01  # alpha: the damping mixes the two parts

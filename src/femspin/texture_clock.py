@@ -72,7 +72,8 @@ def _field_rate(system: TextureSystem) -> float:
     """Return gamma B [1/ps] of all fields at their largest, field-like torques included."""
     table, gamma = system.table, system.magnet.gamma * TIME
     fields = [np.linalg.norm(d.field) * d.signal.largest for d in table.fields]
-    alike = [abs(d.field_like) * d.signal.largest for d in table.spin_orbit if not d.staggered]
+    alike = [abs(d.field_along_moments) * d.signal.largest
+             for d in table.spin_orbit if not d.staggered]  # fmt: skip
     return float(gamma * (sum(fields) + sum(alike)))
 
 

@@ -119,10 +119,10 @@ def steady_orbit(system: TextureSystem) -> tuple[Array, TextureSystem]:
         if not drive.signal.constant:
             continue
         torque = system.orbit()[k]
-        if drive.field_like and drive.staggered:
+        if drive.field_along_moments and drive.staggered:
             raise CaseError(f"texture.spin_orbit.{k}.staggered", "a loop takes no staggered"
                             ' field-like torque; use analysis = "relax" or "run"')  # fmt: skip
-        field = field + drive.field_like * np.asarray(torque.polarization, float)
+        field = field + drive.field_along_moments * np.asarray(torque.polarization, float)
         if acts_damping_like(torque):
-            kept.append(drive.model_copy(update={"field_like": 0.0}))
+            kept.append(drive.model_copy(update={"field_like": 0.0, "field_like_torque": None}))
     return field, replace(system, table=table.model_copy(update={"spin_orbit": kept}))

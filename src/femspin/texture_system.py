@@ -379,7 +379,7 @@ def _orbit_torque(system: TextureSystem, index: int, drive: SpinOrbitDrive) -> S
         rate = damping_like_rate(drive.spin_current, magnet.spin_density, thickness)
     return SpinOrbitTorque(
         _unit(drive.polarisation), _signalled(rate, drive.signal),
-        _signalled(magnet.gamma * drive.field_like, drive.signal), drive.staggered,
+        _signalled(magnet.gamma * drive.field_along_moments, drive.signal), drive.staggered,
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def case_warnings(system: TextureSystem, case: Case) -> tuple[str, ...]:
     """
     return (
         *_field_warnings(system), *_coarse(system), *_bulk_twist(system), *_side_twist(system),
-        *_stray_field(system), *_other_magnets(system, case),
+        *_stray_field(system), *_other_magnets(system, case), *_older_sign(system),
     )  # fmt: skip
 
 
@@ -206,6 +206,14 @@ def _other_magnets(system: TextureSystem, case: Case) -> list[str]:
     return [f"only texture.region follows the texture; the moments of {named} rest along"
             f" {[float(v) for v in x]}, the default of magnetization.direction, which can be"
             " set"]  # fmt: skip
+
+
+def _older_sign(system: TextureSystem) -> list[str]:
+    return [
+        f"texture.spin_orbit.{k}.field_like is read as in older files, a field along p: the"
+        f" opposite sign of xi_FL; write field_like_torque = \"{-drive.field_like:.10g} T\""
+        for k, drive in enumerate(system.table.spin_orbit) if drive.field_like
+    ]
 
 
 def _field_warnings(system: TextureSystem) -> list[str]:

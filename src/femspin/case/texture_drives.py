@@ -137,7 +137,7 @@ class FieldDrive(Table):
 
 
 class SpinOrbitDrive(Table):
-    """A torque -w_D m x (m x p) - w_F m x p of absorbed spins with moments along p."""
+    """A torque -w_D m x (m x p) + w_F m x p of absorbed spins with moments along p."""
 
     polarisation: Direction = Field(description="p: direction of the moments of the carriers")
     damping_like: q.MagneticField | None = Field(None, description="B_DL = w_D/gamma")
@@ -146,9 +146,19 @@ class SpinOrbitDrive(Table):
         None, description="J_s, instead: w_D = hbar J_s/(2 e s d), with the thickness d"
     )
     thickness: q.Length | None = Field(None, description="d; default: that of the mesh")
-    field_like: q.MagneticField = 0.0
+    field_like_torque: q.MagneticField | None = Field(
+        None, description="B of the torque +gamma B m x p, as xi_FL: a field against p"
+    )
+    field_like: q.MagneticField | None = Field(
+        None, description="minus field_like_torque, as in older files: a field along p"
+    )
     staggered: bool = Field(False, description="opposite on the sublattices, antiferromagnet")
     signal: Signal = Signal()
+
+    @property
+    def field_along_moments(self) -> float:
+        """B_FL along p [T], the opposite of the field-like torque's sign."""
+        return (self.field_like or 0.0) - (self.field_like_torque or 0.0)
 
     @model_validator(mode="after")
     def _one_strength(self) -> SpinOrbitDrive:
@@ -156,9 +166,11 @@ class SpinOrbitDrive(Table):
         given = [k for k in keys if getattr(self, k) is not None]
         if len(given) > 1:
             raise refuse(given[1], "give one of {k}", k=", ".join(keys))
-        if not given and self.field_like == 0.0:
+        if self.field_like is not None and self.field_like_torque is not None:
+            raise refuse("field_like", "give field_like_torque alone; field_like is minus it")
+        if not given and self.field_along_moments == 0.0:
             raise refuse("damping_like", "the torque has no strength; give one of {k}, or"
-                         " field_like", k=", ".join(keys))  # fmt: skip
+                         " field_like_torque", k=", ".join(keys))  # fmt: skip
         if self.thickness is not None and self.spin_current is None:
             raise refuse("thickness", "only with spin_current")
         return self

@@ -260,7 +260,8 @@ def test_given_torques_have_the_signs_of_the_efficiencies(place):
     m /= np.linalg.norm(m)
     table = table_of(bilayer(0.1, place, m, {"G_r": "5e14 S/m^2", "G_i": "2e14 S/m^2"}))
     xi = table["torques"]["FI"]
-    j = np.linalg.norm(table["charge_current_density"]["HM"])
+    moments = np.cross(table["charge_current_density"]["HM"], [0, 0, PLACES[place]])
+    j = np.linalg.norm(moments)
     unit = HBAR * j / (2 * E_CHARGE * SATURATION * THICK)
     damping, field = (unit * xi[f"efficiency_{k}_like"] for k in ("damping", "field"))
     assert damping > 0 > field  # G_i > 0: a field along the moments that gather there
@@ -270,8 +271,8 @@ def test_given_torques_have_the_signs_of_the_efficiencies(place):
             "mesh": {"shape": "point", "length": "4 nm", "thickness": "4 nm"},
             "magnet": {"saturation_magnetization": f"{SATURATION} A/m", "damping": 0.1,
                        "exchange_stiffness": "13 pJ/m"},
-            "spin_orbit": [{"polarisation": [0, -PLACES[place], 0], "damping_like": f"{damping} T",
-                            key: f"{sign * field} T"}],
+            "spin_orbit": [{"polarisation": (moments / j).tolist(), key: f"{sign * field} T",
+                            "damping_like": f"{damping} T"}],
         }})  # fmt: skip
         system = build_texture_system(case)
         states = np.tile(m, (system.space.size, 1))

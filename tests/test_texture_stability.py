@@ -253,7 +253,7 @@ def test_the_loss_of_stability_refuses_drives_that_never_rest(more, path):
 
 
 def test_a_loop_of_an_antiferromagnet_flops_and_saturates_as_two_sublattices_do():
-    """In the flop m = B/(2 B_E - B_A), above 2 B_E - B_A it is 1; n stays along z up to the stability field."""
+    """In the flop m = B/(2 B_E - B_A), beyond it 1; n stays along z until unstable."""
     options = {"largest": "4 T", "points": 41}
     rows = solved(ANTI, analysis="hysteresis", hysteresis=options).curves[0].rows
     field, moment = rows[:, 0], rows[:, 1]

@@ -298,9 +298,11 @@ def test_the_three_models_of_the_band_theory_give_their_own_velocities(scanned):
 def test_auto_oscillation_starts_at_alpha_times_the_resonance(solved):
     name = "texture_afm_oscillator"
     values, m = solved(name).values, magnet(name)
-    # Width of the bracket, and (w_0 dt)^2/24 of the scheme.
-    allowed = 1e-3 + (m.resonance * 40e-15) ** 2 / 24
-    assert values["texture.threshold"] == pytest.approx(m.damping * m.resonance, rel=allowed)
+    # The resonance of two sublattices is gamma sqrt(B_A (2 B_E + B_A)); alpha^2 is left out.
+    exact = m.damping * m.gamma * np.sqrt(
+        m.anisotropy_field * (2 * m.exchange_field + m.anisotropy_field)
+    )
+    assert values["texture.threshold"] == pytest.approx(exact, rel=m.damping**2)
     found = values["texture.just_above.rotation.angular_frequency"]
     assert abs(found) == pytest.approx(m.resonance, rel=1e-3)
 

@@ -109,14 +109,14 @@ def test_sparse_and_dense_eigenvalues_agree(monkeypatch):
     texture = ferromagnet_texture(space, fm(damping=0.01), field=[0.1, 0, 0.2])
     m = relax_texture(texture, texture.start([0, 0, 1.0]), 1e-9)
     dense = texture_modes(texture, m, 3)
-    monkeypatch.setattr(modes_module, "_DENSE", 0)
+    monkeypatch.setattr(modes_module, "DENSE", 0)
     sparse = texture_modes(texture, m, 3)
     np.testing.assert_allclose(sparse.frequency, dense.frequency, rtol=1e-8)
     np.testing.assert_allclose(sparse.decay, dense.decay, rtol=1e-6)
     single = antiferromagnet_texture(space, afm())
     n, _ = single.start([0, 0, 1.0])
     few = antiferromagnet_modes(single, n, 4).frequency
-    monkeypatch.setattr(modes_module, "_DENSE", 900)
+    monkeypatch.setattr(modes_module, "DENSE", 900)
     np.testing.assert_allclose(few, antiferromagnet_modes(single, n, 4).frequency, rtol=1e-8)
 
 

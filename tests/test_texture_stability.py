@@ -60,8 +60,8 @@ def test_slopes_of_torques_are_the_derivatives_of_their_rotations():
                                                                          2e9, True))]  # fmt: skip
     for torque, m in [(orbit, one), (transfer, one), *((t, both) for t in stacked)]:
         way = rng.standard_normal(m.shape)
-        ahead, behind = (torque.rotation(space, m + s * way, 0.0) for s in (1, -1))
-        central = 0.5 * (ahead - behind)
+        ends = [torque.rotation(space, m + sign * way, 0.0) for sign in (1, -1)]
+        central = 0.5 * (ends[0] - ends[1])
         slope = (torque.slope(space, m, 0.0) @ way.ravel()).reshape(m.shape)
         np.testing.assert_allclose(slope, central, atol=1e-13 * np.abs(central).max())
 
@@ -109,7 +109,7 @@ def test_newton_finds_the_state_at_rest_whether_or_not_it_is_stable():
 
 
 @pytest.mark.parametrize("damping", [0.01, 0.3])
-@pytest.mark.parametrize(("ratio", "sign"), [(0.98, 1), (1.05, -1)])
+@pytest.mark.parametrize(("ratio", "sign"), [(0.95, 1), (1.4, -1)])
 def test_relaxation_leaves_what_a_torque_makes_unstable_at_the_damping_of_the_case(
     damping, ratio, sign
 ):
@@ -253,7 +253,7 @@ def test_the_loss_of_stability_refuses_drives_that_never_rest(more, path):
 
 
 def test_a_loop_of_an_antiferromagnet_flops_and_saturates_as_two_sublattices_do():
-    """The moment is B/(2 B_E - B_A) in the flop, 1 above it; 0 up to the stability field."""
+    """In the flop m = B/(2 B_E - B_A), beyond it 1; n stays along z until unstable."""
     options = {"largest": "4 T", "points": 41}
     rows = solved(ANTI, analysis="hysteresis", hysteresis=options).curves[0].rows
     field, moment = rows[:, 0], rows[:, 1]
@@ -333,7 +333,7 @@ def test_a_fixed_step_that_does_not_resolve_the_motion_is_refused(scheme):
 
 @pytest.mark.parametrize("heat", [{}, {"temperature": "300 K"}])
 def test_heuns_method_is_refused_where_precession_grows(heat):
-    """|R|^2 = 1 + y^4/4 at z = iy: beyond y^3 = 8 alpha, 3.1 ps, its gain beats the damping."""
+    """|R|^2 = 1 + y^4/4 at z = iy beats the damping beyond y^3 = 8 alpha, 3.1 ps here."""
     run = {"scheme": "heun", "duration": "4 ns", "output_interval": "4 ps"} | heat
     start = {"initial": {"direction": [0.2, 0.0, 1.0]}}
     with pytest.raises(CaseError, match="unstable") as caught:
@@ -433,8 +433,8 @@ def test_a_step_that_lands_exactly_on_the_equilibrium_is_at_rest():
         fields=[{"field": ["0.33050999999999997 T", "0.49816 T", "0.8142999999999999 T"]}],
     )  # fmt: skip
     m = result.frames[0][1]["m"][0]
-    given = np.array([0.33050999999999997, 0.49816, 0.8142999999999999])
-    field = given - [0, 0, MU_0 * 8e5 * m[2]]
+    field = np.array([0.33050999999999997, 0.49816, 0.8142999999999999])
+    field[2] -= MU_0 * 8e5 * m[2]
     np.testing.assert_allclose(np.cross(m, field), 0.0, atol=1e-9)
 
 

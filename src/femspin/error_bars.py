@@ -66,6 +66,8 @@ _FEW = 20_000
 _SAMPLED = 2.0
 # Digits of double precision that sums over cells may lose, and how many shakes are looked at.
 _SHAKE, _SHAKES = 16 * float(np.finfo(float).eps), 3
+# Of the largest spin potential, what a solution may be off everywhere: rounded matrices.
+_SHIFT = 3e-13
 # Of the largest change of a vector: a component whose change is smaller has it by accident.
 _ACCIDENT = 0.1
 _ESTIMATE_TOLERANCE = 1e-8
@@ -256,11 +258,12 @@ def _shaken(device: Device, transport: Transport) -> Iterator[Transport]:
     """Yield the solution with the last digits of potentials and currents changed at random."""
     rng = np.random.default_rng(0)
     for _ in range(_SHAKES):
-        state = transport.state
-        state = replace(state, mu=state.mu * (1 + _SHAKE * rng.standard_normal(state.mu.shape)))
+        mu = transport.state.mu * (1 + _SHAKE * rng.standard_normal(transport.state.mu.shape))
         if device.case.solver.method == "stack":
-            other = replace(transport, state=state)
+            other = replace(transport, state=replace(transport.state, mu=mu))
         else:
+            mu[:, 1:] += _SHIFT * np.abs(mu[:, 1:]).max(initial=0.0) * rng.standard_normal(3)
+            state = replace(transport.state, mu=mu)
             other = transport_of(device, transport.m, transport.fields, state)
         level = max(_ROUND_OFF, transport.balance) * _largest(transport)
         yield replace(other, interfaces={

@@ -29,7 +29,7 @@ class Hysteresis(Table):
 
 
 class Threshold(Table):
-    """The value of a key at which the texture switches or loses its stability, by bisection."""
+    """The value of a key at which a run switches or the state at rest loses its stability."""
 
     vary: str = Field(description='dotted path, like "texture.spin_orbit.0.damping_like"')
     low: str | float = Field(description="below the threshold, written as in the case")
@@ -38,7 +38,7 @@ class Threshold(Table):
         1e-3, description="width of the final bracket over its middle"
     )
     criterion: Literal["switched", "unstable"] = Field(
-        "switched", description="unstable: the deviation from the initial texture grows"
+        "switched", description="unstable: a small motion about the state at rest grows"
     )
 
     @model_validator(mode="after")

@@ -35,6 +35,10 @@ SHORT = 100.0  # step [ps] below which the midpoint rule damps what is not at re
 _FAR = 10 * TILT  # a motion without energy law that ends farther away has left
 _BACK = 1e-3 * TILT  # what is left of a tilt that decays
 _MOST_TILTS = 20
+_WINDOW = 400  # steps over which a motion is compared with itself to see that it oscillates
+_OSCILLATES = 0.2  # distance from rest [rad] that it then reaches
+_ALIKE = 3e-3  # relative change of this distance
+_MOST_ALIKE = 3  # windows in a row
 _EVERY = 40  # steps of a motion, at least, between looks whether a stable state is near
 _UNIFORM = np.array([0.53, -0.31, 0.79])  # along no symmetry axis
 
@@ -108,8 +112,16 @@ def escaped(
         None where the motion does not come near a stable state, as when it oscillates by itself.
     """
     m, due = tilted(rest), _EVERY
+    farthest, before, alike = 0.0, 0.0, 0
     for count in range(1, limit + 1):
         m = advance(m)
+        farthest = max(farthest, float(np.linalg.norm(m - rest, axis=1).max()))
+        if count % _WINDOW == 0:
+            same = farthest > _OSCILLATES and abs(farthest - before) < _ALIKE * before
+            alike = alike + 1 if same else 0
+            if alike == _MOST_ALIKE:
+                return None
+            farthest, before = 0.0, farthest
         if count < due or not departed(rest, m):
             continue
         due = count + max(_EVERY, count // 8)

@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 _MOST_CREPT = 300  # implicit steps towards rest under torques
 _BOLD, _SHY = 0.3, 0.05  # angles [rad] by which a moment may turn in one Newton step
-_ROUGH = 1e-3  # angle error [rad] of a step; the midpoint rule damps and drives as the motion does
+_ROUGH = 0.03  # angle error [rad] of a step; the midpoint rule damps and drives as the motion does
 _LONGEST = 300.0  # step [ps]; in longer ones the midpoint rule flips what it should damp
 
 
@@ -268,7 +268,7 @@ def _left(texture: Texture, rest: Array, tolerance: float, limit: int) -> Array:
         state, clock = scheme.advance(state, clock, np.inf)
         return state
 
-    after = escaped(texture, rest, advance, limit)
+    after = escaped(texture, rest, advance, 5 * limit)
     if after is None:
         raise _unsettled(texture, rest, tolerance, limit)
     return after

@@ -261,7 +261,7 @@ AXIS = '[scan.axes]\n"texture.spin_orbit.0.spin_current" = ["1e10 A/m^2", "2e10 
                                                   'shape = "sine", frequency = "9 GHz"')),
          "a line shape"),
         (analysis("threshold", more=THRESHOLD.replace("fields.0.field.z", "fields.0.feld.z")),
-         "texture.fields.0.feld"),
+         "texture.threshold.vary: at 0 T: texture.fields.0.feld: unknown key"),
         (analysis("threshold", more=THRESHOLD.replace("fields.0.field.z", "fields.1.field.z")),
          "'1' is no entry of the list texture.fields; 0 to 0"),
     ],

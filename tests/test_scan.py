@@ -585,9 +585,9 @@ def test_run_writes_the_scan_and_check_says_how_many_points(tmp_path, capsys):
     assert "8 solved, 0 failed" in out
     assert "%|" not in err  # no bar away from a terminal
     assert (tmp_path / "case.out/table.csv").is_file()
-    assert main(["run", str(file)]) == 2
+    assert main(["run", str(file), "--set", "title=other"]) == 2
     assert "--force" in capsys.readouterr().err
-    assert main(["run", str(file), "--force"]) == 0
+    assert main(["run", str(file)]) == 0  # the same inputs
     assert "0 solved, 0 failed" in capsys.readouterr().out
     assert main(["run", str(file), "--force", "--fresh", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["points"]) == 8

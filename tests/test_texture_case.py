@@ -213,7 +213,7 @@ LATE = {
     "threshold leads nowhere": (
         "texture.analysis = 'threshold'\n"
         "texture.threshold = { vary = 'texture.magnet.dampng.x', low = 0.1, high = 1.0 }",
-        "texture.threshold.vary", "leads nowhere",
+        "texture.threshold.vary", "dampng: unknown key; did you mean 'damping'",
     ),
     "bands": ("texture.current.band_structure = 'no.toml'\ntexture.current.p_n = '-'\n"
               "texture.current.p_m = '-'", "texture.current.band_structure", "no such case file"),

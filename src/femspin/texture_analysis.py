@@ -302,9 +302,14 @@ def _varied(case: Case, system: TextureSystem, value: float) -> TextureSystem:
     del table["texture"]["threshold"]
     parts = resolved_path(options.vary, table, "texture.threshold.vary")
     table = replaced(table, parts, f"{value!r} {unit}" if unit else value)
+    try:
+        varied = case_from_table(table)
+    except CaseError as error:
+        raise CaseError("texture.threshold.vary", f"at {value:g} {unit}".rstrip()
+                        + f": {error.path}: {error.problem}") from None  # fmt: skip
     given: Any = system.external
     changed = build_texture_system(
-        case_from_table(table), system.folder,
+        varied, system.folder,
         None if given is None or system.coupled is not None else lambda _: given,
     )  # fmt: skip
     return rehearsed(changed) if system.rehearsal else changed

@@ -17,8 +17,8 @@ __all__ = ["case_digest"]
 def case_digest(case: Case, folder: Path | None = None) -> str:
     """Return a hash of all that the result of a case depends on, the files it reads included.
 
-    The material values count, not where they come from; [expected] and the place of the result
-    do not.  Empty where the case or a file cannot be completed.
+    The material values count, not where they come from; [expected], the place of the result and
+    the number of processes do not.  Empty where the case or a file cannot be completed.
 
     Args:
         case: The case.
@@ -31,6 +31,7 @@ def case_digest(case: Case, folder: Path | None = None) -> str:
         leave_out_files(table)
         table.pop("expected", None)
         table["output"].pop("directory", None)
+        table.get("scan", {}).pop("processes", None)
         return digest_of(table, input_digest(case, folder))
     except CaseError:
         return ""

@@ -176,7 +176,8 @@ def test_auto_oscillation_of_a_film_in_its_plane_starts_at_the_mean_of_both_stif
     """B + mu_0 M_s/2: an ellipse, whose frequency the torque shifts in second order."""
     exact = 0.01 * (0.2 + 0.5 * MU_0 * 8e5)
     found, _ = threshold(
-        FERRO, "texture.spin_orbit.0.damping_like", "1 mT", "20 mT", magnetostatics="thin_film",
+        FERRO, "texture.spin_orbit.0.damping_like", "0.001 T", "0.02 T",
+        magnetostatics="thin_film",
         fields=[{"field": ["0.2 T", "0 T", "0 T"]}], initial={"direction": [1, 0, 0]},
         spin_orbit=[{"polarisation": [-1, 0, 0], "damping_like": "1 T"}],
     )  # fmt: skip

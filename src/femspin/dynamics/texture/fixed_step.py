@@ -43,11 +43,11 @@ _MOST_GROWN = 2.3  # exponent of numerical growth beyond which a run is refused:
 _MOST_TURNED = 0.5  # error [rad] of one step beyond which a run is refused
 _TOLD = 0.05  # error [rad] of a run, or of a thermal step, that is worth a warning
 _TOLD_VARIANCE = 0.02
-_OFTEN = 0.2  # part of the looks at which an unstable step must show, far from rest or near it
 _SMALL = 120  # unknowns up to which all small motions are looked at, else the fastest
 _FASTEST = 6
 _FREE = 1e-9  # Re over |lambda| of a motion that neither grows nor decays
 _MOST_HALVINGS = 60
+_MOST_STEPS = 2000  # in search of the state at rest
 _QUIET = 1e-4  # torque [T] at which a state is at rest here
 
 
@@ -60,7 +60,6 @@ class FixedStep:
         total: Sum of the errors of all steps so far [rad].
         largest: Largest error of a step [rad].
         grown: Exponent by which small motions have grown that should have decayed.
-        unstable: Number of looks at which they did.
         variance: Relative error of the variance of thermal motions about rest.
         sum: Of the errors of the steps that were looked at [rad].
         looks: How many.
@@ -70,7 +69,6 @@ class FixedStep:
     total: float = 0.0
     largest: float = 0.0
     grown: float = 0.0
-    unstable: int = 0
     variance: float = 0.0
     sum: float = 0.0
     looks: int = 0
@@ -117,7 +115,7 @@ class FixedStep:
                             f" its error is about {miss:.2g} rad at {time:.4g} ps; use a shorter"
                             f" one{_ADAPTIVE if not self.thermal else ''}")  # fmt: skip
         if self.name in _STABILITY:
-            self._follow_growth(state[0], time, step, steps)
+            self._follow_growth(state[0], step, steps)
 
     def _miss(self, state: tuple[Array, ...], time: float, step: float) -> float:
         """Return the error of one step [rad], largest of all nodes."""
@@ -140,32 +138,25 @@ class FixedStep:
             return RungeKutta(self._texture, 1.0, step, fixed=True)
         return Heun(self._texture, step) if self.name == "Heun" else Midpoint(self._texture, step)
 
-    def _follow_growth(self, m: Array, time: float, step: float, steps: int) -> None:
-        """Add up how small motions about m grow that should decay.
-
-        Under noise they are those about the state at rest, where m is most of the time.
-        """
-        if self.thermal:
-            if self._at_rest is None:
-                self._at_rest = _eigenvalues(self._texture, _rest(self._texture, m))
-            rates = self._at_rest
-        else:
-            rates = _eigenvalues(self._texture, m)
-        z = step * rates
+    def _follow_growth(self, m: Array, step: float, steps: int) -> None:
+        """Add up how small motions about the state at rest near m grow that should decay."""
+        if self._at_rest is None:
+            rest = _rest(self._texture, m)
+            self._at_rest = (np.zeros(0, complex) if rest is None else
+                             _eigenvalues(self._texture, rest))  # fmt: skip
+        rates: Complex = self._at_rest
+        z: Complex = step * rates
         size = np.abs(_amplified(self.name, z))
         steady = z.real <= _FREE * np.abs(z)
         growth = float(np.log(size[steady].max(initial=1e-300)))
         if self.thermal:
             self.variance = _variance_error(z, size)
-        if growth <= 0:
-            return
-        self.grown, self.unstable = self.grown + growth * steps, self.unstable + 1
-        often = self.thermal or self.unstable >= max(2.0, _OFTEN * self.looks)
-        if often and self.grown > _MOST_GROWN:
+        self.grown += max(0.0, growth) * steps
+        if self.grown > _MOST_GROWN:
             raise CaseError("texture.step", f"a step of {step:.4g} ps is unstable with"
-                            f" {_SCHEMES[self.name]}: motions that should decay grow by a factor"
-                            f" of {np.exp(growth):.4g} per step at {time:.4g} ps; a step below"
-                            f" {_limit(self.name, z / step, step):.2g} ps is stable, and"
+                            f" {_SCHEMES[self.name]}: about rest, motions that should decay grow"
+                            f" by a factor of {np.exp(growth):.4g} per step; a step below"
+                            f" {_limit(self.name, rates, step):.2g} ps is stable, and"
                             ' scheme = "midpoint" at any step')  # fmt: skip
 
     def warning(self) -> str:
@@ -188,13 +179,13 @@ class FixedStep:
     def state(self) -> Array:
         """Return what a resumed run needs."""
         return np.array([self.total, self.largest, self.grown, self.variance, self.sum,
-                         float(self.unstable), float(self.looks)])  # fmt: skip
+                         float(self.looks)])  # fmt: skip
 
     def restore(self, state: Array) -> None:
         """Take up a saved state."""
-        *sums, unstable, looks = state.tolist()
+        *sums, looks = state.tolist()
         self.total, self.largest, self.grown, self.variance, self.sum = sums
-        self.unstable, self.looks = int(unstable), int(looks)
+        self.looks = int(looks)
 
 
 _ADAPTIVE = ", or leave texture.step out for steps that follow texture.tolerance"
@@ -234,12 +225,12 @@ def _variance_error(z: Complex, size: Array) -> float:
     return float(np.mean(ratio) - 1)
 
 
-def _rest(texture: Texture, m: Array) -> Array:
-    """Return the state at rest under the drives of time 0 near m, m itself without one."""
+def _rest(texture: Texture, m: Array) -> Array | None:
+    """Return the state at rest under the drives of time 0 near m, None without one."""
     try:
-        return relax_texture(texture, m, _QUIET)
+        return relax_texture(texture, m, _QUIET, _MOST_STEPS)
     except SolverError:
-        return m
+        return None
 
 
 def _eigenvalues(texture: Texture, m: Array) -> Complex:

@@ -226,6 +226,7 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     find = _unstable_from if options.criterion == "unstable" else _switches_from
     if system.rehearsal:
         low, high, _ = options.bracket
+        _varied(case, system, low)
         value, tried = 0.5 * (low + high), [[low, 0.0, -1.0], [high, 1.0, 1.0]]
     else:
         low, high, value, tried = find(case, system, progress)

@@ -193,8 +193,12 @@ def _rehearsed_run(system: TextureSystem, motion: Motion, state: State) -> Textu
     noise = 1e-6 * np.random.default_rng(0).standard_normal((len(times), len(first)))
     rows = first + noise * np.maximum(np.abs(first), 1e-30)
     rows[:, 0] = times
-    return TextureRun(recorder.columns, rows, recorder.named_frames(), "time", 0.0, 0,
-                      potentials=tuple(recorder.potentials))  # fmt: skip
+    return TextureRun(
+        recorder.columns, rows, recorder.named_frames(), "time", 0.0, 0,
+        potentials=tuple(recorder.potentials),
+        step_error=None if motion.judge is None else 0.0,
+        angles=dict.fromkeys(recorder.turnings, np.zeros(len(times))),
+    )  # fmt: skip
 
 
 def _begin(

@@ -71,6 +71,16 @@ def test_averages_next_to_the_bottom_of_a_band_have_their_values_within_their_er
     assert_allclose(share, electrons, rtol=1e-3 + 2 * rounding)
 
 
+@pytest.mark.parametrize("mu", [-EDGE + 1e-4, -EDGE + 1e-2, -5.0, -3.0, -1.01])
+def test_what_symmetry_makes_zero_is_zero_within_its_error(mu):
+    """Off-diagonal averages of the cubic lattice, and differences of its axes."""
+    found = fermi_sums(simple_cubic(1, 0, 1), mu, tolerance=1e-4)
+    for name, value in found.values.items():
+        rest = abs(value - np.eye(3) * np.trace(value) / 3)
+        assert np.all(rest <= found.errors[name] + 1e-15), name
+    assert torque_coefficients(simple_cubic(1, 0, 1), mu, tolerance=1e-4).isotropic
+
+
 @pytest.mark.parametrize("distance", [1e-2, 1e-5])
 def test_thin_layers_at_the_gap_are_no_harder(distance):
     """All of the surface eta = 0 is a band edge there: two sheets, 1e-3 of the zone apart."""

@@ -281,7 +281,7 @@ def surface_integral(
         model: The lattice, in three dimensions.
         mu: Energy.
         s: Band.
-        kernel: See `femspin.bands.contours.contour_integral`.
+        kernel: See `femspin.bands.contours.contour_integral`; tensors of 3 x 3 first.
         count: Numbers per point.
         tolerance: Of each integral relative to its absolute sum; lines are added until it is
             reached or there are 90 x 90 for each axis and piece; 40 x 40 for 1e-3 and more.
@@ -311,12 +311,14 @@ def surface_integral(
 def _refined(sums: Callable[[int], tuple[Array, Array]], tolerance: float
              ) -> tuple[Array, Array]:  # fmt: skip
     """Return sums over ever more lines, and their error estimate, until that is small."""
-    last, change = sums(_LINES[0])[0], None
+    change: Array | None = None
+    last = sums(_LINES[0])[0]
     for n in _LINES[1:] if tolerance < _ROUGH else _LINES[1:-2]:
         value, size = sums(n)
-        # The change is the error of fewer lines, an upper bound by far; once in a while it is
-        # small by chance, so the one before counts as well.
-        before, change = change, abs(value - last)
+        # The change is the error of fewer lines, an upper bound by far; once in a while that of
+        # one component is small by chance, so the largest of its tensor counts for all of them,
+        # and the change before counts as well.
+        before, change = change, _largest_of_tensors(abs(value - last))
         error = change + 1e-14 * size
         if before is not None:
             error = np.maximum(error, before / 20)
@@ -324,6 +326,13 @@ def _refined(sums: Callable[[int], tuple[Array, Array]], tolerance: float
                 break
         last = value
     return value, error
+
+
+def _largest_of_tensors(change: Array) -> Array:
+    """Return changes with the largest of every nine, the components of a tensor, in all nine."""
+    whole = len(change) // 9 * 9
+    largest = change[:whole].reshape(-1, 9).max(1, initial=0.0)
+    return np.concatenate([np.repeat(largest, 9), change[whole:]])
 
 
 def filled_share(model: TwoSublattice, mu: float, s: int, lines: int) -> float | None:

@@ -124,13 +124,15 @@ def test_the_resolved_case_gives_the_same_numbers(case, call, tmp_path):
         assert (tmp_path / "one" / name).read_text() == (tmp_path / "two" / name).read_text()
 
 
-def test_an_earlier_result_is_replaced_only_by_force(case, call, tmp_path):
+def test_an_earlier_result_of_other_inputs_is_replaced_only_by_force(case, call, tmp_path):
     quick = ("-q", "--set", "plots=false", "--set", "scan={}", "-o", tmp_path / "out")
+    other = (*quick, "--set", "title='another'")
     assert call("afm-torques", case, *quick)[0] == 0
-    code, _, err = call("afm-torques", case, *quick)
+    assert call("afm-torques", case, *quick)[0] == 0  # the same numbers come out again
+    code, _, err = call("afm-torques", case, *other)
     assert code == 2
     assert "--force" in err
-    assert call("afm-torques", case, *quick, "--force")[0] == 0
+    assert call("afm-torques", case, *other, "--force")[0] == 0
     code, _, err = call("afm-torques", case, "-o", tmp_path)
     assert code == 2
 

@@ -511,7 +511,7 @@ def test_an_interrupt_that_turns_into_another_error_is_still_one(case, call, mon
     def fail(*_):
         raise ImportError("numpy could not be loaded\n" * 50)
 
-    monkeypatch.setattr(run, "simulate", fail)
+    monkeypatch.setattr(run, "simulate_transport", fail)
     monkeypatch.setattr(stopping._State, "got", int(signal.SIGINT))
     assert module.received() is not None
     code, out, err = call("run", case)

@@ -22,7 +22,8 @@ def film(regions: dict, tables: dict | None = None, drive: dict | None = None):
     return build_device(case_from_table({
         "structure": {"dimension": 1, "layers": layers},
         "regions": regions,
-        "drive": {"electrodes": {"top": {"voltage": "2 mV"}, "bottom": {"voltage": "0 V"}},
+        "drive": {"electrodes": {"top": {"voltage": "2 mV", "spin": "blocked"},
+                                 "bottom": {"voltage": "0 V", "spin": "blocked"}},
                   **(drive or {})},
         "solver": {"elements": "plain", "error_bars": False},
         **(tables or {}),
@@ -74,7 +75,8 @@ SOLVED = {
     "a gauge field across the film": ({"A": free(gauge=0.1)}, {}),
     "an electrode that takes up spin": (
         {"A": free()}, {"drive": {"electrodes": {
-            "top": {"voltage": "2 mV", "spin": "sink"}, "bottom": {"voltage": "0 V"}}}}),
+            "top": {"voltage": "2 mV", "spin": "sink"},
+            "bottom": {"voltage": "0 V", "spin": "blocked"}}}}),
 }  # fmt: skip
 
 

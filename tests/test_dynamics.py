@@ -131,14 +131,14 @@ def solved_for(direction):
 
 
 def test_absorbed_spin_drives_the_magnet_against_the_accumulated_spin():
-    """Spin accumulates along +y at the interface; the electron moment is opposite to its spin."""
+    """Spin accumulates along -y below the metal; the electron moment is opposite to its spin."""
     device, solved, flux = solved_for([0, 0, 1])
     at_interface = solved.state.mu[
         device.space.interface_dofs(device.structure.interfaces["HM|F"])
     ]
-    assert at_interface[0, 2] > 0
+    assert at_interface[0, 2] < 0
     torque = magnet().interface_torque(device.direction, flux)
-    assert torque[1] < 0
+    assert torque[1] > 0
     # Only the Hanle precession in 1.2 T, of angle gamma B tau_sf = 6e-4, tilts it.
     assert abs(torque[0]) < 6e-4 * abs(torque[1])
 

@@ -587,6 +587,9 @@ def test_the_command_prints_values_with_errors_and_writes(case, tmp_path, capsys
     assert f"{ANGLE}        0.1 ±" in out
     assert "1.1 ±" in out  # in nm, the unit of the fit file
     assert (tmp_path / "fit.out" / "fit.png").stat().st_size > 10_000
+    assert main(["fit", str(file)]) == 0  # of the same inputs
+    capsys.readouterr()
+    file.write_text(text.replace("relative = 0.02", "relative = 0.03"), encoding="utf-8")
     assert main(["fit", str(file)]) == 2
     assert "use --force" in capsys.readouterr().err
     assert main(["fit", str(file), "--force", "--json"]) == 0

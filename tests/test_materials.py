@@ -75,7 +75,7 @@ def test_only_quantities_with_a_direction_may_be_negative(name):
         ("Pt (Vlietstra, on YIG)", "spin_hall_angle", 0.08),
         ("Ta (Boris2)", "diffusion_constant", 2e-4),
         ("Py", "saturation_magnetization", 8e5),
-        ("Co/Pt", "dmi", -1.5e-3),
+        ("Co/Pt", "dmi", 1.5e-3),
         ("BiOx/Cu", "rashba", -0.46 * 1.602176634e-29),
         ("Cu", "mass", 1.3 * 9.1093837e-31),
     ],

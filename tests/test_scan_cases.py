@@ -78,7 +78,7 @@ def test_efficiency_saturates_with_the_pt_thickness(scanned):
     """Beyond a few spin diffusion lengths more metal brings nothing."""
     table = scanned("scan_efficiency_fgt_pt")
     thickness = table["structure.layers.2.thickness"]
-    field = table["torques.F.efficiency_field_like"]
+    field = -table["torques.F.efficiency_field_like"]  # a field along the absorbed moments
     assert np.all(np.diff(field) > 0)
     # The part still missing at d falls as exp(-d / ell) with ell = 1.4 nm.
     gap = field[-1] - field[(thickness > 4) & (thickness < 8)]

@@ -121,7 +121,7 @@ def test_the_last_resort_is_direct(monkeypatch):
     found = device("tet", 1, 40, method="auto")
     report = solve_transport(found, found.direction).state.report
     assert report.method == "direct"
-    monkeypatch.setattr(solvers, "_DIRECT_RESORT", dict.fromkeys((1, 2, 3), 0))
+    monkeypatch.setattr(solvers, "DIRECT_RESORT", dict.fromkeys((1, 2, 3), 0))
     found = device("tet", 1, 40, method="auto")
     with pytest.raises(SolverError, match="no solver could be prepared"):
         solve_transport(found, found.direction)

@@ -214,7 +214,7 @@ def test_electrodes_on_a_polarised_metal_are_spin_sinks_by_default(tmp_path):
     case = bilayer(field=None, drive={"electrodes": electrodes})
     solution = simulate(case)
     resolved = solution.device.case.drive.electrodes
-    assert {k: e.spin for k, e in resolved.items()} == {"top": "blocked", "bottom": "sink"}
+    assert {k: e.spin for k, e in resolved.items()} == {"top": "sink", "bottom": "sink"}
     text = (solution.write(tmp_path / "out") / "case.toml").read_text()
     assert 'spin = "sink"' in text
     assert not any("spin: blocked" in w for w in warnings_of(solution.device, solution.transport))
@@ -227,3 +227,92 @@ def test_a_blocked_electrode_on_a_polarised_metal_is_warned_of(caplog):
     found = warnings_of(solution.device, solution.transport)
     assert any(w.startswith("drive.electrodes.bottom.spin: blocked on the polarised metal Co")
                for w in found)  # fmt: skip
+
+
+def test_electrodes_on_leads_of_a_stack_with_polarised_layers_are_sinks():
+    """A cap thinner than its spin diffusion length must not hold back what F injects."""
+    layers = [{"region": r, "thickness": "4 nm"} for r in ("Cap", "Co", "Pt")]
+    electrodes = {"top": {"voltage": "1 mV"}, "bottom": {"voltage": "0 V"}}
+    case = case_from_table({
+        "structure": {"layers": layers}, "drive": {"electrodes": electrodes},
+        "regions": {"Cap": {**PT, "spin_hall_angle": 0.0}, "Co": CO, "Pt": PT},
+        "solver": {"error_bars": False},
+    })  # fmt: skip
+    device = simulate(case).device
+    assert {e.spin for e in device.case.drive.electrodes.values()} == {"sink"}
+
+
+def test_a_blocked_electrode_near_a_polarised_metal_is_warned_of():
+    electrodes = {"top": {"voltage": "1 mV", "spin": "blocked"}, "bottom": {"voltage": "0 V"}}
+    for thickness, told in (("1 nm", 1), ("9 nm", 0)):
+        case = case_from_table({
+            "structure": {"layers": [{"region": "Co", "thickness": "2 nm"},
+                                     {"region": "Pt", "thickness": thickness}]},
+            "regions": {"Co": CO, "Pt": PT}, "drive": {"electrodes": electrodes},
+            "solver": {"error_bars": False},
+        })  # fmt: skip
+        solution = simulate(case)
+        found = [w for w in warnings_of(solution.device, solution.transport)
+                 if w.startswith("drive.electrodes.top.spin: blocked")]  # fmt: skip
+        assert len(found) == told
+
+
+def test_a_current_across_the_layers_has_no_efficiency_and_no_sheet_response():
+    """Strays of the Hall effects along the layers drive nothing that torques are quotients of."""
+    co = {**CO, "override": {"tau_parallel": "1 ps", "tau_perpendicular": "0.1 ps"}}
+    case = case_from_table({
+        "structure": {"dimension": 2, "width": "20 nm", "cells_x": 8, "lateral": "insulating",
+                      "layers": [{"region": "Pt", "thickness": "4 nm"},
+                                 {"region": "Co", "thickness": "2 nm"},
+                                 {"region": "Cap", "thickness": "4 nm"}]},
+        "regions": {"Pt": PT, "Co": co, "Cap": {**PT, "spin_hall_angle": 0.0}},
+        "magnetization": {"direction": [0.2, 1, 0.1]},
+        "drive": {"electrodes": {"top": {"voltage": "1 mV"}, "bottom": {"voltage": "0 V"}}},
+        "solver": {"error_bars": False},
+    })  # fmt: skip
+    table = simulate(case).table
+    for metal in ("Pt", "Cap"):
+        row = table["torques"]["Co"][metal]
+        assert row["efficiency_damping_like"] is None
+        assert "crosses the interface" in row["left_out"]
+    assert table["observables"]["charge"] == {}
+
+
+@pytest.mark.parametrize("mode", ["eq38", "hall"])
+def test_a_spin_hall_angle_that_the_mode_leaves_out_is_told(mode):
+    """However small: all of its effect is gone."""
+    case = bilayer(field=(1e5, 0, 0), co={"theta_mode": mode})
+    solution = simulate(case)
+    found = warnings_of(solution.device, solution.transport)
+    assert any(w.startswith("Co: largest Larmor or spin Hall angle") for w in found)
+
+
+@pytest.mark.parametrize("method", ["auto", "stack"])
+def test_a_magnet_whose_torque_is_zero_is_listed(method):
+    case = case_from_table({
+        "structure": {"layers": [{"region": "YIG", "thickness": "3 nm"},
+                                 {"region": "Pt", "thickness": "4 nm"}]},
+        "regions": {"YIG": {"kind": "FI"}, "Pt": {**PT, "spin_hall_angle": 0.0}},
+        "interfaces": {"Pt|YIG": {"G_r": "5e14 S/m^2"}},
+        "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+        "solver": {"method": method, "error_bars": False},
+    })  # fmt: skip
+    torque = simulate(case).table["torques"]["YIG"]
+    np.testing.assert_array_equal(torque["torque"], 0.0)
+    assert torque["efficiency_damping_like"] == 0.0
+
+
+@pytest.mark.parametrize("mode", ["exact", "first"])
+def test_magnetoresistance_is_relative_to_the_measured_resistivity(mode):
+    """Chen: d0 < 0, spin accumulation at the faces lowers the resistance below the bulk's."""
+    from femspin.results.magnetoresistance import charge_response
+
+    case = case_from_table({
+        "structure": {"layers": [{"region": "Pt", "thickness": "4 nm"}]},
+        "regions": {"Pt": {**PT, "theta_mode": mode}}, "solver": {"method": "stack"},
+    })  # fmt: skip
+    found = charge_response(simulate(case, errors=False).device)
+    assert found.nominal == pytest.approx(5e6, rel=1e-12)
+    lam = 1.5 / 4
+    expected = 0.1**2 * 2 * lam * np.tanh(1 / (2 * lam))  # of the conductivity, first order
+    assert found.excess[0, 0] == pytest.approx(expected, rel=0.05)

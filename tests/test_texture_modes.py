@@ -180,3 +180,27 @@ def test_modes_need_an_equilibrium_and_no_field():
     with_field = antiferromagnet_texture(point(), afm(), field=[0, 0, 1.0])
     with pytest.raises(CaseError, match="zero field"):
         antiferromagnet_modes(with_field, np.tile([0, 0, 1.0], (2, 1)))
+
+
+def test_a_kick_is_across_the_magnet_by_default_and_one_along_it_is_told():
+    """Kittel in the plane: w = gamma sqrt(B (B + mu0 M_s)); B along x, the commonest case."""
+    from femspin import case_from_table
+    from femspin.texture_run import simulate_texture
+    from femspin.units import HBAR, MU_0, MU_B
+
+    def found(**resonance):
+        return simulate_texture(case_from_table({"texture": {
+            "kind": "ferromagnet", "analysis": "resonance", "duration": "2 ns",
+            "magnetostatics": "thin_film", "resonance": {"modes": 1, **resonance},
+            "mesh": {"shape": "point", "length": "10 nm"},
+            "magnet": {"saturation_magnetization": "8e5 A/m", "damping": 0.01,
+                       "exchange_stiffness": "13 pJ/m"},
+            "initial": {"direction": [1, 0, 0]}, "fields": [{"field": ["0.1 T", "0 T", "0 T"]}],
+        }}))  # fmt: skip
+
+    kittel = 2 * MU_B / HBAR * np.sqrt(0.1 * (0.1 + MU_0 * 8e5)) / (2 * np.pi)
+    values = found().values
+    assert values["texture.ring_down.frequency"] == pytest.approx(kittel, rel=1e-3)
+    along = found(kick_axis=[1, 0, 0])
+    assert not any("ring_down" in name for name in along.values)
+    assert any("kick_axis" in w for w in along.warnings)

@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
 _SAMPLES = 8  # of the fastest mode in a period of it
+_MOVES = 0.1  # of a kick that must move the texture somewhere
 
 _MODE_UNITS = {"frequency": "Hz", "decay_rate": "1/s", "linewidth": "Hz"}
 
@@ -63,7 +64,12 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
                             modes.decay])  # fmt: skip
     curves = [Series("modes", heads, rows)]
     history = None
-    if options.kick > 0:
+    warnings: tuple[str, ...] = ()
+    across = np.linalg.norm(np.cross(_kick_axis(system, order), order), axis=1)
+    if options.kick > 0 and across.max() < _MOVES:
+        warnings = ("ring_down is left out: a kick about texture.resonance.kick_axis does not move"
+                    " a texture along that axis; choose one across it",)  # fmt: skip
+    elif options.kick > 0:
         run = _kicked(_resolving(system, float(modes.frequency.max())), order)
         history = run.history
         curves.append(_spectrum(run, system.antiferromagnetic))
@@ -80,7 +86,7 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
         for k, shape in enumerate(modes.shape):
             fields |= {f"mode_{k}_re": np.real(shape), f"mode_{k}_im": np.imag(shape)}
     return TextureResult(case, system.space, numbers, history, frames=((0.0, fields),),
-                         curves=tuple(curves))  # fmt: skip
+                         curves=tuple(curves), warnings=warnings)  # fmt: skip
 
 
 def _modes(system: TextureSystem, order: Array, canting: Array | None, count: int) -> Modes:
@@ -122,10 +128,21 @@ def _resolving(system: TextureSystem, fastest: float) -> TextureSystem:
 def _kicked(system: TextureSystem, order: Array) -> TextureRun:
     options = system.table.resonance
     assert options is not None
-    unit = np.array(options.kick_axis) / np.linalg.norm(options.kick_axis)
+    unit = _kick_axis(system, order)
     angle = np.broadcast_to(options.kick * unit, order.shape)
     motion, state = start_motion(system, rotate(np.array(angle), order))
     return run_motion(system, motion, state)
+
+
+def _kick_axis(system: TextureSystem, order: Array) -> Array:
+    """Return the unit vector about which the order is turned, by default across its mean."""
+    options = system.table.resonance
+    assert options is not None
+    given = options.kick_axis
+    if given is None:
+        mean = system.space.mean(order)
+        given = np.cross(mean, np.eye(3)[int(np.argmin(np.abs(mean)))]).tolist()
+    return np.asarray(np.array(given) / (np.linalg.norm(given) or 1.0), float)
 
 
 def _spectrum(run: TextureRun, staggered: bool) -> Series:

@@ -151,7 +151,7 @@ class Region(Table):
         None, description="over which spin decays, in a polarised metal too"
     )
     spin_relaxation_time: q.Duration | None = None
-    spin_hall_angle: float | None = Field(
+    spin_hall_angle: Annotated[float, Field(ge=-100, le=100)] | None = Field(
         None, description="published sign: positive for Pt, negative for Ta and W"
     )
     polarisation: float | Vector | None = Field(

@@ -81,7 +81,9 @@ class Resonance(Table):
     kick: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="angle [rad] of the kick; 0 leaves the motion out"
     )
-    kick_axis: Direction = Field([1.0, 0.0, 0.0], description="about which it turns")
+    kick_axis: Direction | None = Field(
+        None, description="about which it turns; default: across the mean direction"
+    )
 
 
 class LineShape(Table):

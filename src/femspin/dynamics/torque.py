@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from ..pipeline import Device, Transport
 
 __all__ = [
-    "ROUND_OFF", "Drive", "Efficiency", "directed", "drives", "driving_flux", "efficiency",
-    "moment_axis", "moment_flux", "moment_fluxes", "round_off", "undirected",
+    "ROUND_OFF", "Drive", "Efficiency", "acted_upon", "directed", "drives", "driving_flux",
+    "efficiency", "moment_axis", "moment_flux", "moment_fluxes", "round_off", "undirected",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -164,6 +164,21 @@ def driving_flux(device: Device, transport: Transport, magnet: str) -> Array:
     return total / magnet_area(device, magnet) * FLUX
 
 
+def acted_upon(device: Device, transport: Transport, magnet: str) -> bool:
+    """Return whether something hands an FI region spin, even where that happens to be zero."""
+    replaced = {layer.face for layer in device.reduced}
+    held = {face.name for face in device.problem.boundary.potential}
+    for face in device.structure.interfaces.values():
+        if face.second != magnet:
+            continue
+        law, fields = transport.state.laws.get(face.name), transport.fields.get(face.first)
+        couples = law is not None and bool(np.any(law.conductance) or np.any(law.drift))
+        moments = fields is not None and _has_moments(fields) and fields.ordered
+        if face.name in replaced or face.name in held or couples or moments:
+            return True
+    return False
+
+
 def moment_axis(fields: RegionFields | None, m: Array) -> Array:
     """Return the direction about which torques on a region are resolved, shape (3,).
 
@@ -238,6 +253,7 @@ def _drive(
     return directed(
         metal, weights @ current, weights @ np.cross(current, part.normals),
         weights @ np.cross(field, part.normals), part.direction, fields.conductivity, least,
+        float(weights @ np.sum(current * part.normals, axis=1)),
     )  # fmt: skip
 
 
@@ -250,7 +266,7 @@ def undirected(metal: str, current: Array) -> Drive:
 
 def directed(
     metal: str, current: Array, crossed: Array, field: Array, normal: Array | None,
-    conductivity: float, least: float,
+    conductivity: float, least: float, through: float = 0.0,
 ) -> Drive:  # fmt: skip
     """Return the drive by a metal, with the reasons why its efficiencies do not exist.
 
@@ -262,6 +278,8 @@ def directed(
         normal: n, shape (3,); None where there is none.
         conductivity: Of the metal [S/m].
         least: Flux below which a current is round-off [1/(m^2 s)].
+        through: j n, what crosses the interface [A/m^2]; where it is more than what flows along
+            it, the torque is that of a current through the magnet.
     """
     missing = missing_field = None
     if normal is None:
@@ -271,7 +289,11 @@ def directed(
     else:
         if np.linalg.norm(crossed) <= E_CHARGE * least:
             missing = f"no current flows along the interface in {metal}"
-        if conductivity * np.linalg.norm(field) <= E_CHARGE * least:
+        elif np.linalg.norm(crossed) <= abs(through):
+            missing = missing_field = (
+                f"the current in {metal} crosses the interface rather than flowing along it"
+            )
+        if missing_field is None and conductivity * np.linalg.norm(field) <= E_CHARGE * least:
             missing_field = f"no electric field acts along the interface in {metal}"
     return Drive(metal, current, crossed, field, normal, missing, missing_field)
 

@@ -123,15 +123,26 @@ def _angles(parameters: RegionParameters, fields: RegionFields) -> list[_Conditi
     region, mode = parameters.region, parameters.region.theta_mode
     found: list[_Condition] = []
     if mode in ("first", "eq38"):
-        largest = float(np.abs(fields.theta - np.eye(12)).max())
+        # The symmetric part holds the polarisation, which is no angle.
+        largest = 0.5 * float(np.abs(fields.theta - fields.theta.T).max())
         found.append(("first_order_angle", f"largest angle in theta_mode {mode!r}, which is of"
                       " first order in it", largest, LARGEST_ANGLE))  # fmt: skip
-    if mode in ("eq38", "hall") and region.scattering_time is not None:
+    if mode not in ("eq38", "hall"):
+        return found
+    override = region.override
+    spin_hall, larmor = abs(region.spin_hall_angle or 0.0), 0.0
+    if override is not None and override.spin_hall_angles is not None:
+        spin_hall = float(np.abs(override.spin_hall_angles).max())
+    if override is not None and override.larmor_angles is not None:
+        larmor = float(np.linalg.norm(override.larmor_angles))
+    if region.scattering_time is not None:
         tau = region.scattering_time
-        left_out = [float(np.linalg.norm(fields.omega)) * tau, abs(region.spin_hall_angle or 0.0)]
+        larmor = max(larmor, float(np.linalg.norm(fields.omega)) * tau)
         if region.mass is not None and (region.soc is None or region.soc.curvature):
             factor = HBAR * tau / (2 * region.mass)
-            left_out.append(factor * float(np.abs(cofactor(fields.gauge)).max()))
-        found.append(("neglected_angle", f"largest Larmor or spin Hall angle, left out by"
-                      f" theta_mode {mode!r}", max(left_out), LARGEST_ANGLE))  # fmt: skip
+            larmor = max(larmor, factor * float(np.abs(cofactor(fields.gauge)).max()))
+    # A spin Hall angle that was given is lost whole, however small it is.
+    left_out, limit = (spin_hall, 0.0) if spin_hall > 0 else (larmor, LARGEST_ANGLE)
+    found.append(("neglected_angle", f"largest Larmor or spin Hall angle, left out by"
+                  f" theta_mode {mode!r}", left_out, limit))  # fmt: skip
     return found

@@ -198,9 +198,19 @@ def _torque_fluxes(state: StackState) -> dict[str, tuple[Array, Array]]:
         touching = [i for i in problem.interfaces if i.second == name]
         if kind == "FI" and touching:
             flux = sum((_driving(state, i) for i in touching), np.zeros(3))
-            if np.any(flux):
+            if np.any(flux) or any(_acts(state, i) for i in touching):
                 found[name] = flux, problem.m
     return found
+
+
+def _acts(state: StackState, interface: StackInterface) -> bool:
+    """Return whether something hands an insulator spin, even where that happens to be zero."""
+    problem, f, c = state.problem, state.fields(interface.first), state.coefficients
+    key = problem.bottom if interface.position == 0 else problem.top
+    law = c.laws.get(key or "")
+    couples = law is not None and bool(np.any(law.conductance) or np.any(law.drift))
+    moments = bool(f.moment_relaxation.any() or f.moment_omega.any()) and f.ordered
+    return couples or moments or key in c.potentials
 
 
 def _driving(state: StackState, interface: StackInterface) -> Array:

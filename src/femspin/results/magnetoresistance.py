@@ -156,8 +156,9 @@ def charge_tensors(
         driven = np.stack([x.excess_current[:2], y.excess_current[:2]], axis=1)
         if base is not None:
             driven -= base[k].excess_current[:2, None]
-        nominal = x.fields.conductivity
+        drude, nominal = x.fields.conductivity, x.fields.measured_conductivity
         excess = driven / (nominal * float(x.prescribed_field[0]))
+        excess += (drude / nominal - 1) * np.eye(2)  # of the bulk, which is measured beyond it
         parts.append(ChargeResponse(x.thickness, nominal, excess, {}))
     thickness = sum(p.thickness for p in parts)
     sheet = sum(p.thickness * p.nominal for p in parts)

@@ -216,6 +216,9 @@ def field_response(
 ) -> FieldResponse | None:
     """Return the charge response of regions in parallel, or None without an in-plane field.
 
+    Where the field points across the plane more than along it (a current perpendicular to the
+    layers), what flows in the plane is no response to what acts there.
+
     Args:
         averages: Of the regions.
         least: Flux below which a current is round-off [1/(m^2 s)]; a field that drives no more
@@ -224,11 +227,12 @@ def field_response(
     averages = tuple(averages)
     thickness = np.array([a.thickness for a in averages])
     share = thickness / thickness.sum()
-    field = share @ np.array([a.electric_field[:2] for a in averages])
+    *field, normal = share @ np.array([a.electric_field for a in averages])
+    field = np.array(field)
     current = share @ np.array([a.charge_current[:2] for a in averages])
     square = float(field @ field)
     conductivity = max(a.fields.conductivity for a in averages)
-    if conductivity * square**0.5 <= E_CHARGE * least:
+    if conductivity * square**0.5 <= E_CHARGE * least or square <= normal**2:
         return None
     along = float(current @ field) / square
     across = float(current[1] * field[0] - current[0] * field[1]) / square

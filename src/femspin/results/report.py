@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from .. import __version__
 from ..analytic.stack import StackLayer, admittance_parts
-from ..dynamics.torque import Drive, drives, driving_flux, moment_axis, moment_fluxes
+from ..dynamics.torque import (
+    Drive,
+    acted_upon,
+    drives,
+    driving_flux,
+    moment_axis,
+    moment_fluxes,
+)
 from ..fields.lengths import lengths, resolved_rates
 from ..fields.region import RegionFields
 from ..fields.soc import LEVI_CIVITA
@@ -114,7 +122,7 @@ def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array
         if kind != "FI" or not touching:
             continue
         flux = driving_flux(device, transport, name)
-        if np.any(flux):
+        if np.any(flux) or acted_upon(device, transport, name):
             found[name] = (flux, transport.m)
     return found
 
@@ -323,7 +331,10 @@ def _drive_warnings(device: Device) -> list[str]:
 
 
 def _electrode_warnings(device: Device) -> list[str]:
-    """Return the electrodes that hold back the spin current of a polarised metal."""
+    """Return the electrodes that hold back the spin current of a polarised metal.
+
+    One on another metal does so, too, if spins reach it.
+    """
     boundary, space = device.problem.boundary, device.space
     polarised = [n for n in device.conductors if polarisation_squared(device.case.regions[n])]
     return [
@@ -332,7 +343,28 @@ def _electrode_warnings(device: Device) -> list[str]:
         for e in boundary.electrodes
         for name in polarised
         if not len(e.sinks) and np.isin(e.dofs, space.dofs[space.in_region(name)]).any()
-    ]
+    ] + _near_electrodes(device, polarised)
+
+
+def _near_electrodes(device: Device, polarised: list[str]) -> list[str]:
+    """Return the blocked electrodes within a spin diffusion length of a polarised metal."""
+    space, found = device.space, []
+    at = space.locations
+    own = {n: np.unique(space.dofs[space.in_region(n)]) for n in device.conductors}
+    for e in device.problem.boundary.electrodes:
+        metals = [n for n, dofs in own.items() if np.isin(e.dofs, dofs).any()]
+        if len(e.sinks) or set(metals) & set(polarised):
+            continue
+        reach = max(device.parameters[n].region.spin_diffusion_length or 0.0 for n in metals)
+        for name in polarised:
+            away = KDTree(at[:, own[name]].T).query(at[:, e.dofs].T)[0].min()
+            if away * LENGTH < reach:
+                found.append(
+                    f"drive.electrodes.{e.name}.spin: blocked {away:.3g} nm from the polarised"
+                    f" metal {name}, within the spin diffusion length of {' and '.join(metals)};"
+                    ' where spins pass into the contact, set "sink"'
+                )
+    return found
 
 
 def _gain_warnings(device: Device, transport: Transport) -> list[str]:

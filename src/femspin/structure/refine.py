@@ -180,8 +180,10 @@ def _old_facets(structure: Structure, sides: Sides, division: _Division) -> Indi
         named[facets] = True
     parent = division.parent[sides.cells[0]]
     near = np.flatnonzero(named[mesh.t2f[:, parent]].any(axis=0))
-    ends = division.ends[sides.corners[:, near]].transpose(1, 0, 2).reshape(len(near), -1)
     carrier = np.full(len(sides.numbers), -1)
+    if not len(near):
+        return carrier
+    ends = division.ends[sides.corners[:, near]].transpose(1, 0, 2).reshape(len(near), -1)
     for facet in mesh.t2f[:, parent[near]]:
         corners = mesh.facets[:, facet].T
         inside = (ends[:, :, None] == corners[:, None, :]).any(axis=2).all(axis=1)

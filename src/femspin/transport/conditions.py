@@ -130,8 +130,10 @@ def build_boundary(
     for key, electrode in case.drive.electrodes.items():
         path = f"drive.electrodes.{key}"
         name, facets, cells = _face(space, key, path, conductors, "electrode")
-        touches = bool(np.isin(cells, inside).any()) and name not in outer
-        electrode = said[key] = _with_spin(electrode, touches)
+        # Between top and bottom of a stack the current crosses every layer.
+        crossed = case.structure is not None and key in ("top", "bottom") and len(inside) > 0
+        polarised_here = crossed or bool(np.isin(cells, inside).any())
+        electrode = said[key] = _with_spin(electrode, polarised_here and name not in outer)
         dofs = space.facet_dofs(facets, cells)
         contacts.append(_electrode(space, name, dofs, electrode, path, joints))
         fed.append((facets, cells))

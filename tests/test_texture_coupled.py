@@ -234,7 +234,8 @@ def test_a_uniform_film_moves_as_the_macrospin_of_the_same_case():
     assert found["angle_error"] < 1e-4
     steps = result.numbers["steps"] * 1e-7  # what both integrators may miss
     assert np.abs(m - path.m).max() < found["angle_error"] + 2 * steps
-    assert not result.warnings
+    # a uniform film does not mind that its one cell is longer than the exchange length
+    assert all(w.startswith("texture.region: cells of") for w in result.warnings)
 
 
 def film_torque(table, direction):

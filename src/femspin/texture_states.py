@@ -126,7 +126,7 @@ def _from_file(system: TextureSystem, given: Initial) -> Array:
         raise CaseError(key, f"{str(path)!r} cannot be read: no such file") from None
     except UnreadableError as error:
         raise CaseError(key, f"{str(path)!r} {error}") from None
-    found = _nearest(system, data, path) if path.suffix == ".vtu" else _plain_array(data, path)
+    found = _nearest(system, path) if path.suffix == ".vtu" else _plain_array(data, path)
     if found.shape != (n, 3) or not np.isfinite(found).all():
         raise CaseError(key, f"must hold {n} finite vectors, found shape {found.shape}")
     if np.linalg.norm(found, axis=1).min() < 1e-6:
@@ -143,7 +143,7 @@ def _plain_array(data: bytes, path: Path) -> Array:
                         " numpy.save writes it, nor a field file (.vtu)") from None  # fmt: skip
 
 
-def _nearest(system: TextureSystem, data: bytes, path: Path) -> Array:
+def _nearest(system: TextureSystem, path: Path) -> Array:
     """Return the texture of a field file at the nodes nearest to its points."""
     import meshio
     from scipy.spatial import cKDTree
@@ -152,7 +152,7 @@ def _nearest(system: TextureSystem, data: bytes, path: Path) -> Array:
     silent = io.StringIO()  # meshio prints its warnings
     try:
         with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
-            mesh = meshio.read(io.BytesIO(data), "vtu")
+            mesh = meshio.read(path, "vtu")  # a regular file, as `data` was read from it
     except (Exception, SystemExit):  # damaged files fail in many ways inside meshio
         raise CaseError(key, f"{str(path)!r} is not a readable field file (.vtu)") from None
     if name not in mesh.point_data:

@@ -458,7 +458,7 @@ def test_a_brick_far_smaller_than_its_exchange_length_relaxes():
 
 
 def test_a_sweep_without_a_resonance_gives_no_line():
-    drive = {"polarisation": [0, 1, 0], "damping_like": "0.2 mT", "field_like": "0.1 mT",
+    drive = {"polarisation": [0, 1, 0], "damping_like": "0.2 mT", "field_like_torque": "-0.1 mT",
              "signal": {"shape": "sine", "frequency": "8 GHz"}}  # fmt: skip
     options = {"frequency": "8 GHz", "direction": [1, 1, 0], "axis": [1, 0, 0], "points": 81}
     oblique = FERRO["magnet"] | {"anisotropy": "1e5 J/m^3", "axis": [1, 0, 1]}

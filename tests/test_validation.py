@@ -10,7 +10,7 @@ from femspin import load_case, simulate
 from femspin.results.expected import compare_expected
 
 FOLDER = Path(__file__).parents[1] / "cases" / "validation"
-SLOW = {"device", "bernevig_helix"}
+SLOW = {"annulus", "bernevig_helix", "device", "wire"}
 CASES = [
     pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else [])
     for part in ("transport", "devices")

@@ -504,6 +504,22 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(case):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_folder_as_mesh_is_refused_in_one_line(case, call):
+    code, _, err = call("run", case, "--set", "mesh.file=.", "--set", "structure=-")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "mesh.file" in err
+
+
+def test_simulate_refuses_what_is_no_case():
+    from femspin import simulate
+    from femspin.errors import CaseError
+
+    for given in (3, {"structure": {}}):
+        with pytest.raises(CaseError, match="must be a Case or the path of a case file"):
+            simulate(given)
+
+
 def test_an_interrupt_that_turns_into_another_error_is_still_one(case, call, monkeypatch):
     from femspin.cli import main as module
     from femspin.cli import run, stopping

@@ -226,8 +226,11 @@ def simulate(
     Raises:
         FemspinError: If the case is wrong or a solver fails.
     """
-    if not isinstance(case, Case):
+    if isinstance(case, str | Path):
         case = load_case(case)
+    elif not isinstance(case, Case):
+        raise CaseError("case", "must be a Case or the path of a case file; case_from_table makes"
+                        f" a Case of a dictionary (got {type(case).__name__})")  # fmt: skip
     if case.scan is not None:
         return _scanned(case, folder, progress)
     if case.texture is not None:

@@ -36,6 +36,7 @@ def case_warnings(system: TextureSystem, case: Case) -> tuple[str, ...]:
     return (
         *_field_warnings(system), *_coarse(system), *_bulk_twist(system), *_side_twist(system),
         *_stray_field(system), *_other_magnets(system, case), *_older_sign(system),
+        *_unbalanced(system),
     )  # fmt: skip
 
 
@@ -206,6 +207,16 @@ def _other_magnets(system: TextureSystem, case: Case) -> list[str]:
     return [f"only texture.region follows the texture; the moments of {named} rest along"
             f" {[float(v) for v in x]}, the default of magnetization.direction, which can be"
             " set"]  # fmt: skip
+
+
+def _unbalanced(system: TextureSystem) -> list[str]:
+    """Say what the coefficients of a band structure leave out."""
+    current = system.table.current
+    if system.bands is None or current is None or current.model != "complete":
+        return []
+    return ["texture.current.band_structure: p_m is that of one lifetime, which relaxes the spin"
+            " of the electrons too, so that it misses spin balance; femspin afm-torques shows by how"
+            " much (spin_balance)"]  # fmt: skip
 
 
 def _older_sign(system: TextureSystem) -> list[str]:

@@ -77,7 +77,7 @@ def input_digest(
     parts = []
     for key, file in input_files(case, folder).items():
         # The coefficients of a band structure take the exchange time from the result beside them.
-        beside = file.with_name("result.json")
+        beside = file.parent / "result.json"
         for path in (file, beside) if file.suffix == ".json" and beside.is_file() else (file,):
             if path not in known:
                 known[path] = _digest(path, key)

@@ -215,8 +215,8 @@ def _unbalanced(system: TextureSystem) -> list[str]:
     if system.bands is None or current is None or current.model != "complete":
         return []
     return ["texture.current.band_structure: p_m is that of one lifetime, which relaxes the spin"
-            " of the electrons too, so that it misses spin balance; femspin afm-torques shows by how"
-            " much (spin_balance)"]  # fmt: skip
+            " of the electrons too, so that it misses spin balance; femspin afm-torques shows by"
+            " how much (spin_balance)"]  # fmt: skip
 
 
 def _older_sign(system: TextureSystem) -> list[str]:

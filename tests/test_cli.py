@@ -504,8 +504,10 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(case):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_folder_as_mesh_is_refused_in_one_line(case, call):
-    code, _, err = call("run", case, "--set", "mesh.file=.", "--set", "structure=-")
+def test_a_folder_as_mesh_is_refused_in_one_line(tmp_path, call):
+    file = tmp_path / "case.toml"
+    file.write_text('mesh.file = "."\nregions.Pt = { kind = "HM", material = "Pt" }\n')
+    code, _, err = call("run", file)
     assert code == 2
     assert len(err.splitlines()) == 1
     assert "mesh.file" in err

@@ -255,8 +255,10 @@ def test_noncollinear_exchange_shifts_the_anomalous_hall_effect(direction, plane
     f["kondo"]["rotation"] = phi.tolist()
     f["override"] = {"gauge": [["0 1/m"] * 3] * 3, "larmor_angles": [0, 0, 0],
                      "spin_hall_angles": [[0, 0, 0], [0, 0, 0], [0, 0, 0.03]]}  # fmt: skip
-    scan = angular_scan(build(table), plane, np.linspace(0, 2 * np.pi, 7))
-    hall = [r.regions["F"].excess[1, 0] for r in scan.responses]
+    device = build(table)
+    scan = angular_scan(device, plane, np.linspace(0, 2 * np.pi, 7))
+    parts, drude = [r.regions["F"] for r in scan.responses], device.fields(Z)["F"].conductivity
+    hall = [part.excess[1, 0] * part.nominal / drude for part in parts]
     expected = 0.3 * 0.03 * (scan.directions @ rotation(phi))[:, 2]
     assert_allclose(hall, expected, rtol=0, atol=1e-12)
 

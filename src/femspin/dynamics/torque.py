@@ -111,7 +111,7 @@ def moment_fluxes(device: Device, transport: Transport) -> dict[str, Array]:
     """Return R J^M [1/(m^2 s)] of every F region with moments, per area of the magnet, (3,)."""
     found = {}
     for name, region in transport.fields.items():
-        if _has_moments(region):
+        if region.has_moments:
             total = region.rotation @ moment_flux(device, transport, name)
             found[name] = total / magnet_area(device, name) * FLUX
     for layer in device.reduced:
@@ -119,10 +119,6 @@ def moment_fluxes(device: Device, transport: Transport) -> dict[str, Array]:
         parts = transport.interfaces[layer.interface].parts
         found[layer.name] = rotation @ parts["moments"] * FLUX
     return found
-
-
-def _has_moments(region: RegionFields) -> bool:
-    return bool(region.moment_relaxation.any() or region.moment_omega.any())
 
 
 def driving_flux(device: Device, transport: Transport, magnet: str) -> Array:
@@ -151,7 +147,7 @@ def driving_flux(device: Device, transport: Transport, magnet: str) -> Array:
         if face.first not in transport.fields:
             continue
         fields = transport.fields[face.first]
-        if _has_moments(fields) and fields.ordered:
+        if fields.has_moments and fields.ordered:
             own = moment_flux(device, transport, face.first)
             total += fields.rotation @ own * _share_of_magnet(device, face)
         if face.name in state.laws:
@@ -173,7 +169,7 @@ def acted_upon(device: Device, transport: Transport, magnet: str) -> bool:
             continue
         law, fields = transport.state.laws.get(face.name), transport.fields.get(face.first)
         couples = law is not None and bool(np.any(law.conductance) or np.any(law.drift))
-        moments = fields is not None and _has_moments(fields) and fields.ordered
+        moments = fields is not None and fields.has_moments and fields.ordered
         if face.name in replaced or face.name in held or couples or moments:
             return True
     return False

@@ -58,6 +58,11 @@ class RegionFields:
         return 2 * E_CHARGE**2 * self.dos * self.diffusion
 
     @property
+    def has_moments(self) -> bool:
+        """Whether the carriers hand spin to local moments, by relaxation or by exchange."""
+        return bool(self.moment_relaxation.any() or self.moment_omega.any())
+
+    @property
     def measured_conductivity(self) -> float:
         """Inverse of the bulk resistivity, averaged over the directions of the current [S/m].
 

@@ -192,7 +192,7 @@ def _torque_fluxes(state: StackState) -> dict[str, tuple[Array, Array]]:
     found: dict[str, tuple[Array, Array]] = {}
     for name in problem.names:
         f = state.fields(name)
-        if f.moment_relaxation.any() or f.moment_omega.any():
+        if f.has_moments:
             found[name] = f.rotation @ _moments(state, name), moment_axis(f, problem.m)
     for name, kind in problem.kinds.items():
         touching = [i for i in problem.interfaces if i.second == name]
@@ -209,7 +209,7 @@ def _acts(state: StackState, interface: StackInterface) -> bool:
     key = problem.bottom if interface.position == 0 else problem.top
     law = c.laws.get(key or "")
     couples = law is not None and bool(np.any(law.conductance) or np.any(law.drift))
-    moments = bool(f.moment_relaxation.any() or f.moment_omega.any()) and f.ordered
+    moments = f.has_moments and f.ordered
     return couples or moments or key in c.potentials
 
 
@@ -217,8 +217,7 @@ def _driving(state: StackState, interface: StackInterface) -> Array:
     """Return what drives an insulator through one of its faces, see `driving_flux`."""
     f, problem = state.fields(interface.first), state.problem
     total = f.rotation @ _flux(state, interface)[1:]
-    carries = f.moment_relaxation.any() or f.moment_omega.any()
-    if carries and f.ordered:
+    if f.has_moments and f.ordered:
         magnets = [i for i in problem.interfaces
                    if i.first == interface.first and problem.kinds[i.second] == "FI"]  # fmt: skip
         total = total + f.rotation @ _moments(state, interface.first) / len(magnets)

@@ -11,7 +11,6 @@ from ..interface.reduced import thin_drift
 from ..units import E_CHARGE
 
 if TYPE_CHECKING:
-    from ..fields.region import RegionFields
     from ..pipeline import Device
 
 __all__ = ["doubtful_input", "missing_input"]
@@ -32,12 +31,8 @@ def doubtful_input(device: Device) -> list[str]:
     return _large_angles(device) + _fast_transverse(device) + _dropped_drift(device)
 
 
-def _moments(fields: RegionFields) -> bool:
-    return bool(fields.moment_relaxation.any() or fields.moment_omega.any())
-
-
 def _has_moments(device: Device, name: str) -> bool:
-    return _moments(device.region_fields(name, device.direction))
+    return device.region_fields(name, device.direction).has_moments
 
 
 def _uncoupled(device: Device) -> list[str]:
@@ -69,7 +64,7 @@ def _without_moments(device: Device) -> list[str]:
 
 def _relaxes_alone(device: Device, name: str) -> bool:
     fields = device.region_fields(name, device.direction)
-    return not _moments(fields) and bool(fields.relaxation.any() or fields.omega.any())
+    return not fields.has_moments and bool(fields.relaxation.any() or fields.omega.any())
 
 
 def _plain(device: Device) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import tomllib
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -16,37 +17,106 @@ import femspin
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(femspin.__file__).parent
 ORDER = [
-    "case",
-    "materials",
-    "structure",
-    "fields",
-    "bands",
-    "transport",
-    "interface",
-    "dynamics",
-    "results",
-]
+    "units", "errors", "dual", "case", "materials", "fields", "structure", "bands", "transport",
+    "interface", "magnets", "device", "results", "studies", "simulation", "cli", "__main__",
+]  # fmt: skip
+"""Folders and files of the package root; each imports from those before it only."""
 MODULES = [m.name for m in walk_packages([str(SOURCE)], "femspin.") if "__main__" not in m.name]
 
 
-def imported_folders(path: Path) -> set[str]:
-    """Return the first folder of every femspin import that runs when the module is imported."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            parts = node.module.split(".")
-            if parts[0] == "femspin":
-                found.add(parts[1] if len(parts) > 1 else "")
-            elif node.level >= 2:
-                found.add(parts[0])
+def own_module(path: Path) -> list[str]:
+    parts = list(path.relative_to(SOURCE).with_suffix("").parts)
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield module and name of every femspin import of a file: at the top, inside, for types."""
+    parts = own_module(path)
+    package = parts if path.name == "__init__.py" else parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "femspin":
+                    yield alias.name.removeprefix("femspin").lstrip("."), None
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        named = node.module.split(".") if node.module else []
+        if node.level:
+            base = package[: len(package) - node.level + 1]
+        elif named[0] == "femspin":
+            base, named = [], named[1:]
+        else:
+            continue
+        for alias in node.names:
+            module = ".".join([*base, *named])
+            inner = f"{module}.{alias.name}".lstrip(".")
+            yield (inner, None) if inner in KNOWN else (module, alias.name)
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+KNOWN = {".".join(own_module(path)) for path in FILES}
+
+
+def offending_imports() -> list[str]:
+    found = []
+    for path in FILES:
+        own = own_module(path)
+        for module, name in imports_of(path):
+            to = module.split(".")[0]
+            if not own or not to or to == own[0]:
+                continue  # the root's own __init__, which anybody may ask for the version
+            if {to, own[0]} - set(ORDER) or ORDER.index(to) > ORDER.index(own[0]):
+                found.append(f"{'.'.join(own)} takes {name or 'all'} from {module}")
     return found
 
 
-@pytest.mark.parametrize("folder", ORDER)
-def test_folder_imports_only_from_earlier_folders(folder):
-    later = set(ORDER[ORDER.index(folder) + 1 :])
-    for path in (SOURCE / folder).rglob("*.py"):
-        assert not imported_folders(path) & later, path
+@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
+def test_every_import_of_any_kind_runs_along_the_order_of_folders():
+    assert offending_imports() == []
+
+
+@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
+def test_the_package_root_holds_the_ground_and_the_door():
+    assert {p.stem for p in SOURCE.glob("*.py")} <= {
+        "__init__", "__main__", "units", "errors", "dual", "simulation"
+    }  # fmt: skip
+    assert len([p for p in SOURCE.iterdir() if p.is_dir() and p.name != "__pycache__"]) <= 12
+
+
+@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
+def test_studies_do_not_know_each_other():
+    found = []
+    for path in (SOURCE / "studies").rglob("*.py"):
+        own = own_module(path)
+        for module, _ in imports_of(path):
+            other = module.split(".")
+            if other[0] == "studies" and other[1:2] not in (own[1:2], ["points"]):
+                found.append(f"{'.'.join(own)} imports {module}")
+    assert (SOURCE / "studies").is_dir()
+    assert found == []
+
+
+@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
+def test_no_private_name_is_imported_from_another_file():
+    found = [
+        f"{'.'.join(own_module(path))} takes {name} from {module}"
+        for path in FILES
+        for module, name in imports_of(path)
+        if name and name.startswith("_") and not name.startswith("__")
+    ]
+    assert found == []
+
+
+@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {".".join(own_module(p)): {m for m, _ in imports_of(p)} for p in FILES}
+    graph.pop("")
+    for name in graph:
+        graph[name] -= {name, ""}
+    while leaves := [name for name, to in graph.items() if not to & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    assert sorted(graph) == []
 
 
 @pytest.mark.parametrize("name", MODULES)

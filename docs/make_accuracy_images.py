@@ -15,17 +15,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import scipy.sparse.linalg as spl
 
-from femspin import adaptive, build_device, case_from_table, load_case, solve_transport
+from femspin import build_device, case_from_table, load_case, solve_transport
 from femspin.case.schema import Stack
-from femspin.error_bars import enriched, error_bars
 from femspin.fields.soc import covariant_rotation
 from femspin.results.solution import discretised_numbers, flat_numbers
 from femspin.structure.refine import refine
 from femspin.structure.stack import build_stack
-from femspin.transport.assembly import apply_region, assemble_region, block_matrix
-from femspin.transport.coefficients import Coefficients
-from femspin.transport.frames import rotation_by
-from femspin.transport.space import build_space
+from femspin.studies.accuracy import adaptive
+from femspin.studies.accuracy.error_bars import enriched, error_bars
+from femspin.transport.assembly.coefficients import Coefficients
+from femspin.transport.assembly.frames import rotation_by
+from femspin.transport.assembly.regions import apply_region, assemble_region, block_matrix
+from femspin.transport.elements.space import build_space
 
 HERE = Path(__file__).parent
 CASES, MESHES = HERE.parent / "cases", HERE.parent / "meshes"

@@ -11,12 +11,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from femspin import load_case, simulate
-from femspin.fit import build_model, fit_model, load_fit
-from femspin.fit.plot import plot_fit
 from femspin.materials.parameters import complete_case
 from femspin.results.plots import plot_parts, plot_profiles
-from femspin.sensitivity_report import SensitivityReport, plot_tornado
-from femspin.stack_sensitivity import solved_stack, stack_sensitivities
+from femspin.studies.fit import build_model, fit_model, load_fit
+from femspin.studies.fit.plot import plot_fit
+from femspin.studies.sensitivity.layers import solved_stack, stack_sensitivities
+from femspin.studies.sensitivity.report import SensitivityReport, plot_tornado
 
 HERE = Path(__file__).parent
 

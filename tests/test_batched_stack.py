@@ -16,8 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_stack import CASES, random_layer, reference_case
 
-from femspin.analytic import batched
-from femspin.analytic.batched import (
+from femspin.case import case_from_table
+from femspin.device.build import simulate
+from femspin.errors import FemspinError, SolverError
+from femspin.fields.hall import response
+from femspin.fields.region import RegionFields
+from femspin.studies.sweep import run_scan
+from femspin.studies.sweep.stacks import stack_tables
+from femspin.studies.sweep.store import numbers_of
+from femspin.studies.sweep.workers import solved_together
+from femspin.transport.layers import batched
+from femspin.transport.layers.batched import (
     ContactBatch,
     FaceBatch,
     LayerBatch,
@@ -26,9 +35,9 @@ from femspin.analytic.batched import (
     solve_stacks,
     stack_batch,
 )
-from femspin.analytic.batched_kernels import compiled_maps
-from femspin.analytic.slab import slab_maps
-from femspin.analytic.stack import (
+from femspin.transport.layers.kernels import compiled_maps
+from femspin.transport.layers.slab import slab_maps
+from femspin.transport.layers.stack import (
     Conductance,
     Contact,
     Insulating,
@@ -38,15 +47,6 @@ from femspin.analytic.stack import (
     StackLayer,
     solve_stack,
 )
-from femspin.case import case_from_table
-from femspin.errors import FemspinError, SolverError
-from femspin.fields.hall import response
-from femspin.fields.region import RegionFields
-from femspin.pipeline import simulate
-from femspin.scan import run_scan
-from femspin.scan.stacks import stack_tables
-from femspin.scan.store import numbers_of
-from femspin.scan.workers import solved_together
 from femspin.units import E_CHARGE
 
 # Both solvers do the same steps in another order of sums: a few ulp times the dozens of joins.
@@ -413,7 +413,7 @@ def test_the_example_of_the_documentation_runs_and_follows_the_closed_form():
 def test_without_numba_all_batches_are_solved_by_numpy(monkeypatch):
     monkeypatch.setattr(batched, "find_spec", lambda name: None)
     monkeypatch.setattr(batched, "_WORTH_COMPILING", 1)
-    kernels = import_module("femspin.analytic.batched_kernels")
+    kernels = import_module("femspin.transport.layers.kernels")
     monkeypatch.setattr(kernels, "_maps", None)
     batch = StackBatch([plain_batch(np.full(3, NM))], top=SpinPotential((MEV, 0, 0)))
     assert not solve_stacks(batch).errors
@@ -422,10 +422,10 @@ def test_without_numba_all_batches_are_solved_by_numpy(monkeypatch):
 WITHOUT_NUMBA = """
 import sys
 import numpy as np
-import femspin.analytic.batched, femspin.pipeline
+import femspin.transport.layers.batched, femspin.device.build
 assert "numba" not in sys.modules
 sys.modules["numba"] = None
-from femspin.analytic.batched import LayerBatch, StackBatch, solve_stacks
+from femspin.transport.layers.batched import LayerBatch, StackBatch, solve_stacks
 layer = LayerBatch(np.array([1e-9, 5e-8]), 5e46, 5e-4, relaxation=1e14 * np.eye(3),
                    drift=[[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1e28, 0]])
 one, two = (solve_stacks(StackBatch([layer, layer]), kind) for kind in ("numpy", "numba"))
@@ -481,7 +481,7 @@ columns = ["interfaces", "torques", "conductances"]
 
 @pytest.fixture(scope="module")
 def points():
-    from femspin.scan import scan_points
+    from femspin.studies.sweep import scan_points
 
     return [case for _, case in scan_points(case_from_table(tomllib.loads(SCAN)))]
 
@@ -584,7 +584,7 @@ def test_a_case_that_cannot_be_built_raises_where_its_table_is_asked_for(points)
 
 
 def test_an_unforeseen_error_leaves_every_point_to_be_solved_by_itself(points, monkeypatch):
-    from femspin.scan import stacks
+    from femspin.studies.sweep import stacks
 
     def broken(problems):
         raise RuntimeError("no")

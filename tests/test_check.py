@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from femspin import CaseError, case_from_table, load_case, rehearsal, simulate
+from femspin import CaseError, case_from_table, load_case, simulate
 from femspin.case.messages import one_per_kind
+from femspin.cli import rehearsal
 from femspin.cli.main import main
-from femspin.rehearsal import rehearse
-from femspin.scan import run_scan, scan_points
-from femspin.scan.store import numbers_of
+from femspin.cli.rehearsal import rehearse
+from femspin.studies.sweep import run_scan, scan_points
+from femspin.studies.sweep.store import numbers_of
 
 CASES = Path(__file__).parents[1] / "cases"
 STACK = """

@@ -15,11 +15,16 @@ from numpy.testing import assert_allclose
 from reference import CASES, case_table
 
 from femspin import build_device, case_from_table
-from femspin.analytic.stack import StackLayer, admittance, admittance_parts
 from femspin.cli.conductances import conductance_tables
 from femspin.cli.main import main
 from femspin.fields.build import Conditions, region_fields
-from femspin.fields.closed_forms import (
+from femspin.fields.hall import response
+from femspin.fields.kernels import loss_kernel
+from femspin.fields.kondo import relaxation_tensor, rotation
+from femspin.fields.region import RegionFields
+from femspin.fields.soc import cross_matrix
+from femspin.fields.validity import validity, validity_conditions
+from femspin.interface.closed_forms import (
     ClosedFormInput,
     SpinOrbitConstants,
     ansatz_length,
@@ -30,12 +35,6 @@ from femspin.fields.closed_forms import (
     spin_orbit_constants,
     spin_orbit_rates,
 )
-from femspin.fields.hall import response
-from femspin.fields.kernels import loss_kernel
-from femspin.fields.kondo import relaxation_tensor, rotation
-from femspin.fields.region import RegionFields
-from femspin.fields.soc import cross_matrix
-from femspin.fields.validity import validity, validity_conditions
 from femspin.interface.conductance import (
     conductance_table,
     layer_conductance,
@@ -43,6 +42,7 @@ from femspin.interface.conductance import (
     thin_conductance,
 )
 from femspin.materials.parameters import region_parameters
+from femspin.transport.layers.stack import StackLayer, admittance, admittance_parts
 from femspin.units import E_CHARGE, HBAR, M_E
 
 NM = 1e-9

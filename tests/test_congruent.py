@@ -9,10 +9,11 @@ import pytest
 from test_covariant import shaken_box
 from test_transport import CELLS, box, unit_coefficients
 
-from femspin.transport import assembly, congruent
-from femspin.transport.affine import reference_frame
-from femspin.transport.assembly import apply_region, assemble_region
-from femspin.transport.congruent import congruent_cells, shared_elements
+from femspin.transport.assembly import congruent
+from femspin.transport.assembly import regions as assembly
+from femspin.transport.assembly.congruent import congruent_cells, shared_elements
+from femspin.transport.assembly.regions import apply_region, assemble_region
+from femspin.transport.elements.affine import reference_frame
 
 
 def results(space, c):

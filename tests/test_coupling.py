@@ -12,23 +12,23 @@ from scipy.constants import e as E
 from test_textured_transport import ferromagnet, stack
 
 from femspin import build_device, case_from_table, solve_transport
-from femspin.dynamics.coupling import CoupledTorque, node_rate, staggered_rates
-from femspin.dynamics.coupling_regions import HBAR_SOLVER
-from femspin.dynamics.coupling_steps import run_coupled
-from femspin.dynamics.llg import Macrospin, integrate
-from femspin.dynamics.run import QuasiStaticTorque
-from femspin.dynamics.texture.explicit import RungeKutta
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.magnet import Ferromagnet
-from femspin.dynamics.texture.midpoint import Midpoint
-from femspin.dynamics.texture.space import region_space
-from femspin.dynamics.texture.torques import surface_rate
-from femspin.dynamics.texture.vectors import cross, dot, normalized
-from femspin.dynamics.torque import driving_flux
+from femspin.device.coupled.build import exact_texture, textured_transport
+from femspin.device.coupled.regions import HBAR_SOLVER
+from femspin.device.coupled.steps import run_coupled
+from femspin.device.coupled.torque import CoupledTorque, node_rate, staggered_rates
+from femspin.device.motion import QuasiStaticTorque
+from femspin.device.observables.fluxes import driving_flux
 from femspin.errors import CaseError
 from femspin.fields.soc import cross_matrix
 from femspin.interface.split import cell_integrals, cell_parts, flux_density
-from femspin.textured import exact_texture, textured_transport
+from femspin.magnets.explicit import RungeKutta
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.macrospin import Macrospin, integrate
+from femspin.magnets.magnet import Ferromagnet
+from femspin.magnets.midpoint import Midpoint
+from femspin.magnets.space import region_space
+from femspin.magnets.torques import surface_rate
+from femspin.magnets.vectors import cross, dot, normalized
 from femspin.units import ENERGY, FLUX, HBAR, LENGTH, MU_B, RATE, TIME
 
 PLAIN = {"elements": "plain", "order": 1, "polarisation_form": "onsager"}

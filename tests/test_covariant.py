@@ -14,16 +14,16 @@ from femspin.case.schema import Stack
 from femspin.fields.soc import covariant_rotation, cross_matrix
 from femspin.interface.split import SUBPARTS, cell_integrals, cell_parts, part_functionals
 from femspin.structure.stack import build_stack
-from femspin.transport.assembly import apply_region, assemble_region, block_matrix
-from femspin.transport.coefficients import Coefficients
-from femspin.transport.covariant import interpolation, pieces
-from femspin.transport.frames import (
+from femspin.transport.assembly.coefficients import Coefficients
+from femspin.transport.assembly.covariant import interpolation, pieces
+from femspin.transport.assembly.frames import (
     GaugeFunction,
     carried_frames,
     rotation_by,
     varying_frames,
 )
-from femspin.transport.space import build_space
+from femspin.transport.assembly.regions import apply_region, assemble_region, block_matrix
+from femspin.transport.elements.space import build_space
 
 
 def covariant(space, **changes) -> Coefficients:

@@ -16,10 +16,10 @@ import scipy.sparse.linalg as spl
 from femspin.case.schema import Stack
 from femspin.fields.soc import covariant_rotation
 from femspin.structure.stack import build_stack
-from femspin.transport.assembly import apply_region, assemble_region, block_matrix
-from femspin.transport.coefficients import Coefficients
-from femspin.transport.frames import rotation_by
-from femspin.transport.space import build_space
+from femspin.transport.assembly.coefficients import Coefficients
+from femspin.transport.assembly.frames import rotation_by
+from femspin.transport.assembly.regions import apply_region, assemble_region, block_matrix
+from femspin.transport.elements.space import build_space
 
 LENGTH, DECAY, CENTRE = 4.0, 1.5, (2.0, 0.5)
 MESHES = (4, 8, 16)  # cells per nm

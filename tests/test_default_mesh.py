@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from femspin import build_device, case_from_table, simulate
-from femspin.analytic.stack import solve_stack
-from femspin.fields.lengths import lengths
+from femspin.device.layered import stack_problem
 from femspin.fields.region import RegionFields
-from femspin.stack_method import stack_problem
 from femspin.structure.stack import graded_cells
+from femspin.transport.layers.lengths import lengths
+from femspin.transport.layers.stack import solve_stack
 from femspin.units import FLUX
 
 TAU = 1e-14

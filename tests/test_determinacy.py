@@ -12,8 +12,8 @@ from test_solvers import region
 from femspin import build_device, case_from_table, solve_transport
 from femspin.errors import SolverError
 from femspin.transport.determinacy import require_determined
-from femspin.transport.multigrid import _inverse
-from femspin.transport.refinement import refine
+from femspin.transport.linear.multigrid import _inverse
+from femspin.transport.linear.refinement import refine
 
 
 def film(regions: dict, tables: dict | None = None, drive: dict | None = None):

@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from femspin.errors import SolverError
-from femspin.transport import direct
-from femspin.transport.direct import DirectSolver
+from femspin.transport.linear import direct
+from femspin.transport.linear.direct import DirectSolver
 
 
 def matrix(n=12, shift=0.1):

@@ -10,10 +10,10 @@ import pytest
 from scipy.constants import e as E
 
 from femspin import build_device, case_from_table, simulate, solve_transport
-from femspin.dynamics.llg import Macrospin, integrate, relax
-from femspin.dynamics.run import QuasiStaticTorque
-from femspin.dynamics.torque import driving_flux, efficiency
+from femspin.device.motion import QuasiStaticTorque
+from femspin.device.observables.fluxes import driving_flux, efficiency
 from femspin.errors import CaseError, SolverError
+from femspin.magnets.macrospin import Macrospin, integrate, relax
 from femspin.results.solution import Solution
 from femspin.units import HBAR, MU_0, MU_B
 

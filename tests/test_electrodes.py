@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from test_structure import gmsh_file
 
-from femspin import build_device, case_from_table, pipeline, simulate, solve
+from femspin import build_device, case_from_table, simulate, solve
 from femspin.case.load import read_table
+from femspin.device import build as pipeline
+from femspin.device.build import transport_of
 from femspin.errors import CaseError, MeshError
 from femspin.interface.split import cell_integrals, flux_density
-from femspin.pipeline import transport_of
 from femspin.results.solution import discretised_numbers, flat_numbers
-from femspin.sensitivity import device_functionals
-from femspin.transport.assembly import block_matrix
+from femspin.studies.sensitivity.elements import device_functionals
+from femspin.transport.assembly.regions import block_matrix
 from femspin.units import ENERGY, TIME
 
 ROOT = Path(__file__).parents[1]

@@ -16,13 +16,13 @@ from scipy.stats import chi2 as chi2_distribution
 
 from femspin import case_from_table, simulate
 from femspin.case.load import to_toml
-from femspin.chain_rule import extrapolated_derivative
 from femspin.cli.fit import _signs
 from femspin.cli.main import main
+from femspin.device.coefficients import extrapolated_derivative
+from femspin.device.observables.stack import all_numbers
 from femspin.errors import CaseError, SolverError
-from femspin.fit import Fit, build_model, fit_model, fit_summary, load_fit, write_fit
-from femspin.fit.numbers import all_numbers
-from femspin.fit.plot import plot_fit
+from femspin.studies.fit import Fit, build_model, fit_model, fit_summary, load_fit, write_fit
+from femspin.studies.fit.plot import plot_fit
 
 CASES = Path(__file__).parents[1] / "cases"
 SHIPPED = CASES / "fit_smr_torque.toml"
@@ -86,9 +86,9 @@ def with_data(model, y, sigma):
 
 def test_numbers_are_those_of_a_run_but_for_its_sampling(case):
     """The run samples mu on a mesh with 18 cells per decay length; Simpson's rule errs by 1e-7."""
-    from femspin.analytic.stack import solve_stack
-    from femspin.chain_rule import case_coefficients
-    from femspin.fit.problem import StackState, stack_case, stack_problem
+    from femspin.device.coefficients import case_coefficients
+    from femspin.device.stack_problem import StackState, stack_case, stack_problem
+    from femspin.transport.layers.stack import solve_stack
 
     flipped = {**case, "structure": {"layers": case["structure"]["layers"][::-1]}}
     metal = {**case, "interfaces": {"EuS|F": {"G_r": "1e14 S/m^2", "G_i": "2e13 S/m^2"}}}
@@ -490,7 +490,7 @@ def test_no_message_tells_what_stands_in_a_file_that_is_no_table(case, tmp_path,
 
 def test_a_file_that_is_too_large_is_refused_while_it_is_read(case, tmp_path, monkeypatch):
     table = small(case, tmp_path)
-    monkeypatch.setattr("femspin.fit.data._LARGEST_FILE", 20)
+    monkeypatch.setattr("femspin.studies.fit.data._LARGEST_FILE", 20)
     with pytest.raises(CaseError, match="is larger than"):
         model_of(table, tmp_path)
 
@@ -597,6 +597,6 @@ def test_the_command_prints_values_with_errors_and_writes(case, tmp_path, capsys
 
 
 def test_a_fit_that_does_not_converge_writes_nothing(case, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("femspin.fit.solve._STEPS", 1)
+    monkeypatch.setattr("femspin.studies.fit.solve._STEPS", 1)
     with pytest.raises(SolverError, match="did not converge in 1 steps"):
         fit_model(model_of(small(case, tmp_path), tmp_path))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from femspin import case_from_table, simulate
+from femspin.cli.rehearsal import rehearse
+from femspin.device.build import build_device
 from femspin.errors import CaseError
-from femspin.pipeline import build_device
-from femspin.rehearsal import rehearse
-from femspin.stack_sensitivity import solved_stack
+from femspin.studies.sensitivity.layers import solved_stack
 
 KONDO = {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
          "curie_temperature": "559 K"}  # fmt: skip

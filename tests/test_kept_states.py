@@ -14,12 +14,12 @@ import pytest
 import femspin
 from femspin.case import case_from_table
 from femspin.cli.main import main
-from femspin.dynamics.texture import checkpoint as checkpoint_module
-from femspin.dynamics.texture.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from femspin.errors import CaseError
-from femspin.installed import code_digest
-from femspin.scan.store import PointStore, Record, point_key
-from femspin.texture_run import Keeper, simulate_texture
+from femspin.magnets import checkpoint as checkpoint_module
+from femspin.magnets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from femspin.results.installed import code_digest
+from femspin.studies.sweep.store import PointStore, Record, point_key
+from femspin.studies.textures.run import Keeper, simulate_texture
 
 LINE = """
 [texture]
@@ -169,14 +169,14 @@ def test_the_digest_of_the_code_follows_every_source_file(tmp_path, monkeypatch)
     (package / "inner").mkdir(parents=True)
     for name in ("installed.py", "inner/a.py", "database.toml"):
         (package / name).write_text("first")
-    monkeypatch.setattr(femspin.installed, "__file__", str(package / "installed.py"))
-    femspin.installed._digest.cache_clear()
+    monkeypatch.setattr(femspin.results.installed, "__file__", str(package / "results" / "installed.py"))
+    femspin.results.installed._digest.cache_clear()
     digests = {code_digest()}
     for name in ("inner/a.py", "database.toml"):
         (package / name).write_text("second")
-        femspin.installed._digest.cache_clear()
+        femspin.results.installed._digest.cache_clear()
         digests.add(code_digest())
-    femspin.installed._digest.cache_clear()
+    femspin.results.installed._digest.cache_clear()
     assert len(digests) == 3
 
 
@@ -238,7 +238,7 @@ def test_a_checkpoint_that_cannot_be_written_is_one_warning_and_the_run_goes_on(
     program = f"""
 import resource, sys
 from femspin.cli.main import main
-from femspin.dynamics.texture import checkpoint
+from femspin.magnets import checkpoint
 if {form!r} == "npz":
     checkpoint.find_spec = lambda name: None
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))

@@ -11,12 +11,14 @@ from test_covariant import shaken_box
 from test_transport import CELLS, box, unit_coefficients
 
 from femspin.fields.soc import covariant_rotation
-from femspin.transport import assembly, compiled, pattern
-from femspin.transport.assembly import apply_region, assemble_region
-from femspin.transport.coefficients import block_tensors
-from femspin.transport.compiled import between_jets
-from femspin.transport.kronecker import KroneckerBlocks, split_tensors
-from femspin.transport.products import add_charge, add_difference, region_parts
+from femspin.transport.assembly import compiled
+from femspin.transport.assembly import regions as assembly
+from femspin.transport.assembly.coefficients import block_tensors
+from femspin.transport.assembly.compiled import between_jets
+from femspin.transport.assembly.kronecker import KroneckerBlocks, split_tensors
+from femspin.transport.assembly.products import add_charge, add_difference, region_parts
+from femspin.transport.assembly.regions import apply_region, assemble_region
+from femspin.transport.elements import pattern
 
 pytest.importorskip("numba")
 
@@ -93,7 +95,7 @@ def test_sums_do_not_depend_on_the_number_of_threads(order, make, monkeypatch):
     """Bit by bit: every row is summed by one thread in the order of the cells."""
     c = unit_coefficients()
     monkeypatch.setattr(assembly, "pays_off", lambda _: True)
-    monkeypatch.setattr("femspin.transport.threads._WORTH_THREADS", 0)
+    monkeypatch.setattr("femspin.transport.kernels.threads._WORTH_THREADS", 0)
     found = []
     for threads in ("1", "2", "5"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)

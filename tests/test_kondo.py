@@ -13,7 +13,6 @@ from numpy.testing import assert_allclose
 
 from femspin.errors import SolverError
 from femspin.fields import mean_field
-from femspin.fields.closed_forms import ClosedFormInput, SpinOrbitConstants, closed_forms
 from femspin.fields.kondo import (
     brillouin,
     curie_temperature,
@@ -29,6 +28,7 @@ from femspin.fields.mean_field import (
     ordering_temperature,
     sublattice_spins,
 )
+from femspin.interface.closed_forms import ClosedFormInput, SpinOrbitConstants, closed_forms
 from femspin.units import HBAR, K_B, MU_B
 
 REFERENCE = json.loads((Path(__file__).parent / "data/kondo_refs.json").read_text())

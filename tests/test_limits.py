@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from femspin.analytic import limits
-from femspin.analytic.slab import slab_operators
-from femspin.analytic.stack import (
+from femspin.device.observables.table import spin_swapping, stack_averages
+from femspin.fields.hall import isotropic_spin_hall, response, response_polarised
+from femspin.fields.kernels import loss_kernel
+from femspin.fields.region import RegionFields
+from femspin.fields.soc import curvature_spin_hall, gauge_field, velocity_matrix
+from femspin.studies import limits
+from femspin.studies.magnetoresistance import charge_tensors, fit_amplitudes
+from femspin.transport.assembly.boundary import mixing_conductance
+from femspin.transport.layers.slab import slab_operators
+from femspin.transport.layers.stack import (
     Conductance,
     SpinFlux,
     SpinPotential,
@@ -20,13 +27,6 @@ from femspin.analytic.stack import (
     admittance,
     solve_stack,
 )
-from femspin.fields.hall import isotropic_spin_hall, response, response_polarised
-from femspin.fields.kernels import loss_kernel
-from femspin.fields.region import RegionFields
-from femspin.fields.soc import curvature_spin_hall, gauge_field, velocity_matrix
-from femspin.results.magnetoresistance import charge_tensors, fit_amplitudes
-from femspin.results.observables import spin_swapping, stack_averages
-from femspin.transport.boundary import mixing_conductance
 from femspin.units import E_CHARGE, HBAR, M_E, MU_B
 
 REFS = json.loads((Path(__file__).parent / "data/analytic_refs.json").read_text())

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from femspin import case_from_table, simulate
-from femspin.chain_rule import with_parameters
-from femspin.interface.neighbours import footprints, magnet_area, magnet_thickness
-from femspin.pipeline import build_device, solve
-from femspin.sensitivity import sensitivities
-from femspin.stack_sensitivity import solved_stack
+from femspin.device.build import build_device, solve
+from femspin.device.coefficients import with_parameters
+from femspin.device.neighbours import footprints, magnet_area, magnet_thickness
 from femspin.structure.model import cell_volumes
 from femspin.structure.sides import region_thickness
+from femspin.studies.sensitivity.elements import sensitivities
+from femspin.studies.sensitivity.layers import solved_stack
 from femspin.units import E_CHARGE, HBAR
 
 KONDO = {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",

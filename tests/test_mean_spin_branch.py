@@ -22,7 +22,7 @@ from femspin.fields.kondo import (
 )
 from femspin.fields.mean_field import Sublattices, sublattice_spins
 from femspin.fields.textured import mean_spins, textured_fields
-from femspin.results.magnetoresistance import smr_amplitudes
+from femspin.studies.magnetoresistance import smr_amplitudes
 from femspin.units import K_B, MU_B
 
 EPS = float(np.finfo(float).eps)

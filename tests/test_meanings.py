@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from femspin import case_from_table, simulate
+from femspin.device.observables.report import warnings_of
 from femspin.fields.hall import THETA_MODES, response_polarised
-from femspin.results.report import warnings_of
 from femspin.units import SPIN_CURRENT
 
 CO = {"kind": "F", "conductivity": "4e6 S/m", "diffusion_constant": "1e-3 m^2/s",
@@ -305,7 +305,7 @@ def test_a_magnet_whose_torque_is_zero_is_listed(method):
 @pytest.mark.parametrize("mode", ["exact", "first"])
 def test_magnetoresistance_is_relative_to_the_measured_resistivity(mode):
     """Chen: d0 < 0, spin accumulation at the faces lowers the resistance below the bulk's."""
-    from femspin.results.magnetoresistance import charge_response
+    from femspin.studies.magnetoresistance import charge_response
 
     case = case_from_table({
         "structure": {"layers": [{"region": "Pt", "thickness": "4 nm"}]},

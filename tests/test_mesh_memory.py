@@ -20,9 +20,9 @@ from femspin.structure.entities import (
 )
 from femspin.structure.interfaces import mesh_quality, outer_facets
 from femspin.structure.model import cell_volumes
-from femspin.transport.elements import consistent_dofs, lagrange_element
-from femspin.transport.numbering import shared_numbers
-from femspin.transport.space import build_space
+from femspin.transport.elements.lagrange import consistent_dofs, lagrange_element
+from femspin.transport.elements.numbering import shared_numbers
+from femspin.transport.elements.space import build_space
 
 KINDS = ("MeshTri1", "MeshQuad1", "MeshTet1", "MeshHex1")
 

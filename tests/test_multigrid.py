@@ -8,14 +8,14 @@ import scipy.sparse as sp
 from test_solvers import block_operator, device
 from test_transport import box
 
-from femspin.transport.auxiliary import auxiliary, linear_stiffness
-from femspin.transport.coarsening import hierarchy, interpolations
-from femspin.transport.galerkin import Transfer, galerkin, rows_of, transfer
-from femspin.transport.ilu import scalar_factors
-from femspin.transport.krylov import flexible_gmres
-from femspin.transport.multigrid import ChargeMultigrid, SpinMultigrid
-from femspin.transport.operator import BlockOperator
-from femspin.transport.preconditioner import BlockSplit
+from femspin.transport.assembly.operator import BlockOperator
+from femspin.transport.linear.auxiliary import auxiliary, linear_stiffness
+from femspin.transport.linear.coarsening import hierarchy, interpolations
+from femspin.transport.linear.galerkin import Transfer, galerkin, rows_of, transfer
+from femspin.transport.linear.ilu import scalar_factors
+from femspin.transport.linear.krylov import flexible_gmres
+from femspin.transport.linear.multigrid import ChargeMultigrid, SpinMultigrid
+from femspin.transport.linear.preconditioner import BlockSplit
 
 pytest.importorskip("numba")
 
@@ -216,7 +216,7 @@ def film_split():
 
 def test_one_and_two_threads_give_the_same_bits(monkeypatch):
     """Set-up, cycles and orthogonalisation are cut by size, not by the number of threads."""
-    monkeypatch.setattr("femspin.transport.ilu._SCALARS_CUT_FROM", 10_000)
+    monkeypatch.setattr("femspin.transport.linear.ilu._SCALARS_CUT_FROM", 10_000)
     found = []
     for threads in ("1", "2"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)

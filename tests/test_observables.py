@@ -13,19 +13,9 @@ from reference import CASES, case_table
 from test_stack import reference_case
 
 from femspin import build_device, case_from_table, solve, solve_transport
-from femspin.analytic import limits
-from femspin.analytic.stack import solve_stack
 from femspin.case import to_toml
 from femspin.cli.main import main
-from femspin.errors import CaseError
-from femspin.fields.kondo import rotation
-from femspin.results.magnetoresistance import (
-    angular_scan,
-    charge_response,
-    hanle_magnetoresistance,
-    smr_amplitudes,
-)
-from femspin.results.observables import (
+from femspin.device.observables.table import (
     bulk_spin_current,
     field_response,
     observables_table,
@@ -35,6 +25,16 @@ from femspin.results.observables import (
     stack_averages,
     torque_efficiencies,
 )
+from femspin.errors import CaseError
+from femspin.fields.kondo import rotation
+from femspin.studies import limits
+from femspin.studies.magnetoresistance import (
+    angular_scan,
+    charge_response,
+    hanle_magnetoresistance,
+    smr_amplitudes,
+)
+from femspin.transport.layers.stack import solve_stack
 from femspin.units import E_CHARGE, FLUX, HBAR, M_E
 
 REFS = json.loads((Path(__file__).parent / "data/analytic_refs.json").read_text())

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from femspin import case_from_table, simulate
-from femspin.analytic.stack import Insulating, SpinPotential, StackCase, StackLayer, solve_stack
-from femspin.pipeline import build_device, solve
-from femspin.sensitivity import device_functionals, sensitivities
-from femspin.stack_sensitivity import solved_stack
+from femspin.device.build import build_device, solve
+from femspin.studies.sensitivity.elements import device_functionals, sensitivities
+from femspin.studies.sensitivity.layers import solved_stack
+from femspin.transport.layers.stack import (
+    Insulating,
+    SpinPotential,
+    StackCase,
+    StackLayer,
+    solve_stack,
+)
 from femspin.units import E_CHARGE
 
 F = {"kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",

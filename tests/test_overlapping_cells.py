@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from test_default_mesh import table
 
-from femspin import case_from_table, simulate, stack_method
+from femspin import case_from_table, simulate
+from femspin.device import layered as stack_method
 from femspin.errors import MeshError, SolverError
-from femspin.interface import report
-from femspin.scan.stacks import stack_tables
+from femspin.interface import currents as report
 from femspin.structure import entities
 from femspin.structure.overlap import require_no_overlap
+from femspin.studies.sweep.stacks import stack_tables
 
 KINDS = ("MeshTri1", "MeshQuad1", "MeshTet1", "MeshHex1")
 

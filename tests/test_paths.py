@@ -11,13 +11,13 @@ import pytest
 import femspin
 from femspin import CaseError, build_device, case_from_table, load_case, simulate
 from femspin.case.load import dump_case, set_key
+from femspin.case.parameters import find_parameter
 from femspin.case.paths import number_name, path_parts, resolved_path
 from femspin.cli.main import main
 from femspin.materials.parameters import complete_case
-from femspin.parameters import find_parameter
 from femspin.results.texture_result import TextureResult
-from femspin.scan import ScanResult, scan_points
-from femspin.sensitivity import choose_outputs, choose_parameters
+from femspin.studies.sensitivity.elements import choose_outputs, choose_parameters
+from femspin.studies.sweep import ScanResult, scan_points
 
 STACK = """
 [structure]

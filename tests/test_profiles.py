@@ -11,7 +11,7 @@ from test_structure import CELLS
 
 from femspin.results.profiles import _SAMPLES, _SLICES, flux_profile, potential_profile
 from femspin.structure import refine
-from femspin.transport.space import build_space
+from femspin.transport.elements.space import build_space
 
 
 def of(structure, order: int, field):

@@ -17,7 +17,7 @@ from femspin.case.load import load_case
 from femspin.errors import CaseError
 from femspin.structure import load_mesh, refine
 from femspin.structure.model import cell_volumes, facet_measures
-from femspin.transport.space import build_space
+from femspin.transport.elements.space import build_space
 
 ROUND_OFF = 1e-12
 ROOT = Path(__file__).parents[1]

@@ -20,11 +20,11 @@ from femspin.case import case_from_table, dump_case
 from femspin.case.load import load_case
 from femspin.cli.main import main
 from femspin.errors import CaseError, FemspinError, SolverError
-from femspin.scan import run_scan, scan_points
-from femspin.scan.plot import plot_scan
-from femspin.scan.run import point_folder
-from femspin.scan.store import PointStore, Record, numbers_of, point_key
-from femspin.scan.table import unit_of
+from femspin.results.table import unit_of
+from femspin.studies.sweep import run_scan, scan_points
+from femspin.studies.sweep.plot import plot_scan
+from femspin.studies.sweep.run import point_folder
+from femspin.studies.sweep.store import PointStore, Record, numbers_of, point_key
 
 BASE = """
 title = "a stack"
@@ -344,7 +344,7 @@ def test_workers_that_cannot_start_end_the_scan(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import tomllib\nfrom femspin.case import case_from_table\n"
-        "from femspin.scan import run_scan\n"
+        "from femspin.studies.sweep import run_scan\n"
         f"case = case_from_table(tomllib.loads('''{BASE}\n[scan.axes]\n{TEMPERATURES}'''))\n"
         "run_scan(case, None, 'out')\n"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from femspin import load_case
-from femspin.scan import run_scan
+from femspin.studies.sweep import run_scan
 
 FOLDER = Path(__file__).parents[1] / "cases"
 

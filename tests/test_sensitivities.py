@@ -12,13 +12,13 @@ import pytest
 
 from femspin import CaseError, build_device, case_from_table, load_case, solve_transport
 from femspin.case.load import dump_case
-from femspin.chain_rule import extrapolated_derivative, with_parameters
+from femspin.case.parameters import without_repetition
 from femspin.cli.main import main
+from femspin.device.build import changed_device
+from femspin.device.coefficients import extrapolated_derivative, with_parameters
 from femspin.materials.parameters import complete_case
-from femspin.parameters import without_repetition
-from femspin.pipeline import changed_device
 from femspin.results.solution import discretised_numbers, flat_numbers
-from femspin.sensitivity import (
+from femspin.studies.sensitivity.elements import (
     choose_outputs,
     choose_parameters,
     default_outputs,
@@ -27,7 +27,7 @@ from femspin.sensitivity import (
     possible_outputs,
     sensitivities,
 )
-from femspin.stack_sensitivity import solved_stack, stack_sensitivities
+from femspin.studies.sensitivity.layers import solved_stack, stack_sensitivities
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -265,7 +265,7 @@ def test_functionals_are_the_differences_of_the_result_table(name):
     """Affine numbers: one difference, of any size, is exact to round-off."""
     from dataclasses import replace
 
-    from femspin.pipeline import transport_of
+    from femspin.device.build import transport_of
 
     device, transport = solved(name)
     step = np.random.default_rng(3).normal(size=transport.state.mu.shape)

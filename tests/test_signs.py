@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from femspin import case_from_table, simulate
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.walls import wall_profile
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.walls import wall_profile
 from femspin.materials import load_database
-from femspin.texture_run import simulate_texture
-from femspin.texture_system import build_texture_system
-from femspin.texture_warnings import case_warnings
+from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.system import build_texture_system
+from femspin.studies.textures.warnings import case_warnings
 from femspin.units import E_CHARGE, HBAR, MU_0, MU_B
 
 from texture_setup import fm, line  # isort: skip
@@ -445,7 +445,7 @@ def test_spin_transfer_of_the_solved_carriers_is_zhang_li_of_the_same_polarisati
     for j = 1e12 A/m^2.  The distance from it is the square of the spin diffusion length over the
     radius (here (l_J/20 nm)^2 below 2 percent).
     """
-    from femspin.dynamics.coupling import node_rate
+    from femspin.device.coupled.torque import node_rate
 
     system = build_texture_system(case_from_table(VORTEX))
     space = system.space

@@ -10,7 +10,7 @@ import pytest
 from femspin import build_device, case_from_table
 from femspin.cli.main import main
 from femspin.errors import CaseError
-from femspin.results.magnetoresistance import (
+from femspin.studies.magnetoresistance import (
     angular_scan,
     charge_response,
     hanle_magnetoresistance,

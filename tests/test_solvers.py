@@ -15,13 +15,17 @@ from test_transport import box
 
 from femspin import build_device, case_from_table, solve_transport
 from femspin.errors import SolverError
-from femspin.transport import solve as solvers
-from femspin.transport.auxiliary import auxiliary, linear_stiffness, without_positive_couplings
-from femspin.transport.ilu import BlockILU
-from femspin.transport.krylov import flexible_gmres
-from femspin.transport.memory import estimated_bytes
-from femspin.transport.operator import BlockOperator
-from femspin.transport.preconditioner import BlockSplit, MatrixSplit
+from femspin.transport.assembly.operator import BlockOperator
+from femspin.transport.linear import solve as solvers
+from femspin.transport.linear.auxiliary import (
+    auxiliary,
+    linear_stiffness,
+    without_positive_couplings,
+)
+from femspin.transport.linear.ilu import BlockILU
+from femspin.transport.linear.krylov import flexible_gmres
+from femspin.transport.linear.memory import estimated_bytes
+from femspin.transport.linear.preconditioner import BlockSplit, MatrixSplit
 
 pytest.importorskip("numba")
 
@@ -166,7 +170,7 @@ def test_products_without_numba_are_the_same(monkeypatch):
     operator, _ = block_operator()
     x = np.random.default_rng(1).normal(size=operator.shape[0])
     fast = operator.multiply(x), operator.multiply_transposed(x)
-    monkeypatch.setattr("femspin.transport.operator.compiled_available", lambda: False)
+    monkeypatch.setattr("femspin.transport.assembly.operator.compiled_available", lambda: False)
     slow = operator.multiply(x), operator.multiply_transposed(x)
     for a, b in zip(fast, slow, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-13 * np.abs(b).max())
@@ -223,8 +227,8 @@ def test_gmres_solves_and_reports_its_residual():
 
 def test_what_cannot_fit_is_refused_before_it_is_begun(monkeypatch):
     found = device("tet", 1, 40)
-    monkeypatch.setattr("femspin.transport.memory._CHECK_FROM", 0)
-    monkeypatch.setattr("femspin.transport.memory.available_bytes", lambda: 10**6)
+    monkeypatch.setattr("femspin.transport.linear.memory._CHECK_FROM", 0)
+    monkeypatch.setattr("femspin.transport.linear.memory.available_bytes", lambda: 10**6)
     words = r"\d+ unknowns need about 0\.\d GB more, and 0\.0 GB are available; use fewer cells"
     with pytest.raises(SolverError, match=words):
         solve_transport(found, found.direction)
@@ -235,7 +239,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_solvers import device
-from femspin.transport.memory import estimated_bytes, resident_bytes, stored_numbers
+from femspin.transport.linear.memory import estimated_bytes, resident_bytes, stored_numbers
 found = device("tet", 1, 40, n=24)
 found.problem.solve(found.fields(found.direction))  # libraries and compiled kernels are there
 found = device("tet", 1, 40, n=40)
@@ -265,7 +269,7 @@ def test_a_factorisation_cut_in_two_is_that_of_the_two_halves(monkeypatch):
     apart = values.copy()
     apart[(rows < n // 2) != (indices < n // 2)] = 0.0
     whole = BlockILU(indptr, indices, apart)
-    monkeypatch.setattr("femspin.transport.ilu._CUT_FROM", 0)
+    monkeypatch.setattr("femspin.transport.linear.ilu._CUT_FROM", 0)
     cut = BlockILU(indptr, indices, values.copy())
     r = np.random.default_rng(2).normal(size=3 * n)
     for one, two in ((cut.solve(r), whole.solve(r)),

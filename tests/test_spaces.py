@@ -14,16 +14,16 @@ from reference import CASES, case_table
 from test_transport import CELLS, Waves, strong_source, unit_coefficients
 
 from femspin import build_device, case_from_table, solve_transport
-from femspin.analytic.stack import StackCase, StackLayer, solve_stack
 from femspin.case.schema import Stack
-from femspin.interface.report import shares
+from femspin.interface.currents import shares
 from femspin.structure import build_stack, load_mesh
 from femspin.structure.interfaces import find_pairs
-from femspin.transport.assembly import assemble_region, block_matrix
+from femspin.transport.assembly.regions import assemble_region, block_matrix
 from femspin.transport.conditions import build_boundary
-from femspin.transport.elements import LagrangeElement
-from femspin.transport.orders import prolongation
-from femspin.transport.space import build_space, reference_nodes
+from femspin.transport.elements.lagrange import LagrangeElement
+from femspin.transport.elements.orders import prolongation
+from femspin.transport.elements.space import build_space, reference_nodes
+from femspin.transport.layers.stack import StackCase, StackLayer, solve_stack
 from femspin.transport.system import TransportProblem
 from femspin.units import FLUX
 

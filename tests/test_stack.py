@@ -11,7 +11,12 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.linalg import expm
 
-from femspin.analytic.stack import (
+from femspin.errors import SolverError
+from femspin.fields.hall import isotropic_spin_hall, response
+from femspin.fields.kondo import relaxation_tensor
+from femspin.fields.region import RegionFields
+from femspin.fields.soc import cross_matrix
+from femspin.transport.layers.stack import (
     Conductance,
     Contact,
     Insulating,
@@ -23,11 +28,6 @@ from femspin.analytic.stack import (
     admittance_parts,
     solve_stack,
 )
-from femspin.errors import SolverError
-from femspin.fields.hall import isotropic_spin_hall, response
-from femspin.fields.kondo import relaxation_tensor
-from femspin.fields.region import RegionFields
-from femspin.fields.soc import cross_matrix
 from femspin.units import E_CHARGE
 
 # Reference numbers: matrix exponentials over many slabs and a sparse solve, good to about

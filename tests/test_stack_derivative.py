@@ -9,7 +9,22 @@ import numpy as np
 import pytest
 
 from femspin import case_from_table, load_case
-from femspin.analytic.derivative import (
+from femspin.case.load import dump_case
+from femspin.device.coefficients import (
+    case_coefficients,
+    extrapolated_derivative,
+    field_derivatives,
+    find_parameter,
+    scalar_parameters,
+    with_parameters,
+)
+from femspin.device.stack_problem import stack_case, stack_change, stack_problem
+from femspin.errors import CaseError, SolverError
+from femspin.fields.hall import response_polarised
+from femspin.fields.kondo import curie_temperature
+from femspin.fields.region import RegionFields
+from femspin.materials.parameters import complete_case
+from femspin.transport.layers.derivative import (
     ContactChange,
     LayerChange,
     StackChange,
@@ -17,7 +32,7 @@ from femspin.analytic.derivative import (
     constant_fields,
     stack_derivatives,
 )
-from femspin.analytic.stack import (
+from femspin.transport.layers.stack import (
     Conductance,
     Contact,
     SpinFlux,
@@ -27,21 +42,6 @@ from femspin.analytic.stack import (
     admittance,
     solve_stack,
 )
-from femspin.case.load import dump_case
-from femspin.chain_rule import (
-    case_coefficients,
-    extrapolated_derivative,
-    field_derivatives,
-    find_parameter,
-    scalar_parameters,
-    with_parameters,
-)
-from femspin.errors import CaseError, SolverError
-from femspin.fields.hall import response_polarised
-from femspin.fields.kondo import curie_temperature
-from femspin.fields.region import RegionFields
-from femspin.fit.problem import stack_case, stack_change, stack_problem
-from femspin.materials.parameters import complete_case
 from femspin.units import E_CHARGE, K_B
 
 CASES = Path(__file__).parents[1] / "cases"

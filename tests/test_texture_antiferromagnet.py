@@ -8,17 +8,13 @@ import numpy as np
 import pytest
 from texture_setup import CASES, afm, g_of, line, point, richardson
 
-from femspin.dynamics.texture.antiferromagnet import (
-    Rotor,
-    StaggeredTorque,
-    antiferromagnet_texture,
-)
-from femspin.dynamics.texture.midpoint import Midpoint
-from femspin.dynamics.texture.run import run_rotor, run_texture
-from femspin.dynamics.texture.torques import SpinOrbitTorque, SpinTransfer
-from femspin.dynamics.texture.two_sublattice import join, split, two_sublattice_texture
-from femspin.dynamics.texture.walls import find_wall, wall_profile
 from femspin.errors import CaseError
+from femspin.magnets.antiferromagnet import Rotor, StaggeredTorque, antiferromagnet_texture
+from femspin.magnets.midpoint import Midpoint
+from femspin.magnets.run import run_rotor, run_texture
+from femspin.magnets.torques import SpinOrbitTorque, SpinTransfer
+from femspin.magnets.two_sublattice import join, split, two_sublattice_texture
+from femspin.magnets.walls import find_wall, wall_profile
 from femspin.units import E_CHARGE, HBAR
 
 

@@ -22,15 +22,15 @@ from femspin.case import dump_case, to_toml
 from femspin.case.files import input_digest
 from femspin.case.texture_drives import Signal
 from femspin.cli.main import main
-from femspin.dynamics.texture import checkpoint as checkpoint_module
-from femspin.dynamics.texture.torques import ExternalTorque
 from femspin.errors import CaseError
+from femspin.magnets import checkpoint as checkpoint_module
+from femspin.magnets.torques import ExternalTorque
 from femspin.results.texture_plots import plot_snapshot
-from femspin.texture_motion import start_motion
-from femspin.texture_numbers import topological_charge
-from femspin.texture_run import Keeper, simulate_texture
-from femspin.texture_states import initial_texture
-from femspin.texture_system import build_texture_system
+from femspin.studies.textures.motion import start_motion
+from femspin.studies.textures.numbers import topological_charge
+from femspin.studies.textures.run import Keeper, simulate_texture
+from femspin.studies.textures.states import initial_texture
+from femspin.studies.textures.system import build_texture_system
 from femspin.units import K_B
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -120,7 +120,7 @@ DEVICE = """
 structure = { layers = [{ region = "YIG", thickness = "4 nm" }, { region = "Pt", thickness = "3 nm" }] }
 regions.YIG.kind = "FI"
 regions.Pt = { kind = "HM", material = "Pt" }
-"""  # noqa: E501
+"""
 SPINS = "texture.spin_orbit = [{ polarisation = [0, 1, 0]"
 
 # What is changed, where the message must point, and what it must say.

@@ -12,9 +12,9 @@ from texture_setup import CASES as REFERENCES
 
 from femspin import load_case
 from femspin.results.expected import compare_expected
-from femspin.scan import run_scan
-from femspin.texture_run import simulate_texture
-from femspin.texture_system import build_texture_system
+from femspin.studies.sweep import run_scan
+from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.system import build_texture_system
 from femspin.units import E_CHARGE, HBAR, MU_0
 
 FOLDER = Path(__file__).parents[1] / "cases"

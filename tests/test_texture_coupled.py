@@ -14,14 +14,14 @@ import pytest
 from femspin import case_from_table, load_case, simulate
 from femspin.case.load import dump_case
 from femspin.cli.main import main
-from femspin.dynamics.coupling import node_rate
-from femspin.dynamics.texture.vectors import normalized
-from femspin.dynamics.texture.walls import wall_profile
+from femspin.device.coupled.torque import node_rate
 from femspin.errors import CaseError
-from femspin.texture_rest import relaxed
-from femspin.texture_run import Keeper, simulate_texture
-from femspin.texture_states import initial_texture
-from femspin.texture_system import build_texture_system
+from femspin.magnets.vectors import normalized
+from femspin.magnets.walls import wall_profile
+from femspin.studies.textures.rest import relaxed
+from femspin.studies.textures.run import Keeper, simulate_texture
+from femspin.studies.textures.states import initial_texture
+from femspin.studies.textures.system import build_texture_system
 from femspin.units import ENERGY, HBAR
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -505,7 +505,7 @@ def test_an_interrupted_run_resumes_to_the_same_numbers(name, tmp_path, monkeypa
         system.coupled.transport.refresh = 1
         return system
 
-    monkeypatch.setattr("femspin.texture_run.build_texture_system", often_factorised)
+    monkeypatch.setattr("femspin.studies.textures.run.build_texture_system", often_factorised)
     reference = simulate_texture(this)
     path = tmp_path / "a.checkpoint"
     with pytest.raises(KeyboardInterrupt):

@@ -7,13 +7,13 @@ import pytest
 import skfem
 from texture_setup import CASES, fm
 
-from femspin.dynamics.texture.demagnetization import boundary_demagnetization, triangle_weights
-from femspin.dynamics.texture.energy import BulkDMI
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.midpoint import Midpoint
-from femspin.dynamics.texture.newell import brick_tensor, grid_demagnetization
-from femspin.dynamics.texture.space import mesh_space
 from femspin.errors import CaseError
+from femspin.magnets.demagnetization import boundary_demagnetization, triangle_weights
+from femspin.magnets.energy import BulkDMI
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.midpoint import Midpoint
+from femspin.magnets.newell import brick_tensor, grid_demagnetization
+from femspin.magnets.space import mesh_space
 
 MAGNET = fm(exchange_stiffness=0.0, anisotropy=0.0)
 

@@ -9,7 +9,7 @@ import pytest
 
 from femspin import case_from_table
 from femspin.errors import CaseError
-from femspin.texture_system import build_texture_system
+from femspin.studies.textures.system import build_texture_system
 
 WIDTH, HEIGHT, MS = 60.0, 20.0, 1.4e6
 BASE = {

@@ -9,19 +9,13 @@ import pytest
 import skfem
 from texture_setup import CASES, afm, fm, g_of, line, meshes, richardson
 
-from femspin.dynamics.texture.energy import (
-    BulkDMI,
-    Exchange,
-    InterfacialDMI,
-    uniaxial,
-    zeeman,
-)
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.magnet import damping_like_rate, drift_velocity
-from femspin.dynamics.texture.run import relax_texture
-from femspin.dynamics.texture.space import mesh_space, region_space
-from femspin.dynamics.texture.walls import find_wall, wall_profile
 from femspin.errors import CaseError
+from femspin.magnets.energy import BulkDMI, Exchange, InterfacialDMI, uniaxial, zeeman
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.magnet import damping_like_rate, drift_velocity
+from femspin.magnets.run import relax_texture
+from femspin.magnets.space import mesh_space, region_space
+from femspin.magnets.walls import find_wall, wall_profile
 
 EVERY_TERM = {
     "anisotropy": 4e5, "axis": (0.0, 0.6, 0.8), "hard_anisotropy": 1e5,

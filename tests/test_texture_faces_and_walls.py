@@ -13,22 +13,22 @@ import skfem
 
 from femspin.case.load import case_from_table
 from femspin.case.texture_drives import Signal
+from femspin.cli.rehearsal import rehearse
 from femspin.cli.texture import texture_lengths as lengths_of
-from femspin.dynamics.texture.demagnetization import boundary_demagnetization
-from femspin.dynamics.texture.energy import surface_twist
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.magnet import Ferromagnet
-from femspin.dynamics.texture.space import mesh_space
-from femspin.dynamics.texture.walls import Wall, find_walls
+from femspin.device.observables.number import Number, number_units
 from femspin.errors import CaseError
-from femspin.rehearsal import rehearse
-from femspin.results.number import Number, number_units
-from femspin.scan import ScanPoints, run_scan
-from femspin.scan.plot import plot_scan
-from femspin.texture_run import simulate_texture
-from femspin.texture_states import initial_texture, wall_frame
-from femspin.texture_system import build_texture_system
-from femspin.texture_wall import WallTrack
+from femspin.magnets.demagnetization import boundary_demagnetization
+from femspin.magnets.energy import surface_twist
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.magnet import Ferromagnet
+from femspin.magnets.space import mesh_space
+from femspin.magnets.walls import Wall, find_walls
+from femspin.studies.sweep import ScanPoints, run_scan
+from femspin.studies.sweep.plot import plot_scan
+from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.states import initial_texture, wall_frame
+from femspin.studies.textures.system import build_texture_system
+from femspin.studies.textures.wall import WallTrack
 from femspin.units import HBAR, MU_B
 
 LINE = {"shape": "line", "length": "120 nm", "width": "50 nm", "thickness": "2 nm",

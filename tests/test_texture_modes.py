@@ -7,16 +7,16 @@ import pytest
 import skfem
 from texture_setup import CASES, GAMMA, afm, fm, g_of, point, richardson
 
-from femspin.dynamics.texture import modes as modes_module
-from femspin.dynamics.texture.antiferromagnet import Rotor, antiferromagnet_texture
-from femspin.dynamics.texture.explicit import RungeKutta
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.modes import antiferromagnet_modes, ring_down, texture_modes
-from femspin.dynamics.texture.newell import grid_demagnetization
-from femspin.dynamics.texture.run import relax_texture, run_rotor, run_texture
-from femspin.dynamics.texture.space import mesh_space
-from femspin.dynamics.texture.two_sublattice import join, two_sublattice_texture
 from femspin.errors import CaseError, SolverError
+from femspin.magnets import modes as modes_module
+from femspin.magnets.antiferromagnet import Rotor, antiferromagnet_texture
+from femspin.magnets.explicit import RungeKutta
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.modes import antiferromagnet_modes, ring_down, texture_modes
+from femspin.magnets.newell import grid_demagnetization
+from femspin.magnets.run import relax_texture, run_rotor, run_texture
+from femspin.magnets.space import mesh_space
+from femspin.magnets.two_sublattice import join, two_sublattice_texture
 from femspin.units import MU_0
 
 
@@ -185,7 +185,7 @@ def test_modes_need_an_equilibrium_and_no_field():
 def test_a_kick_is_across_the_magnet_by_default_and_one_along_it_is_told():
     """Kittel in the plane: w = gamma sqrt(B (B + mu0 M_s)); B along x, the commonest case."""
     from femspin import case_from_table
-    from femspin.texture_run import simulate_texture
+    from femspin.studies.textures.run import simulate_texture
     from femspin.units import HBAR, MU_0, MU_B
 
     def found(**resonance):

@@ -10,27 +10,22 @@ import pytest
 import skfem
 from texture_setup import CASES, GAMMA, fm, g_of, line, meshes, point
 
-from femspin.dynamics.texture import checkpoint as checkpoint_module
-from femspin.dynamics.texture.checkpoint import (
+from femspin.errors import CaseError, SolverError
+from femspin.magnets import checkpoint as checkpoint_module
+from femspin.magnets.checkpoint import (
     load_checkpoint,
     restore_scheme,
     save_checkpoint,
     take_checkpoint,
 )
-from femspin.dynamics.texture.explicit import Heun, RungeKutta
-from femspin.dynamics.texture.ferromagnet import ThermalField, ferromagnet_texture
-from femspin.dynamics.texture.magnet import damping_like_rate
-from femspin.dynamics.texture.midpoint import Midpoint
-from femspin.dynamics.texture.run import relax_texture, run_texture
-from femspin.dynamics.texture.space import mesh_space
-from femspin.dynamics.texture.torques import (
-    ExternalTorque,
-    SpinOrbitTorque,
-    SpinTransfer,
-    surface_rate,
-)
-from femspin.dynamics.texture.walls import wall_profile
-from femspin.errors import CaseError, SolverError
+from femspin.magnets.explicit import Heun, RungeKutta
+from femspin.magnets.ferromagnet import ThermalField, ferromagnet_texture
+from femspin.magnets.magnet import damping_like_rate
+from femspin.magnets.midpoint import Midpoint
+from femspin.magnets.run import relax_texture, run_texture
+from femspin.magnets.space import mesh_space
+from femspin.magnets.torques import ExternalTorque, SpinOrbitTorque, SpinTransfer, surface_rate
+from femspin.magnets.walls import wall_profile
 from femspin.units import K_B, MU_0
 
 

@@ -10,14 +10,14 @@ import pytest
 from texture_setup import afm, fm, line, point
 
 from femspin.case.load import case_from_table
-from femspin.dynamics.texture.antiferromagnet import StaggeredTorque, antiferromagnet_texture
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.rest import TILT, stable, still_staggered, tilted
-from femspin.dynamics.texture.run import relax_texture
-from femspin.dynamics.texture.torques import SpinOrbitTorque, SpinTransfer
-from femspin.dynamics.texture.walls import find_wall, wall_profile
 from femspin.errors import SolverError
-from femspin.texture_run import simulate_texture
+from femspin.magnets.antiferromagnet import StaggeredTorque, antiferromagnet_texture
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.rest import TILT, stable, still_staggered, tilted
+from femspin.magnets.run import relax_texture
+from femspin.magnets.torques import SpinOrbitTorque, SpinTransfer
+from femspin.magnets.walls import find_wall, wall_profile
+from femspin.studies.textures.run import simulate_texture
 
 CASES = Path(__file__).parents[1] / "cases"
 

@@ -14,9 +14,9 @@ from test_texture_coupled import case as device_case
 
 from femspin import case_from_table
 from femspin.case.texture_drives import Signal
-from femspin.dynamics.texture.intervals import smooth_parts
-from femspin.texture_clock import drive_breaks
-from femspin.texture_run import Keeper, simulate_texture
+from femspin.magnets.intervals import smooth_parts
+from femspin.studies.textures.clock import drive_breaks
+from femspin.studies.textures.run import Keeper, simulate_texture
 from femspin.units import E_CHARGE, HBAR, MU_B, TIME
 
 GAMMA = 2 * MU_B / HBAR

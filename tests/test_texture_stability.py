@@ -10,15 +10,15 @@ import skfem
 from texture_setup import afm, fm, line
 
 from femspin.case.load import case_from_table
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.run import relax_texture
-from femspin.dynamics.texture.small_motion import growth, newton_rest, small_motion
-from femspin.dynamics.texture.space import mesh_space
-from femspin.dynamics.texture.torques import ExternalTorque, SpinOrbitTorque, SpinTransfer
-from femspin.dynamics.texture.two_sublattice import Sublattices, two_sublattice_texture
-from femspin.dynamics.texture.vectors import normalized
 from femspin.errors import CaseError, SolverError
-from femspin.texture_run import simulate_texture
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.run import relax_texture
+from femspin.magnets.small_motion import growth, newton_rest, small_motion
+from femspin.magnets.space import mesh_space
+from femspin.magnets.torques import ExternalTorque, SpinOrbitTorque, SpinTransfer
+from femspin.magnets.two_sublattice import Sublattices, two_sublattice_texture
+from femspin.magnets.vectors import normalized
+from femspin.studies.textures.run import simulate_texture
 from femspin.units import HBAR, MU_0, MU_B
 
 GAMMA = 2 * MU_B / HBAR

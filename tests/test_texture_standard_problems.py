@@ -14,12 +14,12 @@ import scipy.sparse as sp
 import skfem
 from texture_setup import PROBLEMS, fm, g_of
 
-from femspin.dynamics.texture.explicit import RungeKutta
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.newell import grid_demagnetization
-from femspin.dynamics.texture.run import relax_texture, run_texture
-from femspin.dynamics.texture.space import mesh_space
-from femspin.dynamics.texture.torques import SpinTransfer
+from femspin.magnets.explicit import RungeKutta
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.newell import grid_demagnetization
+from femspin.magnets.run import relax_texture, run_texture
+from femspin.magnets.space import mesh_space
+from femspin.magnets.torques import SpinTransfer
 from femspin.units import MU_0
 
 

@@ -14,11 +14,11 @@ from texture_setup import fm
 from femspin.case.load import case_from_table
 from femspin.cli.main import main
 from femspin.cli.texture import texture_lengths
-from femspin.dynamics.texture.space import mesh_space
-from femspin.dynamics.texture.walls import find_wall, static_width, wall_profile
 from femspin.errors import CaseError
-from femspin.texture_numbers import topological_charge
-from femspin.texture_system import build_texture_system
+from femspin.magnets.space import mesh_space
+from femspin.magnets.walls import find_wall, static_width, wall_profile
+from femspin.studies.textures.numbers import topological_charge
+from femspin.studies.textures.system import build_texture_system
 from femspin.units import HBAR, MU_0, MU_B
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from texture_setup import CASES, GAMMA, fm, g_of, line, richardson
 
-from femspin.dynamics.texture.explicit import RungeKutta
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.run import run_texture
-from femspin.dynamics.texture.torques import SpinTransfer
-from femspin.dynamics.texture.walls import find_wall, wall_profile
 from femspin.errors import SolverError
+from femspin.magnets.explicit import RungeKutta
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.run import run_texture
+from femspin.magnets.torques import SpinTransfer
+from femspin.magnets.walls import find_wall, wall_profile
 from femspin.units import MU_0
 
 

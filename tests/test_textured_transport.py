@@ -13,15 +13,15 @@ from test_transport import CELLS, box, unit_coefficients
 
 from femspin import build_device, case_from_table, solve_transport
 from femspin.case.schema import Stack
+from femspin.device.build import transport_of
+from femspin.device.coupled.build import exact_texture, textured_transport
 from femspin.fields.build import region_fields
 from femspin.fields.kondo import mean_spin
 from femspin.fields.textured import mean_spins, textured_fields
-from femspin.pipeline import transport_of
 from femspin.structure.stack import build_stack
-from femspin.textured import exact_texture, textured_transport
-from femspin.transport.assembly import apply_region, assemble_region, block_matrix
-from femspin.transport.coefficients import Coefficients
-from femspin.transport.space import build_space, outer_cells
+from femspin.transport.assembly.coefficients import Coefficients
+from femspin.transport.assembly.regions import apply_region, assemble_region, block_matrix
+from femspin.transport.elements.space import build_space, outer_cells
 from femspin.units import DIFFUSION, E_CHARGE, LENGTH, MU_B, TIME
 
 VARYING = ("omega", "relaxation", "theta", "drift", "moment_relaxation", "moment_omega", "m")
@@ -180,8 +180,8 @@ def test_cells_in_small_chunks_keep_their_own_tensors(monkeypatch):
     space = box(2, "quad", 6, 1)
     c = cellwise(space)
     whole = assemble_region(space, "F", c)
-    monkeypatch.setattr("femspin.transport.space._KEPT_BYTES", 0.0)
-    monkeypatch.setattr("femspin.transport.space._CHUNK_BYTES", 5e3)
+    monkeypatch.setattr("femspin.transport.elements.space._KEPT_BYTES", 0.0)
+    monkeypatch.setattr("femspin.transport.elements.space._CHUNK_BYTES", 5e3)
     parts = assemble_region(space, "F", c)
     assert len(list(space.chunks(space.in_region("F")))) > 3
     np.testing.assert_allclose(parts.values, whole.values, atol=1e-13)

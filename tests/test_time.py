@@ -11,11 +11,11 @@ import pytest
 from reference import CASES, PAPER, case_table, region_table
 
 from femspin import build_device, case_from_table, simulate
-from femspin.analytic.stack import StackCase, StackLayer, solve_stack
 from femspin.errors import CaseError, SolverError
 from femspin.fields.soc import cross_matrix
-from femspin.interface.report import interface_currents
+from femspin.interface.currents import interface_currents
 from femspin.transport.harmonic import solve_harmonic, solve_harmonics
+from femspin.transport.layers.stack import StackCase, StackLayer, solve_stack
 from femspin.transport.storage import region_inflow, storage_system
 from femspin.transport.transient import solve_transient
 from femspin.units import DOS, FLUX

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from femspin import build_device, case_from_table, simulate
+from femspin.device.build import solve
 from femspin.errors import CaseError
-from femspin.pipeline import solve
-from femspin.stack_sensitivity import solved_stack
+from femspin.studies.sensitivity.layers import solved_stack
 from femspin.units import E_CHARGE, HBAR
 
 PT = {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",

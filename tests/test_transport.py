@@ -9,16 +9,16 @@ from reference import CASES, PAPER, case_table
 from skfem import Basis
 
 from femspin import build_device, case_from_table, solve, solve_transport
-from femspin.analytic.stack import StackCase, StackLayer, solve_stack
 from femspin.case.schema import Stack
 from femspin.errors import SolverError
 from femspin.fields.kondo import rotation
 from femspin.fields.soc import LEVI_CIVITA, covariant_rotation
 from femspin.structure.stack import build_stack
-from femspin.transport.assembly import apply_region, assemble_region, block_matrix
-from femspin.transport.coefficients import Coefficients
+from femspin.transport.assembly.coefficients import Coefficients
+from femspin.transport.assembly.regions import apply_region, assemble_region, block_matrix
+from femspin.transport.elements.space import build_space
 from femspin.transport.forms import drift, four_components, transport
-from femspin.transport.space import build_space
+from femspin.transport.layers.stack import StackCase, StackLayer, solve_stack
 from femspin.units import FLUX
 
 CELLS = [(1, "line"), (2, "tri"), (2, "quad"), (3, "tet"), (3, "hex")]
@@ -283,7 +283,7 @@ def test_global_spin_rotation_of_all_inputs_rotates_all_outputs(dimension, cell)
     expected = plain.state.mu.copy()
     expected[:, 1:] = expected[:, 1:] @ turn.T
     np.testing.assert_allclose(state.mu, expected, atol=1e-11 * np.abs(expected).max())
-    from femspin.interface.report import interface_currents
+    from femspin.interface.currents import interface_currents
 
     face = device.structure.interfaces["HM|F"]
     before = plain.interfaces["HM|F"]

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from femspin import CaseError, case_from_table, simulate
 from femspin.case.quantity import parse_quantity
 from femspin.materials.parameters import complete_case
-from femspin.scan import scan_points
+from femspin.studies.sweep import scan_points
 from femspin.units import MU_0
 
 STACK = {

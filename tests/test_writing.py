@@ -20,10 +20,10 @@ import pytest
 
 from femspin.case import case_from_table
 from femspin.cli.main import main
+from femspin.device.build import simulate
 from femspin.errors import CaseError
-from femspin.pipeline import simulate
-from femspin.results import write
-from femspin.results.write import check_target, only_writer, result_folder, to_json
+from femspin.results import folder as write
+from femspin.results.folder import check_target, only_writer, result_folder, to_json
 
 CASE = """
 title = "first"
@@ -238,7 +238,7 @@ def test_a_second_run_into_a_folder_is_refused_at_its_start(case, tmp_path, caps
     target = tmp_path / "deep" / "out"
     holder = subprocess.Popen(
         [sys.executable, "-c", "import sys; from pathlib import Path\n"
-         "from femspin.results.write import only_writer\n"
+         "from femspin.results.folder import only_writer\n"
          "with only_writer(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()",
          str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import skfem
 
-from femspin.dynamics.texture.magnet import Antiferromagnet, Ferromagnet
-from femspin.dynamics.texture.space import TextureSpace, mesh_space
+from femspin.magnets.magnet import Antiferromagnet, Ferromagnet
+from femspin.magnets.space import TextureSpace, mesh_space
 from femspin.units import HBAR, MU_B
 
 DATA: dict[str, Any] = json.loads(

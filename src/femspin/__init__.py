@@ -17,17 +17,17 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Case": "case",
     "CaseError": "errors",
-    "Device": "pipeline",
+    "Device": "device.build",
     "FemspinError": "errors",
     "MeshError": "errors",
     "Solution": "results.solution",
     "SolverError": "errors",
-    "build_device": "pipeline",
+    "build_device": "device.build",
     "case_from_table": "case",
     "load_case": "case",
-    "simulate": "pipeline",
-    "solve": "pipeline",
-    "solve_transport": "pipeline",
+    "simulate": "device.build",
+    "solve": "device.build",
+    "solve_transport": "device.build",
 }
 
 __all__ = ["__version__", *_PUBLIC]

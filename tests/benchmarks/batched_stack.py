@@ -20,11 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from femspin.analytic.batched import StackBatch, layer_batch, solve_stacks, stack_batch
-from femspin.analytic.stack import SpinPotential, StackCase, StackLayer, solve_stack
 from femspin.fields.hall import response
 from femspin.fields.kondo import relaxation_tensor
 from femspin.fields.region import RegionFields
+from femspin.transport.layers.batched import StackBatch, layer_batch, solve_stacks, stack_batch
+from femspin.transport.layers.stack import SpinPotential, StackCase, StackLayer, solve_stack
 from femspin.units import ENERGY
 
 

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from femspin import build_device, case_from_table
-from femspin.dynamics.coupling import CoupledTorque
-from femspin.dynamics.coupling_steps import run_coupled
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.magnet import Ferromagnet
-from femspin.dynamics.texture.midpoint import Midpoint
-from femspin.dynamics.texture.walls import wall_profile
-from femspin.textured import textured_transport
+from femspin.device.coupled.build import textured_transport
+from femspin.device.coupled.steps import run_coupled
+from femspin.device.coupled.torque import CoupledTorque
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.magnet import Ferromagnet
+from femspin.magnets.midpoint import Midpoint
+from femspin.magnets.walls import wall_profile
 
 PHASES = ("magnetics", "fields", "assembly", "factor", "solve", "torque")
 

@@ -216,8 +216,8 @@ def measure_femspin(job: dict[str, Any]) -> dict[str, Any]:
     """
     import numpy as np
 
-    import femspin.pipeline  # noqa: F401  (the baseline counts the import)
-    from femspin.transport.pattern import build_pattern
+    import femspin.device.build  # noqa: F401  (the baseline counts the import)
+    from femspin.transport.elements.pattern import build_pattern
 
     warm_up(job["element"])
     baseline = peak_memory()
@@ -309,7 +309,7 @@ def half_weights(device):
     """
     import numpy as np
 
-    from femspin.transport.orders import prolongation
+    from femspin.transport.elements.orders import prolongation
 
     linear = device.space.of_order(1)
     face = next(iter(device.structure.interfaces.values()))

@@ -63,7 +63,7 @@ def smr_case(dimension: int, order: int, cells: int, lateral: int) -> Any:
 
 def closed_form() -> tuple[float, float]:
     """Return the relative changes of rho_L and rho_T."""
-    from femspin.analytic.limits import spin_hall_magnetoresistance
+    from femspin.studies.limits import spin_hall_magnetoresistance
 
     d0, d1, d2 = spin_hall_magnetoresistance(
         1 / PT["conductivity"], PT["length"], PT["thickness"], PT["angle"], 0.0, PT["G_r"],

@@ -13,10 +13,10 @@ from numpy.testing import assert_allclose
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from texture_setup import afm, fm, point
 
-from femspin.dynamics.texture.antiferromagnet import Rotor, antiferromagnet_texture
-from femspin.dynamics.texture.ferromagnet import ferromagnet_texture
-from femspin.dynamics.texture.space import mesh_space
-from femspin.dynamics.texture.torques import SpinTransfer
+from femspin.magnets.antiferromagnet import Rotor, antiferromagnet_texture
+from femspin.magnets.ferromagnet import ferromagnet_texture
+from femspin.magnets.space import mesh_space
+from femspin.magnets.torques import SpinTransfer
 from femspin.units import HBAR, MU_B, RATE
 
 RNG = np.random.default_rng(16)

@@ -10,7 +10,14 @@ import sympy as sp
 from errata_symbols import D, is_zero
 from numpy.testing import assert_allclose
 
-from femspin.analytic.stack import (
+from femspin.fields.hall import response
+from femspin.fields.kernels import gauge_kernel
+from femspin.fields.kondo import exchange_from_curie, kondo
+from femspin.fields.region import RegionFields
+from femspin.fields.soc import curvature_spin_hall
+from femspin.interface.closed_forms import ClosedFormInput, SpinOrbitConstants, closed_forms
+from femspin.interface.conductance import conductance_table, layer_conductance
+from femspin.transport.layers.stack import (
     Insulating,
     SpinPotential,
     StackCase,
@@ -19,13 +26,6 @@ from femspin.analytic.stack import (
     admittance_parts,
     solve_stack,
 )
-from femspin.fields.closed_forms import ClosedFormInput, SpinOrbitConstants, closed_forms
-from femspin.fields.hall import response
-from femspin.fields.kernels import gauge_kernel
-from femspin.fields.kondo import exchange_from_curie, kondo
-from femspin.fields.region import RegionFields
-from femspin.fields.soc import curvature_spin_hall
-from femspin.interface.conductance import conductance_table, layer_conductance
 from femspin.units import E_CHARGE, HBAR, M_E
 
 NM = 1e-9

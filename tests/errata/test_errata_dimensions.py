@@ -8,8 +8,8 @@ import pytest
 import sympy as sp
 from numpy.testing import assert_allclose
 
-from femspin.fields.closed_forms import SpinOrbitConstants
 from femspin.fields.region import RegionFields
+from femspin.interface.closed_forms import SpinOrbitConstants
 from femspin.units import E_CHARGE, HBAR, M_E
 
 UNIT = pint.UnitRegistry()

@@ -38,16 +38,16 @@ from errata_symbols import (
 from numpy.testing import assert_allclose
 from sympy import LeviCivita
 
-from femspin.fields.closed_forms import (
+from femspin.fields.hall import response as hall_response
+from femspin.fields.kernels import gauge_kernel, loss_kernel, thin_loss_kernel
+from femspin.fields.region import RegionFields
+from femspin.interface.closed_forms import (
     ClosedFormInput,
     SpinOrbitConstants,
     closed_forms,
     contracted_conductance,
     spin_orbit_rates,
 )
-from femspin.fields.hall import response as hall_response
-from femspin.fields.kernels import gauge_kernel, loss_kernel, thin_loss_kernel
-from femspin.fields.region import RegionFields
 from femspin.units import E_CHARGE, HBAR
 
 UNIT = m**2 / hbar**2

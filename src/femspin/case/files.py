@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CaseError
-from ..input_files import UnreadableError, open_regular, real_path
+from .input_files import UnreadableError, open_regular, real_path
 from .load import dump_case
 from .schema import Case
 

@@ -85,7 +85,7 @@ def _refuse_other_files(table: Mapping[str, Any], file: str) -> None:
                         file)  # fmt: skip
     if {"case", "parameters", "data"} <= set(table):
         raise CaseError("", "a fit (it has [parameters] and [[data]]), no case; use `femspin fit`,"
-                        " in Python femspin.fit.fit_model", file)  # fmt: skip
+                        " in Python femspin.studies.fit.fit_model", file)  # fmt: skip
 
 
 def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:

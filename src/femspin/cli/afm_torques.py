@@ -13,17 +13,10 @@ from .. import __version__
 from ..bands.case import BandCase, load_band_case
 from ..bands.coefficients import COEFFICIENTS, MODELS
 from ..bands.study import SCANS, BandStudy, study, study_csv, study_table
+from ..case.input_files import real_path
 from ..case.load import to_toml
 from ..errors import CaseError
-from ..input_files import real_path
-from ..results.write import (
-    check_target,
-    digest_of,
-    holds,
-    only_writer,
-    result_folder,
-    to_json,
-)
+from ..results.folder import check_target, digest_of, holds, only_writer, result_folder, to_json
 from .run import with_file
 
 __all__ = ["afm_torques", "write_study"]

@@ -13,19 +13,19 @@ import numpy as np
 from ..case import Case, load_case
 from ..case.load import read_table
 from ..case.messages import one_per_kind
-from ..error_bars import bars_are_affordable
+from ..device.build import Device
+from ..device.observables.report import region_thickness
 from ..errors import CaseError
-from ..fields.lengths import lengths, resolved_rates
 from ..interface.conductance import layer_conductance, thin_conductance
-from ..pipeline import Device
-from ..rehearsal import Rehearsal, rehearse
 from ..results.expected import compare_expected
-from ..results.report import region_thickness
-from ..results.write import to_json
-from ..scan import ScanPoints, scan_points
-from ..scan.run import wanted_names
-from ..transport.memory import estimated_bytes, resident_bytes, stored_numbers
+from ..results.folder import to_json
+from ..studies.accuracy.error_bars import bars_are_affordable
+from ..studies.sweep import ScanPoints, scan_points
+from ..studies.sweep.run import wanted_names
+from ..transport.layers.lengths import lengths, resolved_rates
+from ..transport.linear.memory import estimated_bytes, resident_bytes, stored_numbers
 from ..units import LENGTH
+from .rehearsal import Rehearsal, rehearse
 from .run import output_folder, refuse_to_replace_inputs, with_file
 from .texture import print_texture, texture_lengths
 
@@ -112,7 +112,7 @@ def _check_bands(args: argparse.Namespace, file: Path) -> int:
 
 def _check_fit(args: argparse.Namespace, file: Path) -> int:
     """Check a fit file: its case, parameters and data."""
-    from ..fit import build_model, load_fit
+    from ..studies.fit import build_model, load_fit
 
     if args.set:
         raise CaseError("--set", "replaces a key of a case; a fit file has none of its own")
@@ -136,7 +136,7 @@ def check_table(device: Device, warnings: Sequence[str] = ()) -> dict[str, Any]:
 
     Args:
         device: The problem.
-        warnings: Those of a run, see `femspin.rehearsal.rehearse`.
+        warnings: Those of a run, see `femspin.cli.rehearsal.rehearse`.
     """
     fields = device.fields(device.direction)
     regions: dict[str, Any] = {}

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ..case import load_case
+from ..case.input_files import real_path
+from ..device.build import Device, build_device
+from ..device.observables.report import region_thickness
 from ..errors import CaseError
-from ..fields.closed_forms import spin_orbit_constants
 from ..fields.validity import ValidityWarning, validity_conditions
-from ..input_files import real_path
+from ..interface.closed_forms import spin_orbit_constants
 from ..interface.conductance import ConductanceTable, conductance_table
-from ..pipeline import Device, build_device
-from ..results.report import region_thickness
-from ..results.write import to_json
+from ..results.folder import to_json
 from ..units import LENGTH
 from .run import say_what_is_left_out, with_file
 

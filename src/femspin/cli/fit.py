@@ -7,13 +7,21 @@ import sys
 import time
 from pathlib import Path
 
+from ..case.input_files import real_path
 from ..case.scan import number_and_unit
 from ..errors import CaseError
-from ..fit import FitModel, FitResult, build_model, fit_model, fit_summary, load_fit, write_fit
-from ..fit.model import FreeParameter
-from ..fit.report import fit_digest
-from ..input_files import real_path
-from ..results.write import check_target, holds, only_writer, to_json
+from ..results.folder import check_target, holds, only_writer, to_json
+from ..studies.fit import (
+    FitModel,
+    FitResult,
+    build_model,
+    fit_model,
+    fit_summary,
+    load_fit,
+    write_fit,
+)
+from ..studies.fit.model import FreeParameter
+from ..studies.fit.report import fit_digest
 from .run import with_file
 
 __all__ = ["fit"]

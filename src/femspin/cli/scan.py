@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..case import Case
 from ..case.messages import one_line
-from ..results.write import to_json
-from ..scan import PointResult, ScanResult, run_scan
+from ..results.folder import to_json
+from ..studies.sweep import PointResult, ScanResult, run_scan
 from .stopping import how
 
 __all__ = ["run_scan_case"]

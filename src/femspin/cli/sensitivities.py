@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..case import Case, load_case
+from ..case.input_files import real_path
+from ..device.build import build_device, solve_transport
 from ..errors import CaseError
-from ..input_files import real_path
 from ..materials.parameters import complete_case
-from ..pipeline import build_device, solve_transport
+from ..results.folder import check_target, digest_of, holds, only_writer, to_json
 from ..results.inputs import case_digest
 from ..results.solution import discretised_numbers, flat_numbers
-from ..results.write import check_target, digest_of, holds, only_writer, to_json
-from ..sensitivity import (
+from ..studies.sensitivity.elements import (
     Sensitivities,
     choose_outputs,
     choose_parameters,
@@ -28,8 +28,9 @@ from ..sensitivity import (
     possible_outputs,
     table_rows,
 )
-from ..sensitivity import sensitivities as device_sensitivities
-from ..sensitivity_report import (
+from ..studies.sensitivity.elements import sensitivities as device_sensitivities
+from ..studies.sensitivity.layers import solved_stack, stack_sensitivities
+from ..studies.sensitivity.report import (
     SensitivityReport,
     plot_tornado,
     sensitivity_csv,
@@ -37,7 +38,6 @@ from ..sensitivity_report import (
     tornado_bars,
     write_sensitivities,
 )
-from ..stack_sensitivity import solved_stack, stack_sensitivities
 from .run import _progress, with_file
 
 __all__ = ["sensitivities"]

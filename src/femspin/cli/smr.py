@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ..case import load_case
+from ..device.build import Device, build_device
 from ..errors import CaseError
-from ..pipeline import Device, build_device
-from ..results.magnetoresistance import PLANES, angular_scan, smr_amplitudes
-from ..results.write import to_json
+from ..results.folder import to_json
+from ..studies.magnetoresistance import PLANES, angular_scan, smr_amplitudes
 from .run import say_what_is_left_out, with_file
 
 __all__ = ["smr"]

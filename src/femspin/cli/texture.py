@@ -14,17 +14,17 @@ import numpy as np
 
 from ..case import Case
 from ..case.texture_drives import Signal
-from ..dynamics.texture.magnet import Antiferromagnet
-from ..dynamics.texture.walls import static_width
+from ..device.observables.number import Number, number_units
 from ..errors import CaseError
+from ..magnets.magnet import Antiferromagnet
+from ..magnets.walls import static_width
 from ..results.expected import compare_expected
-from ..results.number import Number, number_units
+from ..results.folder import to_json
 from ..results.texture_result import TextureResult
-from ..results.write import to_json
-from ..texture_motion import start_motion
-from ..texture_run import Keeper, checkpoint_file, simulate_texture
-from ..texture_states import initial_texture
-from ..texture_system import TextureSystem
+from ..studies.textures.motion import start_motion
+from ..studies.textures.run import Keeper, checkpoint_file, simulate_texture
+from ..studies.textures.states import initial_texture
+from ..studies.textures.system import TextureSystem
 from .run import _progress, judged
 from .stopping import how
 

@@ -13,9 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analytic.balance import FluxSplit
-from ..analytic.stack import StackLayer, admittance_parts
-from ..fields.closed_forms import (
+from ..fields.kernels import loss_kernel, thin_loss_kernel
+from ..fields.region import RegionFields
+from ..fields.soc import LEVI_CIVITA, cross_matrix
+from ..fields.validity import ValidityWarning
+from ..transport.layers.balance import FluxSplit
+from ..transport.layers.stack import StackLayer, admittance_parts
+from ..units import E_CHARGE
+from .closed_forms import (
     ClosedFormInput,
     ClosedForms,
     ContractedConductance,
@@ -27,11 +32,6 @@ from ..fields.closed_forms import (
     decay_tensor,
     magnetization_axis,
 )
-from ..fields.kernels import loss_kernel, thin_loss_kernel
-from ..fields.region import RegionFields
-from ..fields.soc import LEVI_CIVITA, cross_matrix
-from ..fields.validity import ValidityWarning
-from ..units import E_CHARGE
 
 __all__ = [
     "ConductanceRow", "ConductanceTable", "conductance_table", "layer_conductance",
@@ -87,7 +87,7 @@ class ConductanceRow:
     """One conductance by name.
 
     Args:
-        name: As in `femspin.fields.closed_forms.ClosedForms`; G_s, G_r, G_i without a suffix
+        name: As in `femspin.interface.closed_forms.ClosedForms`; G_s, G_r, G_i without a suffix
             are those of the whole layer.
         equation: Where it is defined.
         unit: Unit of all its values.

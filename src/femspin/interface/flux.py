@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..transport.assembly import apply_region
-from ..transport.space import Space
+from ..transport.assembly.regions import apply_region
+from ..transport.elements.space import Space
 from ..transport.system import TransportState
 
 __all__ = ["boundary_inflow", "face_share", "region_residual"]

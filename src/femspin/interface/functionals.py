@@ -15,16 +15,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..structure.model import Interface
-from ..transport.assembly import Blocks, block_matrix
-from ..transport.boundary import ElectrodeFace
-from ..transport.space import Space
+from ..transport.assembly.boundary import ElectrodeFace
+from ..transport.assembly.regions import Blocks, block_matrix
+from ..transport.elements.space import Space
 from ..transport.system import TransportState
 from ..units import E_CHARGE, ENERGY, LENGTH, SPIN_CURRENT, TIME
-from .report import Share, over_pairs
+from .currents import Share, over_pairs
 from .split import SPLIT, flux_functionals, part_functionals
 
 if TYPE_CHECKING:
-    from ..transport.coefficients import Coefficients
+    from ..transport.assembly.coefficients import Coefficients
 
 __all__ = [
     "Functional", "current_functionals", "electrode_functionals", "interface_functionals",

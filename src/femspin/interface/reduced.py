@@ -17,7 +17,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analytic.stack import (
+from ..case.schema import Case, Interface, Stack
+from ..case.values import INSULATORS
+from ..errors import CaseError
+from ..fields.kernels import gauge_kernel, thin_response
+from ..fields.region import RegionFields
+from ..fields.soc import LEVI_CIVITA, cross_matrix
+from ..materials.parameters import RegionParameters
+from ..transport.layers.stack import (
     Conductance,
     Face,
     Insulating,
@@ -27,10 +34,8 @@ from ..analytic.stack import (
     admittance,
     solve_stack,
 )
-from ..case.schema import Case, Interface, Stack
-from ..case.values import INSULATORS
-from ..errors import CaseError
-from ..fields.closed_forms import (
+from ..units import E_CHARGE
+from .closed_forms import (
     ClosedFormInput,
     Form,
     SpinOrbitConstants,
@@ -38,13 +43,8 @@ from ..fields.closed_forms import (
     closed_forms,
     magnetization_axis,
 )
-from ..fields.contraction import decay_tensor
-from ..fields.kernels import gauge_kernel, thin_response
-from ..fields.region import RegionFields
-from ..fields.soc import LEVI_CIVITA, cross_matrix
-from ..materials.parameters import RegionParameters
-from ..units import E_CHARGE
 from .conductance import layer_conductance, thin_conductance
+from .contraction import decay_tensor
 
 __all__ = [
     "REDUCTIONS", "LayerResponse", "ReducedLayer", "Reduction", "closed_drift",

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 
 from ..fields.kernels import gauge_kernel, loss_kernel
 from ..fields.soc import covariant_rotation, cross_matrix
-from ..transport.coefficients import Coefficients
-from ..transport.covariant import Piece, in_cell_frame, jets_of, pieces, point_tensors
-from ..transport.space import Space
+from ..transport.assembly.coefficients import Coefficients
+from ..transport.assembly.covariant import Piece, in_cell_frame, jets_of, pieces, point_tensors
+from ..transport.elements.space import Space
 from ..transport.system import TransportState
 
 __all__ = [

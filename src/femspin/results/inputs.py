@@ -9,7 +9,7 @@ from ..case.load import dump_case
 from ..case.schema import Case
 from ..errors import CaseError
 from ..materials.parameters import complete_case
-from .write import digest_of
+from .folder import digest_of
 
 __all__ = ["case_digest"]
 

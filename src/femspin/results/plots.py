@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..case.values import INSULATORS
-from ..dynamics.llg import Trajectory
 from ..interface.split import PARTS
+from ..magnets.macrospin import Trajectory
 from ..units import SPIN_CURRENT
 from .profiles import flux_profile, potential_profile
 
 if TYPE_CHECKING:
-    from ..pipeline import Device, Transport
+    from ..device.build import Device, Transport
 
 __all__ = ["plot_parts", "plot_profiles", "plot_trajectory"]
 

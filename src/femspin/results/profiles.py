@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from ..interface.split import cell_integrals, flux_density
 from ..structure.sides import scattered_points
-from ..transport.elements import lagrange_element
-from ..transport.moments import basis_table
-from ..transport.space import Space
+from ..transport.elements.lagrange import lagrange_element
+from ..transport.elements.moments import basis_table
+from ..transport.elements.space import Space
 from ..units import SPIN_CURRENT
 
 if TYPE_CHECKING:
-    from ..pipeline import Device, Transport
+    from ..device.build import Device, Transport
 
 __all__ = ["flux_profile", "potential_profile"]
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..case.input_files import real_path
 from ..case.load import dump_case, to_toml
-from ..dynamics.llg import Trajectory
+from ..device.observables import report
+from ..device.observables.table import observables_table
+from ..device.response_tables import FrequencyResponse, TransientResponse
 from ..errors import CaseError, closest
-from ..input_files import real_path
-from ..interface.report import InterfaceCurrents
-from . import report
+from ..interface.currents import InterfaceCurrents
+from ..magnets.macrospin import Trajectory
+from .folder import result_folder, to_json
 from .inputs import case_digest
-from .observables import observables_table
-from .time_report import FrequencyResponse, TransientResponse
-from .write import result_folder, to_json
 
 if TYPE_CHECKING:
-    from ..pipeline import Device, Transport
+    from ..device.build import Device, Transport
 
 __all__ = ["Solution", "discretised_numbers", "flat_numbers"]
 

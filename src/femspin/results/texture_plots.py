@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dynamics.texture.space import TextureSpace
+from ..magnets.space import TextureSpace
 from .plots import _COLOURS, _pyplot
 
 if TYPE_CHECKING:

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from ..case.files import resolve_files
 from ..case.load import dump_case, to_toml
 from ..case.schema import Case
-from ..dynamics.texture.space import TextureSpace
+from ..device.observables.number import number_units
+from ..device.observables.report import versions
+from ..magnets.space import TextureSpace
+from .folder import result_folder, to_json
 from .inputs import case_digest
-from .number import number_units
-from .report import versions
 from .solution import flat_numbers
-from .write import result_folder, to_json
 
 if TYPE_CHECKING:
-    from ..pipeline import Device
+    from ..device.build import Device
 
 __all__ = ["TEXTURE_CONVENTIONS", "Series", "TextureResult"]
 

@@ -10,11 +10,11 @@ import meshio
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dynamics.texture.space import TextureSpace
+from ..magnets.space import TextureSpace
 from .vtk import write_series
 
 if TYPE_CHECKING:
-    from ..pipeline import Device
+    from ..device.build import Device
 
 __all__ = ["potential_mesh", "texture_mesh", "write_frames", "write_potentials"]
 

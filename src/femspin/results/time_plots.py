@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..device.response_tables import FrequencyResponse, TransientResponse
 from ..units import SPIN_CURRENT
 from .plots import _COLOURS, _PART_COLOURS, _pyplot
-from .time_report import FrequencyResponse, TransientResponse
 
 __all__ = ["plot_frequency", "plot_response", "plot_transient"]
 

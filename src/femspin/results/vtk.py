@@ -11,16 +11,16 @@ import meshio
 import numpy as np
 from numpy.typing import NDArray
 
+from ..interface.currents import face_mean, fed_in, outer_faces
 from ..interface.flux import region_residual
 from ..interface.reduced import ReducedLayer, reduced_parts
-from ..interface.report import face_mean, fed_in, outer_faces
 from ..interface.split import PARTS, cell_integrals, cell_parts, flux_density
-from ..transport.space import outer_cells
+from ..transport.elements.space import outer_cells
 from ..transport.system import TransportState
 from ..units import DENSITY, ENERGY, FLUX, LENGTH, SPIN_CURRENT
 
 if TYPE_CHECKING:
-    from ..pipeline import Device, Transport
+    from ..device.build import Device, Transport
 
 __all__ = ["interface_mesh", "volume_mesh", "write_series"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..case.input_files import UnreadableError, read_regular
 from ..case.values import INSULATORS
 from ..errors import MeshError, closest
-from ..input_files import UnreadableError, read_regular
 from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, facet_cells, find_facets
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Interface, Structure

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SolverError
-from .solve import LinearSolver
+from .linear.solve import LinearSolver
 from .system import LinearSystem, TransportProblem, TransportState
 
 __all__ = ["adjoint_solutions", "reduced_weights", "tangent_solutions"]

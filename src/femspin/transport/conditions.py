@@ -14,7 +14,7 @@ from ..errors import CaseError, MeshError, closest
 from ..structure.interfaces import find_interface
 from ..structure.model import Interface, Structure
 from ..units import E_CHARGE, ENERGY, FLUX, TIME
-from .boundary import (
+from .assembly.boundary import (
     Boundary,
     ContactFace,
     ElectrodeFace,
@@ -24,7 +24,7 @@ from .boundary import (
     flux_law,
     mixing_conductance,
 )
-from .space import Space, outer_cells
+from .elements.space import Space, outer_cells
 
 __all__ = [
     "CaseConditions", "build_boundary", "contact_conductances", "contact_names",

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SolverError
-from .boundary import Boundary, Constraint, FluxLaw
-from .coefficients import Coefficients
-from .space import Space
+from .assembly.boundary import Boundary, Constraint, FluxLaw
+from .assembly.coefficients import Coefficients
+from .elements.space import Space
 
 __all__ = ["require_determined"]
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skfem import BilinearForm, LinearForm
 
-from .coefficients import Coefficients
+from .assembly.coefficients import Coefficients
 
 __all__ = ["drift", "four_components", "transport"]
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from ..errors import SolverError
 from ..fields.region import RegionFields
 from ..units import RATE
-from .boundary import FluxLaw
-from .coefficients import Coefficients
-from .refinement import refine
-from .solve import DirectSolver, LinearReport
+from .assembly.boundary import FluxLaw
+from .assembly.coefficients import Coefficients
+from .linear.refinement import refine
+from .linear.solve import DirectSolver, LinearReport
 from .storage import StorageSystem, split_precision, storage_system
 from .system import TransportProblem
 

@@ -16,10 +16,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..fields.region import RegionFields
-from .assembly import Blocks, apply_region, assemble_region, block_matrix
-from .boundary import Constraint, FluxLaw
-from .coefficients import Coefficients
-from .space import Space
+from .assembly.boundary import Constraint, FluxLaw
+from .assembly.coefficients import Coefficients
+from .assembly.regions import Blocks, apply_region, assemble_region, block_matrix
+from .elements.space import Space
 from .system import TransportProblem
 
 __all__ = [

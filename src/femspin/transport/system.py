@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import SolverError
 from ..fields.region import RegionFields
-from .assembly import Blocks, apply_region, assemble_region, load_size
-from .auxiliary import auxiliary
-from .boundary import (
+from .assembly.boundary import (
     Boundary,
     Constraint,
     FluxLaw,
@@ -24,15 +22,18 @@ from .boundary import (
     contact_terms,
     face_terms,
 )
-from .coefficients import Coefficients, coefficients, same_coefficients
-from .covariant import Elements, carried_directions
+from .assembly.coefficients import Coefficients, coefficients, same_coefficients
+from .assembly.covariant import Elements, carried_directions
+from .assembly.kronecker import KroneckerBlocks
+from .assembly.operator import BlockOperator
+from .assembly.products import add_difference
+from .assembly.regions import Blocks, apply_region, assemble_region, load_size
 from .determinacy import require_determined
-from .kronecker import KroneckerBlocks
-from .memory import require_memory
-from .operator import BlockOperator
-from .products import add_difference
-from .refinement import refine
-from .solve import (
+from .elements.space import Space
+from .linear.auxiliary import auxiliary
+from .linear.memory import require_memory
+from .linear.refinement import refine
+from .linear.solve import (
     DIRECT_RESORT,
     DirectSolver,
     KrylovSolver,
@@ -41,7 +42,6 @@ from .solve import (
     Method,
     solver_chain,
 )
-from .space import Space
 
 __all__ = ["LinearSystem", "SolverOptions", "TransportProblem", "TransportState"]
 

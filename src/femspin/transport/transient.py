@@ -24,9 +24,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import SolverError
 from ..fields.region import RegionFields
 from ..units import TIME
-from .boundary import FluxLaw
-from .refinement import refine
-from .solve import LinearReport, LinearSolver, linear_solver
+from .assembly.boundary import FluxLaw
+from .linear.refinement import refine
+from .linear.solve import LinearReport, LinearSolver, linear_solver
 from .storage import StorageSystem, split_precision, storage_system
 from .system import TransportProblem, TransportState
 

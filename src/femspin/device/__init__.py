@@ -1,0 +1,1 @@
+"""The meshed problem and its answer: coefficients, transport, motion and every reported number."""

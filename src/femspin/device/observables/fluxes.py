@@ -1,0 +1,325 @@
+r"""From interface currents to the torque on the moments.
+
+The moments of a thin F gain angular momentum :math:`-(\hbar/2) R J^M` per area and time, where
+:math:`J^M` is the M part of the flux that leaves F (only its exchange with the moments, not what
+the lattice or an external field takes).  The magnetization is antiparallel to the spin, so
+
+.. math:: \dot m|_{SOT} = \frac{\gamma\hbar}{2 M_s d}\,(1 - m m^T)\, R\, J^M .
+
+:math:`R J^M` is thus the flux of moments (over :math:`\gamma\hbar/2`) that the magnet absorbs.  A
+current j beside it drives moments along :math:`\sigma = \hat\jmath\times n` into it, n being the
+normal from the metal to the magnet, if the metal has the sign of Pt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...fields.region import RegionFields
+from ...interface.currents import InterfaceCurrents, face_mean
+from ...interface.split import cell_integrals, flux_density, region_parts
+from ...structure.model import Interface
+from ...structure.sides import Footprint
+from ...units import E_CHARGE, ENERGY, FLUX, LENGTH, SPIN_CURRENT
+from ..neighbours import footprints, magnet_area
+
+if TYPE_CHECKING:
+    from ..build import Device, Transport
+
+__all__ = [
+    "ROUND_OFF", "Drive", "Efficiency", "acted_upon", "directed", "drives", "driving_flux",
+    "efficiency", "moment_axis", "moment_flux", "moment_fluxes", "round_off", "undirected",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+
+ROUND_OFF = 1e-10
+"""Currents below this share of the largest of a device are round-off of it."""
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """Torque efficiencies per current density, xi = e J / j_c resolved about sigma = j x n.
+
+    The torque is (gamma hbar / 2 e M_s d) j_c [damping_like m x (sigma x m) + field_like
+    m x sigma], with n from the metal to the magnet.  Both are None where m is along sigma or no
+    current flows along the interface.
+    """
+
+    damping_like: float | None
+    field_like: float | None
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What drives a magnet from one metal, as means over the metal above or below it.
+
+    Args:
+        metal: The region; the magnet itself where no other conductor is beside it.
+        current: Conventional current density j [A/m^2], shape (3,).
+        crossed_current: j x n with the normal n from the metal to the magnet [A/m^2], (3,).
+        crossed_field: E x n of the electric field that drives charge [V/m], shape (3,).
+        normal: Unit vector along the mean n, shape (3,); None where there is none.
+        missing: Why there are no efficiencies, or None.
+        missing_per_field: The same of those per field.
+    """
+
+    metal: str
+    current: Array
+    crossed_current: Array
+    crossed_field: Array
+    normal: Array | None
+    missing: str | None
+    missing_per_field: str | None
+
+    def per_current(self, flux: Array, m: Array) -> Efficiency:
+        """Return the efficiencies of a flux R J^M [1/(m^2 s)] per current density [1]."""
+        return _resolved(flux, m, self.crossed_current, self.missing)
+
+    def per_field(self, flux: Array, m: Array) -> Efficiency:
+        """Return the efficiencies of a flux R J^M [1/(m^2 s)] per electric field [S/m]."""
+        return _resolved(flux, m, self.crossed_field, self.missing_per_field)
+
+    def left_out(self, m: Array) -> str | None:
+        """Return why a magnet along m has no efficiencies, or None if it has."""
+        if self.missing is not None:
+            return self.missing
+        nothing = _resolved(np.zeros(3), m, self.crossed_current, None).damping_like is None
+        return "m is along sigma = j x n" if nothing else None
+
+
+def moment_flux(device: Device, transport: Transport, region: str) -> Array:
+    """Return the integral of M on the moments of a meshed conductor, before R, shape (3,).
+
+    In solver units (1/ps for a 3D mesh), summed over the volume of the region.
+    """
+    found: InterfaceCurrents | None = next(
+        (i for i in transport.interfaces.values()
+         if i.source == region and i.name in device.structure.interfaces), None,
+    )  # fmt: skip
+    if found is not None:  # the stack method knows it without a mesh
+        return found.parts["moments"] * found.area
+    total: Array = region_parts(device.space, transport.state, region)["moments"].sum(axis=0)
+    return total
+
+
+def moment_fluxes(device: Device, transport: Transport) -> dict[str, Array]:
+    """Return R J^M [1/(m^2 s)] of every F region with moments, per area of the magnet, (3,)."""
+    found = {}
+    for name, region in transport.fields.items():
+        if region.has_moments:
+            total = region.rotation @ moment_flux(device, transport, name)
+            found[name] = total / magnet_area(device, name) * FLUX
+    for layer in device.reduced:
+        rotation = transport.reduced_fields[layer.name].rotation
+        parts = transport.interfaces[layer.interface].parts
+        found[layer.name] = rotation @ parts["moments"] * FLUX
+    return found
+
+
+def driving_flux(device: Device, transport: Transport, magnet: str) -> Array:
+    """Return the flux whose transverse part drives an FI region [1/(m^2 s)], shape (3,).
+
+    It is R J^M of the ordered F regions that touch the magnet, plus what enters the conductors
+    from the magnet through faces with a conductance or a spin potential, per area of the magnet:
+    the torque of its whole volume.  An F between several FI regions is shared among them by
+    area.  Moments that follow the field instead of the magnetization (a paramagnet) hand it
+    nothing.
+    """
+    structure, state = device.structure, transport.state
+    reduced = {layer.face: layer for layer in device.reduced}
+    held = {face.name for face in device.problem.boundary.potential}
+    total = np.zeros(3)
+    for face in structure.interfaces.values():
+        if face.second != magnet:
+            continue
+        if face.name in reduced:  # the layer touches the magnet, its upper neighbour does not
+            layer = reduced[face.name]
+            fields = transport.reduced_fields[layer.name]
+            parts = transport.interfaces[layer.interface].parts
+            own = parts["moments"] if fields.ordered else np.zeros(3)
+            total += fields.rotation @ (own + parts["B"]) * face.area
+            continue
+        if face.first not in transport.fields:
+            continue
+        fields = transport.fields[face.first]
+        if fields.has_moments and fields.ordered:
+            own = moment_flux(device, transport, face.first)
+            total += fields.rotation @ own * _share_of_magnet(device, face)
+        if face.name in state.laws:
+            # The weak form carries exactly the flux of the law at the mean potential.
+            area, mu = face_mean(device.space, state.mu, face.name)
+            law = state.laws[face.name]
+            total += fields.rotation @ (law.conductance @ mu[1:] + law.drift) * area
+        elif face.name in held:
+            total += fields.rotation @ transport.interfaces[face.name].flux[1:] * face.area
+    return total / magnet_area(device, magnet) * FLUX
+
+
+def acted_upon(device: Device, transport: Transport, magnet: str) -> bool:
+    """Return whether something hands an FI region spin, even where that happens to be zero."""
+    replaced = {layer.face for layer in device.reduced}
+    held = {face.name for face in device.problem.boundary.potential}
+    for face in device.structure.interfaces.values():
+        if face.second != magnet:
+            continue
+        law, fields = transport.state.laws.get(face.name), transport.fields.get(face.first)
+        couples = law is not None and bool(np.any(law.conductance) or np.any(law.drift))
+        moments = fields is not None and fields.has_moments and fields.ordered
+        if face.name in replaced or face.name in held or couples or moments:
+            return True
+    return False
+
+
+def moment_axis(fields: RegionFields | None, m: Array) -> Array:
+    """Return the direction about which torques on a region are resolved, shape (3,).
+
+    That of its moments, which in a paramagnet is not the magnetization.
+
+    Args:
+        fields: Of the region; None for a magnet without carriers.
+        m: Magnetization direction, shape (3,).
+    """
+    if fields is None or fields.m is None:
+        return m
+    axis: Array = fields.rotation @ fields.m
+    return axis
+
+
+def _share_of_magnet(device: Device, face: Interface) -> float:
+    """Return the part of an F's moments that belongs to the FI behind one of its interfaces."""
+    replaced = {layer.face for layer in device.reduced}
+    areas = [
+        other.area
+        for other in device.structure.interfaces.values()
+        if other.first == face.first and device.kinds[other.second] == "FI"
+        and other.name not in replaced
+    ]  # fmt: skip
+    return face.area / sum(areas)
+
+
+def round_off(device: Device, transport: Transport) -> float:
+    """Return the flux [1/(m^2 s)] below which a current is round-off of the largest one."""
+    mu = transport.state.mu
+    space = device.space
+    extent = float(np.ptp(space.locations, axis=1).max()) * LENGTH
+    sizes = [0.0]
+    for name, f in transport.fields.items():
+        across = np.ptp(mu[space.dofs[space.in_region(name)], 0]) * ENERGY
+        sizes += [np.abs(f.drift).max(), f.dos * f.diffusion * across / extent]
+    sizes += [np.abs(i.flux).max() * FLUX for i in transport.interfaces.values()]
+    return ROUND_OFF * float(max(sizes))
+
+
+def drives(device: Device, transport: Transport, magnet: str) -> tuple[Drive, ...]:
+    """Return what drives a magnet from every metal beside it, HM where there is one.
+
+    Args:
+        device: The problem.
+        transport: Its solution.
+        magnet: F or FI region.
+    """
+    least = round_off(device, transport)
+    return tuple(
+        _drive(device, transport, metal, part, least)
+        for metal, part in footprints(device, magnet).items()
+        if metal in transport.fields
+    )
+
+
+def _drive(
+    device: Device, transport: Transport, metal: str, part: Footprint | None, least: float
+) -> Drive:
+    state, fields = transport.state, transport.fields[metal]
+    c = state.coefficients[metal]
+    integrals = cell_integrals(device.space, c, state.mu, metal)
+    current = -flux_density(c, integrals)[:, :, 0] * SPIN_CURRENT
+    field = np.zeros_like(current)
+    slope = integrals.gradient[:, :, 0] / integrals.measure[:, None]
+    field[:, list(device.structure.axes)] = slope * (ENERGY / LENGTH / (2 * E_CHARGE))
+    field += -E_CHARGE / fields.conductivity * fields.drift[:, 0]
+    weights = integrals.measure if part is None else integrals.measure * part.weights
+    weights = weights / weights.sum()
+    if part is None:
+        return undirected(metal, weights @ current)
+    return directed(
+        metal, weights @ current, weights @ np.cross(current, part.normals),
+        weights @ np.cross(field, part.normals), part.direction, fields.conductivity, least,
+        float(weights @ np.sum(current * part.normals, axis=1)),
+    )  # fmt: skip
+
+
+def undirected(metal: str, current: Array) -> Drive:
+    """Return the drive of a magnet by its own current, about which nothing is resolved."""
+    nothing = np.zeros(3)
+    why = f"no other metal touches {metal}, so that sigma = j x n has no normal n"
+    return Drive(metal, current, nothing, nothing, None, why, why)
+
+
+def directed(
+    metal: str, current: Array, crossed: Array, field: Array, normal: Array | None,
+    conductivity: float, least: float, through: float = 0.0,
+) -> Drive:  # fmt: skip
+    """Return the drive by a metal, with the reasons why its efficiencies do not exist.
+
+    Args:
+        metal: The region.
+        current: j [A/m^2], shape (3,).
+        crossed: j x n [A/m^2], shape (3,).
+        field: E x n [V/m], shape (3,).
+        normal: n, shape (3,); None where there is none.
+        conductivity: Of the metal [S/m].
+        least: Flux below which a current is round-off [1/(m^2 s)].
+        through: j n, what crosses the interface [A/m^2]; where it is more than what flows along
+            it, the torque is that of a current through the magnet.
+    """
+    missing = missing_field = None
+    if normal is None:
+        missing = missing_field = (
+            f"the normals from {metal} to the magnet cancel, so that sigma = j x n has no n"
+        )
+    else:
+        if np.linalg.norm(crossed) <= E_CHARGE * least:
+            missing = f"no current flows along the interface in {metal}"
+        elif np.linalg.norm(crossed) <= abs(through):
+            missing = missing_field = (
+                f"the current in {metal} crosses the interface rather than flowing along it"
+            )
+        if missing_field is None and conductivity * np.linalg.norm(field) <= E_CHARGE * least:
+            missing_field = f"no electric field acts along the interface in {metal}"
+    return Drive(metal, current, crossed, field, normal, missing, missing_field)
+
+
+def efficiency(
+    flux: ArrayLike, m: ArrayLike, current: ArrayLike, normal: ArrayLike, charge: float
+) -> Efficiency:
+    """Return the torque efficiencies of a flux about sigma = j x n.
+
+    Args:
+        flux: R J^M [1/(m^2 s)], shape (3,).
+        m: Magnetization direction, shape (3,).
+        current: Charge current density in the metal [A/m^2], shape (3,).
+        normal: Unit vector from the metal to the magnet, shape (3,).
+        charge: Elementary charge [C].
+    """
+    crossed = np.cross(np.asarray(current, float), np.asarray(normal, float))
+    scale = charge / E_CHARGE
+    return _resolved(scale * np.asarray(flux, float), np.asarray(m, float), crossed, None)
+
+
+def _resolved(flux: Array, m: Array, crossed: Array, missing: str | None) -> Efficiency:
+    """Return the efficiencies of a flux about a vector j_c sigma."""
+    size = float(np.linalg.norm(crossed))
+    if missing is not None or size == 0:
+        return Efficiency(None, None)
+    sigma = crossed / size
+    damping, field = np.cross(m, np.cross(sigma, m)), np.cross(m, sigma)
+    norm = float(damping @ damping)
+    if norm < 1e-12:
+        return Efficiency(None, None)
+    scaled = E_CHARGE * flux / size / norm
+    return Efficiency(float(scaled @ damping), float(scaled @ field))

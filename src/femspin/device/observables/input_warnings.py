@@ -1,0 +1,140 @@
+"""What a case leaves out or sets to doubtful values, as sentences that name the key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...interface.reduced import thin_drift
+from ...units import E_CHARGE
+from ..neighbours import neighbours
+
+if TYPE_CHECKING:
+    from ..build import Device
+
+__all__ = ["doubtful_input", "missing_input"]
+
+_PLAIN = ("mgo", "al2o3", "alox", "sio2", "sin", "si3n4", "hfo2", "taox", "ta2o5", "tio2", "zno",
+          "mgal2o4", "srtio3", "sto", "hbn", "ga2o3", "sapphire", "quartz", "glass", "vacuum",
+          "air")  # fmt: skip
+_NO_DRIFT = 1e-9  # of the spin current that the whole drive could be
+
+
+def missing_input(device: Device) -> list[str]:
+    """Return what is zero because the case says nothing about it."""
+    return _uncoupled(device) + _without_moments(device) + _plain(device)
+
+
+def doubtful_input(device: Device) -> list[str]:
+    """Return values that are allowed and hardly meant, and what a model leaves out."""
+    return _large_angles(device) + _fast_transverse(device) + _dropped_drift(device)
+
+
+def _has_moments(device: Device, name: str) -> bool:
+    return device.region_fields(name, device.direction).has_moments
+
+
+def _uncoupled(device: Device) -> list[str]:
+    """Return the interfaces of metals with magnets that nothing is said about."""
+    tables = {frozenset(key.split("|")) for key in device.case.interfaces}
+    return [
+        f"interfaces.{n.first}|{n.second}: nothing couples {n.first} to the magnet {n.second}, so"
+        " that no spin crosses; set G_r (G_s, G_i) or conductance there, or type ="
+        f' "insulating", or kind = "I" if {n.second} is no magnet'
+        for n in neighbours(device)
+        if device.kinds[n.second] == "FI"
+        and not _is_plain(device, n.second)
+        and n.first in device.parameters
+        and frozenset(n.pair) not in tables
+        and not (device.kinds[n.first] == "F" and _has_moments(device, n.first))
+    ]
+
+
+def _without_moments(device: Device) -> list[str]:
+    """Return the F regions whose M is no torque."""
+    return [
+        f"regions.{name}.kondo: {name} has no local moments, so that its M is relaxation and"
+        " precession of spin and nothing of it is torque; a magnet needs kondo.spin,"
+        " moment_density and exchange_energy"
+        for name in device.parameters
+        if device.kinds[name] == "F" and _relaxes_alone(device, name)
+    ]
+
+
+def _relaxes_alone(device: Device, name: str) -> bool:
+    fields = device.region_fields(name, device.direction)
+    return not fields.has_moments and bool(fields.relaxation.any() or fields.omega.any())
+
+
+def _plain(device: Device) -> list[str]:
+    """Return the insulators that are taken for magnets in spite of their names."""
+    return [
+        f'regions.{name}.kind: "FI" is a magnetic insulator, to which moments beside it hand'
+        f' torque; a plain insulator such as {name} is kind = "I"'
+        for name, region in device.case.regions.items()
+        if region.kind == "FI" and _is_plain(device, name)
+    ]  # fmt: skip
+
+
+def _is_plain(device: Device, name: str) -> bool:
+    """Return whether an insulator without magnet has the name of one without moments."""
+    bare = name.rstrip("0123456789_- ").lower()
+    plain = {known.rstrip("0123456789") for known in _PLAIN}
+    return device.case.regions[name].magnet is None and bare in plain
+
+
+def _large_angles(device: Device) -> list[str]:
+    found = []
+    for name, parameters in device.parameters.items():
+        region, key = parameters.region, "spin_hall_angle"
+        angles = np.abs(region.spin_hall_angle or 0.0)
+        override = region.override
+        if override is not None and override.spin_hall_angles is not None:
+            angles, key = np.abs(override.spin_hall_angles).max(), "override.spin_hall_angles"
+        if angles > 1:
+            found.append(f"regions.{name}.{key}: an angle of {angles:g} makes more spin than"
+                         " charge current; it is a ratio, not a percentage")  # fmt: skip
+    return found
+
+
+def _fast_transverse(device: Device) -> list[str]:
+    """Return the relaxation tensors under which spin would shrink slower than it can."""
+    found = []
+    for name, parameters in device.parameters.items():
+        override = parameters.region.override
+        if override is None:
+            continue
+        if override.tau_parallel is not None and override.tau_perpendicular is not None:
+            if override.tau_perpendicular > 2 * override.tau_parallel * (1 + 1e-9):
+                found.append(
+                    f"regions.{name}.override.tau_perpendicular: {override.tau_perpendicular:g} s"
+                    f" is longer than 2 tau_parallel = {2 * override.tau_parallel:g} s, which no"
+                    " relaxation of spin 1/2 can be"
+                )
+        elif override.relaxation is not None:
+            tensor = np.array(override.relaxation)
+            rates = np.linalg.eigvalsh(0.5 * (tensor + tensor.T))
+            if rates[2] > (rates[0] + rates[1]) * (1 + 1e-9):
+                found.append(
+                    f"regions.{name}.override.relaxation: the fastest rate, {rates[2]:g} 1/s,"
+                    " exceeds the sum of the two others, which no relaxation of spin 1/2 does"
+                )
+    return found
+
+
+def _dropped_drift(device: Device) -> list[str]:
+    """Return the replaced layers whose model leaves out what the electric field drives."""
+    found = []
+    for layer in device.reduced:
+        fields = device.region_fields(layer.name, device.direction)
+        if layer.form != "layer":
+            continue
+        lost = float(np.linalg.norm(thin_drift(fields, layer.thickness)))
+        if lost > _NO_DRIFT * float(np.abs(fields.drift).max()):
+            found.append(
+                f'regions.{layer.name}.model: "layer" leaves out J_E, the spin current that the'
+                f" electric field drives in the layer (about {E_CHARGE * lost:.2g} A/m^2); use"
+                ' "exact" or "thin"'
+            )
+    return found

@@ -1,0 +1,331 @@
+r"""Measurable numbers of one solution: currents, densities, efficiencies, spin memory loss.
+
+All follow from averages of mu and its gradient over each region, which are exact functionals of
+the discrete solution, and from the consistent interface fluxes; nothing is differentiated at a
+facet and nothing is solved again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...fields.region import RegionFields
+from ...fields.soc import covariant_rotation
+from ...interface.split import cell_integrals
+from ...structure.sides import region_thickness
+from ...transport.layers.stack import StackSolution
+from ...units import E_CHARGE, ENERGY, LENGTH
+from .fluxes import Drive, Efficiency, drives, round_off
+from .losses import (
+    InterfaceLoss,
+    bulk_spin_current,
+    is_inner,
+    loss_entry,
+    spin_memory_loss,
+    spin_transparency,
+)
+from .report import by_metal, left_out, torque_fluxes
+
+if TYPE_CHECKING:
+    from ..build import Device, Transport
+
+__all__ = [
+    "FieldResponse", "InterfaceLoss", "RegionAverage", "SpinSwapping", "TorqueEfficiency",
+    "bulk_spin_current", "efficiency_entry", "field_response", "observables_table",
+    "region_averages", "response_table", "spin_memory_loss", "spin_swapping",
+    "spin_transparency", "stack_averages", "torque_efficiencies",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RegionAverage:
+    """Averages over one conducting region, in SI.
+
+    Args:
+        name: Region name.
+        thickness: See `femspin.structure.sides.region_thickness` [m].
+        fields: Coefficients of the region.
+        mu: Mean mu^eta [J], shape (4,).
+        gradient: Mean d_j mu^eta [J/m], shape (3, 4).
+    """
+
+    name: str
+    thickness: float
+    fields: RegionFields
+    mu: Array
+    gradient: Array
+
+    @property
+    def flux(self) -> Array:
+        r"""Mean flux :math:`J = \Theta[s - \nu D(\partial + T)\mu]` [1/(m^2 s)], (3, 4)."""
+        return self._response(self.fields.drift + self._diffusive)
+
+    @property
+    def charge_current(self) -> Array:
+        """Mean conventional current density [A/m^2], shape (3,)."""
+        return -E_CHARGE * self.flux[:, 0]
+
+    @property
+    def excess_current(self) -> Array:
+        """What the current density has beyond sigma_c E [A/m^2], without cancellation, (3,)."""
+        theta, drift = self.fields.theta - np.eye(12), self.fields.drift
+        excess = (theta @ drift.ravel()).reshape(3, 4) + self._response(self._diffusive)
+        return -E_CHARGE * excess[:, 0]
+
+    @property
+    def prescribed_field(self) -> Array:
+        """The prescribed electric field [V/m], shape (3,)."""
+        return -E_CHARGE / self.fields.conductivity * self.fields.drift[:, 0]
+
+    @property
+    def electric_field(self) -> Array:
+        r"""Mean field that drives charge, :math:`E - \nabla\mu^0/2q` [V/m], shape (3,)."""
+        return self.prescribed_field + self.gradient[:, 0] / (2 * E_CHARGE)
+
+    @property
+    def spin_density(self) -> Array:
+        r"""Mean spin density :math:`N^a = \nu\mu^a` [1/m^3], twice the spin in hbar, (3,)."""
+        return self.fields.dos * self.mu[1:]
+
+    @property
+    def areal_density(self) -> Array:
+        """Spins per area N^a times thickness [1/m^2], shape (3,)."""
+        return self.thickness * self.spin_density
+
+    @property
+    def _diffusive(self) -> Array:
+        turn = covariant_rotation(self.fields.gauge)
+        return -self.fields.dos * self.fields.diffusion * (self.gradient + turn @ self.mu)
+
+    def _response(self, force: Array) -> Array:
+        return (self.fields.theta @ force.ravel()).reshape(3, 4)
+
+
+@dataclass(frozen=True)
+class FieldResponse:
+    """Charge response to the electric field that a solution happens to have.
+
+    Args:
+        field: Mean in-plane electric field [V/m], shape (2,).
+        longitudinal: j.E / E^2, conductivity along the field [S/m].
+        transverse: j.(z x E) / E^2, which is sigma_yx for E along x, the anomalous and
+            ordinary Hall conductivity [S/m].
+        sheet: Longitudinal conductivity times thickness [S].
+    """
+
+    field: Array
+    longitudinal: float
+    transverse: float
+    sheet: float
+
+    @property
+    def resistivity(self) -> tuple[float, float]:
+        """Longitudinal and transverse (E_y / j_x for j along x) resistivity [Ohm m].
+
+        From one field direction, so the anisotropy of the film enters the second order in the
+        transverse conductivity only approximately; `magnetoresistance.charge_response` inverts
+        the whole tensor.
+        """
+        size = self.longitudinal**2 + self.transverse**2
+        return self.longitudinal / size, -self.transverse / size
+
+
+@dataclass(frozen=True)
+class TorqueEfficiency:
+    """Damping-like and field-like torque of one magnet by the current in one metal.
+
+    Args:
+        magnet: F or FI region.
+        metal: Region whose current and field they are divided by.
+        per_current: e J / j [1], see `femspin.device.observables.fluxes.Efficiency`.
+        per_field: e J / E [S/m], resolved about E x n.
+        missing: Why some of them do not exist, or None.
+    """
+
+    magnet: str
+    metal: str
+    per_current: Efficiency
+    per_field: Efficiency
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
+class SpinSwapping:
+    r"""Isotropic part of the spin-spin response of a region.
+
+    .. math:: \Theta^{ia}_{jb} = A\,\delta_{ij}\delta_{ab} + B\,\delta_{ib}\delta_{aj}
+              + C\,\delta_{ia}\delta_{jb}
+
+    Args:
+        identity: A.
+        swap: B, what J^{ai} contributes to J^{ia}.
+        trace: C; the Lifshits-Dyakonov form has C = -B, spin Hall deflection alone C = 0.
+        remainder: Norm of the anisotropic rest over the norm of the whole block.
+    """
+
+    identity: float
+    swap: float
+    trace: float
+    remainder: float
+
+
+def region_averages(device: Device, transport: Transport) -> tuple[RegionAverage, ...]:
+    """Return the averages over every meshed conductor of a finite-element solution."""
+    space, found = device.space, []
+    axes = list(space.structure.axes)
+    for name, fields in transport.fields.items():
+        integrals = cell_integrals(
+            space, transport.state.coefficients[name], transport.state.mu, name
+        )
+        measure = integrals.measure.sum()
+        gradient = np.zeros((3, 4))
+        gradient[axes] = integrals.gradient.sum(axis=0) / measure * (ENERGY / LENGTH)
+        mu = integrals.mu.sum(axis=0) / measure * ENERGY
+        thickness = region_thickness(device.structure, name) * LENGTH
+        found.append(RegionAverage(name, thickness, fields, mu, gradient))
+    return tuple(found)
+
+
+def stack_averages(solution: StackSolution) -> tuple[RegionAverage, ...]:
+    """Return the averages over every layer of an exact multilayer solution.
+
+    Raises:
+        ValueError: If the solution has a frequency.
+    """
+    if solution.case.frequency:
+        raise ValueError("averages are defined for a steady solution; the frequency must be 0")
+    found = []
+    for k, layer in enumerate(solution.case.layers):
+        gradient = np.zeros((3, 4))
+        gradient[2] = (solution.upper[k, :4] - solution.lower[k, :4]) / layer.thickness
+        mu = solution.integrals(k)[0] / layer.thickness
+        found.append(RegionAverage(layer.fields.name, layer.thickness, layer.fields, mu, gradient))
+    return tuple(found)
+
+
+def field_response(
+    averages: Iterable[RegionAverage], least: float = 0.0
+) -> FieldResponse | None:
+    """Return the charge response of regions in parallel, or None without an in-plane field.
+
+    Where the field points across the plane more than along it (a current perpendicular to the
+    layers), what flows in the plane is no response to what acts there.
+
+    Args:
+        averages: Of the regions.
+        least: Flux below which a current is round-off [1/(m^2 s)]; a field that drives no more
+            is none.
+    """
+    averages = tuple(averages)
+    thickness = np.array([a.thickness for a in averages])
+    share = thickness / thickness.sum()
+    *field, normal = share @ np.array([a.electric_field for a in averages])
+    field = np.array(field)
+    current = share @ np.array([a.charge_current[:2] for a in averages])
+    square = float(field @ field)
+    conductivity = max(a.fields.conductivity for a in averages)
+    if conductivity * square**0.5 <= E_CHARGE * least or square <= normal**2:
+        return None
+    along = float(current @ field) / square
+    across = float(current[1] * field[0] - current[0] * field[1]) / square
+    return FieldResponse(field, along, across, along * float(thickness.sum()))
+
+
+def torque_efficiencies(device: Device, transport: Transport) -> tuple[TorqueEfficiency, ...]:
+    """Return the torque efficiencies of every F and every driven FI region for each metal."""
+    return tuple(
+        TorqueEfficiency(
+            name, drive.metal, drive.per_current(flux, m), drive.per_field(flux, m),
+            drive.left_out(m) or drive.missing_per_field,
+        )
+        for name, (flux, m) in torque_fluxes(device, transport).items()
+        for drive in drives(device, transport, name)
+    )  # fmt: skip
+
+
+def efficiency_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
+    """Return the efficiencies of a flux R J^M [1/(m^2 s)] per current and per field."""
+    current, field = drive.per_current(flux, m), drive.per_field(flux, m)
+    return {
+        "metal": drive.metal,
+        "damping_like": current.damping_like,
+        "field_like": current.field_like,
+        "damping_like_per_field": field.damping_like,
+        "field_like_per_field": field.field_like,
+        **left_out(drive.left_out(m) or drive.missing_per_field),
+    }
+
+
+def spin_swapping(fields: RegionFields) -> SpinSwapping:
+    """Return the spin swapping coefficients of a region from its response.
+
+    References:
+        Lifshits and Dyakonov, PRL 103, 186601 (2009).
+    """
+    block = fields.theta.reshape(3, 4, 3, 4)[:, 1:, :, 1:]
+    one = np.eye(3)
+    forms = [np.einsum(f"{p},{q}->iajb", one, one) for p, q in (("ij", "ab"), ("ib", "aj"))]
+    forms.append(np.einsum("ia,jb->iajb", one, one))
+    basis = np.stack([f.ravel() for f in forms], axis=1)
+    fit = np.linalg.solve(basis.T @ basis, basis.T @ block.ravel())
+    rest = np.linalg.norm(block.ravel() - basis @ fit) / np.linalg.norm(block)
+    return SpinSwapping(float(fit[0]), float(fit[1]), float(fit[2]), float(rest))
+
+
+def observables_table(device: Device, transport: Transport) -> dict[str, Any]:
+    """Return everything measurable that needs no further solution, as plain tables in SI."""
+    averages = region_averages(device, transport)
+    least = round_off(device, transport)
+    interfaces: dict[str, Any] = {}
+    for name, currents in transport.interfaces.items():
+        if not is_inner(device, name):
+            continue
+        entry: dict[str, Any] = {"spin_transparency": spin_transparency(device, transport, name)}
+        if currents.source is not None:
+            entry |= loss_entry(spin_memory_loss(device, transport, name))
+        interfaces[name] = entry
+    return {
+        "torque_efficiency": {
+            name: by_metal(
+                drives(device, transport, name), partial(efficiency_entry, flux=flux, m=m)
+            )
+            for name, (flux, m) in torque_fluxes(device, transport).items()
+        },
+        "interfaces": interfaces,
+        "charge": response_table(field_response(averages, least)),
+        "regions": {a.name: _region_entry(a, least) for a in averages},
+    }
+
+
+def _region_entry(average: RegionAverage, least: float) -> dict[str, Any]:
+    swapping = spin_swapping(average.fields)
+    return {
+        "charge": response_table(field_response([average], least)),
+        "mean_potential": average.mu[1:] / ENERGY,
+        "spin_density": average.spin_density,
+        "areal_spin_density": average.areal_density,
+        "spin_swapping": {
+            k: getattr(swapping, k) for k in ("identity", "swap", "trace", "remainder")
+        },
+    }
+
+
+def response_table(response: FieldResponse | None) -> dict[str, float]:
+    """Return a charge response as a table, empty if there is none."""
+    if response is None:
+        return {}
+    return {
+        "longitudinal_conductivity": response.longitudinal,
+        "transverse_conductivity": response.transverse,
+        "sheet_conductance": response.sheet,
+        "longitudinal_resistivity": response.resistivity[0],
+        "transverse_resistivity": response.resistivity[1],
+    }

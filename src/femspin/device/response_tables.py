@@ -1,0 +1,127 @@
+"""Tables and CSV files of currents against frequency and time, in SI."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..interface.currents import InterfaceCurrents
+from .observables.report import interface_table
+
+__all__ = ["FrequencyResponse", "TransientResponse"]
+
+Currents = Mapping[str, InterfaceCurrents]
+
+_UNIT = "[A/m^2 (hbar/2e)]"
+
+
+@dataclass(frozen=True)
+class FrequencyResponse:
+    """Complex amplitudes of exp(+iWt) for sources of real amplitude.
+
+    Args:
+        angular_frequencies: W [rad/s], shape (n,).
+        interfaces: Currents by interface name at each frequency.
+    """
+
+    angular_frequencies: tuple[float, ...]
+    interfaces: tuple[Currents, ...]
+    key = "frequency"
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """What `result.json` holds, by position in the case's list; amplitudes as re and im."""
+        return {
+            str(k): {
+                "frequency": w / (2 * math.pi),
+                "angular_frequency": w,
+                "interfaces": {n: _re_im(interface_table(i)) for n, i in currents.items()},
+            }
+            for k, (w, currents) in enumerate(
+                zip(self.angular_frequencies, self.interfaces, strict=True)
+            )
+        }
+
+    def write_csv(self, file: Path) -> None:
+        """Write one row per frequency, interface and part."""
+        header = ["frequency [Hz]", "interface", "part"]
+        header += [f"{c} J^{a} {_UNIT}" for c in ("re", "im") for a in "xyz"]
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(header)
+            for w, currents in zip(self.angular_frequencies, self.interfaces, strict=True):
+                for name, part, value in _rows(currents):
+                    numbers = [*value.real.tolist(), *value.imag.tolist()]
+                    writer.writerow([repr(w / (2 * math.pi)), name, part, *map(repr, numbers)])
+
+
+@dataclass(frozen=True)
+class TransientResponse:
+    """Currents in time.
+
+    Args:
+        times: [s], shape (n,).
+        drives: Scale of the sources at each time.
+        interfaces: Currents by interface name at each time.
+        steps: Accepted steps.
+        rejected: Steps repeated with a smaller one.
+        factorisations: Matrices factorised.
+    """
+
+    times: tuple[float, ...]
+    drives: tuple[float, ...]
+    interfaces: tuple[Currents, ...]
+    steps: int
+    rejected: int
+    factorisations: int
+    key = "transient"
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """What `result.json` holds: the final currents and facts; the history is in the CSV."""
+        balances = [i.balance for currents in self.interfaces for i in currents.values()]
+        return {
+            "duration": self.times[-1],
+            "outputs": len(self.times),
+            "final": {n: interface_table(i) for n, i in self.interfaces[-1].items()},
+            "largest_balance_residual": max(balances, default=0.0),
+            "steps": self.steps,
+            "rejected_steps": self.rejected,
+            "factorisations": self.factorisations,
+        }
+
+    def write_csv(self, file: Path) -> None:
+        """Write one row per time, interface and part."""
+        header = ["time [s]", "drive", "interface", "part", *(f"J^{a} {_UNIT}" for a in "xyz")]
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(header)
+            for t, drive, currents in zip(self.times, self.drives, self.interfaces, strict=True):
+                for name, part, value in _rows(currents):
+                    numbers = map(repr, value.tolist())
+                    writer.writerow([repr(t), repr(drive), name, part, *numbers])
+
+
+def _rows(currents: Currents) -> list[tuple[str, str, Any]]:
+    """Return interface, part and spin current [A/m^2] of everything at one instant."""
+    rows: list[tuple[str, str, Any]] = []
+    for name, i in currents.items():
+        table = interface_table(i)
+        rows.append((name, "total", table["spin_current"]))
+        rows += [(name, part, value) for part, value in table.get("parts", {}).items()]
+    return rows
+
+
+def _re_im(value: Any) -> Any:
+    """Return a table with complex numbers as tables of re and im."""
+    if isinstance(value, dict):
+        return {k: _re_im(v) for k, v in value.items()}
+    if np.iscomplexobj(value):
+        return {"re": np.real(value), "im": np.imag(value)}
+    return value

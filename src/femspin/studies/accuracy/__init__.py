@@ -1,0 +1,1 @@
+"""Discretisation errors: bars for every number, and meshes refined towards a goal."""

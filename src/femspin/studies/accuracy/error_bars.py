@@ -1,0 +1,377 @@
+r"""Discretisation errors of every reported number, from elements of the next order.
+
+The dual-weighted residual of an output Q with an adjoint of the next higher order,
+:math:`r(\mu_p)(z_{p+1})`, equals :math:`Q(\mu_{p+1}) - Q(\mu_p)` for a linear problem on one
+mesh.  One primal solve of order p + 1 therefore gives the estimate of *every* output at once,
+nonlinear ones (efficiencies, ratios) included; adjoints are needed only to say which cells the
+error comes from (`femspin.studies.accuracy.adaptive`).
+
+At corners and electrode edges the potentials are singular and order p + 1 is not much better
+than p.  In a plane the better solution therefore has cells graded towards these points, where
+nearly all of the error lies.  In space errors fall like :math:`p^{-s}`; s is taken from the orders
+p - 1, p, p + 1 and what lies beyond p + 1 is added.
+
+What the better solution lacks itself is estimated from how much better it is, and round-off from
+what shaking all digits of the potentials does to every number.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from ...device.build import Device, Transport, build_device, solve_transport, transport_of
+from ...errors import SolverError
+from ...interface.currents import NOTHING, InterfaceCurrents
+from ...results.solution import discretised_numbers, flat_numbers
+from ...structure.corners import graded_to_points, singular_points
+from ...transport.assembly.covariant import interpolation
+from ...transport.linear.solve import Method
+
+__all__ = [
+    "ErrorBars",
+    "bars_are_affordable",
+    "compare_orders",
+    "enriched",
+    "enriched_solution",
+    "error_bars",
+    "tail_factor",
+]
+
+Array = NDArray[np.float64]
+
+log = logging.getLogger("femspin")
+
+# Beyond this many unknowns of the next order the estimate would cost more than the run.
+_MOST_UNKNOWNS = 1_500_000
+# Round-off of the numbers themselves, relative to the largest of their group.
+_ROUND_OFF = 1e-14
+_LARGEST_TAIL = 2.5
+_EXACT = ("area", "balance_residual")
+# Halvings of the cells at singular points, and unknowns beyond which it would cost too much.
+_HALVINGS, _MOST_GRADED = 6, 150_000
+# What is left of singular errors then; the potential of two quarters that differ much is r^0.2.
+_LEFT = 0.2
+# Ratios of changes differ from those of errors.
+_RESERVE = 3.0
+# Unknowns of order p + 2 up to which they are solved to judge order 1.
+_FEW = 20_000
+# Of an integral by Simpson's rule, over its distance to that by the 3/8 rule: 9/5 and a reserve.
+_SAMPLED = 2.0
+# Digits of double precision that sums over cells may lose, and how many shakes are looked at.
+_SHAKE, _SHAKES = 16 * float(np.finfo(float).eps), 3
+# Of the largest spin potential, what a solution may be off everywhere: rounded matrices.
+_SHIFT = 3e-13
+# Of the largest change of a vector: a component whose change is smaller has it by accident.
+_ACCIDENT = 0.1
+_ESTIMATE_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class ErrorBars:
+    """Estimated errors of the numbers of `discretised_numbers`.
+
+    Args:
+        table: Errors in the same nested form, positive, in the unit of the numbers.
+        numbers: The numbers themselves, by dotted name.
+        better: Those of the next order.
+        order: Order of the elements they come from.
+        unknowns: Unknowns of that order.
+        same_mesh: Those of the next order on the same mesh, without cells graded to singular
+            points.
+    """
+
+    table: Mapping[str, Any]
+    numbers: Mapping[str, float]
+    better: Mapping[str, float]
+    order: int
+    unknowns: int
+    same_mesh: Mapping[str, float]
+
+
+def enriched(device: Device, step: int = 1) -> Device:
+    """Return the device on the same mesh with elements of another order."""
+    options = device.problem.options
+    assert not isinstance(options.elements, str)
+    finer = build_device(
+        device.case, device.folder, device.structure, device.space.order + step, options.elements
+    )
+    finer.problem.options = replace(
+        finer.problem.options, tolerance=_ESTIMATE_TOLERANCE, method=options.method
+    )
+    return finer
+
+
+def error_bars(device: Device, transport: Transport) -> ErrorBars | None:
+    """Return the error of every number that depends on the mesh, or None for huge problems.
+
+    Args:
+        device: The problem.
+        transport: Its solution.
+
+    Raises:
+        SolverError: If a solve of another order fails.
+    """
+    if device.case.solver.method == "stack":
+        # Exact up to round-off, but for averages of what is sampled on the mesh.
+        finer = enriched(device)
+        better = solve_transport(finer, transport.m, rough=True)
+        tables = _Tables(discretised_numbers(device, transport),
+                         discretised_numbers(finer, better), sampled=True)  # fmt: skip
+        floor, unknowns = transport.state.report.residual, transport.state.report.unknowns
+        return _bars(device, transport, max(_ROUND_OFF, floor), tables, 0, unknowns)
+    size = _unknowns_of_order(device, device.space.order + 1)
+    if size > _MOST_UNKNOWNS:
+        log.warning("no error bars: elements of the next order would have about %d unknowns", size)
+        return None
+    return compare_orders(device, transport, *enriched_solution(device, transport))
+
+
+def enriched_solution(device: Device, transport: Transport) -> tuple[Device, Transport]:
+    """Return the device with elements of the next order and its solution, from a good guess.
+
+    Args:
+        device: The problem.
+        transport: Its solution.
+    """
+    finer = enriched(device)
+    weights = interpolation(device.space, finer.space, transport.state.coefficients)
+    mu = (weights @ transport.state.mu.ravel()).reshape(-1, 4)
+    guess = replace(transport, state=replace(transport.state, mu=mu))
+    return finer, solve_transport(finer, transport.m, guess, rough=True)
+
+
+def compare_orders(
+    device: Device, transport: Transport, finer: Device, better: Transport
+) -> ErrorBars:
+    """Return the errors of a solution from that of the next order, see `error_bars`.
+
+    Args:
+        device: The problem.
+        transport: Its solution.
+        finer: The same with elements of the next order, from `enriched`.
+        better: Its solution.
+    """
+    order = device.space.order
+    tables = _Tables(discretised_numbers(device, transport), discretised_numbers(finer, better))
+    if order > 1:
+        tables = replace(tables, coarse=_numbers_of(enriched(device, -1), transport))
+    elif _unknowns_of_order(device, order + 2) <= _FEW:
+        tables = replace(tables, best=_numbers_of(enriched(device, 2), transport))
+    tables = replace(tables, graded=_graded_numbers(device, transport))
+    floor = max(_ROUND_OFF, transport.balance)
+    return _bars(device, transport, floor, tables, finer.space.order, finer.space.size)
+
+
+def _numbers_of(other: Device, transport: Transport) -> dict[str, Any]:
+    """Return the numbers of another discretisation of the device of a solution."""
+    return discretised_numbers(other, solve_transport(other, transport.m, rough=True))
+
+
+def _graded_numbers(device: Device, transport: Transport) -> dict[str, Any] | None:
+    """Return the numbers on a plane mesh graded to its singular points, None if there are none."""
+    order = device.space.order + 1
+    if device.space.dimension != 2 or _unknowns_of_order(device, order) > _MOST_GRADED:
+        return None
+    points = singular_points(device.structure, device.conductors)
+    if not points.size:
+        return None
+    structure = graded_to_points(device.structure, points, _HALVINGS)
+    finer = build_device(device.case, device.folder, structure, order)
+    # Incomplete factors hardly hold on cells that become so small.
+    method: Method = "iterative" if finer.problem.options.method == "iterative" else "direct"
+    finer.problem.options = replace(
+        finer.problem.options, tolerance=_ESTIMATE_TOLERANCE, method=method
+    )
+    try:
+        return _numbers_of(finer, transport)
+    except SolverError as error:
+        log.warning("error bars without a mesh graded to singular points: %s", error)
+        return None
+
+
+def bars_are_affordable(device: Device) -> bool:
+    """Return whether a device is small enough for error bars."""
+    return _unknowns_of_order(device, device.space.order + 1) <= _MOST_UNKNOWNS
+
+
+def _unknowns_of_order(device: Device, order: int) -> int:
+    space = device.space
+    return int(space.size * (order / space.order) ** space.dimension)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Numbers of one device from several discretisations, or one part of them.
+
+    Args:
+        value: Those in question.
+        better: Of the next order.
+        coarse: Of the order before.
+        best: Of the order after the next.
+        graded: Of the next order on a mesh graded to singular points.
+        sampled: Whether they come from the exact solution at the nodes.
+    """
+
+    value: Any
+    better: Any
+    coarse: Any = None
+    best: Any = None
+    graded: Any = None
+    sampled: bool = False
+
+    def at(self, key: str) -> _Tables:
+        """Return the part under a key."""
+
+        def part(table: Any) -> Any:
+            return None if table is None else table.get(key)
+
+        return _Tables(
+            self.value[key], part(self.better), part(self.coarse), part(self.best),
+            part(self.graded), self.sampled,
+        )  # fmt: skip
+
+
+def _bars(
+    device: Device,
+    transport: Transport,
+    floor: float,
+    tables: _Tables,
+    order: int,
+    unknowns: int,
+) -> ErrorBars:
+    shaken = [discretised_numbers(device, t) for t in _shaken(device, transport)]
+    best = tables.better if tables.graded is None else tables.graded
+    return ErrorBars(
+        _compare(floor, tables, shaken), flat_numbers(tables.value), flat_numbers(best),
+        order, unknowns, flat_numbers(tables.better),
+    )  # fmt: skip
+
+
+def _shaken(device: Device, transport: Transport) -> Iterator[Transport]:
+    """Yield the solution with the last digits of potentials and currents changed at random."""
+    rng = np.random.default_rng(0)
+    for _ in range(_SHAKES):
+        mu = transport.state.mu * (1 + _SHAKE * rng.standard_normal(transport.state.mu.shape))
+        if device.case.solver.method == "stack":
+            other = replace(transport, state=replace(transport.state, mu=mu))
+        else:
+            mu[:, 1:] += _SHIFT * np.abs(mu[:, 1:]).max(initial=0.0) * rng.standard_normal(3)
+            state = replace(transport.state, mu=mu)
+            other = transport_of(device, transport.m, transport.fields, state)
+        level = max(_ROUND_OFF, transport.balance) * _largest(transport)
+        yield replace(other, interfaces={
+            name: _shaken_currents(i, level, rng.standard_normal)
+            for name, i in other.interfaces.items()
+        })  # fmt: skip
+
+
+def _largest(transport: Transport) -> float:
+    """Return the largest component of any part or spin current at interfaces, or next to none."""
+    vectors = [v for i in transport.interfaces.values() for v in (i.flux[1:], *i.parts.values())]
+    return max((float(np.abs(v).max()) for v in vectors), default=0.0) + NOTHING / _ROUND_OFF
+
+
+def _shaken_currents(
+    currents: InterfaceCurrents, level: float, normal: Callable[[int], Array]
+) -> InterfaceCurrents:
+    """Return currents with random changes of some size."""
+    flux = currents.flux + level * np.array([0.0, 1.0, 1.0, 1.0]) * normal(4)
+    noisy = {key: v + level * normal(3) for key, v in currents.parts.items()}
+    return replace(currents, flux=flux, parts=noisy)
+
+
+def _compare(floor: float, tables: _Tables, shaken: list[Any]) -> Any:
+    """Return the errors of nested numbers; leaves that are no numbers have none."""
+    if isinstance(tables.value, Mapping):
+        return {
+            key: _compare(floor, tables.at(key), [t.get(key) for t in shaken])
+            for key in tables.value
+            if key not in _EXACT
+        }
+    if not _numeric(tables.value) or not _numeric(tables.better):
+        return None
+    value = np.asarray(tables.value, float)
+    error = _discretisation(value, tables) + floor * np.abs(value).max()
+    changes = [np.asarray(t, float) - value for t in shaken if _numeric(t)]
+    if changes:
+        error = error + _SHAKES * np.sqrt(np.mean(np.square(changes), axis=0))
+    return error if error.shape else float(error)
+
+
+def _discretisation(value: Array, tables: _Tables) -> Array:
+    """Return the error of one number or vector by its mesh and elements."""
+
+    def change(a: Any, b: Any) -> Array | None:
+        if not _numeric(a) or not _numeric(b):
+            return None
+        return np.abs(np.asarray(a, float) - np.asarray(b, float))
+
+    step = change(tables.better, value)
+    assert step is not None
+    step = np.maximum(step, _ACCIDENT * step.max())
+    if tables.sampled:
+        return np.asarray(_SAMPLED * step)
+    before, after = change(value, tables.coarse), change(tables.best, tables.better)
+    factor, lacking = 1.0, 0.0
+    if before is not None:
+        factor = tail_factor(float(step.max()), float(before.max()))
+        lacking = _lacking(float(step.max()), float(before.max()))
+    elif after is not None:
+        lacking = _lacking(float(after.max()), float(step.max()))
+    graded = change(tables.graded, value)
+    if graded is None:
+        return np.asarray(factor * step + lacking * step.max())
+    beyond = change(tables.graded, tables.better)
+    assert beyond is not None
+    graded = np.maximum(graded, _ACCIDENT * graded.max())
+    return np.asarray(graded + _LEFT * beyond.max() + lacking * step.max())
+
+
+def _lacking(after: float, before: float) -> float:
+    """Return what the better of two solutions lacks over the change to it.
+
+    Errors fall from order to order by about the ratio of two changes in a row.
+    """
+    if before == 0:
+        return 0.0
+    return min(_RESERVE * after / before, 1.0)
+
+
+def _numeric(value: Any) -> bool:
+    return isinstance(value, int | float | np.ndarray | np.floating) and not isinstance(
+        value, bool
+    )
+
+
+def tail_factor(change: float, before: float) -> float:
+    r"""Return the error of order 2 over its distance to order 3, from 1 up.
+
+    With errors :math:`E_p \propto p^{-s}`, s from the ratio of the changes 2 to 3 and 1 to 2.
+    Smooth solutions have a large s and the factor 1; it is bounded by 2.5, because changes that
+    cancel by accident tell nothing.
+
+    Args:
+        change: |Q_3 - Q_2|.
+        before: |Q_2 - Q_1|.
+    """
+    if change == 0 or before == 0:
+        return 1.0
+    ratio = change / before
+
+    def mismatch(s: float) -> float:
+        return (2.0**-s - 3.0**-s) / (1 - 2.0**-s) - ratio
+
+    slow, fast = 0.9, 40.0
+    if mismatch(slow) < 0:
+        return _LARGEST_TAIL
+    if mismatch(fast) > 0:
+        return 1.0
+    s = brentq(mismatch, slow, fast)
+    return min(1 / (1 - (2 / 3) ** s), _LARGEST_TAIL)

@@ -1,0 +1,1 @@
+"""Derivatives of reported numbers with respect to the numbers of a case."""

@@ -1,0 +1,171 @@
+"""Sensitivities of a stack from its exact derivatives, layer thicknesses included.
+
+No mesh is made: `femspin.transport.layers.derivative.stack_derivatives` differentiates the solution, and
+the numbers follow from it by the chain rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...case.schema import Case
+from ...case.values import INSULATORS
+from ...device.coefficients import (
+    FieldDerivatives,
+    case_coefficients,
+    extrapolated_derivative,
+    field_derivatives,
+)
+from ...device.observables.stack import GROUPS
+from ...device.stack_problem import StackState, moved, stack_case, stack_change, stack_problem
+from ...errors import CaseError, SolverError, closest
+from ...transport.layers.derivative import StackTangent, stack_derivatives
+from ...transport.layers.stack import StackCase, solve_stack
+from ...units import E_CHARGE
+from ..sweep.store import numbers_of
+from .elements import Sensitivities, choose_parameters
+
+__all__ = ["SolvedStack", "solved_stack", "stack_sensitivities"]
+
+Array = NDArray[np.float64]
+Progress = Callable[[float], None]
+
+_ROUND_OFF = 1e-10
+_ENOUGH = 1e-11  # relative error of the derivative of a number by the solution
+
+
+@dataclass(frozen=True)
+class SolvedStack:
+    """A case of the method ``stack`` with its exact solution.
+
+    Args:
+        case: Completed.
+        state: Its solution and coefficients.
+    """
+
+    case: Case
+    state: StackState
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """All numbers by dotted name; without torques that are round-off of spin currents."""
+        found = _numbers(self.state, tuple(GROUPS))
+        # Of every face: two faces with one name can cancel in the mean that is reported.
+        faces = [i.position for i in self.state.problem.interfaces]
+        through = [self.state.solution.interface_flux(k)[1:] for k in faces]
+        least = _ROUND_OFF * E_CHARGE * max((float(np.abs(j).max()) for j in through), default=0.0)
+        idle = [
+            name for name in self.state.problem.kinds
+            if max((abs(v) for k, v in found.items()
+                    if k.startswith(f"torques.{name}.") and "_spin_current" in k), default=0.0)
+            <= least
+        ]  # fmt: skip
+        heads = tuple(
+            f"{table}.{name}." for name in idle
+            for table in ("torques", "observables.torque_efficiency")
+        )  # fmt: skip
+        return {k: v for k, v in found.items() if not k.startswith(heads)}
+
+
+def solved_stack(case: Case) -> SolvedStack:
+    """Return the exact solution of a completed case.
+
+    Raises:
+        CaseError: If the case is no resolved stack of one dimension under a prescribed drive.
+        SolverError: If its equations cannot be solved.
+    """
+    _require_stack(case)
+    problem = stack_problem(case)
+    coefficients = case_coefficients(case, problem.m)
+    try:
+        solution = solve_stack(stack_case(problem, coefficients))
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        raise SolverError(str(error)) from None
+    return SolvedStack(case, StackState(problem, solution, coefficients))
+
+
+def _require_stack(case: Case) -> None:
+    stack = case.structure
+    if stack is None or stack.dimension != 1:
+        raise CaseError("solver.method", "the stack method needs a [structure] of dimension 1")
+    if case.drive.electrodes:
+        raise CaseError("solver.method", "the stack method takes an electric field, no electrodes")
+    kinds = [case.regions[layer.region].kind for layer in stack.layers]
+    if "i" in "".join("i" if kind in INSULATORS else "c" for kind in kinds).strip("i"):
+        raise CaseError("solver.method", "the stack method needs conducting layers without an"
+                        " insulator between them")  # fmt: skip
+    for name, region in case.regions.items():
+        if region.model != "resolved":
+            raise CaseError(
+                f"regions.{name}.model", "exact derivatives of a stack need every layer resolved"
+                f' (got {region.model!r}); use "resolved", or solver.method = "auto"',
+            )  # fmt: skip
+
+
+def _numbers(state: StackState, groups: Sequence[str]) -> dict[str, float]:
+    """Return the numbers of some tables by dotted name."""
+    return {
+        f"{g}.{k}": v
+        for g in groups
+        for k, v in numbers_of(GROUPS[g](state)).items()
+        if np.isfinite(v)
+    }
+
+
+def stack_sensitivities(
+    solved: SolvedStack,
+    outputs: Sequence[str],
+    parameters: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Sensitivities:
+    """Return the derivatives of outputs by parameters of a stack.
+
+    Args:
+        solved: From `solved_stack`.
+        outputs: Names of `SolvedStack.values`.
+        parameters: Dotted paths or patterns; default every scalar of the case.
+        progress: Called with the fraction of parameters that are done.
+
+    Raises:
+        CaseError: If a name is unknown.
+    """
+    for name in outputs:
+        if name not in solved.values:
+            raise CaseError(name, f"the result has no such number{closest(name, solved.values)}")
+    chosen = choose_parameters(solved.case, parameters)
+    problem = solved.state.problem
+    stack = stack_case(problem, solved.state.coefficients)
+    table, errors = np.full((len(outputs), len(chosen)), np.nan), np.full(len(chosen), np.inf)
+    for j, parameter in enumerate(chosen):
+        try:
+            slope = field_derivatives(solved.case, parameter.path, problem.m)
+        except SolverError:  # a kink or a divergence: there is no derivative
+            continue
+        table[:, j], error = _column(solved, stack, slope, outputs)
+        errors[j] = max(error, slope.error)
+        if progress is not None:
+            progress((j + 1) / len(chosen))
+    values = np.array([solved.values[name] for name in outputs])
+    return Sensitivities(tuple(outputs), values, chosen, table, errors)
+
+
+def _column(
+    solved: SolvedStack, stack: StackCase, slope: FieldDerivatives, outputs: Sequence[str]
+) -> tuple[Array, float]:
+    """Return the derivatives of all outputs by one parameter, and their estimated error."""
+    state = solved.state
+    _, tangents = stack_derivatives(stack, [stack_change(state.problem, slope)])
+    tangent: StackTangent = tangents[0]
+    groups = [g for g in GROUPS if any(name.startswith(f"{g}.") for name in outputs)]
+
+    def along(t: float) -> list[Array]:
+        found = _numbers(moved(state, tangent, slope, t), groups)
+        return [np.array(found.get(name, np.nan)) for name in outputs]
+
+    derivatives, error = extrapolated_derivative(along, 0.0, slope.parameter.scale, 7, _ENOUGH)
+    return np.array(derivatives, float), error

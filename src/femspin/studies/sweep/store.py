@@ -1,0 +1,140 @@
+"""Finished points on disk: one file each, written under a temporary name and renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import __version__
+from ...case.load import dump_case
+from ...case.schema import Case
+from ...results.installed import code_digest
+
+__all__ = ["PointStore", "Record", "numbers_of", "point_key"]
+
+_NO_INFLUENCE = ("title", "expected", "output", "scan")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of one solved point.
+
+    Args:
+        numbers: By dotted name as in `Solution.values`, without the inputs; NaN where a number
+            does not exist at this point.
+        warnings: Sentences on where the theory fails.
+        units: Of numbers that carry their own, by dotted name.
+    """
+
+    numbers: dict[str, float]
+    warnings: tuple[str, ...] = ()
+    units: dict[str, str] = field(default_factory=dict)
+
+
+class PointStore:
+    """A folder of finished points.
+
+    Args:
+        folder: Where they are; made when the first one is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, key: str) -> Record | None:
+        """Return a finished point, or None if there is no readable one."""
+        try:
+            table = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
+            if table["checksum"] != _checksum(
+                key, table["numbers"], table["warnings"], table["units"]
+            ):
+                return None
+            numbers = {str(k): float(v) for k, v in table["numbers"].items()}
+            units = {str(k): str(v) for k, v in table["units"].items()}
+            return Record(numbers, tuple(map(str, table["warnings"])), units)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def write(self, key: str, record: Record) -> None:
+        """Write a finished point in one piece."""
+        # JSON has no infinity and no NaN: they stand as text, which float() reads.
+        numbers = {k: v if math.isfinite(v) else repr(v) for k, v in record.numbers.items()}
+        table = {"femspin": __version__, "code": code_digest(), "numbers": numbers,
+                 "warnings": record.warnings, "units": record.units,
+                 "checksum": _checksum(key, numbers, record.warnings, record.units)}  # fmt: skip
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".{key}.{os.getpid()}.part"
+        try:
+            text = json.dumps(table, ensure_ascii=False, allow_nan=False)
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, self.folder / f"{key}.json")
+        finally:
+            part.unlink(missing_ok=True)
+
+    def stale(self, keys: Collection[str]) -> int:
+        """Return how many points, beside those with these keys, another code has kept here."""
+        others = (p for p in self.folder.glob("*.json") if p.stem not in keys)
+        return sum(_code(p) != code_digest() for p in others)
+
+    def remove(self, key: str) -> None:
+        """Forget a finished point."""
+        (self.folder / f"{key}.json").unlink(missing_ok=True)
+
+
+def _checksum(
+    key: str, numbers: Mapping[str, Any], warnings: Sequence[str], units: Mapping[str, str]
+) -> str:
+    """Return what tells whether a point is as it was written, and under its own name."""
+    text = json.dumps([key, dict(numbers), list(warnings), dict(units)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _code(file: Path) -> str:
+    """Return the digest of the code that kept a point; an empty text if it is not known."""
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["code"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def point_key(case: Case, files: str = "") -> str:
+    """Return the name of a point: a hash of all that its numbers depend on.
+
+    Args:
+        case: The case with its material values filled in.
+        files: Digest of the files it reads, see `case.files`.
+    """
+    table = {k: v for k, v in dump_case(case).items() if k not in _NO_INFLUENCE}
+    text = json.dumps([code_digest(), files, table], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a result table by dotted name; what is None becomes NaN."""
+    skipped = ("inputs", "versions", "conventions", "estimates", "warnings", "units")
+    return {
+        name: value
+        for key, entry in table.items() if key not in skipped
+        for name, value in _numbers(entry, str(key))
+    }  # fmt: skip
+
+
+def _numbers(entry: Any, name: str) -> Iterator[tuple[str, float]]:
+    if isinstance(entry, Mapping):
+        for key, value in entry.items():
+            yield from _numbers(value, f"{name}.{key}")
+    elif isinstance(entry, np.ndarray) and entry.shape == (3,):
+        for axis, value in zip("xyz", entry.tolist(), strict=True):
+            yield f"{name}.{axis}", float(value)
+    elif entry is None:
+        yield name, math.nan
+    elif isinstance(entry, int | float | np.floating) and not isinstance(entry, bool):
+        yield name, float(entry)

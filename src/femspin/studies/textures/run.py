@@ -1,0 +1,286 @@
+"""A texture in time: what is recorded, when it stops, and how it is taken up again."""
+
+from __future__ import annotations
+
+import time as clock_of_the_wall
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...case.schema import Case
+from ...errors import CaseError
+from ...magnets.checkpoint import Checkpoint, restore_scheme, take_checkpoint
+from ...magnets.walls import Wall
+from ...results.installed import code_digest
+from ...results.texture_result import TextureResult
+from ...units import TIME
+from .device import phase_seconds, torque_warning
+from .keeper import ANEW, Keeper, checkpoint_file, code_numbers
+from .motion import Motion, State, check_canting, start_motion
+from .numbers import run_numbers, sampling_warning, texture_facts
+from .recorder import Recorder, TextureRun
+from .rehearsal import rehearsed
+from .rest import relaxed
+from .states import initial_texture
+from .system import TextureSystem, TransportTorque, build_texture_system
+from .wall import LOST
+from .warnings import case_warnings, refuse_unfit_texture, state_warnings
+
+__all__ = [
+    "Keeper", "TextureRun", "checkpoint_file", "rehearse_texture", "run_motion",
+    "simulate_texture",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+Progress = Callable[[float], None]
+
+_LOOKS = 50  # steps of a fixed length that are looked at in a run
+_TREMBLES = 400  # rows of a rehearsed run
+_KEPT = 100  # states of a run that may become checkpoints
+
+
+def simulate_texture(
+    case: Case,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    keeper: Keeper | None = None,
+    transport: TransportTorque | None = None,
+) -> TextureResult:
+    """Return what a texture case asks for: motion, equilibrium, loop, threshold or resonance.
+
+    Args:
+        case: A case with [texture].
+        folder: Where relative paths start; default the folder of the case file.
+        progress: Called with the fraction of the work that is done.
+        keeper: Checkpoints of a run; by default none.
+        transport: Makes the torque of `torque_source = "transport"` instead of the device of
+            the case.
+
+    Raises:
+        FemspinError: If the case is wrong or a solver fails.
+    """
+    folder = case.folder if folder is None else folder
+    return _simulated(
+        case, build_texture_system(case, folder, transport), folder, progress, keeper
+    )
+
+
+def rehearse_texture(
+    case: Case, folder: Path | None = None
+) -> tuple[TextureSystem, TextureResult]:
+    """Return the magnet of a case and a result with all its names, without solving anything.
+
+    Args:
+        case: A case with [texture].
+        folder: Where relative paths start; default the folder of the case file.
+
+    Raises:
+        CaseError: What `simulate_texture` refuses before it solves.
+    """
+    folder = case.folder if folder is None else folder
+    system = build_texture_system(case, folder)
+    with np.errstate(all="ignore"):
+        return system, _simulated(case, rehearsed(system), folder)
+
+
+def _simulated(
+    case: Case,
+    system: TextureSystem,
+    folder: Path | None,
+    progress: Progress | None = None,
+    keeper: Keeper | None = None,
+) -> TextureResult:
+    refuse_unfit_texture(system)
+    if system.table.analysis != "run":
+        from .analyses import analysed
+
+        return analysed(case, system, progress)
+    order, canting = initial_texture(system), None
+    if system.table.initial.relax and (keeper is None or keeper.load() is None):
+        order, canting = relaxed(system, order)
+    motion, state = start_motion(system, order, canting)
+    run = run_motion(system, motion, state, progress, keeper)
+    return TextureResult(
+        case, system.space, run_numbers(system, run), run.history, run.wall_series, run.frames,
+        warnings=(*case_warnings(system, case), *run.warnings), folder=folder,
+        facts=texture_facts(system, motion), seconds=run.seconds,
+        device=system.device, potentials=run.potentials,
+    )  # fmt: skip
+
+
+def run_motion(
+    system: TextureSystem,
+    motion: Motion,
+    state: State,
+    progress: Progress | None = None,
+    keeper: Keeper | None = None,
+) -> TextureRun:
+    """Return the recorded motion from time 0 to the duration or a stop condition.
+
+    At fixed output times the scheme forgets what a checkpoint does not hold, whether or not one
+    is written, so that a run that was cut off and resumed does the same arithmetic.
+
+    Raises:
+        SolverError: If a step fails.
+    """
+    if system.rehearsal:
+        return _rehearsed_run(system, motion, state)
+    times, began = system.table.times, clock_of_the_wall.perf_counter()
+    recorder = Recorder(system, motion)
+    if recorder.turnings:
+        motion.watch = recorder.watch
+    chosen = _frame_indices(len(times), system.table.frames)
+    every = max(1, (len(times) - 1) // _KEPT)
+    looked = max(1, (len(times) - 1) // _LOOKS)
+    start, state, stopped = _begin(recorder, state, keeper, chosen)
+    for k in range(start + 1, len(times)):
+        if stopped:
+            break
+        before, done = state, int(motion.scheme.steps)
+        state = motion.advance(state, times[k - 1] / TIME, times[k] / TIME)
+        if motion.judge is not None and (k - 1) % looked == 0:
+            steps = max(1, int(motion.scheme.steps) - done)
+            length = (times[k] - times[k - 1]) / TIME / steps
+            ahead = min(looked, len(times) - k)
+            motion.judge.look(before, times[k - 1] / TIME, length, steps * ahead)
+        recorder.record(state, times[k])
+        stopped = recorder.stopped(state, times[k])
+        if k in chosen or stopped:
+            recorder.add_frame(state, times[k])
+        if k % every == 0:
+            saved = _checkpoint(recorder, state, times[k], k, keeper)
+            if keeper is not None and "case" in saved.fields and not stopped:
+                keeper.save(saved)
+        if progress is not None:
+            progress(times[k] / times[-1])
+    end = recorder.rows[-1][0]
+    warnings = state_warnings(system, [*(f[0] for f in recorder.frames), motion.order(state)])
+    if recorder.track.lost:
+        warnings = (f"{LOST[recorder.track.lost]}; the run ends there", *warnings)
+    if system.coupled is not None:
+        system.coupled.finish(end, motion.order(state))
+    told = [
+        sampling_warning(system), torque_warning(system.coupled),
+        "" if motion.judge is None else motion.judge.warning(),
+        check_canting(np.array([[recorder.canting, 0.0, 0.0]])),
+    ]  # fmt: skip
+    warnings = (*warnings, *filter(None, told))
+    unrest = motion.unrest(state, end / TIME)
+    return TextureRun(
+        recorder.columns, np.array(recorder.rows), recorder.named_frames(), stopped or "time",
+        unrest, int(motion.scheme.steps), warnings,
+        {} if system.coupled is None else
+        phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
+        tuple(recorder.potentials), None if motion.judge is None else motion.judge.error,
+        {name: np.array(recorder.angles)[:, k] for k, name in enumerate(recorder.turnings)},
+    )  # fmt: skip
+
+
+def _rehearsed_run(system: TextureSystem, motion: Motion, state: State) -> TextureRun:
+    """Return the record of a magnet that trembles about its first state."""
+    recorder = Recorder(system, motion)
+    recorder.record(state, 0.0)
+    recorder.add_frame(state, 0.0)
+    times = np.array(system.table.times)
+    times = times[:: 1 + len(times) // _TREMBLES]
+    first = np.array(recorder.rows[0])
+    noise = 1e-6 * np.random.default_rng(0).standard_normal((len(times), len(first)))
+    rows = first + noise * np.maximum(np.abs(first), 1e-30)
+    rows[:, 0] = times
+    return TextureRun(
+        recorder.columns, rows, recorder.named_frames(), "time", 0.0, 0,
+        potentials=tuple(recorder.potentials),
+        step_error=None if motion.judge is None else 0.0,
+        angles=dict.fromkeys(recorder.turnings, np.zeros(len(times))),
+    )  # fmt: skip
+
+
+def _begin(
+    recorder: Recorder, state: State, keeper: Keeper | None, chosen: set[int]
+) -> tuple[int, State, str]:
+    """Return output index, state and stop reason to start from."""
+    saved = None if keeper is None else keeper.load()
+    if saved is None:
+        recorder.watch(recorder.motion.order(state))
+        recorder.record(state, 0.0)
+        stopped = recorder.stopped(state, 0.0)
+        if 0 in chosen or stopped:
+            recorder.add_frame(state, 0.0)
+        return 0, state, stopped
+    try:
+        return _taken_up(recorder, state, saved)
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError):
+        raise CaseError("--resume", f"the checkpoint does not fit the case; {ANEW}") from None
+
+
+def _taken_up(
+    recorder: Recorder, state: State, saved: Checkpoint
+) -> tuple[int, State, str]:
+    """Return output index and state of a checkpoint; `ValueError` where it is none of this run."""
+    fields, system, names = saved.fields, recorder.system, recorder.motion.names
+    index, times = float(fields["index"]), system.table.times
+    found = tuple(np.asarray(fields[n], float) for n in names)
+    same = [f.shape == s.shape and bool(np.isfinite(f).all()) for f, s in
+            zip(found, state, strict=True)]  # fmt: skip
+    if not (all(same) and index.is_integer() and 0 < index < len(times)):
+        raise ValueError("state")
+    k = int(index)
+    if saved.clock != times[k] / TIME or fields["rows"].shape != (k + 1, len(recorder.columns)):
+        raise ValueError("clock")
+    if fields["angles"].shape != (k + 1, len(recorder.turnings)):
+        raise ValueError("angles")
+    if fields["frame_times"].shape != fields["frames"].shape[:1]:
+        raise ValueError("frames")
+    recorder.rows = fields["rows"].tolist()
+    recorder.angles = fields["angles"].tolist()
+    recorder.canting = float(fields["canting"])
+    order = recorder.motion.order(tuple(fields[n] for n in recorder.motion.names))
+    for turning, angle in zip(recorder.turnings.values(), recorder.angles[-1], strict=True):
+        turning.restore(angle, order)
+    if recorder.system.table.wall is not None:
+        *_, position, width, tilt = recorder.rows[-1]
+        recorder.track.last = Wall(position, width, tilt)
+        recorder.track.gap = float(fields["wall_gap"])
+    recorder.frame_times = fields["frame_times"].tolist()
+    recorder.frames = list(fields["frames"])
+    restore_scheme(recorder.motion.scheme, saved)
+    recorder.motion.scheme.steps = int(fields["steps"])
+    if recorder.motion.judge is not None:
+        recorder.motion.judge.restore(fields["judge"])
+    if system.coupled is not None:
+        head, recorder.potentials = "coupled_", list(fields["potentials"])
+        system.coupled.restore(
+            {k.removeprefix(head): v for k, v in fields.items() if k.startswith(head)}
+        )
+    return k, found, ""
+
+
+def _checkpoint(
+    recorder: Recorder, state: State, time: float, index: int, keeper: Keeper | None
+) -> Checkpoint:
+    fields = dict(zip(recorder.motion.names, state, strict=True))
+    if keeper is not None and keeper.due:
+        fields |= {
+            "rows": np.array(recorder.rows), "frame_times": np.array(recorder.frame_times),
+            "frames": np.array(recorder.frames), "index": np.array(float(index)),
+            "angles": np.array(recorder.angles), "canting": np.array(recorder.canting),
+            "case": keeper.digest, "code": code_numbers(code_digest()),
+            "steps": np.array(float(recorder.motion.scheme.steps)),
+            "wall_gap": np.array(recorder.track.gap),
+        }  # fmt: skip
+        if recorder.motion.judge is not None:
+            fields["judge"] = recorder.motion.judge.state()
+        if recorder.system.coupled is not None:
+            saved = recorder.system.coupled.state()
+            fields |= {f"coupled_{name}": value for name, value in saved.items()}
+            fields["potentials"] = np.array(recorder.potentials)
+    return take_checkpoint(recorder.motion.scheme, time / TIME, **fields)
+
+
+def _frame_indices(outputs: int, frames: int) -> set[int]:
+    """Return the output times at which fields are kept: the last one and others in between."""
+    if frames == 1:
+        return {outputs - 1}
+    return {int(k) for k in np.linspace(0, outputs - 1, min(frames, outputs)).round()}

@@ -1,0 +1,1 @@
+"""From coefficient tensors to the blocks of the equation."""

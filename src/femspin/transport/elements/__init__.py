@@ -1,0 +1,1 @@
+"""The scalar finite-element space: shape functions, numbering, patterns."""

@@ -1,0 +1,1 @@
+"""All compiled code, and the threads that run it."""

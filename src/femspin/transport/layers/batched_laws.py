@@ -1,0 +1,196 @@
+"""Local laws and flux splits of many layers at once: arrays with leading axes (stack, layer)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...fields.soc import LEVI_CIVITA, covariant_rotation, cross_matrix
+from ...units import ENERGY
+from .balance import FluxSplit
+from .batched_case import LayerBatch, StackBatch
+from .slab import SlabOperators, _local_system, _natural_length, _scaled_generator
+
+__all__ = ["bad_numbers", "batch_operators", "batch_sources", "without_bad_numbers"]
+
+Array = NDArray[Any]
+Good = NDArray[np.bool_]
+
+_SPIN = np.array([1, 2, 3])
+
+
+def bad_numbers(batch: StackBatch) -> dict[int, str]:
+    """Return what is wrong with the numbers of a stack, by its place in the batch."""
+    checks: list[tuple[str, Any, int, float]] = []  # label, array, inner axes, limit
+    for layer in batch.layers:
+        where = f"layer {layer.name!r}"
+        checks += [
+            (f"{where}: {label}", getattr(layer, name), 0, _LARGEST)
+            for name, label in _POSITIVE.items()
+        ]
+        checks += [
+            (f"{where}: {name}", getattr(layer, name), len(shape), np.nan)
+            for name, shape in layer._SHAPES.items() if shape
+        ]  # fmt: skip
+    for name in ("bottom", "top"):
+        face: Any = getattr(batch, name)
+        checks += [(f"{name} face: value", face.value, 1, np.nan),
+                   (f"{name} face: conductance", face.conductance, 2, np.nan)]  # fmt: skip
+    for k, contact in batch.contacts.items():
+        drop: Any = contact
+        checks += [(f"contact at interface {k}: resistance", drop.resistance, 2, np.nan),
+                   (f"contact at interface {k}: symmetric part", _least(drop.resistance), 0, 0.0),
+                   (f"contact at interface {k}: charge", drop.charge, 0, np.nan)]  # fmt: skip
+    checks += [(f"stack: {n}", getattr(batch, n), 0, np.nan) for n in ("frequency", "charge_flux")]
+    found: dict[int, str] = {}
+    for label, array, inner, limit in checks:
+        good, must = _allowed(array, inner, limit)
+        if not np.all(good):
+            full = np.broadcast_to(array, (batch.size, *array.shape[array.ndim - inner :]))
+            for k in np.flatnonzero(~np.broadcast_to(good, (batch.size,))).tolist():
+                end = f", got {float(full[k])!r}" if inner == 0 else ""
+                found.setdefault(k, f"{label} must be {must}{end}")
+    return found
+
+
+_LARGEST = float(np.finfo(float).max)
+_POSITIVE = {
+    "thickness": "thickness", "dos": "density of states", "diffusion": "diffusion constant",
+}  # fmt: skip
+
+
+def _least(resistance: Array) -> Array:
+    """Return the smallest eigenvalue of the symmetric part; what is not finite counts as zero."""
+    matrix = np.nan_to_num(resistance, nan=0.0, posinf=0.0, neginf=0.0)
+    scale = np.abs(matrix).max(axis=(-1, -2))
+    least = np.linalg.eigvalsh(matrix + np.swapaxes(matrix, -1, -2))[..., 0]
+    return np.asarray(np.where(least >= -1e-15 * scale, 0.0, least))
+
+
+def _allowed(array: Array, inner: int, limit: float) -> tuple[Good, str]:
+    if limit == 0:
+        return np.asarray(array >= 0), ">= 0"
+    if limit == limit:
+        return np.asarray((array > 0) & (array <= limit)), "> 0 and finite"
+    axes = tuple(range(array.ndim - inner, array.ndim))
+    return np.asarray(np.isfinite(array).all(axis=axes)), "finite"
+
+
+def without_bad_numbers(array: Array, inner: int, bad: Good, neutral: Any) -> Array:
+    """Return an array with something harmless where a stack has bad numbers.
+
+    Args:
+        array: With or without leading axis.
+        inner: Number of its other axes.
+        bad: By stack, shape (B,).
+        neutral: What takes their place.
+    """
+    if not bad.any():
+        return array
+    full = np.array(np.broadcast_to(array, (len(bad), *array.shape[array.ndim - inner :])))
+    full[bad] = neutral
+    return full
+
+
+def batch_operators(batch: StackBatch, bad: Good) -> SlabOperators:
+    """Return the local laws of all layers of all stacks, leading axes (B, n); see `SlabOperators`.
+
+    Args:
+        batch: The stacks.
+        bad: Which of them have bad numbers and get those of a harmless layer, shape (B,).
+    """
+    frequency = without_bad_numbers(np.asarray(batch.frequency), 0, bad, 0.0)
+    flux0 = without_bad_numbers(np.asarray(batch.charge_flux), 0, bad, 0.0)
+    shape = (batch.size, len(batch.layers))
+    parts = [_layer_system(layer, frequency, bad) for layer in batch.layers]
+    system, in_plane, conductance = (
+        np.stack([np.broadcast_to(p[j], (shape[0], *p[j].shape[1:])) for p in parts], axis=1)
+        for j in range(3)
+    )
+    thickness = without_bad_numbers(batch.thickness, 1, bad, 1.0).ravel()
+    system = system.reshape(-1, 8, 9)
+    length = _natural_length(system, thickness)
+    flux = conductance.ravel() * ENERGY / length
+    through = np.repeat(np.broadcast_to(flux0, shape[:1]), shape[1])
+    generator = _scaled_generator(system, length, through / flux)
+    norm = np.abs(generator[:, :6, :6]).sum(axis=1).max(axis=1)
+    return SlabOperators(
+        generator.reshape(*shape, 8, 8), norm.reshape(shape), length.reshape(shape),
+        flux.reshape(shape), in_plane,
+    )  # fmt: skip
+
+
+def _layer_system(layer: LayerBatch, frequency: Array, bad: Good) -> tuple[Array, Array, Array]:
+    """Return system and in-plane laws of `slab._local_system` and nu D; leading axis B or 1."""
+    neutral = {"dos": 1.0, "diffusion": 1.0, "theta": np.eye(12)}
+    arrays = {
+        name: without_bad_numbers(getattr(layer, name), len(s), bad, neutral.get(name, 0.0))
+        for name, s in layer._SHAPES.items() if name != "thickness"
+    }  # fmt: skip
+    count = max((a.shape[0] for n, a in arrays.items() if a.ndim > len(layer._SHAPES[n])),
+                default=1)  # fmt: skip
+    if np.any(frequency):
+        count = max(count, frequency.size)
+    diffusion = np.broadcast_to(arrays["diffusion"], (count,))
+    conductance = np.broadcast_to(arrays["dos"], (count,)) * diffusion
+    full = {n: np.broadcast_to(arrays[n], (count, *s)) for n, s in layer._SHAPES.items() if s}
+    drift = full["drift"] / (conductance * ENERGY)[:, None, None]
+    loss = np.zeros((count, 4, 4), complex if np.any(frequency) else float)
+    loss[:, 1:, 1:] = full["relaxation"] - cross_matrix(full["omega"])
+    if np.any(frequency):
+        loss[:, _SPIN, _SPIN] += 1j * np.broadcast_to(frequency, (count,))[:, None]
+    loss /= diffusion[:, None, None]
+    turn = covariant_rotation(full["gauge"])
+    system, in_plane = _local_system(full["theta"], turn, drift, loss)
+    in_plane[:, :, :4] *= conductance[:, None, None]
+    in_plane[:, :, 8] *= (conductance * ENERGY)[:, None]
+    return system, in_plane, conductance
+
+
+def batch_sources(
+    layer: LayerBatch, integral: Array, rise: Array, entering: Array, frequency: Array
+) -> FluxSplit:
+    """Return the split of the flux that leaves one layer of B stacks, parts of shape (B, 3).
+
+    Args:
+        layer: The layer.
+        integral: Integral of mu^a over it [J m], shape (B, 3).
+        rise: mu^eta at the top minus mu^eta at the bottom [J], shape (B, 4).
+        entering: Flux in through the other face [1/(m^2 s)], shape (B, 3).
+        frequency: Angular frequency W [rad/s], shape () or (B,).
+
+    References:
+        PRB 108, 125309 (2023), Eqs. (33), (35)-(37); errata E7, E14, E19, E28.
+    """
+    given: Any = layer
+    dos, diffusion = (np.asarray(x)[..., None] for x in (given.dos, given.diffusion))
+    density, jump = dos * integral, dos * rise
+    # -eps^{abm} a^{ib} as one matrix per direction i turns the response into both kernels.
+    turn = np.einsum("abm,...ib->...aim", LEVI_CIVITA, given.gauge)
+    response = given.theta.reshape(*given.theta.shape[:-2], 3, 4, 3, 4)[..., 1:, :, :]
+    gauge = np.einsum("...aim,...imjn->...ajn", turn, response)
+    loss = np.einsum("...ajn,...cjn->...ac", gauge[..., 1:], turn)
+    symmetric = 0.5 * (loss + np.swapaxes(loss, -1, -2))
+    diagonal = symmetric * np.eye(3)
+    made = -np.asarray(given.thickness)[..., None] * np.einsum(
+        "...ajn,...jn->...a", gauge, given.drift
+    )
+    flow = diffusion[..., None] * gauge[..., 2, :]
+
+    def times(matrix: Array, vector: Array) -> Array:
+        return np.asarray((matrix @ vector[..., None])[..., 0])
+
+    storage = -1j * np.asarray(frequency)[..., None] * density if np.any(frequency) else None
+    return FluxSplit(
+        M_relax=-times(given.relaxation, density),
+        M_prec=times(cross_matrix(given.omega), density),
+        L_diag=-diffusion * times(diagonal, density),
+        L_anti=-diffusion * times(loss - symmetric, density),
+        S=-diffusion * times(symmetric - diagonal, density),
+        A=times(flow[..., 1:], jump[..., 1:]),
+        E=made + flow[..., 0] * jump[..., :1],
+        T=0.0 * density if storage is None else storage,
+        B=entering,
+    )

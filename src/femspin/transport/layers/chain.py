@@ -1,0 +1,172 @@
+"""The linear system that joins the slabs and contacts of a stack: block banded, pivoted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import get_lapack_funcs
+
+from ...errors import SolverError
+from .slab import DRIVE, FLUX_TOP, MU_BOTTOM
+
+__all__ = ["CONTINUITY", "ChainMatrix", "factor_chain", "solve_chain"]
+
+Array = NDArray[Any]
+
+CONTINUITY = 1e-9
+"""Largest accepted mismatch at an interface, relative to the terms that must balance."""
+
+_UNDETERMINED = (
+    "stack: the spin potential is not determined (is there neither spin relaxation nor a face "
+    "that fixes the potential or absorbs spin?) or the layers differ too much in scale"
+)
+
+BANDWIDTH = 8  # a block row reaches 8 unknowns to either side of the diagonal
+_ROWS, _COLUMNS = np.arange(3, 9)[:, None], np.arange(12)[None, :]
+_FACE_ROWS, _FACE_COLUMNS = np.arange(3)[:, None], np.arange(6)[None, :]
+
+
+@dataclass(frozen=True)
+class ChainMatrix:
+    """The factored matrix of a chain: solved for as many right-hand sides as there are.
+
+    Args:
+        blocks: Rows of the elements over the states at their two nodes, shape (n, 6, 12).
+        bottom: Rows of the lowest node, shape (3, 6).
+        top: Rows of the highest node, shape (3, 6).
+        apply_inverse: LU solution of right-hand sides, shape (6 n + 6, m).
+    """
+
+    blocks: Array
+    bottom: Array
+    top: Array
+    apply_inverse: Callable[[Array], Array]
+
+    def solve(self, values: Array) -> tuple[Array, float]:
+        """Return (mu, J) at the nodes, shape (n + 1, 6, m), and the relative mismatch.
+
+        Args:
+            values: Rows of the bottom, of every element and of the top, shape (6 n + 6, m).
+
+        Raises:
+            SolverError: If the potential is not determined or continuity is missed.
+        """
+        unknown = self.apply_inverse(values)
+        mismatch, _ = _mismatch(self.blocks, self.bottom, self.top, unknown, values)
+        change = self.apply_inverse(mismatch)
+        # The comparison fails for nan, too.
+        if not np.all(np.abs(change).max(axis=0) <= 1e-6 * np.abs(unknown).max(axis=0)):
+            raise SolverError(_UNDETERMINED)
+        unknown = unknown + change
+        mismatch, terms = _mismatch(self.blocks, self.bottom, self.top, unknown, values)
+        largest = np.maximum(terms.max(axis=0), 1e-300)
+        relative = float((np.abs(mismatch).max(axis=0) / largest).max(initial=0.0))
+        if not relative <= CONTINUITY:
+            raise SolverError(
+                f"stack: interface continuity is missed by {relative:.1e} of the largest term "
+                f"(allowed {CONTINUITY:.0e})"
+            )
+        return unknown.reshape(-1, 6, unknown.shape[1]), relative
+
+
+def factor_chain(elements: Array, bottom: Array, top: Array) -> ChainMatrix:
+    """Return the factored matrix of a chain.
+
+    Args:
+        elements: The first six rows of the two-port maps, bottom to top, shape (n, 6, 7).
+        bottom: Rows of the condition on the lowest node, shape (3, 6).
+        top: Rows of the condition on the highest node, shape (3, 6).
+
+    Raises:
+        SolverError: If the potential is not determined.
+    """
+    blocks = _block_rows(elements)
+    band = _band_matrix(blocks, bottom, top)
+    band = band.astype(np.result_type(band, float), copy=False)
+    factor, solve = get_lapack_funcs(("gbtrf", "gbtrs"), (band,))
+    band, pivots, info = factor(band, BANDWIDTH, BANDWIDTH)
+    if info > 0:
+        raise SolverError(_UNDETERMINED)
+
+    def apply_inverse(values: Array) -> Array:
+        if np.iscomplexobj(values) and not np.iscomplexobj(band):
+            return apply_inverse(values.real) + 1j * apply_inverse(values.imag)
+        found = solve(band, BANDWIDTH, BANDWIDTH, values.astype(band.dtype), pivots)[0]
+        return np.asarray(found)
+
+    return ChainMatrix(blocks, bottom, top, apply_inverse)
+
+
+def solve_chain(
+    elements: Array,
+    bottom: tuple[Array, Array],
+    top: tuple[Array, Array],
+    drive: Array,
+) -> tuple[Array, float, ChainMatrix]:
+    """Return (mu, J) at the nodes between elements, the relative mismatch and the matrix.
+
+    Args:
+        elements: The first six rows of the two-port maps, bottom to top, shape (n, 6, 7).
+        bottom: Condition ``rows @ (mu, J) = values`` on the lowest node, shapes (3, 6), (3, m).
+        top: Condition on the highest node, likewise.
+        drive: Scale of the drive in each of the m right-hand sides, shape (m,).
+
+    Returns:
+        State at the n + 1 nodes, shape (n + 1, 6, m), the mismatch, and what solves for more.
+
+    Raises:
+        SolverError: If the potential is not determined or continuity is missed.
+    """
+    matrix = factor_chain(elements, bottom[0], top[0])
+    values = np.concatenate([bottom[1], _drive_values(elements, drive), top[1]])
+    return (*matrix.solve(values), matrix)
+
+
+def _block_rows(elements: Array) -> Array:
+    """Return the rows of J_bottom and mu_top over (mu, J)_below, (mu, J)_above: (n, 6, 12)."""
+    blocks = np.zeros((len(elements), 6, 12), elements.dtype)
+    blocks[:, :, 0:3] = -elements[:, :, MU_BOTTOM]
+    blocks[:, :, 9:12] = -elements[:, :, FLUX_TOP]
+    blocks[:, [0, 1, 2], [3, 4, 5]] += 1.0
+    blocks[:, [3, 4, 5], [6, 7, 8]] += 1.0
+    return blocks
+
+
+def _drive_values(elements: Array, drive: Array) -> Array:
+    """Return the right-hand sides of the block rows, shape (6 n, m)."""
+    return np.multiply.outer(elements[:, :, DRIVE].ravel(), drive)
+
+
+def _band_matrix(blocks: Array, bottom: Array, top: Array) -> Array:
+    """Return the matrix in LAPACK band storage with room for pivoting."""
+    n, diagonal = len(blocks), 2 * BANDWIDTH
+    dtype = np.result_type(blocks, bottom, top)
+    band = np.zeros((3 * BANDWIDTH + 1, 6 * n + 6), dtype)
+    offset = 6 * np.arange(n)[:, None, None]
+    band[diagonal + _FACE_ROWS - _FACE_COLUMNS, _FACE_COLUMNS] = bottom
+    band[diagonal + _ROWS - _COLUMNS, _COLUMNS + offset] = blocks
+    band[diagonal + 3 + _FACE_ROWS - _FACE_COLUMNS, _FACE_COLUMNS + 6 * n] = top
+    return band
+
+
+def _mismatch(
+    blocks: Array, bottom: Array, top: Array, unknown: Array, values: Array
+) -> tuple[Array, Array]:
+    """Return values - matrix @ unknown, and the size of the terms summed in each row."""
+    pairs = np.concatenate(
+        [unknown[:-6].reshape(len(blocks), 6, -1), unknown[6:].reshape(len(blocks), 6, -1)],
+        axis=1,
+    )
+    m = values.shape[1]
+
+    def apply(rows: Array, low: Array, high: Array, state: Array) -> Array:
+        ends = low @ state[0, :6], high @ state[-1, 6:]
+        return np.concatenate([ends[0], (rows @ state).reshape(-1, m), ends[1]])
+
+    result = values - apply(blocks, bottom, top, pairs)
+    sizes = apply(np.abs(blocks), np.abs(bottom), np.abs(top), np.abs(pairs)) + np.abs(values)
+    return result, sizes

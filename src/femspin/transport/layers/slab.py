@@ -1,0 +1,241 @@
+r"""Uniform slabs as two-port maps, stable at any thickness.
+
+In a slab whose coefficients depend on z nowhere, :math:`x = (\mu^a, J^{za})` obeys
+:math:`x' = A x + b` and the charge potential follows from
+:math:`\partial_z \mu^0 = g\cdot x + g_0`, because :math:`J^{z0}` is constant and nothing
+depends on :math:`\mu^0` itself.  :math:`\exp(A L)` overflows in thick slabs and mixes growing
+with decaying solutions.  The map used here takes what enters the slab,
+
+.. math:: (\mu_\text{bottom}, J_\text{top}, 1) \mapsto
+          (J_\text{bottom}, \mu_\text{top}, \dots),
+
+so all its entries stay bounded: transmissions decay, reflections tend to the surface
+admittance and impedance.  A short slab comes from a Taylor series, longer ones from joining
+two equal halves again and again.  Small admittances of thin or nearly conserving slabs keep
+their relative accuracy, which a map between potentials and fluxes would lose.
+
+Rows of a map: J_bottom (3), mu_top (3), rise of mu^0 (1), integrals over z of mu (3), J (3)
+and mu^0 - mu^0_bottom (1).  Columns: mu_bottom (3), J_top (3), drive (1).
+
+All maps are in units of the slab: potential meV, length ``length``, flux ``flux``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...fields.region import RegionFields
+from ...fields.soc import covariant_rotation, cross_matrix
+from ...units import ENERGY
+
+__all__ = ["SlabOperators", "join", "middle_state", "slab_maps", "slab_operators"]
+
+Array = NDArray[Any]
+
+FLUX_BOTTOM, MU_TOP, RISE = slice(0, 3), slice(3, 6), 6
+MU_INTEGRAL, FLUX_INTEGRAL, CHARGE_INTEGRAL = slice(7, 10), slice(10, 13), 13
+MU_BOTTOM, FLUX_TOP, DRIVE = slice(0, 3), slice(3, 6), 6
+
+TAYLOR_DEGREE = 18  # 1/19! = 8e-18, for sub-slabs of unit norm
+_SPIN = np.array([1, 2, 3])
+
+
+@dataclass(frozen=True)
+class SlabOperators:
+    """The local laws of n slabs, each in its own units.
+
+    Args:
+        generator: d/dz of (mu^a, J^{za}, mu^0, 1), shape (n, 8, 8) [1/length].
+        norm: Size of the generator's spin block, shape (n,) [1/length].
+        length: Unit of length, about the shortest decay length, shape (n,) [m].
+        flux: Unit of flux nu D meV / length, shape (n,) [1/(m^2 s)].
+        in_plane: In-plane flux J^{p eta} = in_plane @ (mu^eta, J^{z eta}, 1) in SI,
+            shape (n, 8, 9), rows x0, x1, .. y3.
+    """
+
+    generator: Array
+    norm: Array
+    length: Array
+    flux: Array
+    in_plane: Array
+
+
+def slab_operators(
+    fields: Sequence[RegionFields],
+    thickness: Array,
+    frequency: float = 0.0,
+    charge_flux: float = 0.0,
+) -> SlabOperators:
+    r"""Return the operators of uniform slabs.
+
+    With :math:`f = s - \nu D(\partial + T)\mu` and :math:`J = \Theta f`, elimination of
+    :math:`f^z` leaves, with :math:`\Theta_{pz}` the block (in-plane, z) and
+    :math:`S = \Theta_{pp} - \Theta_{pz}\Theta_{zz}^{-1}\Theta_{zp}`,
+
+    .. math::
+        \mu' &= -(T_z + \Theta_{zz}^{-1}\Theta_{zp}T_p)\mu
+               - \Theta_{zz}^{-1} J^z/\nu D
+               + (s_z + \Theta_{zz}^{-1}\Theta_{zp}s_p)/\nu D \\
+        J^{z\prime} &= -\nu(\Gamma - [\omega\times] + i W)\mu - T_z J^z - T_p\cdot J^p, \qquad
+        J^p = S (s_p - \nu D T_p\mu) + \Theta_{pz}\Theta_{zz}^{-1} J^z .
+
+    Args:
+        fields: Coefficients of the n slabs.
+        thickness: Thickness of each slab [m], shape (n,).
+        frequency: Angular frequency W of exp(+iWt) [rad/s], felt by spins only.
+        charge_flux: J^{z0} [1/(m^2 s)], the same everywhere.
+    """
+    conductance = np.array([f.dos * f.diffusion for f in fields])
+    diffusion = np.array([f.diffusion for f in fields])
+    drift = np.stack([f.drift for f in fields]) / (conductance * ENERGY)[:, None, None]
+    loss = np.zeros((len(fields), 4, 4), complex if frequency else float)
+    loss[:, 1:, 1:] = np.stack([f.relaxation for f in fields])
+    loss[:, 1:, 1:] -= cross_matrix(np.stack([f.omega for f in fields]))
+    if frequency:
+        loss[:, _SPIN, _SPIN] += 1j * frequency
+    loss /= diffusion[:, None, None]
+    turn = covariant_rotation(np.stack([f.gauge for f in fields]))
+    response = np.stack([f.theta for f in fields])
+    system, in_plane = _local_system(response, turn, drift, loss)
+    length = _natural_length(system, thickness)
+    flux = conductance * ENERGY / length
+    generator = _scaled_generator(system, length, charge_flux / flux)
+    norm = np.abs(generator[:, :6, :6]).sum(axis=1).max(axis=1)
+    in_plane[:, :, :4] *= conductance[:, None, None]
+    in_plane[:, :, 8] *= (conductance * ENERGY)[:, None]
+    return SlabOperators(generator, norm, length, flux, in_plane)
+
+
+def _local_system(response: Array, turn: Array, drift: Array, loss: Array) -> tuple[Array, Array]:
+    """Return (mu, j)' = system @ (mu, j, 1) and j_p = in_plane @ (mu, j, 1), j = J / (nu D).
+
+    Shapes (n, 8, 9); unit of length m, of potential that of `drift` times m.
+    """
+    n = len(response)
+    planes, normal = slice(0, 8), slice(8, 12)
+    turn_p, turn_z = turn[:, :2].reshape(n, 8, 4), turn[:, 2]
+    gather = np.concatenate([turn[:, 0], turn[:, 1]], axis=2)
+    drift_p, drift_z = drift[:, :2].reshape(n, 8, 1), drift[:, 2, :, None]
+    inverse = np.linalg.inv(response[:, normal, normal])
+    deflect = inverse @ response[:, normal, planes]
+    carry = response[:, planes, normal] @ inverse
+    schur = response[:, planes, planes] - carry @ response[:, normal, planes]
+    in_plane = np.concatenate([-schur @ turn_p, carry, schur @ drift_p], axis=2)
+    system = np.zeros((n, 8, 9), loss.dtype)
+    system[:, :4, :4] = -turn_z - deflect @ turn_p
+    system[:, :4, 4:8] = -inverse
+    system[:, :4, 8:] = drift_z + deflect @ drift_p
+    system[:, 4:] = -gather @ in_plane
+    system[:, 4:, :4] -= loss
+    system[:, 4:, 4:8] -= turn_z
+    return system, in_plane
+
+
+def _natural_length(system: Array, thickness: Array) -> Array:
+    """Return the length in which the spin block is balanced, at most the thickness [m]."""
+    decay = np.sqrt(np.abs(system[:, 5:8, 1:4]).max(axis=(1, 2)))
+    return 1.0 / np.maximum(decay, 1.0 / thickness)
+
+
+def _scaled_generator(system: Array, length: Array, charge_flux: Array) -> Array:
+    """Return d/dz of (mu^a, J^{za}, mu^0, 1) in slab units, shape (n, 8, 8)."""
+    unit = length[:, None, None]
+    scaled = system.copy()
+    scaled[:, :4, :4] *= unit
+    scaled[:, :4, 8:] *= unit
+    scaled[:, 4:, :4] *= unit**2
+    scaled[:, 4:, 4:8] *= unit
+    scaled[:, 4:, 8:] *= unit**2
+    scaled[:, :, 8] += scaled[:, :, 4] * charge_flux[:, None]
+    generator = np.zeros((len(system), 8, 8), system.dtype)
+    rows, columns = np.array([1, 2, 3, 5, 6, 7, 0]), np.array([1, 2, 3, 5, 6, 7, 8])
+    generator[:, :7, [0, 1, 2, 3, 4, 5, 7]] = scaled[:, rows[:, None], columns]
+    return generator
+
+
+def slab_maps(generator: Array, norm: Array, thickness: Array) -> Array:
+    """Return the two-port maps of m slabs, shape (m, 14, 7).
+
+    Args:
+        generator: Generators as in `SlabOperators`, shape (m, 8, 8).
+        norm: Their norms, shape (m,).
+        thickness: Thickness in units of each slab, shape (m,); zero is allowed.
+    """
+    doublings = np.ceil(np.log2(np.maximum(norm * thickness, 1.0))).astype(int)
+    height = thickness / 2.0**doublings
+    result = _short_map(generator, height)
+    for done in range(doublings.max(initial=0)):
+        # Slabs of unit norm at the start: halving them further would amplify round-off.
+        busy = np.flatnonzero(doublings > done)
+        half = result[busy]
+        result[busy] = join(half, half, height[busy])
+        height[busy] *= 2
+    return result
+
+
+def _short_map(generator: Array, height: Array) -> Array:
+    """Return the map of slabs whose norm times height is at most one, by Taylor series."""
+    step = generator * height[:, None, None]
+    identity = np.eye(8)
+    series = identity + step / TAYLOR_DEGREE
+    for k in range(TAYLOR_DEGREE - 1, 1, -1):
+        series = identity + (step @ series) / k
+    transfer = identity + step @ series  # exp(step)
+    inputs = np.zeros((len(step), 8, 7), step.dtype)  # state at the bottom for each input
+    inputs[:, 0:3, MU_BOTTOM] = np.eye(3)
+    inputs[:, 7, DRIVE] = 1.0
+    right = np.zeros((len(step), 3, 7), step.dtype)
+    right[:, :, MU_BOTTOM] = -transfer[:, 3:6, 0:3]
+    right[:, :, FLUX_TOP] = np.eye(3)
+    right[:, :, DRIVE] = -transfer[:, 3:6, 7]
+    inputs[:, 3:6] = np.linalg.solve(transfer[:, 3:6, 3:6], right)
+    outputs = np.concatenate(
+        [transfer[:, [0, 1, 2, 6]], series[:, :7] * height[:, None, None]], axis=1
+    )
+    return np.concatenate([inputs[:, 3:6], outputs @ inputs], axis=1)
+
+
+def join(lower: Array, upper: Array, height: Array) -> Array:
+    """Return the map of two slabs on top of each other, shape (m, 14, 7).
+
+    Args:
+        lower: Map of the lower slabs, shape (m, 14, 7).
+        upper: Map of the upper slabs, same shape and units.
+        height: Thickness of the upper slabs, shape (m,).
+    """
+    middle = middle_state(lower, upper)
+    mu, flux = middle[:, :3], middle[:, 3:]
+    below = lower[:, :, FLUX_TOP] @ flux
+    below[:, :, MU_BOTTOM] += lower[:, :, MU_BOTTOM]
+    below[:, :, DRIVE] += lower[:, :, DRIVE]
+    above = upper[:, :, MU_BOTTOM] @ mu
+    above[:, :, FLUX_TOP] += upper[:, :, FLUX_TOP]
+    above[:, :, DRIVE] += upper[:, :, DRIVE]
+    result = below + above
+    result[:, FLUX_BOTTOM] = below[:, FLUX_BOTTOM]
+    result[:, MU_TOP] = above[:, MU_TOP]
+    result[:, CHARGE_INTEGRAL] += height[:, None] * below[:, RISE]
+    return result
+
+
+def middle_state(lower: Array, upper: Array) -> Array:
+    """Return (mu, J) between two slabs for unit inputs of the pair, shape (m, 6, 7).
+
+    The reflections sum to (1 - impedance * admittance)^-1, regular because the product of a
+    passive impedance and a passive admittance never reaches one.
+    """
+    impedance, admittance = lower[:, MU_TOP, FLUX_TOP], upper[:, FLUX_BOTTOM, MU_BOTTOM]
+    right = impedance @ upper[:, FLUX_BOTTOM]
+    matrix = np.eye(3) - right[:, :, MU_BOTTOM]
+    right[:, :, MU_BOTTOM] = lower[:, MU_TOP, MU_BOTTOM]
+    right[:, :, DRIVE] += lower[:, MU_TOP, DRIVE]
+    mu = np.linalg.solve(matrix, right)
+    flux = admittance @ mu
+    flux[:, :, FLUX_TOP] += upper[:, FLUX_BOTTOM, FLUX_TOP]
+    flux[:, :, DRIVE] += upper[:, FLUX_BOTTOM, DRIVE]
+    return np.concatenate([mu, flux], axis=1)

@@ -1,0 +1,353 @@
+r"""Exact spin transport through laterally uniform multilayers.
+
+Every layer is uniform, so the transport equations are ordinary differential equations in z
+with constant coefficients; `femspin.transport.layers.slab` tells how they are integrated.  Potentials
+and fluxes are continuous from layer to layer, or jump at a contact conductance;
+:math:`J^{z0}` is the same everywhere and :math:`\mu^0 = 0` at the very top.
+
+Fluxes count particles and are positive along +z.  With an angular frequency all results are
+complex amplitudes of :math:`e^{iWt}`; the charge follows without delay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...units import E_CHARGE, ENERGY
+from .balance import FluxSplit, layer_sources
+from .case import (
+    Conductance,
+    Contact,
+    Face,
+    Insulating,
+    SpinFlux,
+    SpinPotential,
+    StackCase,
+    StackLayer,
+)
+from .chain import ChainMatrix, solve_chain
+from .slab import (
+    CHARGE_INTEGRAL,
+    DRIVE,
+    FLUX_INTEGRAL,
+    FLUX_TOP,
+    MU_BOTTOM,
+    MU_INTEGRAL,
+    RISE,
+    SlabOperators,
+    middle_state,
+    slab_maps,
+    slab_operators,
+)
+
+__all__ = [
+    "Conductance", "Contact", "Face", "Insulating", "SpinFlux", "SpinPotential", "StackCase",
+    "StackLayer", "StackSolution", "admittance", "admittance_parts", "solve_stack",
+]  # fmt: skip
+
+Array = NDArray[Any]
+INSULATING = Insulating()
+
+
+@dataclass(frozen=True)
+class StackSolution:
+    """Potentials and fluxes in a stack, exact to round-off.
+
+    States hold mu^eta [J] and then J^{z eta} [1/(m^2 s)], eta = charge, x, y, z; they are
+    complex if the frequency is not zero.
+
+    Args:
+        case: What was solved.
+        lower: State at the bottom of each layer, shape (n, 8).
+        upper: State at the top of each layer, shape (n, 8).
+        integral: Integral of the state over each layer [J m, 1/(m s)], shape (n, 8).
+        operators: Local laws of the layers.
+        mismatch: Continuity error relative to the terms that balance.
+    """
+
+    case: StackCase
+    lower: Array
+    upper: Array
+    integral: Array
+    operators: SlabOperators
+    mismatch: float
+
+    def potential(self, z: ArrayLike, side: int = 1) -> Array:
+        """Return mu^eta [J] at z [m], shape (..., 4) for z of shape (...).
+
+        Args:
+            z: Positions within the stack.
+            side: At an interface, +1 takes the layer above and -1 the layer below; they
+                differ only at a contact.
+        """
+        return self._state(z, side)[..., :4]
+
+    def flux(self, z: ArrayLike) -> Array:
+        """Return J^{z eta} [1/(m^2 s)] at z [m], shape (..., 4)."""
+        return self._state(z, 1)[..., 4:]
+
+    def interface_potential(self, k: int, side: int = 1) -> Array:
+        """Return mu^eta [J] at interface k, in the layer above (+1) or below (-1), shape (4,)."""
+        return self._interface(k, side)[:4]
+
+    def interface_flux(self, k: int) -> Array:
+        """Return J^{z eta} [1/(m^2 s)] through interface k, shape (4,)."""
+        return self._interface(k, 1)[4:]
+
+    def integrals(self, k: int) -> tuple[Array, Array]:
+        """Return the integrals over layer k of mu^eta [J m] and J^{z eta} [1/(m s)], (4,) each."""
+        return self.integral[k, :4], self.integral[k, 4:]
+
+    def in_plane_current(self, k: int) -> Array:
+        """Return the integral over layer k of J^{p eta}, p = x, y [1/(m s)], shape (2, 4)."""
+        laws = self.operators.in_plane[k]
+        thickness = self.case.layers[k].thickness
+        return (laws[:, :8] @ self.integral[k] + laws[:, 8] * thickness).reshape(2, 4)
+
+    def split(self, k: int, face: Literal["top", "bottom"] = "top") -> FluxSplit:
+        """Return the causes of the spin flux that leaves layer k through one of its faces.
+
+        For the top face the parts add up to J^{za}, for the bottom face to -J^{za}, the flux
+        that leaves downwards.
+        """
+        if face not in ("top", "bottom"):
+            raise ValueError(f"face must be top or bottom, got {face!r}")
+        entering = self.lower[k, 5:] if face == "top" else -self.upper[k, 5:]
+        layer = self.case.layers[k]
+        rise = self.upper[k, :4] - self.lower[k, :4]
+        return layer_sources(
+            layer.fields, layer.thickness, self.integral[k, 1:4], rise, entering,
+            frequency=self.case.frequency,
+        )  # fmt: skip
+
+    def _interface(self, k: int, side: int) -> Array:
+        """Return (mu, J) at interface k, shape (8,)."""
+        count = len(self.lower)
+        if not 0 <= k <= count:
+            raise ValueError(f"interface must be 0 to {count}, got {k}")
+        return self.lower[k] if k < count and (side > 0 or k == 0) else self.upper[k - 1]
+
+    def _state(self, z: ArrayLike, side: int) -> Array:
+        """Return (mu, J) at z, shape (..., 8): two maps meet at each point."""
+        z = np.asarray(z, float)
+        where, edges = z.ravel(), self.case.interfaces
+        slack = 1e-12 * (edges[-1] - edges[0])
+        if np.any(where < edges[0] - slack) or np.any(where > edges[-1] + slack):
+            raise ValueError(f"z must lie within [{edges[0]:.6g}, {edges[-1]:.6g}] m")
+        k = np.searchsorted(edges, where + np.copysign(slack, side), "right") - 1
+        k = np.clip(k, 0, len(self.lower) - 1)
+        ops, length, flux = self.operators, self.operators.length[k], self.operators.flux[k]
+        below = np.clip(where - edges[k], 0.0, None) / length
+        above = np.clip(edges[k + 1] - where, 0.0, None) / length
+        twice = np.concatenate([k, k])
+        maps = slab_maps(ops.generator[twice], ops.norm[twice], np.concatenate([below, above]))
+        lower, upper = maps[: len(k)], maps[len(k) :]
+        inputs = np.ones((len(k), 7, 1), self.lower.dtype)
+        inputs[:, MU_BOTTOM, 0] = self.lower[k, 1:4] / ENERGY
+        inputs[:, FLUX_TOP, 0] = self.upper[k, 5:] / flux[:, None]
+        middle = middle_state(lower, upper) @ inputs
+        inputs[:, MU_BOTTOM] = middle[:, :3]
+        rise = (upper[:, RISE, None] @ inputs)[:, 0, 0]
+        state = np.empty((len(k), 8), self.lower.dtype)
+        state[:, 0] = self.upper[k, 0] - ENERGY * rise
+        state[:, 1:4] = ENERGY * middle[:, :3, 0]
+        state[:, 4] = self.case.charge_flux
+        state[:, 5:] = flux[:, None] * middle[:, 3:, 0]
+        return state.reshape(*z.shape, 8)
+
+
+def solve_stack(case: StackCase) -> StackSolution:
+    """Return the exact potentials and fluxes of a stack.
+
+    Raises:
+        SolverError: If the spin potential is not determined, or continuity is missed.
+    """
+    return _solve_columns(case).solution(case)
+
+
+def admittance(
+    layers: Sequence[StackLayer],
+    bottom: Face = INSULATING,
+    contacts: Mapping[int, Contact] | None = None,
+    frequency: float = 0.0,
+) -> tuple[Array, Array]:
+    """Return G and J_E of the flux out of the top of a stack, J^{za} = G_ab mu^b/e^2 + J_E^a.
+
+    Args:
+        layers: From bottom to top.
+        bottom: Condition on the bottom face.
+        contacts: Contact conductances as in `StackCase`.
+        frequency: Angular frequency W [rad/s].
+
+    Returns:
+        G [S/m^2], shape (3, 3), and J_E [1/(m^2 s)], shape (3,); both can be given as they are
+        to `Conductance` for the bottom face of a stack above.
+    """
+    case = StackCase(layers, bottom, SpinPotential((0, 0, 0)), contacts or {}, frequency)
+    flux = _solve_columns(case, probe=True).upper[-1, 5:]
+    return flux[:, 1:] * (E_CHARGE**2 / ENERGY), flux[:, 0]
+
+
+def admittance_parts(
+    layer: StackLayer, bottom: Face = INSULATING, frequency: float = 0.0
+) -> tuple[FluxSplit, FluxSplit]:
+    """Return the split of `admittance` of a single layer, part by part.
+
+    Returns:
+        The parts of G [S/m^2], shape (3, 3) each, and of J_E [1/(m^2 s)], shape (3,) each.
+    """
+    case = StackCase((layer,), bottom, SpinPotential((0, 0, 0)), frequency=frequency)
+    found = _solve_columns(case, probe=True)
+    parts = layer_sources(
+        layer.fields, layer.thickness, found.integral[0, 1:4],
+        found.upper[0, :4] - found.lower[0, :4], found.lower[0, 5:], found.drive, frequency,
+    ).parts()  # fmt: skip
+    scale = E_CHARGE**2 / ENERGY
+    return (
+        FluxSplit(**{name: scale * part[:, 1:] for name, part in parts.items()}),
+        FluxSplit(**{name: part[:, 0] for name, part in parts.items()}),
+    )
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """States under m drives at once: column 0 is the case, the others probe its top face.
+
+    States have shape (n, 8, m), `drive` shape (m,).
+
+    Args:
+        drive: Scale of the drive.
+        operators: Local laws of the layers.
+        lower: State at the bottom of each layer.
+        upper: State at the top.
+        integral: Integral of the state.
+        mismatch: Continuity error.
+        maps: Two-port maps of the layers, shape (n, 14, 7).
+        inputs: What enters each layer, in its units, shape (n, 7, m).
+        nodes: State at the nodes of the chain [meV, `unit`], shape (., 6, m).
+        node: Node at the bottom of each layer, shape (n,).
+        charge: mu^0 at the bottom and top of each layer [meV], shape (2, n, m).
+        unit: Common unit of flux [1/(m^2 s)].
+        matrix: The factored chain.
+    """
+
+    drive: Array
+    operators: SlabOperators
+    lower: Array
+    upper: Array
+    integral: Array
+    mismatch: float
+    maps: Array
+    inputs: Array
+    nodes: Array
+    node: NDArray[np.int64]
+    charge: Array
+    unit: float
+    matrix: ChainMatrix
+
+    def solution(self, case: StackCase) -> StackSolution:
+        """Return the first column as the solution of the case."""
+        return StackSolution(
+            case, self.lower[..., 0], self.upper[..., 0], self.integral[..., 0],
+            self.operators, self.mismatch,
+        )  # fmt: skip
+
+
+def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
+    """Solve a case, and with `probe` also for mu^a(top) = 1 meV along x, y, z undriven."""
+    drive = np.array([1.0, 0.0, 0.0, 0.0]) if probe else np.ones(1)
+    fields, thickness = [layer.fields for layer in case.layers], case.thickness
+    operators = slab_operators(fields, thickness, case.frequency, case.charge_flux)
+    height = thickness / operators.length
+    maps = slab_maps(operators.generator, operators.norm, height)
+    unit = float(np.exp(np.mean(np.log(operators.flux))))
+    ratio = operators.flux / unit
+    bottom = _face_condition(case.bottom, 1, unit)
+    top = _face_condition(case.top, -1, unit)
+    low, high = np.multiply.outer(bottom[1], drive), np.multiply.outer(top[1], drive)
+    if probe:
+        high[:, 1:] = np.eye(3)
+    elements = _with_contacts(case, _in_common_units(maps, ratio), unit)
+    nodes, mismatch, matrix = solve_chain(elements, (bottom[0], low), (top[0], high), drive)
+
+    node = np.arange(len(thickness))
+    for k in case.contacts:
+        node[k:] += 1
+    inputs = np.empty((len(maps), 7, len(drive)), nodes.dtype)
+    inputs[:, MU_BOTTOM] = nodes[node, :3]
+    inputs[:, FLUX_TOP] = nodes[node + 1, 3:] / ratio[:, None, None]
+    inputs[:, DRIVE] = drive
+    out = maps @ inputs
+    charge = _charge_potential(out[:, RISE], _charge_jumps(case, drive))
+
+    def state(mu0: Array, spins: Array) -> Array:
+        flux0 = np.broadcast_to(case.charge_flux * drive, (len(maps), 1, len(drive)))
+        scaled = [ENERGY * mu0[:, None], ENERGY * spins[:, :3], flux0, unit * spins[:, 3:]]
+        return np.concatenate(scaled, axis=1)
+
+    integral = np.empty((len(maps), 8, len(drive)), nodes.dtype)
+    integral[:, 0] = out[:, CHARGE_INTEGRAL] + height[:, None] * charge[0]
+    integral[:, 1:4], integral[:, 5:] = out[:, MU_INTEGRAL], out[:, FLUX_INTEGRAL]
+    integral[:, :4] *= (ENERGY * operators.length)[:, None, None]
+    integral[:, 5:] *= (operators.flux * operators.length)[:, None, None]
+    integral[:, 4] = case.charge_flux * np.multiply.outer(thickness, drive)
+    lower, upper = state(charge[0], nodes[node]), state(charge[1], nodes[node + 1])
+    return _Columns(
+        drive, operators, lower, upper, integral, mismatch,
+        maps, inputs, nodes, node, charge, unit, matrix,
+    )  # fmt: skip
+
+
+def _face_condition(face: Face, inward: int, unit: float) -> tuple[Array, Array]:
+    """Return rows (3, 6) and values (3,) of ``rows @ (mu, J) = values``, in meV and `unit`."""
+    rows = np.zeros((3, 6))
+    if isinstance(face, SpinPotential):
+        rows[:, :3] = np.eye(3)
+        return rows, np.asarray(face.mu) / ENERGY
+    rows[:, 3:] = np.eye(3)
+    if isinstance(face, SpinFlux):
+        return rows, np.asarray(face.flux) / unit
+    if isinstance(face, Conductance):
+        slope = -inward * np.asarray(face.G) * (ENERGY / E_CHARGE**2 / unit)
+        return np.concatenate([slope, np.eye(3)], axis=1), inward * np.asarray(face.drift) / unit
+    return rows, np.zeros(3)
+
+
+def _in_common_units(maps: Array, ratio: Array) -> Array:
+    """Return the first six rows of maps with fluxes in one unit, `ratio` times finer."""
+    rows, ratio = maps[:, :6].copy(), ratio[:, None, None]
+    rows[:, :3, MU_BOTTOM] *= ratio
+    rows[:, :3, DRIVE:] *= ratio
+    rows[:, 3:, FLUX_TOP] /= ratio
+    return rows
+
+
+def _with_contacts(case: StackCase, elements: Array, unit: float) -> Array:
+    """Return the elements with one of zero thickness inserted at each contact."""
+    if not case.contacts:
+        return elements
+    where = sorted(case.contacts)
+    rows = np.zeros((len(where), 6, 7))
+    rows[:, :3, FLUX_TOP] = rows[:, 3:, MU_BOTTOM] = np.eye(3)
+    drops = np.stack([case.contacts[k].resistance for k in where])
+    rows[:, 3:, FLUX_TOP] = -drops * (unit / ENERGY)
+    return np.insert(elements, where, rows, axis=0)
+
+
+def _charge_jumps(case: StackCase, drive: Array) -> Array:
+    """Return the drop of mu^0 at the interface below each layer [meV], shape (n, m)."""
+    jump = np.zeros((len(case.layers), len(drive)))
+    for k, contact in case.contacts.items():
+        jump[k] = case.charge_flux * E_CHARGE**2 / contact.charge / ENERGY * drive
+    return jump
+
+
+def _charge_potential(rise: Array, jump: Array) -> Array:
+    """Return mu^0 [meV] at the bottom and top of each layer, shape (2, n, m)."""
+    lower = -np.cumsum((rise - jump)[::-1], axis=0)[::-1] - jump
+    return np.stack([lower, lower + rise])

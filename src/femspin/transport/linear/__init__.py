@@ -1,0 +1,1 @@
+"""Solvers of the linear problem: direct, Krylov with its preconditioners."""

@@ -1,0 +1,176 @@
+"""Direct solvers: sparse LU by PARDISO where it is installed and suits, by SuperLU otherwise."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from copy import copy
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as spl
+from numpy.typing import NDArray
+
+from ...errors import SolverError
+
+__all__ = ["DirectSolver"]
+
+Array = NDArray[np.float64]
+
+_SINGULAR = (
+    "the transport system is singular: a spin component or a potential is not fixed by any"
+    " relaxation, contact or reference"
+)
+_PIVOT_CHECK = 100_000
+# Unknowns from which on PARDISO is faster, by dimension.
+_PARDISO_FROM = {2: 100_000, 3: 10_000}
+
+
+class Factors(Protocol):
+    """A factorised matrix.
+
+    Attributes:
+        name: The library, in words.
+    """
+
+    name: str
+
+    def solve(self, right: Array, side: str) -> Array:
+        """Return A^-1 right (side N) or A^-T right (side T), for one or more columns."""
+        ...
+
+
+class DirectSolver:
+    """Sparse LU.
+
+    Args:
+        matrix: Shape (n, n), real or complex.
+        dimension: Space dimension; a line is banded in its own order.
+
+    Raises:
+        SolverError: If the matrix is singular.
+    """
+
+    method = "direct"
+    aged = False
+    iterations = 0
+
+    def __init__(self, matrix: sp.csr_array, dimension: int) -> None:
+        self._side = "N"
+        self._factors = _factorise(matrix, dimension)
+        self.choice = f"sparse LU ({self._factors.name})"
+
+    def solve(self, load: Array, reduction: float | None = None) -> Array:
+        """Return the solution to working precision."""
+        x = self._factors.solve(load, self._side)
+        if not np.all(np.isfinite(x)):
+            raise SolverError(_SINGULAR)
+        return x
+
+    def solve_many(self, loads: Array) -> Array:
+        """Return the solutions for all columns at once."""
+        return self.solve(np.asfortranarray(loads))
+
+    def precondition(self, r: Array) -> Array:
+        """Return the solution: a direct solver is its own best preconditioner."""
+        return self.solve(r)
+
+    def transposed(self) -> DirectSolver:
+        """Return the solver of the transposed matrix, with the same factors."""
+        other = copy(self)
+        other._side = "T" if self._side == "N" else "N"
+        return other
+
+
+def _factorise(matrix: sp.csr_array, dimension: int) -> Factors:
+    large = matrix.shape[0] >= _PARDISO_FROM.get(dimension, np.inf)
+    if large and matrix.dtype == float and pardiso_available():
+        found = PardisoFactors(matrix)
+        if not found.perturbed:
+            return found
+        # PARDISO goes on with pivots of its own where a matrix is singular: SuperLU tells.
+    return SuperFactors(matrix, dimension)
+
+
+class SuperFactors:
+    """SuperLU.
+
+    Args:
+        matrix: Shape (n, n).
+        dimension: Space dimension.
+
+    Raises:
+        SolverError: If the matrix is singular.
+    """
+
+    name = "SuperLU"
+
+    def __init__(self, matrix: sp.csr_array, dimension: int) -> None:
+        # A line is banded in its own order.  In 2D and 3D the symmetric ordering fills least,
+        # and the positive symmetric part makes pivoting unnecessary.
+        line = dimension == 1
+        try:
+            self._factor = spl.splu(
+                sp.csc_matrix(matrix),
+                permc_spec="NATURAL" if line else "MMD_AT_PLUS_A",
+                diag_pivot_thresh=1.0 if line else 0.0,
+                options={} if line else {"SymmetricMode": True},
+            )
+        except RuntimeError as error:
+            raise SolverError(_SINGULAR) from error
+        if matrix.shape[0] <= _PIVOT_CHECK:
+            pivots = np.abs(self._factor.U.diagonal())
+            if pivots.min() < 1e-14 * pivots.max():
+                raise SolverError(_SINGULAR)
+
+    def solve(self, right: Array, side: str) -> Array:
+        """Return A^-1 right (side N) or A^-T right (side T), for one or more columns."""
+        return np.asarray(self._factor.solve(right, side))
+
+
+class PardisoFactors:
+    """PARDISO of Intel's MKL, through pypardiso; threaded.
+
+    Args:
+        matrix: Real, shape (n, n).
+
+    Attributes:
+        perturbed: Pivots that were replaced because they nearly vanish.
+    """
+
+    name = "PARDISO"
+
+    def __init__(self, matrix: sp.csr_array) -> None:
+        from pypardiso import PyPardisoSolver
+
+        own = sp.csr_matrix(matrix)
+        own.sort_indices()
+        self._matrix = own
+        # The transposed matrix by the same arrays, which pypardiso solves with the same factors.
+        self._transposed = sp.csc_matrix((own.data, own.indices, own.indptr), shape=own.shape)
+        self._solver: Any = PyPardisoSolver()
+        self._solver.factorize(own)
+        self.perturbed = int(self._solver.get_iparm(14))
+        weakref.finalize(self, self._solver.free_memory)
+
+    def solve(self, right: Array, side: str) -> Array:
+        """Return A^-1 right (side N) or A^-T right (side T), for one or more columns."""
+        matrix = self._matrix if side == "N" else self._transposed
+        return np.asarray(self._solver.solve(matrix, np.asarray(right, float)))
+
+
+@cache
+def pardiso_available() -> bool:
+    """Return whether pypardiso and its library are there; it crashes with several on Windows."""
+    if sys.platform == "win32" or find_spec("pypardiso") is None:
+        return False
+    try:
+        from pypardiso import PyPardisoSolver
+
+        PyPardisoSolver()
+    except (ImportError, OSError):  # pypardiso without MKL
+        return False
+    return True

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from test_stack import CASES, random_layer, reference_case
 
 from femspin.case import case_from_table
-from femspin.device.build import simulate
+from femspin.device.observables.quantities import numbers_of
 from femspin.errors import FemspinError, SolverError
 from femspin.fields.hall import response
 from femspin.fields.region import RegionFields
+from femspin.simulation import simulate
 from femspin.studies.sweep import run_scan
 from femspin.studies.sweep.stacks import stack_tables
-from femspin.studies.sweep.store import numbers_of
 from femspin.studies.sweep.workers import solved_together
 from femspin.transport.layers import batched
 from femspin.transport.layers.batched import (

@@ -13,8 +13,8 @@ from femspin.case.messages import one_per_kind
 from femspin.cli import rehearsal
 from femspin.cli.main import main
 from femspin.cli.rehearsal import rehearse
+from femspin.device.observables.quantities import numbers_of
 from femspin.studies.sweep import run_scan, scan_points
-from femspin.studies.sweep.store import numbers_of
 
 CASES = Path(__file__).parents[1] / "cases"
 STACK = """

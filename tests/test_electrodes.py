@@ -12,11 +12,11 @@ from test_structure import gmsh_file
 from femspin import build_device, case_from_table, simulate, solve
 from femspin.case.load import read_table
 from femspin.device import build as pipeline
-from femspin.device.build import transport_of
+from femspin.device.functionals import device_functionals
+from femspin.device.observables.quantities import discretised_numbers, flat_numbers
+from femspin.device.steady import transport_of
 from femspin.errors import CaseError, MeshError
 from femspin.interface.split import cell_integrals, flux_density
-from femspin.results.solution import discretised_numbers, flat_numbers
-from femspin.studies.sensitivity.elements import device_functionals
 from femspin.transport.assembly.regions import block_matrix
 from femspin.units import ENERGY, TIME
 

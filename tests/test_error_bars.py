@@ -14,15 +14,15 @@ from reference import CASES as REFERENCE
 from reference import STEADY, case_table
 
 from femspin import build_device, case_from_table, load_case, simulate, solve_transport
+from femspin.device.functionals import device_functionals
+from femspin.device.observables.quantities import discretised_numbers, flat_numbers
 from femspin.errors import CaseError, SolverError
-from femspin.results.solution import discretised_numbers, flat_numbers
 from femspin.structure.corners import graded_to_points, singular_points
 from femspin.structure.model import cell_volumes
 from femspin.structure.refine import refine
 from femspin.studies.accuracy import adaptive
 from femspin.studies.accuracy.adaptive import adapt, goal_errors, goal_scales
 from femspin.studies.accuracy.error_bars import enriched, error_bars, tail_factor
-from femspin.studies.sensitivity.elements import device_functionals
 from femspin.transport.adjoint import adjoint_solutions
 from femspin.transport.assembly.covariant import interpolation
 from femspin.transport.linear.solve import KrylovSolver

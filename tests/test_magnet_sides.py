@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from femspin import case_from_table, simulate
-from femspin.device.build import build_device, solve
+from femspin.device.build import build_device
 from femspin.device.coefficients import with_parameters
 from femspin.device.neighbours import footprints, magnet_area, magnet_thickness
+from femspin.simulation import solve
 from femspin.structure.model import cell_volumes
 from femspin.structure.sides import region_thickness
 from femspin.studies.sensitivity.elements import sensitivities

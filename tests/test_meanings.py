@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from femspin import case_from_table, simulate
-from femspin.device.observables.report import warnings_of
+from femspin.device.observables.warnings import warnings_of
 from femspin.fields.hall import THETA_MODES, response_polarised
 from femspin.units import SPIN_CURRENT
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from femspin import case_from_table, simulate
-from femspin.device.build import build_device, solve
-from femspin.studies.sensitivity.elements import device_functionals, sensitivities
+from femspin.device.build import build_device
+from femspin.device.functionals import device_functionals
+from femspin.simulation import solve
+from femspin.studies.sensitivity.elements import sensitivities
 from femspin.studies.sensitivity.layers import solved_stack
 from femspin.transport.layers.stack import (
     Insulating,

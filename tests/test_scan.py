@@ -19,12 +19,13 @@ from femspin import simulate
 from femspin.case import case_from_table, dump_case
 from femspin.case.load import load_case
 from femspin.cli.main import main
+from femspin.device.observables.quantities import numbers_of
 from femspin.errors import CaseError, FemspinError, SolverError
 from femspin.results.table import unit_of
 from femspin.studies.sweep import run_scan, scan_points
 from femspin.studies.sweep.plot import plot_scan
 from femspin.studies.sweep.run import point_folder
-from femspin.studies.sweep.store import PointStore, Record, numbers_of, point_key
+from femspin.studies.sweep.store import PointStore, Record, point_key
 
 BASE = """
 title = "a stack"

@@ -16,13 +16,13 @@ from femspin.case.parameters import without_repetition
 from femspin.cli.main import main
 from femspin.device.build import changed_device
 from femspin.device.coefficients import extrapolated_derivative, with_parameters
+from femspin.device.functionals import device_functionals
+from femspin.device.observables.quantities import discretised_numbers, flat_numbers
 from femspin.materials.parameters import complete_case
-from femspin.results.solution import discretised_numbers, flat_numbers
 from femspin.studies.sensitivity.elements import (
     choose_outputs,
     choose_parameters,
     default_outputs,
-    device_functionals,
     is_output,
     possible_outputs,
     sensitivities,
@@ -265,7 +265,7 @@ def test_functionals_are_the_differences_of_the_result_table(name):
     """Affine numbers: one difference, of any size, is exact to round-off."""
     from dataclasses import replace
 
-    from femspin.device.build import transport_of
+    from femspin.device.steady import transport_of
 
     device, transport = solved(name)
     step = np.random.default_rng(3).normal(size=transport.state.mu.shape)

@@ -9,14 +9,13 @@ import pytest
 
 from femspin import build_device, case_from_table, simulate, solve_transport
 from femspin.device.coefficients import extrapolated_derivative, with_parameters
+from femspin.device.observables.quantities import discretised_numbers, flat_numbers, numbers_of
 from femspin.device.observables.stack import all_numbers
 from femspin.materials.parameters import complete_case
-from femspin.results.solution import discretised_numbers, flat_numbers
 from femspin.studies.accuracy.error_bars import error_bars
 from femspin.studies.sensitivity.elements import sensitivities
 from femspin.studies.sensitivity.layers import solved_stack, stack_sensitivities
 from femspin.studies.sweep.stacks import stack_tables
-from femspin.studies.sweep.store import numbers_of
 
 # The same steps in another order of sums: a few ulp times the dozens of joins.
 ROUND_OFF = 1e-12

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from femspin import build_device, case_from_table, simulate
-from femspin.device.build import solve
 from femspin.errors import CaseError
+from femspin.simulation import solve
 from femspin.studies.sensitivity.layers import solved_stack
 from femspin.units import E_CHARGE, HBAR
 

@@ -20,10 +20,10 @@ import pytest
 
 from femspin.case import case_from_table
 from femspin.cli.main import main
-from femspin.device.build import simulate
 from femspin.errors import CaseError
 from femspin.results import folder as write
 from femspin.results.folder import check_target, only_writer, result_folder, to_json
+from femspin.simulation import simulate
 
 CASE = """
 title = "first"

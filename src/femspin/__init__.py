@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Case": "case",
     "CaseError": "errors",
-    "Device": "device.build",
+    "Device": "device.model",
     "FemspinError": "errors",
     "MeshError": "errors",
     "Solution": "results.solution",
@@ -25,9 +25,9 @@ _PUBLIC = {
     "build_device": "device.build",
     "case_from_table": "case",
     "load_case": "case",
-    "simulate": "device.build",
-    "solve": "device.build",
-    "solve_transport": "device.build",
+    "simulate": "simulation",
+    "solve": "simulation",
+    "solve_transport": "device.steady",
 }
 
 __all__ = ["__version__", *_PUBLIC]

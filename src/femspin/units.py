@@ -17,12 +17,21 @@ DOS nu              1/(meV nm^3)        6.242e48 1/(J m^3)
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 from scipy import constants as _si
 
 __all__ = [
-    "DENSITY", "DIFFUSION", "DOS", "ENERGY", "E_CHARGE", "FLUX", "HBAR", "K_B", "LENGTH",
-    "MU_0", "MU_B", "M_E", "RATE", "SPIN_CURRENT", "TIME",
+    "DENSITY", "DIFFUSION", "DOS", "ENERGY", "E_CHARGE", "FLUX", "HBAR", "K_B", "LENGTH", "MU_0", "MU_B",
+    "M_E", "RATE", "SPIN_CURRENT", "TIME", "AnyArray", "Array", "Indices",
 ]  # fmt: skip
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+AnyArray = NDArray[Any]
+"""Real or complex numbers, or indices of any width."""
 
 HBAR: float = _si.hbar
 """Reduced Planck constant [J s]."""

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CaseError, closest
-from ..units import E_CHARGE, HBAR
+from ..units import E_CHARGE, HBAR, Array
 from .critical import band_edges
 from .fermi_sums import FermiSums, fermi_sums
 from .lattice import TwoSublattice
@@ -29,7 +28,6 @@ from .lattice import TwoSublattice
 __all__ = ["COEFFICIENTS", "MODELS", "Coefficients", "TorqueModel", "conductivity",
            "torque_coefficients"]  # fmt: skip
 
-Array = NDArray[np.float64]
 TorqueModel = Literal["complete", "paper_corrected", "paper_printed"]
 
 MODELS: tuple[TorqueModel, ...] = get_args(TorqueModel)

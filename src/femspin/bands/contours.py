@@ -19,13 +19,13 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
 from ..errors import SolverError
+from ..units import Array
 from .hamiltonian import band_gradient, hopping_gradient
 from .lattice import TwoSublattice
 
 __all__ = ["BandBounds", "Boxes", "FermiLine", "band_bounds", "bracketed_roots",
            "contour_integral", "fermi_boxes", "fermi_points"]  # fmt: skip
 
-Array = NDArray[np.float64]
 Kernel = Callable[[Array, int], Array]
 
 _FIRST = 12  # boxes per direction at the start

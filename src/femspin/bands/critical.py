@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..units import Array
 from .hamiltonian import band_energy, band_fields
 from .lattice import TwoSublattice
 
 __all__ = ["band_edges", "critical_energies"]
 
-Array = NDArray[np.float64]
 
 _STARTS = {1: 200, 2: 40, 3: 12}
 _STEPS = 60

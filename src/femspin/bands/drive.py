@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case.input_files import UnreadableError, read_regular
 from ..case.texture_drives import CurrentDrive
 from ..errors import CaseError
+from ..units import Array
 from .case import load_band_case
 from .study import study
 from .torques import drift_velocity as band_velocity
@@ -20,7 +20,6 @@ from .torques import exchange_time
 
 __all__ = ["BandTorque", "band_torque"]
 
-Array = NDArray[np.float64]
 
 _KEY = "texture.current.band_structure"
 _LARGEST_FILE = 1_000_000_000

@@ -17,9 +17,9 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from numpy.typing import NDArray
 
 from ..errors import SolverError
+from ..units import Array
 from .contours import contour_integral
 from .critical import critical_energies
 from .kernels import KERNELS, kernel_values
@@ -30,7 +30,6 @@ from .surfaces import surface_integral
 
 __all__ = ["FermiSums", "fermi_sums", "logistic_nodes"]
 
-Array = NDArray[np.float64]
 
 _LARGEST_MESH = {1: 2**20, 2: 1600, 3: 160}
 _SHARP = {1: "points", 2: "contour", 3: "surface"}

@@ -9,10 +9,10 @@ from numpy.polynomial.legendre import leggauss
 from scipy.optimize import brentq
 
 from ..errors import CaseError, SolverError
+from ..units import Array
 from .contours import contour_integral
 from .critical import band_edges, critical_energies
 from .fermi_sums import logistic_nodes
-from .kernels import Array
 from .lattice import TwoSublattice
 from .mesh import mesh_occupation, needed_mesh
 from .simplex import point_sum, tetrahedra_below

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..units import Array
 from .lattice import TwoSublattice
 
 __all__ = [
@@ -21,7 +22,6 @@ __all__ = [
     "hopping_terms", "ordinary_spin_current", "pauli_product", "projector", "spin_texture",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 _PAULI: Complex = np.array(

@@ -7,14 +7,13 @@ its first index is the direction of the gradient of the order, its second that o
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..units import Array
 from .hamiltonian import BandFields, band_fields
 from .lattice import TwoSublattice
 
 __all__ = ["KERNELS", "kernel_values"]
 
-Array = NDArray[np.float64]
 
 KERNELS = (
     "v2", "P_m_printed", "P_n_printed", "P_m_na_printed", "P_n_na_printed",

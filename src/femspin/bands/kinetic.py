@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..units import Array
 from .hamiltonian import hamiltonian, pauli_product
 from .lattice import TwoSublattice
 
 __all__ = ["KineticSetup", "canting_drift", "kinetic_mesh", "neel_drift", "staggered_drift"]
 
-Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 Spin = tuple[float, float, float]
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import CaseError, closest
+from ..units import Array
 
 __all__ = ["LATTICES", "Hop", "TwoSublattice", "chain", "from_hops", "honeycomb", "named_lattice",
            "simple_cubic", "square"]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 _ON_LATTICE = 1e-9
 _LARGEST_RATIO = 1e6

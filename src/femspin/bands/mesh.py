@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from math import ceil, log, pi
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..units import Array
 from .hamiltonian import band_energy
 from .lattice import TwoSublattice
 
 __all__ = ["mesh_integral", "mesh_occupation", "needed_mesh"]
 
-Array = NDArray[np.float64]
 Kernel = Callable[[Array, int], Array]
 
 _CHUNK = 200_000

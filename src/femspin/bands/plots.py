@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SolverError
+from ..units import Array
 from .coefficients import MODELS
 from .contours import fermi_points
 from .critical import band_edges, critical_energies
@@ -18,7 +19,6 @@ from .study import BandStudy, ScanPoint
 
 __all__ = ["band_path", "plot_bands", "plot_fermi_lines", "plot_scan"]
 
-Array = NDArray[np.float64]
 
 _STYLES = {"complete": ("#0072b2", "-", 2.0), "paper_corrected": ("#d55e00", "--", 1.4),
            "paper_printed": ("#999999", ":", 1.6)}  # fmt: skip

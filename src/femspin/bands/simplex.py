@@ -6,16 +6,15 @@ from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import SolverError
+from ..units import Array
 from .contours import band_bounds
 from .hamiltonian import band_energy, band_gradient, hopping_gradient
 from .lattice import TwoSublattice
 
 __all__ = ["point_sum", "tetrahedra_below"]
 
-Array = NDArray[np.float64]
 Kernel = Callable[[Array, int], Array]
 
 _FIRST = 16

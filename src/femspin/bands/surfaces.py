@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
+from ..units import Array
 from .contours import band_bounds, bracketed_roots
 from .hamiltonian import band_energy, band_gradient, hopping_gradient
 from .lattice import TwoSublattice
 
 __all__ = ["Region", "fermi_regions", "filled_share", "surface_integral"]
 
-Array = NDArray[np.float64]
 Kernel = Callable[[Array, int], Array]
 
 _BOXES = 16  # per direction of a region

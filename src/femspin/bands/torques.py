@@ -13,15 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import CaseError
-from ..units import E_CHARGE, HBAR
+from ..units import E_CHARGE, HBAR, Array
 from .coefficients import Coefficients, TorqueModel
 
 __all__ = ["TorqueVelocities", "drift_velocity", "exchange_time", "torque_velocities"]
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 from ..case import Case, load_case
 from ..case.load import read_table
 from ..case.messages import one_per_kind
-from ..device.build import Device
-from ..device.observables.report import region_thickness
+from ..device.model import Device
+from ..device.observables.regions import region_thickness
 from ..errors import CaseError
 from ..interface.conductance import layer_conductance, thin_conductance
 from ..results.expected import compare_expected

@@ -12,8 +12,9 @@ from typing import Any
 
 from ..case import load_case
 from ..case.input_files import real_path
-from ..device.build import Device, build_device
-from ..device.observables.report import region_thickness
+from ..device.build import build_device
+from ..device.model import Device
+from ..device.observables.regions import region_thickness
 from ..errors import CaseError
 from ..fields.validity import ValidityWarning, validity_conditions
 from ..interface.closed_forms import spin_orbit_constants

@@ -16,20 +16,21 @@ from typing import Any
 import numpy as np
 
 from ..case.schema import Case
-from ..device.build import Device, Transport, build_device, solve_transport, transport_of
+from ..device.build import build_device
+from ..device.generic import generic_transport
+from ..device.model import Device, Transport
 from ..device.motion import macrospin, magnet_name
 from ..device.observables.fluxes import driving_flux
+from ..device.observables.quantities import flat_numbers, numbers_of
 from ..device.response_tables import FrequencyResponse, TransientResponse
+from ..device.steady import solve_transport
 from ..interface.currents import InterfaceCurrents
 from ..magnets.macrospin import Trajectory
-from ..results.solution import Solution, flat_numbers
-from ..studies.sweep.store import numbers_of
+from ..results.solution import Solution
 from ..transport.determinacy import require_determined
 from ..transport.linear.memory import require_memory
-from ..transport.linear.solve import LinearReport
-from ..transport.system import TransportState
 
-__all__ = ["Rehearsal", "generic_transport", "rehearse"]
+__all__ = ["Rehearsal", "rehearse"]
 
 _SOLVED_UP_TO = {1: 40_000, 2: 8_000, 3: 4_000}  # unknowns, by dimension: about a second
 
@@ -109,21 +110,6 @@ def _transport(device: Device) -> Transport:
         device.space, problem.boundary, problem.constraint, scaled, device.laws(device.direction)
     )
     return generic_transport(device)
-
-
-def generic_transport(device: Device) -> Transport:
-    """Return currents of random potentials: all numbers that a solution can have, without one."""
-    generic = np.random.default_rng(0).normal(size=(2, device.space.n_dofs, 4))
-    # What a current along the layers reports needs one: the charge potential falls in the plane.
-    plane = [row for row, axis in enumerate(device.space.structure.axes) if axis < 2]
-    generic[0, :, 0] *= 1e-6
-    generic[0, :, 0] += device.space.locations[plane].sum(axis=0)
-    fields, laws = device.fields(device.direction), device.laws(device.direction)
-    report = LinearReport("none", 0, 0, 0.0, 0.0)
-    state = TransportState(
-        generic[0], 0 * generic[1], device.problem.scaled(fields), {}, laws, report
-    )
-    return transport_of(device, device.direction, fields, state)
 
 
 def _response(case: Case, steady: Transport) -> FrequencyResponse | TransientResponse | None:

@@ -15,11 +15,11 @@ import numpy as np
 from ..case import Case, load_case
 from ..case.files import input_files
 from ..case.input_files import real_path
-from ..device.build import simulate_transport
 from ..errors import CaseError
 from ..results.expected import Expectation, compare_expected
 from ..results.folder import check_target, holds, only_writer, to_json
 from ..results.inputs import case_digest
+from ..simulation import simulate_transport
 
 __all__ = [
     "judged", "output_folder", "refuse_to_replace_inputs", "run", "say_what_is_left_out",

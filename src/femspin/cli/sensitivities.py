@@ -13,12 +13,13 @@ import numpy as np
 
 from ..case import Case, load_case
 from ..case.input_files import real_path
-from ..device.build import build_device, solve_transport
+from ..device.build import build_device
+from ..device.observables.quantities import discretised_numbers, flat_numbers
+from ..device.steady import solve_transport
 from ..errors import CaseError
 from ..materials.parameters import complete_case
 from ..results.folder import check_target, digest_of, holds, only_writer, to_json
 from ..results.inputs import case_digest
-from ..results.solution import discretised_numbers, flat_numbers
 from ..studies.sensitivity.elements import (
     Sensitivities,
     choose_outputs,

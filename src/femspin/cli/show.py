@@ -34,7 +34,7 @@ def schema() -> int:
 
 def info() -> int:
     """Print the versions a result depends on."""
-    from ..device.observables.report import versions
+    from ..results.facts import versions
 
     for key, value in versions().items():
         print(f"{key:14} {value}")

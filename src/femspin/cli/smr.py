@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..case import load_case
-from ..device.build import Device, build_device
+from ..device.build import build_device
+from ..device.model import Device
 from ..errors import CaseError
 from ..results.folder import to_json
 from ..studies.magnetoresistance import PLANES, angular_scan, smr_amplitudes

@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case.parameters import (
     Parameter,
@@ -33,6 +32,7 @@ from ..interface.closed_forms import spin_orbit_constants
 from ..interface.reduced import LayerResponse, ReducedLayer, find_reduced, layer_response
 from ..materials.parameters import RegionParameters, region_parameters
 from ..transport.conditions import contact_conductances, table_response
+from ..units import Array
 from .extrapolation import extrapolated_derivative
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
     "scalar_parameters", "with_parameters",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 _ARRAYS = ("gauge", "omega", "relaxation", "theta", "drift", "rotation", "moment_relaxation",
            "moment_omega")  # fmt: skip

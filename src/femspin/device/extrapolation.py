@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CaseError
+from ..units import Array
 
 __all__ = ["extrapolated_derivative"]
 
-Array = NDArray[np.float64]
 
 
 def extrapolated_derivative(

@@ -40,16 +40,15 @@ from ..transport.layers.stack import (
 )
 from ..transport.linear.solve import LinearReport
 from ..transport.system import TransportState
-from ..units import E_CHARGE, ENERGY, FLUX, LENGTH
+from ..units import E_CHARGE, ENERGY, FLUX, LENGTH, Array
 
 if TYPE_CHECKING:
-    from .build import Device, Transport
+    from .model import Device, Transport
 
 __all__ = [
     "StackProblem", "exact_transport", "exact_transports", "require_stack", "stack_problem",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 
 def require_stack(device: Device) -> None:
@@ -172,7 +171,7 @@ def _transport(
     problem: StackProblem, solution: StackSolution, mu: Array, seconds: float
 ) -> Transport:
     """Return the transport that a solution means; mu at the dofs [meV]."""
-    from .build import Transport
+    from .model import Transport
 
     device, fields, names = problem.device, problem.fields, problem.names
     report = LinearReport("stack", 8 * len(names), 0, solution.mismatch, seconds)

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..case.schema import Case
 from ..case.schema import Interface as InterfaceTable
 from ..fields.build import Conditions, region_fields
@@ -23,13 +20,13 @@ from ..transport.assembly.boundary import FluxLaw, flux_law
 from ..transport.conditions import table_law, table_response
 from ..transport.elements.space import Space
 from ..transport.system import TransportProblem, TransportState
+from ..units import Array
 
 if TYPE_CHECKING:
     pass
 
 __all__ = ["Device", "Transport"]
 
-Array = NDArray[np.float64]
 
 
 
@@ -124,6 +121,11 @@ class Transport:
     state: TransportState
     interfaces: Mapping[str, InterfaceCurrents]
     reduced_fields: Mapping[str, RegionFields] = field(default_factory=dict)
+
+    @property
+    def all_fields(self) -> dict[str, RegionFields]:
+        """Coefficients of every conductor, layers replaced by a face included."""
+        return {**self.fields, **self.reduced_fields}
 
     @property
     def balance(self) -> float:

@@ -6,17 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case.schema import Case, Dynamics
 from ..errors import CaseError
 from ..fields.kondo import rotation
 from ..magnets.macrospin import Macrospin, Trajectory, integrate, relax
-from ..units import LENGTH
+from ..units import LENGTH, Array
 
 __all__ = ["QuasiStaticTorque", "macrospin", "magnet_name", "run_dynamics"]
 
-Array = NDArray[np.float64]
 
 _DEFAULT_OUTPUTS = 400
 

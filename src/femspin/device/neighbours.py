@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..structure.model import cell_volumes
 from ..structure.sides import Facets, Footprint, footprint, side_area
 from ..transport.elements.space import outer_cells
-from ..units import LENGTH
+from ..units import LENGTH, AnyArray
 
 if TYPE_CHECKING:
-    from .build import Device
+    from .model import Device
 
 __all__ = [
     "Neighbours", "driving_metals", "far_side", "footprints", "interface_footprint", "magnet_area",
     "magnet_thickness", "neighbours",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 Pair = tuple[str, str]
 
 
@@ -42,8 +39,8 @@ class Neighbours:
     first: str
     second: str
     face: str
-    facets: Indices
-    cells: Indices
+    facets: AnyArray
+    cells: AnyArray
 
     @property
     def pair(self) -> Pair:

@@ -10,14 +10,15 @@ import numpy as np
 
 from ..case.time import Frequency, Transient
 from ..errors import CaseError
-from ..interface.currents import InterfaceCurrents, device_currents, require_balance
+from ..interface.currents import InterfaceCurrents, require_balance
 from ..transport.harmonic import HarmonicState, solve_harmonics
 from ..transport.system import TransportState
 from ..transport.transient import TransientState, solve_transient
+from .currents import device_currents
 from .response_tables import FrequencyResponse, TransientResponse
 
 if TYPE_CHECKING:
-    from .build import Device, Transport
+    from .model import Device, Transport
 
 __all__ = ["require_resolved", "time_response"]
 

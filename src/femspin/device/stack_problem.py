@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case.schema import Case
 from ..case.values import INSULATORS
@@ -29,6 +28,7 @@ from ..transport.layers.stack import (
     StackLayer,
     StackSolution,
 )
+from ..units import Array
 from .coefficients import CaseCoefficients, FieldDerivatives
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "stack_problem",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 T = TypeVar("T")
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case.schema import Case, Kondo
 from ..materials.parameters import RegionParameters
-from ..units import HBAR, MU_B
+from ..units import HBAR, MU_B, Array
 from .hall import hall_angle, isotropic_spin_hall, response, response_polarised
 from .kondo import (
     MomentState,
@@ -24,7 +23,6 @@ from .soc import curvature_spin_hall, gauge_field, velocity_matrix
 
 __all__ = ["Conditions", "case_conditions", "moment_direction", "region_fields"]
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..units import E_CHARGE
+from ..units import E_CHARGE, Array
 from .soc import LEVI_CIVITA, cross_matrix
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "response", "response_matrix", "response_polarised",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 ThetaMode = Literal["exact", "first", "eq38", "hall"]
 THETA_MODES: tuple[ThetaMode, ...] = ("exact", "first", "eq38", "hall")
 

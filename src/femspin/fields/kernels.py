@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..units import Array
 from .soc import LEVI_CIVITA
 
 __all__ = ["gauge_kernel", "loss_kernel", "thin_loss_kernel", "thin_response"]
 
-Array = NDArray[np.float64]
 
 
 def loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import CaseError
-from ..units import HBAR, K_B, MU_B
+from ..units import HBAR, K_B, MU_B, Array
 from .soc import cross_matrix
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "spinodal", "spinodal_point",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 _NOISE = 4 * float(np.finfo(float).eps)
 

@@ -16,11 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from ..errors import SolverError
-from ..units import K_B, MU_B
+from ..units import K_B, MU_B, Array
 from .kondo import brillouin, brillouin_derivative
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "ordering_temperature", "sublattice_spins",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..units import E_CHARGE
+from ..units import E_CHARGE, Array
 from .kondo import MomentState
 
 __all__ = ["RegionFields"]
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,15 @@ matrix :math:`c^{ib}` (row: space i, column: spin b); the gauge field is
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..units import E_CHARGE, HBAR
+from ..units import E_CHARGE, HBAR, Array
 
 __all__ = [
     "LEVI_CIVITA", "cofactor", "covariant_rotation", "cross_matrix", "curvature_spin_hall",
     "gauge_field", "spin_electric_field", "spin_magnetic_field", "velocity_matrix",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 LEVI_CIVITA: Array = np.zeros((3, 3, 3))
 for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..case.schema import Kondo
 from ..materials.parameters import RegionParameters
-from ..units import E_CHARGE, HBAR, K_B, MU_B
+from ..units import E_CHARGE, HBAR, K_B, MU_B, Array
 from . import build
 from .build import Conditions, moment_direction, region_fields
 from .hall import ThetaMode, polarised, response, response_matrix
@@ -31,7 +31,6 @@ from .soc import cross_matrix
 
 __all__ = ["brillouin_array", "mean_spins", "textured_fields", "textured_response"]
 
-Array = NDArray[np.float64]
 
 _SERIES = (4 / 18243225, -1382 / 638512875, 2 / 93555, -1 / 4725, 2 / 945, -1 / 45)
 

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..fields.hall import hall_angle
 from ..fields.region import RegionFields
 from ..fields.soc import cross_matrix, gauge_field, velocity_matrix
 from ..materials.parameters import RegionParameters
-from ..units import E_CHARGE, HBAR, M_E
+from ..units import E_CHARGE, HBAR, M_E, Array
 from .contraction import ContractedConductance, contracted_conductance, decay_tensor
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "spin_orbit_rates",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 Form = Literal["printed", "corrected"]
 FORMS: tuple[Form, ...] = ("printed", "corrected")
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..fields.kernels import loss_kernel, thin_loss_kernel
 from ..fields.region import RegionFields
@@ -19,7 +18,7 @@ from ..fields.soc import LEVI_CIVITA, cross_matrix
 from ..fields.validity import ValidityWarning
 from ..transport.layers.balance import FluxSplit
 from ..transport.layers.stack import StackLayer, admittance_parts
-from ..units import E_CHARGE
+from ..units import E_CHARGE, Array
 from .closed_forms import (
     ClosedFormInput,
     ClosedForms,
@@ -38,7 +37,6 @@ __all__ = [
     "project_conductance", "thin_conductance",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 # Where the two limits of Eq. (34) are good to a few per cent, and what counts as agreement.
 THIN_RATIO = 0.3

@@ -8,17 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..fields.kernels import gauge_kernel, loss_kernel
 from ..fields.kondo import relaxation_tensor
 from ..fields.region import RegionFields
 from ..fields.soc import cross_matrix
-from ..units import E_CHARGE
+from ..units import E_CHARGE, Array
 
 __all__ = ["ContractedConductance", "contracted_conductance", "decay_tensor"]
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

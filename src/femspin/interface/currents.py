@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from ..errors import SolverError
 from ..structure.model import Interface
@@ -18,19 +17,19 @@ from ..transport.elements.space import Space, outer_cells
 from ..transport.harmonic import HarmonicState
 from ..transport.storage import region_inflow
 from ..transport.system import TransportState
+from ..units import AnyArray, Indices
 from .flux import boundary_inflow, face_share
 from .split import SPLIT, CellIntegrals, cell_integrals, cell_parts, stored_spin
 
 if TYPE_CHECKING:
-    from ..device.build import Device
+    pass
 
 __all__ = [
-    "NOTHING", "InterfaceCurrents", "Share", "balanced", "device_currents", "exchange",
+    "NOTHING", "InterfaceCurrents", "Share", "balanced", "exchange",
     "face_mean", "face_source", "fed_in", "interface_currents", "outer_currents", "outer_faces",
     "over_pairs", "require_balance", "shares",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 
 # A flux of 1e-14 A/m^2 is no flux: the balance of nothing is not judged.
 NOTHING = 1e-25
@@ -38,7 +37,6 @@ NOTHING = 1e-25
 _UNBALANCED = 1e-6
 # Of what the potentials of a device could drive across it: fluxes that are round-off.
 _ROUND_OFF = 1e-10
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,13 @@ class InterfaceCurrents:
 
     name: str
     area: float
-    flux: Array
+    flux: AnyArray
     source: str | None
-    parts: Mapping[str, Array]
+    parts: Mapping[str, AnyArray]
     balance: float
 
     @property
-    def total(self) -> Array:
+    def total(self) -> AnyArray:
         """Sum of the parts, shape (3,)."""
         return sum((self.parts[k] for k in ("M", "L", "S", "A", "E", "T", "B")), np.zeros(3))
 
@@ -86,8 +84,8 @@ class Share:
     """
 
     region: str
-    weights: Mapping[str, Array]
-    electrode: Array
+    weights: Mapping[str, AnyArray]
+    electrode: AnyArray
     joined: Sequence[Indices] = ()
     contacts: sp.csr_array | None = None
 
@@ -147,7 +145,7 @@ def _electrode_shares(
     conductors: Sequence[str],
     electrodes: Sequence[tuple[Indices, Indices]],
     joined: Sequence[Indices],
-) -> dict[str, Array]:
+) -> dict[str, AnyArray]:
     """Return, by region, its share of an electrode's current at each dof, by facet mass."""
     masses = {name: np.zeros(space.n_dofs) for name in conductors}
     for facets, cells in electrodes:
@@ -159,7 +157,7 @@ def _electrode_shares(
     return {name: m / np.where(total > 0, total, 1.0) for name, m in masses.items()}
 
 
-def over_pairs(values: Array, joined: Sequence[Indices]) -> Array:
+def over_pairs(values: AnyArray, joined: Sequence[Indices]) -> AnyArray:
     """Return dof values with those of joined dofs replaced by their sum."""
     result = values.copy()
     for a, b in joined:
@@ -171,8 +169,8 @@ def fed_in(
     space: Space,
     state: TransportState | HarmonicState,
     share: Share,
-    mu_dot: Array | None = None,
-) -> Array:
+    mu_dot: AnyArray | None = None,
+) -> AnyArray:
     """Return what electrodes feed into a region at every dof, shape (n_dofs,).
 
     The inflow of all regions together is the electrodes' current.
@@ -188,7 +186,7 @@ def fed_in(
         fed += region_inflow(space, name, c, state.mu, state.mu_low, mu_dot)[:, 0]
     if share.contacts is not None:  # what passes a contact is not fed in either
         fed += (share.contacts @ (state.mu + state.mu_low).ravel())[::4]
-    found: Array = share.electrode * over_pairs(fed, share.joined)
+    found: AnyArray = share.electrode * over_pairs(fed, share.joined)
     return found
 
 
@@ -199,7 +197,7 @@ def interface_currents(
     interface: Interface,
     conductors: Sequence[str],
     split: bool = True,
-    mu_dot: Array | None = None,
+    mu_dot: AnyArray | None = None,
 ) -> InterfaceCurrents:
     """Return the currents through one interface and their exact decomposition.
 
@@ -240,8 +238,8 @@ def interface_currents(
 
 
 def _region_sums(
-    space: Space, state: TransportState | HarmonicState, region: str, mu_dot: Array | None
-) -> tuple[dict[str, Array], float]:
+    space: Space, state: TransportState | HarmonicState, region: str, mu_dot: AnyArray | None
+) -> tuple[dict[str, AnyArray], float]:
     """Return all parts of a region but B, of its whole volume, and the noise of `balanced`."""
     c = state.coefficients[region]
     cells = cell_parts(space, c, state.mu, region)
@@ -275,7 +273,7 @@ def outer_currents(
     name: str,
     source: str | None = None,
     electrode: bool = False,
-    mu_dot: Array | None = None,
+    mu_dot: AnyArray | None = None,
 ) -> InterfaceCurrents:
     """Return the currents into the device through one outer face.
 
@@ -311,40 +309,12 @@ def outer_currents(
     return balanced(name, area, inflow / area, source, scaled, noise)
 
 
-def device_currents(
-    device: Device, state: TransportState | HarmonicState, mu_dot: Array | None = None
-) -> dict[str, InterfaceCurrents]:
-    """Return the currents through every interface of a conductor and every open outer face.
-
-    Args:
-        device: The problem.
-        state: Solved transport, as for `interface_currents`.
-        mu_dot: As for `interface_currents`.
-    """
-    space, share, kinds = device.space, device.share, device.kinds
-    found = {
-        name: interface_currents(
-            space, state, share, face, device.conductors, kinds[face.second] == "F", mu_dot
-        )
-        for name, face in device.structure.interfaces.items()
-        if face.first in device.conductors
-    }
-    electrodes = {e.name for e in device.problem.boundary.electrodes}
-    replaced = {layer.face for layer in device.reduced}
-    for name, regions in outer_faces(space, share).items():
-        if name not in replaced:
-            found[name] = outer_currents(
-                space, state, share, name, face_source(regions, kinds), name in electrodes, mu_dot
-            )
-    return found
-
-
 def balanced(
     name: str,
     area: float,
-    flux: Array,
+    flux: AnyArray,
     source: str,
-    parts: Mapping[str, Array],
+    parts: Mapping[str, AnyArray],
     noise: float = 0.0,
 ) -> InterfaceCurrents:
     """Return the currents of an interface with M and L added up and the balance taken.
@@ -414,7 +384,7 @@ def _noise(c: Coefficients, integrals: CellIntegrals) -> float:
     return 1e-10 * float(charge)
 
 
-def face_mean(space: Space, mu: Array, face: str) -> tuple[float, Array]:
+def face_mean(space: Space, mu: AnyArray, face: str) -> tuple[float, AnyArray]:
     """Return the area of an interface or outer face and the mean of mu over it, shape (4,)."""
     facets = _facets(space, face)
     measures = space.structure.facet_measures(facets)

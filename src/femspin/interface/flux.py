@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..transport.assembly.regions import apply_region
 from ..transport.elements.space import Space
 from ..transport.system import TransportState
+from ..units import Array, Indices
 
 __all__ = ["boundary_inflow", "face_share", "region_residual"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 
 def region_residual(space: Space, state: TransportState, region: str) -> Array:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from ..structure.model import Interface
 from ..transport.assembly.boundary import ElectrodeFace
 from ..transport.assembly.regions import Blocks, block_matrix
 from ..transport.elements.space import Space
 from ..transport.system import TransportState
-from ..units import E_CHARGE, ENERGY, LENGTH, SPIN_CURRENT, TIME
+from ..units import E_CHARGE, ENERGY, LENGTH, SPIN_CURRENT, TIME, Array
 from .currents import Share, over_pairs
 from .split import SPLIT, flux_functionals, part_functionals
 
@@ -31,7 +30,6 @@ __all__ = [
     "outer_functionals",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

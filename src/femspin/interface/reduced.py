@@ -15,7 +15,6 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case.schema import Case, Interface, Stack
 from ..case.values import INSULATORS
@@ -34,7 +33,7 @@ from ..transport.layers.stack import (
     admittance,
     solve_stack,
 )
-from ..units import E_CHARGE
+from ..units import E_CHARGE, Array
 from .closed_forms import (
     ClosedFormInput,
     Form,
@@ -51,7 +50,6 @@ __all__ = [
     "find_reduced", "layer_response", "reduced_parts", "thin_drift",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 Reduction = Literal["exact", "layer", "thin", "corrected", "printed"]
 REDUCTIONS: tuple[Reduction, ...] = ("exact", "layer", "thin", "corrected", "printed")
 

@@ -33,13 +33,13 @@ from ..transport.assembly.coefficients import Coefficients
 from ..transport.assembly.covariant import Piece, in_cell_frame, jets_of, pieces, point_tensors
 from ..transport.elements.space import Space
 from ..transport.system import TransportState
+from ..units import AnyArray
 
 __all__ = [
     "PARTS", "SPLIT", "SUBPARTS", "CellIntegrals", "cell_integrals", "cell_parts",
     "flux_density", "flux_functionals", "part_functionals", "region_parts", "stored_spin",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 
 PARTS = ("M", "L", "S", "A", "E")
 """The five parts of an interface spin current."""
@@ -60,10 +60,10 @@ class CellIntegrals:
         covariant: Integral of the covariant derivative D_j mu, shape (n, 3, 4).
     """
 
-    measure: Array
-    mu: Array
-    gradient: Array
-    covariant: Array
+    measure: AnyArray
+    mu: AnyArray
+    gradient: AnyArray
+    covariant: AnyArray
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ class PartRows:
         constant: What the drift adds in every cell, shape (n, 8, 3).
     """
 
-    rows: Array
-    constant: Array
+    rows: AnyArray
+    constant: AnyArray
 
 
-def cell_integrals(space: Space, c: Coefficients, mu: Array, name: str) -> CellIntegrals:
+def cell_integrals(space: Space, c: Coefficients, mu: AnyArray, name: str) -> CellIntegrals:
     """Return the integrals of mu and its derivatives over each cell of a region.
 
     Args:
@@ -99,8 +99,8 @@ def cell_integrals(space: Space, c: Coefficients, mu: Array, name: str) -> CellI
 
 
 def _moment_integrals(
-    space: Space, chunk: Any, c: Coefficients, mu: Array, axes: list[int]
-) -> tuple[Array, Array, Array, Array]:
+    space: Space, chunk: Any, c: Coefficients, mu: AnyArray, axes: list[int]
+) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
     both = np.einsum("eic,eik->eck", chunk.vector, mu[space.dofs[chunk.cells]])
     gradient, value = both[:, :-1], both[:, -1]
     covariant = np.einsum("jec,nc->nje", c.rotation, value)
@@ -109,8 +109,8 @@ def _moment_integrals(
 
 
 def _piece_integrals(
-    piece: Piece, c: Coefficients, local: Array, axes: list[int]
-) -> tuple[Array, Array, Array, Array]:
+    piece: Piece, c: Coefficients, local: AnyArray, axes: list[int]
+) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
     """Return measure, mu, gradient and covariant derivative, turned back to the global frame."""
     jets = jets_of(piece, in_cell_frame(piece, local))
     value = jets[:, :, -1]
@@ -121,7 +121,7 @@ def _piece_integrals(
     ordinary = covariant - np.einsum("nqjez,nqz->nqje", turned, value)
     back = piece.frames.turns
 
-    def integral(field: Array) -> Array:
+    def integral(field: AnyArray) -> AnyArray:
         field = field.copy()
         field[..., 1:] = np.einsum("nqba,nq...b->nq...a", back, field[..., 1:])
         return np.einsum("nq,nq...->n...", piece.dx, field)
@@ -132,7 +132,7 @@ def _piece_integrals(
     )  # fmt: skip
 
 
-def cell_parts(space: Space, c: Coefficients, mu: Array, name: str) -> Mapping[str, Array]:
+def cell_parts(space: Space, c: Coefficients, mu: AnyArray, name: str) -> Mapping[str, AnyArray]:
     """Return the integral of every sub-part over each cell of a region [1/ps per unit], (n, 3).
 
     ``moments`` is the share of M that acts on the local moments: all of M unless the region
@@ -160,7 +160,7 @@ def cell_parts(space: Space, c: Coefficients, mu: Array, name: str) -> Mapping[s
 
 def part_functionals(
     space: Space, c: Coefficients, name: str
-) -> Iterator[tuple[NDArray[np.int64], Array]]:
+) -> Iterator[tuple[NDArray[np.int64], AnyArray]]:
     """Yield cells and the weights of mu at their nodes in the parts of `cell_parts`.
 
     Shape (n, n_local, 4, 8, 3), the parts in the order of `SPLIT`.
@@ -181,7 +181,7 @@ def part_functionals(
 
 def flux_functionals(
     space: Space, c: Coefficients, name: str
-) -> Iterator[tuple[NDArray[np.int64], Array]]:
+) -> Iterator[tuple[NDArray[np.int64], AnyArray]]:
     """Yield cells and the weights of mu at their nodes in the integrals of J^{j eta}.
 
     Shape (n, n_local, 4, 3, 4) = (cell, node, zeta, j, eta).
@@ -261,7 +261,7 @@ def _piece_rows(piece: Piece, c: Coefficients, axes: tuple[int, ...]) -> PartRow
     return PartRows(rows * piece.dx[:, :, None, None, None, None], constant)
 
 
-def _test_interpolant(piece: Piece, axes: tuple[int, ...]) -> tuple[Array, Array]:
+def _test_interpolant(piece: Piece, axes: tuple[int, ...]) -> tuple[AnyArray, AnyArray]:
     """Return the interpolants of e_a and their covariant derivatives in the carried frame.
 
     Shapes (n, n_points, 3, 3) = (b, a) and (n, n_points, 3, 3, 3) = (j, b, a).
@@ -275,21 +275,21 @@ def _test_interpolant(piece: Piece, axes: tuple[int, ...]) -> tuple[Array, Array
     return weight, slopes
 
 
-def stored_spin(space: Space, c: Coefficients, mu_dot: Array, name: str) -> Array:
+def stored_spin(space: Space, c: Coefficients, mu_dot: AnyArray, name: str) -> AnyArray:
     """Return the rate at which spin is stored in every cell, weighted like M, shape (n, 3)."""
     return -cell_parts(space, c.storage, mu_dot, name)["M_relax"]
 
 
-def flux_density(c: Coefficients, integrals: CellIntegrals) -> Array:
+def flux_density(c: Coefficients, integrals: CellIntegrals) -> AnyArray:
     """Return the mean flux J = Theta f of each cell [1/(nm^2 ps)], shape (n, 3, 4)."""
     mean = integrals.covariant / integrals.measure[:, None, None]
     drift = c.drift if c.drift.ndim == 2 else c.drift.mean(axis=1)
     force = drift - c.dos * c.diffusion * mean
     theta = c.theta if c.theta.ndim == 2 else c.theta.mean(axis=1)
-    flux: Array = (theta @ force.reshape(-1, 12, 1)).reshape(-1, 3, 4)
+    flux: AnyArray = (theta @ force.reshape(-1, 12, 1)).reshape(-1, 3, 4)
     return flux
 
 
-def region_parts(space: Space, state: TransportState, region: str) -> Mapping[str, Array]:
+def region_parts(space: Space, state: TransportState, region: str) -> Mapping[str, AnyArray]:
     """Return every sub-part of a region per cell, shape (n, 3)."""
     return cell_parts(space, state.coefficients[region], state.mu, region)

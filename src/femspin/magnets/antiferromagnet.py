@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import CaseError
-from ..units import LENGTH, RATE, TIME
+from ..units import LENGTH, RATE, TIME, Array
 from .energy import FieldFunction, Term, staggered_terms
 from .magnet import Antiferromagnet, joule, rate
 from .space import TextureSpace
@@ -29,7 +29,6 @@ from .vectors import cross, dot, normalized, rotate
 
 __all__ = ["AntiferroTexture", "Rotor", "StaggeredTorque", "antiferromagnet_texture"]
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CaseError
+from ..units import Array
 
 __all__ = ["Checkpoint", "load_checkpoint", "restore_scheme", "save_checkpoint", "take_checkpoint"]
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from ..errors import CaseError
 from ..structure.interfaces import outer_facets
+from ..units import Array, Indices
 from .energy import Quadratic
 from .magnet import Ferromagnet, rate
 from .space import TextureSpace
@@ -34,8 +34,6 @@ __all__ = [
     "BoundaryDemagnetization", "boundary_demagnetization", "boundary_matrix", "triangle_weights",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _MOST_BOUNDARY_NODES = 12_000
 _CHUNK = 2_000_000

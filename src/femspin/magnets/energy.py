@@ -14,10 +14,10 @@ from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import CaseError
-from ..units import LENGTH, TIME
+from ..units import LENGTH, TIME, Array
 from .magnet import Antiferromagnet, Ferromagnet, diffusivity, rate, velocity
 from .space import TextureSpace
 from .walls import static_width
@@ -28,7 +28,6 @@ __all__ = [
     "surface_twist", "total_matrix", "uniaxial", "zeeman",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 FieldFunction = Callable[[Array, float], ArrayLike]
 """B(x, t) [T] of positions [m], shape (n, 3), and time [s]; returns shape (3,) or (n, 3)."""
 

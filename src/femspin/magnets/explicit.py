@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CaseError, SolverError
+from ..units import Array
 from .ferromagnet import Texture
 from .vectors import dexpinv, normalized, rotate
 
 __all__ = ["RESTART", "Heun", "RungeKutta", "fitted_step", "random_rotation"]
 
-Array = NDArray[np.float64]
 
 # Dormand and Prince, J. Comput. Appl. Math. 6, 19 (1980): nodes, stages, fifth minus fourth order.
 _C = np.array([0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1, 1])

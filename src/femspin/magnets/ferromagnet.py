@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import CaseError
-from ..units import K_B, LENGTH, RATE, TIME
+from ..units import K_B, LENGTH, RATE, TIME, Array
 from .energy import FieldFunction, Term, ferromagnet_terms, total_matrix, zeeman
 from .magnet import Ferromagnet, joule
 from .space import TextureSpace
@@ -24,7 +24,6 @@ from .vectors import cross, normalized
 
 __all__ = ["Texture", "ThermalField", "ferromagnet_texture"]
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
 from ..errors import CaseError, SolverError
+from ..units import Array
 from .antiferromagnet import Rotor
 from .explicit import Heun, RungeKutta
 from .ferromagnet import Texture
@@ -32,7 +33,6 @@ from .small_motion import motion_operator, small_motion
 
 __all__ = ["FixedStep", "judged"]
 
-Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 _ORDER = {"Heun": 2, "Midpoint": 2, "RungeKutta": 5, "Rotor": 2}

@@ -13,11 +13,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ..units import Array
 
 __all__ = ["Part", "Step", "march", "smooth_parts"]
 
-Array = NDArray[np.float64]
 Step = Callable[[Array, float, float], tuple[Array, float]]
 
 # Times this close, relative to the end, are the same: a break is a rounded sum in seconds, and

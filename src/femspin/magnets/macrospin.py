@@ -10,14 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import SolverError
-from ..units import HBAR, MU_0, MU_B
+from ..units import HBAR, MU_0, MU_B, Array
 
 __all__ = ["Macrospin", "Trajectory", "integrate", "relax"]
 
-Array = NDArray[np.float64]
 Torque = Callable[[Array], Array]
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CaseError
 from ..units import DIFFUSION, E_CHARGE, HBAR, LENGTH, MU_0, MU_B, RATE, TIME
@@ -22,7 +21,6 @@ __all__ = [
     "joule", "rate", "velocity",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 Vector = tuple[float, float, float]
 
 

@@ -19,17 +19,16 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 from ..errors import CaseError, SolverError
+from ..units import Array
 from .explicit import RESTART, fitted_step, random_rotation
 from .ferromagnet import Texture
 from .vectors import cayley, cross, cross_matrix
 
 __all__ = ["Anderson", "Midpoint"]
 
-Array = NDArray[np.float64]
 
 _MOST_ITERATIONS = 40
 _SLOW = 0.2  # residual ratio above which the next iteration gets a new factorization

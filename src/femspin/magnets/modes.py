@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import eigs, eigsh
 
 from ..errors import CaseError, SolverError
-from ..units import TIME
+from ..units import TIME, Array
 from .antiferromagnet import AntiferroTexture
 from .energy import total_matrix
 from .ferromagnet import Texture
@@ -30,7 +30,6 @@ from .vectors import cross, dot
 
 __all__ = ["Modes", "antiferromagnet_modes", "ring_down", "texture_modes"]
 
-Array = NDArray[np.float64]
 
 _REST = 1e-4  # |m x omega| / |omega| above which a state is not an equilibrium
 

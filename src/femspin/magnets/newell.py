@@ -24,13 +24,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..errors import CaseError
+from ..units import Array
 from .energy import Quadratic
 from .magnet import Ferromagnet, rate
 from .space import TextureSpace
 
 __all__ = ["GridDemagnetization", "brick_tensor", "grid_demagnetization"]
 
-Array = NDArray[np.float64]
 
 # Bricks this many edges apart use a quadrature of the dipole field, error (edge/distance)^6;
 # nearer ones Newell's formula, whose round-off grows like (distance/edge)^6.

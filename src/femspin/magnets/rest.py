@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import SolverError
+from ..units import Array
 from .antiferromagnet import AntiferroTexture, StaggeredTorque
 from .ferromagnet import Texture
 from .small_motion import newton_rest, unstable
@@ -25,7 +25,6 @@ __all__ = [
     "still_staggered", "tilted",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 S = TypeVar("S")
 
 TILT = 2e-3  # angle [rad] by which a state at rest is tried

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import SolverError
-from ..units import RATE, TIME
+from ..units import RATE, TIME, Array
 from .antiferromagnet import Rotor
 from .energy import zeeman
 from .ferromagnet import Texture
@@ -24,7 +24,6 @@ from .vectors import cayley, cross, normalized
 
 __all__ = ["History", "Scheme", "relax_texture", "run_rotor", "run_texture"]
 
-Array = NDArray[np.float64]
 
 _MOST_CREPT = 300  # implicit steps towards rest under torques
 _BOLD, _SHY = 0.3, 0.05  # angles [rad] by which a moment may turn in one Newton step

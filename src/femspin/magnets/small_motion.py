@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs, gmres, splu
 
 from ..errors import SolverError
+from ..units import Array
 from .energy import Term, total_matrix
 from .ferromagnet import Texture
 from .vectors import cross, dot, normalized
@@ -29,7 +30,6 @@ __all__ = [
     "restoring", "small_motion", "solved", "tangent", "traceable", "unrest", "unstable",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 DENSE = 900  # unknowns up to which all eigenvalues are computed
 _MOST_SOLVED = 40  # nodes up to which transport is solved for every small motion

@@ -19,15 +19,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import skfem
-from numpy.typing import NDArray
 
 from ..errors import CaseError, closest
 from ..structure.model import Structure, facet_measures
+from ..units import Array, Indices
 
 __all__ = ["TextureSpace", "mesh_space", "region_space"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _ELEMENTS: dict[str, Any] = {
     "MeshLine1": skfem.ElementLineP1, "MeshTri1": skfem.ElementTriP1,

@@ -20,10 +20,10 @@ from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import CaseError
-from ..units import LENGTH, RATE, TIME
+from ..units import LENGTH, RATE, TIME, Array
 from .magnet import rate, velocity
 from .space import TextureSpace
 from .vectors import cross, cross_matrix, dot
@@ -33,7 +33,6 @@ __all__ = [
     "surface_rate", "transfer_slope",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 Profile = Callable[[float], ArrayLike]
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..units import RATE, TIME
+from ..units import RATE, TIME, Array
 from .antiferromagnet import StaggeredTorque
 from .energy import Exchange, FieldFunction, InterfacialDMI, Term, Uniaxial, Zeeman, zeeman
 from .ferromagnet import Texture
@@ -26,7 +26,6 @@ from .vectors import cross, normalized
 
 __all__ = ["StackedTorque", "Sublattices", "join", "split", "two_sublattice_texture"]
 
-Array = NDArray[np.float64]
 
 
 def split(stack: Array) -> tuple[Array, Array]:

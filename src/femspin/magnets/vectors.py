@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+
+from ..units import Array
 
 __all__ = ["cayley", "cross", "cross_matrix", "dexpinv", "dot", "normalized", "rotate"]
 
-Array = NDArray[np.float64]
 
 # Below this angle the closed forms lose digits to their own series.
 _SMALL = 1e-2

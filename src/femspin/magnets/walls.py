@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import SolverError
-from ..units import LENGTH
+from ..units import LENGTH, Array
 from .magnet import Antiferromagnet, Ferromagnet
 from .space import TextureSpace
 from .vectors import normalized
 
 __all__ = ["Wall", "find_wall", "find_walls", "static_width", "wall_profile"]
 
-Array = NDArray[np.float64]
 
 _POINTS = 6
 _EDGE = 1 - 1e-14

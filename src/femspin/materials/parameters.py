@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case.load import case_from_table, dump_case
 from ..case.schema import Case, Region
@@ -21,7 +20,6 @@ __all__ = [
     "RegionParameters", "UsedValue", "complete_case", "polarisation_squared", "region_parameters",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 _EINSTEIN = ("conductivity", "dos", "diffusion_constant")
 # Which database keys belong to which table of a region, and what given key makes them unwanted.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case.values import INSULATORS
 from ..interface.split import PARTS
@@ -14,11 +13,10 @@ from ..units import SPIN_CURRENT
 from .profiles import flux_profile, potential_profile
 
 if TYPE_CHECKING:
-    from ..device.build import Device, Transport
+    from ..device.model import Device, Transport
 
 __all__ = ["plot_parts", "plot_profiles", "plot_trajectory"]
 
-Array = NDArray[np.float64]
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
 _PART_COLOURS = {"M": "#0072b2", "L": "#d55e00", "S": "#e69f00", "A": "#009e73", "E": "#cc79a7",

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..interface.split import cell_integrals, flux_density
 from ..structure.sides import scattered_points
 from ..transport.elements.lagrange import lagrange_element
 from ..transport.elements.moments import basis_table
 from ..transport.elements.space import Space
-from ..units import SPIN_CURRENT
+from ..units import SPIN_CURRENT, AnyArray, Array
 
 if TYPE_CHECKING:
-    from ..device.build import Device, Transport
+    from ..device.model import Device, Transport
 
 __all__ = ["flux_profile", "potential_profile"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 # Slices of a region whose cells do not lie in layers, and points at which they are sampled.
 _SLICES = 40
@@ -112,7 +109,7 @@ class _Samples:
     edges: Array
     z: Array
     weight: Array
-    cell: Indices
+    cell: AnyArray
     points: Array
 
 

@@ -13,19 +13,23 @@ import numpy as np
 
 from ..case.input_files import real_path
 from ..case.load import dump_case, to_toml
-from ..device.observables import report
-from ..device.observables.table import observables_table
+from ..device.observables.conductances import conductance_table
+from ..device.observables.interfaces import interface_table
+from ..device.observables.quantities import discretised_numbers, flat_numbers
+from ..device.observables.regions import region_table
+from ..device.observables.warnings import validity_of, warnings_of
 from ..device.response_tables import FrequencyResponse, TransientResponse
 from ..errors import CaseError, closest
 from ..interface.currents import InterfaceCurrents
 from ..magnets.macrospin import Trajectory
+from .facts import CONVENTIONS, versions
 from .folder import result_folder, to_json
 from .inputs import case_digest
 
 if TYPE_CHECKING:
-    from ..device.build import Device, Transport
+    from ..device.model import Device, Transport
 
-__all__ = ["Solution", "discretised_numbers", "flat_numbers"]
+__all__ = ["Solution"]
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,11 @@ class Solution:
         quality, linear = device.structure.quality, transport.state.report
         result: dict[str, Any] = {
             "title": device.case.title,
-            "conventions": report.CONVENTIONS,
+            "conventions": CONVENTIONS,
             "magnetization": transport.m,
             **discretised_numbers(device, transport),
-            "conductances": report.conductance_table(device, transport),
-            "regions": report.region_table(device, transport),
+            "conductances": conductance_table(device, transport),
+            "regions": region_table(device, transport),
             "balance_residual": transport.balance,
             "mesh": {
                 "dimension": device.space.dimension,
@@ -104,10 +108,10 @@ class Solution:
                  "source": u.value.source}
                 for u in device.used if u.value.status == "estimate"
             ],
-            "warnings": report.warnings_of(device, transport),
-            "validity": [asdict(w) for w in report.validity_of(device, transport)],
+            "warnings": warnings_of(device, transport),
+            "validity": [asdict(w) for w in validity_of(device, transport)],
             "inputs": dump_case(device.case),
-            "versions": report.versions(),
+            "versions": versions(),
         }  # fmt: skip
         if self.levels:
             result["refinement"] = list(self.levels)
@@ -151,7 +155,7 @@ class Solution:
 
     def _resolved(self) -> str:
         lines = ["Resolved case: every default and material value filled in.  It reruns as it is."]
-        lines += [f"{k} {v}" for k, v in report.versions().items()]
+        lines += [f"{k} {v}" for k, v in versions().items()]
         for u in self.device.used:
             lines.append(f"{u.path} from {u.material}: {u.value.source} [{u.value.status}]")
         for name, p in self.device.parameters.items():
@@ -171,7 +175,7 @@ class Solution:
             writer = csv.writer(stream)
             writer.writerow(["interface", "part", *(f"J^{a} [A/m^2 (hbar/2e)]" for a in "xyz")])
             for name, i in self.transport.interfaces.items():
-                table = report.interface_table(i)
+                table = interface_table(i)
                 writer.writerow([name, "total", *map(repr, table["spin_current"].tolist())])
                 for key, value in table.get("parts", {}).items():
                     writer.writerow([name, key, *map(repr, value.tolist())])
@@ -218,24 +222,6 @@ class Solution:
                 figure.savefig(part / f"{self.response.key}.png", dpi=150)
 
 
-def discretised_numbers(device: Device, transport: Transport) -> dict[str, Any]:
-    """Return the tables of `Solution.table` whose numbers depend on mesh and elements."""
-    return {
-        "interfaces": {n: report.interface_table(i) for n, i in transport.interfaces.items()},
-        "torques": report.torque_table(device, transport),
-        "electrodes": report.electrode_table(device, transport),
-        "charge_current_density": {
-            n: report.charge_current(device, transport, n) for n in device.conductors
-        },
-        "observables": observables_table(device, transport),
-    }
-
-
-def flat_numbers(table: Mapping[str, Any]) -> dict[str, float]:
-    """Return the single numbers of a nested table by dotted name."""
-    return dict(_flatten(table))
-
-
 def _with_errors(table: Any, errors: Any) -> Any:
     """Return a table with {value, error} where `errors` holds one."""
     if not isinstance(errors, Mapping):
@@ -268,15 +254,3 @@ def _dynamics_table(t: Trajectory) -> dict[str, Any]:
         "converged": t.converged,
     }
 
-
-def _flatten(table: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    if isinstance(table, dict):
-        for key, value in table.items():
-            yield from _flatten(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(table, np.ndarray) and table.shape == (3,):
-        for axis, value in zip("xyz", table.tolist(), strict=True):
-            yield f"{path}.{axis}", float(value)
-    elif (isinstance(table, int | float) and not isinstance(table, bool)) or isinstance(
-        table, np.floating
-    ):
-        yield path, float(table)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..magnets.space import TextureSpace
+from ..units import Array
 from .plots import _COLOURS, _pyplot
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_curve", "plot_history", "plot_snapshot", "plot_wall", "write_plots"]
 
-Array = NDArray[np.float64]
 
 _SCALES = ((1e-6, 1e6, "µs"), (1e-9, 1e9, "ns"), (1e-12, 1e12, "ps"), (0.0, 1e15, "fs"))
 _CURVES = ("0.1", "#d55e00", "#009e73", "#0072b2", "#cc79a7")

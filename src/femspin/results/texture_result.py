@@ -8,25 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..case.files import resolve_files
 from ..case.load import dump_case, to_toml
 from ..case.schema import Case
 from ..device.observables.number import number_units
-from ..device.observables.report import versions
+from ..device.observables.quantities import flat_numbers
 from ..magnets.space import TextureSpace
+from ..units import Array
+from .facts import versions
 from .folder import result_folder, to_json
 from .inputs import case_digest
-from .solution import flat_numbers
 
 if TYPE_CHECKING:
-    from ..device.build import Device
+    from ..device.model import Device
 
 __all__ = ["TEXTURE_CONVENTIONS", "Series", "TextureResult"]
 
-Array = NDArray[np.float64]
 
 TEXTURE_CONVENTIONS = {
     "m": "direction of the magnetization, averaged over the volume",

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 import meshio
 import numpy as np
-from numpy.typing import NDArray
 
 from ..magnets.space import TextureSpace
+from ..units import Array
 from .vtk import write_series
 
 if TYPE_CHECKING:
-    from ..device.build import Device
+    from ..device.model import Device
 
 __all__ = ["potential_mesh", "texture_mesh", "write_frames", "write_potentials"]
 
-Array = NDArray[np.float64]
 
 _CELLS = {
     "MeshLine1": "line", "MeshTri1": "triangle", "MeshQuad1": "quad",

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..device.response_tables import FrequencyResponse, TransientResponse
-from ..units import SPIN_CURRENT
+from ..units import SPIN_CURRENT, AnyArray
 from .plots import _COLOURS, _PART_COLOURS, _pyplot
 
 __all__ = ["plot_frequency", "plot_response", "plot_transient"]
 
-Array = NDArray[Any]
 
 _MOST_ROWS = 4
 _COLOURS_OF_PARTS = _PART_COLOURS | {"T": "#56b4e9"}
@@ -86,7 +84,7 @@ def _rows(count: int, columns: int) -> tuple[Any, Any]:
     )  # fmt: skip
 
 
-def _linear_below(w: Array) -> dict[str, float]:
+def _linear_below(w: AnyArray) -> dict[str, float]:
     return {} if w.all() else {"linthresh": float(w[w > 0].min())}
 
 

@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 
 import meshio
 import numpy as np
-from numpy.typing import NDArray
 
 from ..interface.currents import face_mean, fed_in, outer_faces
 from ..interface.flux import region_residual
@@ -17,15 +16,13 @@ from ..interface.reduced import ReducedLayer, reduced_parts
 from ..interface.split import PARTS, cell_integrals, cell_parts, flux_density
 from ..transport.elements.space import outer_cells
 from ..transport.system import TransportState
-from ..units import DENSITY, ENERGY, FLUX, LENGTH, SPIN_CURRENT
+from ..units import DENSITY, ENERGY, FLUX, LENGTH, SPIN_CURRENT, Array, Indices
 
 if TYPE_CHECKING:
-    from ..device.build import Device, Transport
+    from ..device.model import Device, Transport
 
 __all__ = ["interface_mesh", "volume_mesh", "write_series"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _VTK_CELL = {
     "MeshLine1": "line", "MeshTri1": "triangle", "MeshQuad1": "quad",

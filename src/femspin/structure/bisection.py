@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..units import Array, Indices
 from .images import image_steps
 
 __all__ = ["bisect"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _FACTOR = 2**32  # more than there are vertices
 

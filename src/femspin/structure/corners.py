@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..units import Array
 from .entities import MeshTri1, find_facets, region_sides
 from .interfaces import find_pairs, mesh_quality
 from .model import Structure
@@ -16,8 +15,6 @@ from .refine import refine
 
 __all__ = ["graded_to_points", "singular_points"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 # A boundary that turns by less is a curve [rad].
 _CORNER = 0.35

@@ -15,12 +15,13 @@ import numpy as np
 import skfem
 from numpy.typing import NDArray
 
+from ..units import AnyArray
+
 __all__ = [
     "MeshHex1", "MeshQuad1", "MeshTet1", "MeshTri1", "Sides", "facet_cells", "facet_corners",
     "find_facets", "grouped_facets", "number_facets", "region_sides",
 ]  # fmt: skip
 
-Indices = NDArray[Any]
 
 _LARGEST_KEY = 2**62
 
@@ -36,10 +37,10 @@ class Sides:
         cells: The cells beside each, -1 for none, shape (2, n).
     """
 
-    region_of_cell: Indices
-    numbers: Indices
-    corners: Indices
-    cells: Indices
+    region_of_cell: AnyArray
+    numbers: AnyArray
+    corners: AnyArray
+    cells: AnyArray
 
     def whole(self, inside: NDArray[np.bool_]) -> bool:
         """Return whether the cells inside (n_cells,) are all cells of their regions."""
@@ -47,7 +48,7 @@ class Sides:
         touched[self.region_of_cell[inside]] = True
         return np.array_equal(touched[self.region_of_cell], inside)
 
-    def places(self, facets: Indices) -> Indices | None:
+    def places(self, facets: AnyArray) -> AnyArray | None:
         """Return where some facets stand here, None if one of them is not here."""
         if not len(self.numbers):
             return None if len(facets) else np.zeros(0, int)
@@ -62,10 +63,10 @@ class _NumberedLate:
         number_facets(self)
 
     @property
-    def f2t(self) -> Indices:
+    def f2t(self) -> AnyArray:
         """The cells beside each facet, -1 for none, shape (2, n_facets)."""
         number_facets(self)
-        cells: Indices = self._f2t  # type: ignore[attr-defined]
+        cells: AnyArray = self._f2t  # type: ignore[attr-defined]
         return cells
 
     def save(self, *arguments: Any, **options: Any) -> None:
@@ -91,7 +92,7 @@ class MeshHex1(_NumberedLate, skfem.MeshHex1):
     """Hexahedra."""
 
 
-def region_sides(mesh: Any, region_of_cell: Indices) -> Sides:
+def region_sides(mesh: Any, region_of_cell: AnyArray) -> Sides:
     """Return the facets at which regions end; the mesh keeps them.
 
     Args:
@@ -115,25 +116,25 @@ def region_sides(mesh: Any, region_of_cell: Indices) -> Sides:
     return sides
 
 
-def facet_corners(mesh: Any, facets: Indices) -> Indices:
+def facet_corners(mesh: Any, facets: AnyArray) -> AnyArray:
     """Return the vertices of some facets, shape (n_corners, n)."""
     known = _known(mesh, facets)
     return np.asarray(mesh.facets[:, facets] if known is None else mesh._sides.corners[:, known])
 
 
-def facet_cells(mesh: Any, facets: Indices) -> Indices:
+def facet_cells(mesh: Any, facets: AnyArray) -> AnyArray:
     """Return the cells beside some facets, -1 for none, shape (2, n)."""
     known = _known(mesh, facets)
     return np.asarray(mesh.f2t[:, facets] if known is None else mesh._sides.cells[:, known])
 
 
-def _known(mesh: Any, facets: Indices) -> Indices | None:
+def _known(mesh: Any, facets: AnyArray) -> AnyArray | None:
     """Return where some facets stand among the kept ones, None if not all of them do."""
     kept: Sides | None = getattr(mesh, "_sides", None)
     return None if kept is None else kept.places(np.asarray(facets))
 
 
-def find_facets(mesh: Any, corners: Indices) -> Indices:
+def find_facets(mesh: Any, corners: AnyArray) -> AnyArray:
     """Return the facets with given vertices in any order (n_corners, n), -1 for none, (n,)."""
     sides: Sides | None = getattr(mesh, "_sides", None)
     if sides is not None:
@@ -143,7 +144,7 @@ def find_facets(mesh: Any, corners: Indices) -> Indices:
     return _places(mesh.facets, corners)
 
 
-def _places(known: Indices, wanted: Indices) -> Indices:
+def _places(known: AnyArray, wanted: AnyArray) -> AnyArray:
     """Return the column of `known` with the same numbers as each of `wanted`, -1 for none."""
     both = np.sort(np.concatenate([known, wanted], axis=1), axis=0)
     kinds, kind = np.unique(both, axis=1, return_inverse=True)
@@ -171,7 +172,7 @@ def number_facets(mesh: Any) -> None:
     mesh._f2t = beside
 
 
-def grouped_facets(mesh: Any) -> tuple[Indices, NDArray[np.bool_]]:
+def grouped_facets(mesh: Any) -> tuple[AnyArray, NDArray[np.bool_]]:
     """Return all facets of all cells, equal ones together, and which are the first of equals.
 
     A slot, local facet times number of cells plus cell, stands for the facet of a cell; both
@@ -191,7 +192,7 @@ def grouped_facets(mesh: Any) -> tuple[Indices, NDArray[np.bool_]]:
     return order, first
 
 
-def _keys(mesh: Any) -> tuple[Indices, Indices | None]:
+def _keys(mesh: Any) -> tuple[AnyArray, AnyArray | None]:
     """Return numbers that order the slots by their sorted vertices, and others among equals.
 
     The second is None if one number holds all vertices of a facet.
@@ -208,7 +209,7 @@ def _keys(mesh: Any) -> tuple[Indices, Indices | None]:
     return keys[0].ravel(), None if len(keys) == 1 else keys[1].ravel()
 
 
-def _ascending(rows: list[Indices]) -> list[Indices]:
+def _ascending(rows: list[AnyArray]) -> list[AnyArray]:
     """Return rows with every column sorted: for a few rows faster than `numpy.sort`."""
     for end in range(len(rows) - 1, 0, -1):
         for k in range(end):
@@ -217,7 +218,7 @@ def _ascending(rows: list[Indices]) -> list[Indices]:
     return rows
 
 
-def _beside(order: Indices, first: NDArray[np.bool_], cells: int) -> tuple[Indices, Indices]:
+def _beside(order: AnyArray, first: NDArray[np.bool_], cells: int) -> tuple[AnyArray, AnyArray]:
     """Return the first slot of every facet, and the cells beside it, shape (2, n_facets)."""
     slots = order[first].astype(np.int32 if len(order) < 2**31 else np.int64)
     beside = np.empty((2, len(slots)), np.int32)
@@ -228,7 +229,7 @@ def _beside(order: Indices, first: NDArray[np.bool_], cells: int) -> tuple[Indic
     return slots, beside
 
 
-def _corners(mesh: Any, slots: Indices) -> Indices:
+def _corners(mesh: Any, slots: AnyArray) -> AnyArray:
     """Return the vertices of facets, ascending, shape (n_corners, n).
 
     Around a quadrilateral face they stay in the order of the first cell, as in scikit-fem.
@@ -239,7 +240,7 @@ def _corners(mesh: Any, slots: Indices) -> Indices:
     return np.stack(rows if len(rows) == 4 else _ascending(rows))
 
 
-def _ending(beside: Indices, region_of_cell: Indices) -> Indices:
+def _ending(beside: AnyArray, region_of_cell: AnyArray) -> AnyArray:
     """Return the facets without a second cell or with cells of two regions."""
     left, right = region_of_cell[beside[0]], region_of_cell[beside[1]]
     return np.flatnonzero((beside[1] < 0) | (left != right))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..case.input_files import UnreadableError, read_regular
 from ..case.values import INSULATORS
 from ..errors import MeshError, closest
+from ..units import AnyArray
 from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, facet_cells, find_facets
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Interface, Structure
@@ -20,7 +21,6 @@ from .overlap import require_no_overlap
 
 __all__ = ["load_mesh"]
 
-Indices = NDArray[Any]
 
 _UNIT = {"nm": 1.0, "um": 1e3, "angstrom": 0.1, "m": 1e9}
 _CELLS = {"tetra": MeshTet1, "hexahedron": MeshHex1, "triangle": MeshTri1, "quad": MeshQuad1}
@@ -190,7 +190,7 @@ def _check_joined(points: NDArray[np.float64], path: Path) -> None:
 
 def _cells(
     blocks: list[Block], data: MshFile, kinds: Mapping[str, str], path: Path
-) -> tuple[Indices, tuple[tuple[str, ...], Indices]]:
+) -> tuple[AnyArray, tuple[tuple[str, ...], AnyArray]]:
     """Return the corners of the cells, shape (n, corners), and the regions with that of each.
 
     A cell may be in other groups too, but in one region only: in 4.x entities have lists of their
@@ -222,7 +222,7 @@ def _cells(
     return cells, (regions, index[of])
 
 
-def _regions(chosen: list[str], kinds: Mapping[str, str]) -> tuple[tuple[str, ...], Indices]:
+def _regions(chosen: list[str], kinds: Mapping[str, str]) -> tuple[tuple[str, ...], AnyArray]:
     """Return the regions of the case, and which of them each name chosen is."""
     present = sorted(set(chosen))
     for name in present:
@@ -242,10 +242,10 @@ def _regions(chosen: list[str], kinds: Mapping[str, str]) -> tuple[tuple[str, ..
 
 
 def _named_facets(
-    data: MshFile, mesh: Any, shape: str, used: Indices, dimension: int
-) -> dict[str, Indices]:
+    data: MshFile, mesh: Any, shape: str, used: AnyArray, dimension: int
+) -> dict[str, AnyArray]:
     """Return facet numbers of every named group of surfaces (3D) or lines (2D)."""
-    found: dict[str, list[Indices]] = {
+    found: dict[str, list[AnyArray]] = {
         name: [] for (own, _), name in data.names.items() if own == dimension
     }
     blocks = [b for b in data.blocks if b.shape == shape and b.groups]
@@ -266,8 +266,8 @@ def _named_facets(
 
 
 def _unusable(
-    named: Mapping[str, Indices], faces: Mapping[str, Indices], mesh: Any,
-    regions: tuple[str, ...], region_of_cell: Indices,
+    named: Mapping[str, AnyArray], faces: Mapping[str, AnyArray], mesh: Any,
+    regions: tuple[str, ...], region_of_cell: AnyArray,
 ) -> dict[str, str]:  # fmt: skip
     """Return why groups of facets are no outer face of a conductor."""
     found = {}
@@ -292,11 +292,11 @@ def _unusable(
 
 
 def _outer_faces(
-    named: Mapping[str, Indices],
+    named: Mapping[str, AnyArray],
     interfaces: Mapping[str, Interface],
     regions: tuple[str, ...],
-    outer: Indices,
-) -> dict[str, Indices]:
+    outer: AnyArray,
+) -> dict[str, AnyArray]:
     """Return the named facets on the outside of the conductors, without the interfaces.
 
     Interfaces follow from the regions; a mesh that names them too must mean the same facets.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ..units import Array, Indices
 
 __all__ = ["image_steps"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _SAME_PLACE = 2.0**-36  # of the extent of the device
 

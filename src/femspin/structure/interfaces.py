@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MeshError, closest
+from ..units import AnyArray
 from .entities import region_sides
 from .model import Interface, MeshQuality, cell_volumes, facet_measures, pieces
 
 __all__ = ["find_interface", "find_interfaces", "find_pairs", "mesh_quality", "outer_facets"]
 
-Indices = NDArray[Any]
 
 
 def find_interfaces(
-    mesh: Any, regions: Sequence[str], region_of_cell: Indices, kinds: Mapping[str, str]
+    mesh: Any, regions: Sequence[str], region_of_cell: AnyArray, kinds: Mapping[str, str]
 ) -> dict[str, Interface]:
     """Return every interface between two regions, by its name ``first|second``.
 
@@ -41,7 +41,7 @@ def find_interfaces(
 def find_pairs(
     mesh: Any,
     regions: Sequence[str],
-    region_of_cell: Indices,
+    region_of_cell: AnyArray,
     pairs: Sequence[tuple[str, str]],
 ) -> dict[str, Interface]:
     """Return the interfaces between given (first, second) regions, by name ``first|second``."""
@@ -78,7 +78,7 @@ def find_interface(name: str, interfaces: Mapping[str, Interface], path: str) ->
     raise MeshError(path, f"no interface {name!r}; interfaces: {known}{closest(name, interfaces)}")
 
 
-def outer_facets(mesh: Any, cells: Indices) -> Indices:
+def outer_facets(mesh: Any, cells: AnyArray) -> AnyArray:
     """Return the facets with exactly one neighbour among `cells`."""
     inside = np.zeros(mesh.nelements + 1, bool)
     inside[cells] = True

@@ -8,16 +8,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..units import AnyArray, Array
 from .entities import facet_cells, facet_corners
 
 __all__ = [
     "Interface", "MeshQuality", "Structure", "cell_volumes", "facet_measures", "pieces",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 _PIECE = 2**13  # cells at a time: their temporaries stay in the cache
 
@@ -38,9 +36,9 @@ class Interface:
     name: str
     first: str
     second: str
-    facets: Indices
-    cells_first: Indices
-    cells_second: Indices
+    facets: AnyArray
+    cells_first: AnyArray
+    cells_second: AnyArray
     measures: Array
 
     @property
@@ -91,9 +89,9 @@ class Structure:
     mesh: Any
     axes: tuple[int, ...]
     regions: tuple[str, ...]
-    region_of_cell: Indices
+    region_of_cell: AnyArray
     interfaces: Mapping[str, Interface]
-    faces: Mapping[str, Indices]
+    faces: Mapping[str, AnyArray]
     periods: tuple[tuple[int, float], ...]
     quality: MeshQuality
     notes: tuple[str, ...] = ()
@@ -109,7 +107,7 @@ class Structure:
         """Areas, thicknesses and footprints that need a search of the mesh, kept where made."""
         return {}
 
-    def cells(self, *names: str) -> Indices:
+    def cells(self, *names: str) -> AnyArray:
         """Return the cells of the named regions, ascending."""
         index = [self.regions.index(name) for name in names]
         return np.flatnonzero(np.isin(self.region_of_cell, index))
@@ -130,15 +128,15 @@ class Structure:
         volume = np.abs(cell_volumes(self.mesh, self.cells(region))).sum()
         return float(volume / self.height(region))
 
-    def facet_measures(self, facets: Indices) -> Array:
+    def facet_measures(self, facets: AnyArray) -> Array:
         """Return the measure of each facet, in the unit of `Interface.measures`."""
         return facet_measures(self.mesh, facets)
 
-    def facet_corners(self, facets: Indices) -> Indices:
+    def facet_corners(self, facets: AnyArray) -> AnyArray:
         """Return the vertices of facets, shape (n_corners, n)."""
         return facet_corners(self.mesh, facets)
 
-    def facet_cells(self, facets: Indices) -> Indices:
+    def facet_cells(self, facets: AnyArray) -> AnyArray:
         """Return the two cells beside facets, -1 for none, shape (2, n)."""
         return facet_cells(self.mesh, facets)
 
@@ -148,7 +146,7 @@ def pieces(count: int) -> Iterator[slice]:
     return (slice(k, min(k + _PIECE, count)) for k in range(0, count, _PIECE))
 
 
-def facet_measures(mesh: Any, facets: Indices) -> Array:
+def facet_measures(mesh: Any, facets: AnyArray) -> Array:
     """Return areas (3D) [nm^2], lengths (2D) [nm] or ones (1D) of facets, shape (n,)."""
     if mesh.dim() == 1:
         return np.ones(len(facets))
@@ -168,7 +166,7 @@ def _cross_norm(u: Array, v: Array) -> Array:
     return np.linalg.norm(np.cross(u, v, axis=0), axis=0)
 
 
-def cell_volumes(mesh: Any, cells: Indices | slice = slice(None)) -> Array:
+def cell_volumes(mesh: Any, cells: AnyArray | slice = slice(None)) -> Array:
     """Return signed volumes of all or some cells [nm^dim], exact also for skew quads and hexes."""
     corners = mesh.t[:, cells]
     volumes = np.empty(corners.shape[1])

@@ -11,14 +11,14 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ..units import AnyArray
 
 __all__ = ["BadMeshError", "Block", "MshFile", "parse_msh"]
 
-Array = NDArray[Any]
 Kind = Literal["i", "s", "d"]  # int, size_t and double of the manual
 
 _DIMENSION = {"point": 0, "line": 1, "triangle": 2, "quad": 2}
@@ -57,7 +57,7 @@ class Block:
     """
 
     shape: str
-    nodes: Array
+    nodes: AnyArray
     groups: tuple[int, ...]
 
     @property
@@ -66,7 +66,7 @@ class Block:
         return _DIMENSION.get(self.shape, 3)
 
     @property
-    def corners(self) -> Array:
+    def corners(self) -> AnyArray:
         """The corner nodes, shape (n, corners)."""
         return self.nodes[:, : _CORNERS[self.shape]]
 
@@ -88,7 +88,7 @@ class MshFile:
     """
 
     version: float = 0.0
-    points: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    points: AnyArray = field(default_factory=lambda: np.zeros((0, 3)))
     blocks: list[Block] = field(default_factory=list)
     names: dict[tuple[int, int], str] = field(default_factory=dict)
 
@@ -110,14 +110,14 @@ class _Numbers:
 
     def __init__(self, data: bytes, start: int, section: str, order: str) -> None:
         self.data, self.place, self.section, self.order = data, start, section, order
-        self.text: Array | None = None
+        self.text: AnyArray | None = None
         if not order:
             end = data.find(b"$End" + section.encode(), start)
             if end < 0:
                 raise BadMeshError(f"its section ${section} has no end; it is cut off")
             self.text, self.place, self.end = _tokens(data[start:end], section), 0, end
 
-    def take(self, kind: Kind, count: int) -> Array:
+    def take(self, kind: Kind, count: int) -> AnyArray:
         """Return the next numbers, as int64 or float64."""
         size = len(self.data) if self.text is None else len(self.text)
         width = _BYTES[kind] if self.text is None else 1
@@ -133,7 +133,7 @@ class _Numbers:
             raise BadMeshError(f"its section ${self.section} holds numbers out of range")
         return found.astype(np.float64 if kind == "d" else np.int64)
 
-    def rows(self, kinds: str, count: int) -> list[Array]:
+    def rows(self, kinds: str, count: int) -> list[AnyArray]:
         """Return `count` rows of numbers of these kinds, column by column."""
         if self.text is not None:
             table = self.take("d", len(kinds) * count).reshape(count, len(kinds))
@@ -156,7 +156,7 @@ class _Numbers:
         """Return numbers that follow their count."""
         return tuple(self.take(kind, self.one("s")).tolist())
 
-    def _whole(self, found: Array, kind: str) -> Array:
+    def _whole(self, found: AnyArray, kind: str) -> AnyArray:
         if kind == "d":
             return found
         if not (np.abs(found) < 2**53).all() or (found != np.floor(found)).any():
@@ -172,7 +172,7 @@ class _Numbers:
         return self.end
 
 
-def _tokens(text: bytes, section: str) -> Array:
+def _tokens(text: bytes, section: str) -> AnyArray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -187,7 +187,7 @@ class _Parser:
     def __init__(self, data: bytes) -> None:
         self.data, self.order, self.file = data, "", MshFile()
         self.groups: dict[tuple[int, int], tuple[int, ...]] = {}
-        self.tags: Array = np.zeros(0, np.int64)
+        self.tags: AnyArray = np.zeros(0, np.int64)
         self.elements: list[Block] = []
 
     def parse(self) -> MshFile:
@@ -320,7 +320,7 @@ class _Parser:
         numbers.place = found.end()
         return int(found[1])
 
-    def _node_blocks(self, numbers: _Numbers) -> tuple[list[Array], list[Array]]:
+    def _node_blocks(self, numbers: _Numbers) -> tuple[list[AnyArray], list[AnyArray]]:
         new = self.file.version > 4.05
         blocks, total = numbers.take("s", 4 if new else 2)[:2].tolist()
         tags, points = [], []
@@ -367,7 +367,7 @@ class _Parser:
     def _old_elements(self, numbers: _Numbers) -> None:
         """Read version 2: the groups stand with each element."""
         left = self._count(numbers) if self.order else numbers.one("s")
-        found: dict[tuple[str, int, int], list[Array]] = {}
+        found: dict[tuple[str, int, int], list[AnyArray]] = {}
         while left > 0:
             rows = self._old_binary if self.order else self._old_text
             kind, marks, table = rows(numbers, left)
@@ -382,14 +382,14 @@ class _Parser:
         for (shape, _, group), tables in found.items():
             self.elements.append(Block(shape, np.concatenate(tables), (group,) if group else ()))
 
-    def _old_binary(self, numbers: _Numbers, left: int) -> tuple[int, int, Array]:
+    def _old_binary(self, numbers: _Numbers, left: int) -> tuple[int, int, AnyArray]:
         kind, count, marks = numbers.take("i", 3).tolist()
         if count < 1 or not 0 <= marks < 1000:
             raise BadMeshError("its section $Elements holds an empty block")
         width = 1 + marks + self._shape(kind)[1]
         return kind, marks, numbers.take("i", count * width).reshape(count, width)
 
-    def _old_text(self, numbers: _Numbers, left: int) -> tuple[int, int, Array]:
+    def _old_text(self, numbers: _Numbers, left: int) -> tuple[int, int, AnyArray]:
         """Return the next rows of one type and number of marks: at most as many as are like it."""
         assert numbers.text is not None
         head = numbers._whole(numbers.text[numbers.place : numbers.place + 3], "i")

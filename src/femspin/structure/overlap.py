@@ -10,17 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..errors import MeshError
+from ..units import AnyArray, Array
 from .entities import grouped_facets
 from .model import pieces
 
 __all__ = ["require_no_overlap"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 # Heights over a facet, relative to the mesh, whose sign is round-off.
 _FLAT = 1e-12
@@ -66,7 +64,7 @@ def require_no_overlap(mesh: Any, path: str) -> None:
         )  # fmt: skip
 
 
-def _turned_over(mesh: Any) -> Indices:
+def _turned_over(mesh: Any) -> AnyArray:
     """Return the quadrilaterals and hexahedra whose map from the reference cell folds."""
     reference = mesh.elem.refdom.p.T
     if mesh.t.shape[0] == mesh.dim() + 1:
@@ -87,7 +85,7 @@ def _turned_over(mesh: Any) -> Indices:
     return np.concatenate(found)
 
 
-def _normals(mesh: Any, slots: Indices) -> tuple[Array, Array]:
+def _normals(mesh: Any, slots: AnyArray) -> tuple[Array, Array]:
     """Return the middles and normals of facets, given as facets of a cell, (dim, n) each."""
     local, cell = np.divmod(slots, mesh.nelements)
     table = np.asarray(mesh.elem.refdom.facets)
@@ -105,14 +103,14 @@ def _normals(mesh: Any, slots: Indices) -> tuple[Array, Array]:
     return middle, np.take_along_axis(ways, largest[None, None], axis=0)[0]
 
 
-def _height(mesh: Any, slots: Indices, cells: Indices) -> Array:
+def _height(mesh: Any, slots: AnyArray, cells: AnyArray) -> Array:
     """Return how high the middles of cells lie over facets, shape (n,)."""
     middle, normal = _normals(mesh, slots)
     above = mesh.p[:, mesh.t[:, cells]].mean(axis=1) - middle
     return np.asarray((normal * above).sum(axis=0) / np.linalg.norm(normal, axis=0))
 
 
-def _pierced(mesh: Any, outer: Indices) -> Indices:
+def _pierced(mesh: Any, outer: AnyArray) -> AnyArray:
     """Return the cells that have a point of the surface inside.
 
     Args:
@@ -143,7 +141,7 @@ def _pierced(mesh: Any, outer: Indices) -> Indices:
     return np.concatenate(found) if found else np.zeros(0, int)
 
 
-def _surface_points(mesh: Any, outer: Indices) -> Array:
+def _surface_points(mesh: Any, outer: AnyArray) -> Array:
     """Return corners, middles and points between them of facets, shape (n, dim)."""
     local, cell = np.divmod(outer, mesh.nelements)
     table = np.asarray(mesh.elem.refdom.facets)

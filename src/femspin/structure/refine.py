@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import skfem
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from skfem.assembly import Dofs
 
 from ..errors import CaseError
+from ..units import AnyArray, Array
 from .bisection import bisect
 from .entities import Sides, region_sides
 from .images import image_steps
@@ -19,8 +20,6 @@ from .model import Structure
 
 __all__ = ["refine"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 _SECOND_ORDER = {
     "MeshLine1": skfem.ElementLineP2, "MeshTri1": skfem.ElementTriP2,
@@ -40,9 +39,9 @@ class _Division:
     """
 
     points: Array
-    cells: Indices
-    parent: Indices
-    ends: Indices
+    cells: AnyArray
+    parent: AnyArray
+    ends: AnyArray
 
 
 def refine(structure: Structure, cells: ArrayLike | None = None) -> Structure:
@@ -87,7 +86,7 @@ def refine(structure: Structure, cells: ArrayLike | None = None) -> Structure:
     )
 
 
-def _chosen(mesh: Any, cells: ArrayLike) -> Indices:
+def _chosen(mesh: Any, cells: ArrayLike) -> AnyArray:
     """Return the chosen cells, ascending."""
     chosen = np.asarray(cells)
     if chosen.dtype == bool:
@@ -130,7 +129,7 @@ def _all(mesh: Any) -> _Division:
     return _sorted(_Division(points, children, parent, ends))
 
 
-def _sources(corner_element: Any, nodes: Array) -> Indices:
+def _sources(corner_element: Any, nodes: Array) -> AnyArray:
     """Return the corners of which each node of a cell is the mean, repeated to equal length."""
     weights = [corner_element.lbasis(nodes.T, k)[0] for k in range(len(corner_element.doflocs))]
     at = [np.flatnonzero(row > 0.01).tolist() for row in np.stack(weights, axis=1)]
@@ -138,7 +137,7 @@ def _sources(corner_element: Any, nodes: Array) -> Indices:
     return np.array([(corners * longest)[:longest] for corners in at])
 
 
-def _corner_children(refdom: Any, nodes: Array) -> Indices:
+def _corner_children(refdom: Any, nodes: Array) -> AnyArray:
     """Return the local nodes of the half-size copies of the reference cell at its corners."""
     table = [
         [np.flatnonzero(np.all(nodes == (corner + other) / 2, axis=1))[0] for other in refdom.p.T]
@@ -147,7 +146,7 @@ def _corner_children(refdom: Any, nodes: Array) -> Indices:
     return np.array(table, np.int64)
 
 
-def _octahedra(points: Array, nodes: Indices) -> list[Indices]:
+def _octahedra(points: Array, nodes: AnyArray) -> list[AnyArray]:
     """Return four tetrahedra around the shortest diagonal of the middle of every cell.
 
     Nodes 4 to 9 are the middles of the edges 01, 12, 02, 03, 13, 23; opposite edges face each
@@ -172,7 +171,7 @@ def _sorted(division: _Division) -> _Division:
 # ----------------------------------------------------------------------------------------- faces
 
 
-def _old_facets(structure: Structure, sides: Sides, division: _Division) -> Indices:
+def _old_facets(structure: Structure, sides: Sides, division: _Division) -> AnyArray:
     """Return the old facet in a named face that contains each side of a region, -1 for none."""
     mesh = structure.mesh
     named = np.zeros(mesh.facets.shape[1], bool)
@@ -191,7 +190,7 @@ def _old_facets(structure: Structure, sides: Sides, division: _Division) -> Indi
     return carrier
 
 
-def _all_facets(mesh: Any, region_of_cell: Indices) -> Sides:
+def _all_facets(mesh: Any, region_of_cell: AnyArray) -> Sides:
     """Return all facets of a mesh as if regions ended there."""
     numbers = np.arange(mesh.facets.shape[1])
     return Sides(region_of_cell, numbers, mesh.facets, mesh.f2t)

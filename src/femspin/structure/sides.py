@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from ..units import AnyArray, Array
 from .interfaces import outer_facets
 from .model import Structure, cell_volumes
 
@@ -23,8 +24,6 @@ __all__ = [
     "Facets", "Footprint", "footprint", "region_thickness", "scattered_points", "side_area",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 _FLAT = 1e-6  # deviation of normals on a plane interface
 _SMOOTH = 0.7  # cosine between the normals of neighbours on one smooth part of a surface
@@ -44,12 +43,12 @@ class Facets:
         measures: Areas [nm^2], lengths [nm] or ones, shape (n,).
     """
 
-    numbers: Indices
+    numbers: AnyArray
     normals: Array
     measures: Array
 
     @classmethod
-    def of(cls, structure: Structure, numbers: Indices, away_from: Indices) -> Facets:
+    def of(cls, structure: Structure, numbers: AnyArray, away_from: AnyArray) -> Facets:
         """Return facets whose normals point away from the given mesh cells, one per facet."""
         mesh, axes = structure.mesh, list(structure.axes)
         corners = mesh.p[:, structure.facet_corners(numbers)]
@@ -124,7 +123,7 @@ def side_area(structure: Structure, facets: Facets) -> float:
     return float(max(areas[along > 0].sum(), areas[along < 0].sum()))
 
 
-def _connected(structure: Structure, facets: Indices) -> tuple[int, Indices]:
+def _connected(structure: Structure, facets: AnyArray) -> tuple[int, AnyArray]:
     """Return the number of connected sets of facets, and that of each facet."""
     corners = structure.facet_corners(facets)
     n = corners.shape[1]
@@ -228,7 +227,7 @@ def _whole(border: Facets, n: int) -> Footprint:
 
 
 def _under(
-    structure: Structure, cells: Indices, facets: Facets, border: Facets, normal: Array
+    structure: Structure, cells: AnyArray, facets: Facets, border: Facets, normal: Array
 ) -> Array:
     """Return the share of every cell in the shadow that facets throw against a normal, (n,)."""
     mesh, axis = structure.mesh, normal[list(structure.axes)]
@@ -265,7 +264,7 @@ def _across(axis: Array) -> Array:
     return np.stack([u, np.cross(axis, u)])
 
 
-def _outline(structure: Structure, facets: Indices, axis: Array) -> Array:
+def _outline(structure: Structure, facets: AnyArray, axis: Array) -> Array:
     """Return the edge of a set of facets, projected along an axis.
 
     Shape (1, n) points on a line in 2D, (2, 2, n) = (end, direction, edge) in 3D.
@@ -280,7 +279,7 @@ def _outline(structure: Structure, facets: Indices, axis: Array) -> Array:
     return np.stack([_across(axis) @ p[:, end] for end in pairs])
 
 
-def _facet_edges(structure: Structure, facets: Indices) -> tuple[Indices, Indices]:
+def _facet_edges(structure: Structure, facets: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Return the ends of the edges of facets (2 or 1, n), and the facet of each, (n,)."""
     corners = structure.facet_corners(facets)
     if len(corners) == 2:
@@ -292,7 +291,7 @@ def _facet_edges(structure: Structure, facets: Indices) -> tuple[Indices, Indice
     return np.concatenate(edges, axis=1), np.tile(np.arange(len(facets)), len(edges))
 
 
-def _quad_edges(p: Array, corners: Indices) -> list[Indices]:
+def _quad_edges(p: Array, corners: AnyArray) -> list[AnyArray]:
     """Return the four edges of quadrilaterals whose corners stand in any order."""
     pairings = np.array([[0, 1, 2, 3], [0, 2, 1, 3], [0, 3, 1, 2]])  # diagonals (a, b), (c, d)
     sizes = [
@@ -322,7 +321,7 @@ def _within(outline: Array, points: Array) -> NDArray[np.bool_]:
     return odd
 
 
-def _curved(structure: Structure, cells: Indices, border: Facets) -> Footprint:
+def _curved(structure: Structure, cells: AnyArray, border: Facets) -> Footprint:
     """Return the cells whose foot on the nearest facet lies within it, on the metal's side."""
     mesh, axes = structure.mesh, list(structure.axes)
     corners = mesh.p[:, structure.facet_corners(border.numbers)]

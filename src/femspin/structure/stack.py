@@ -13,14 +13,13 @@ from skfem import MeshLine
 from ..case.schema import Layer, Stack
 from ..case.values import INSULATORS
 from ..errors import CaseError
-from ..units import LENGTH
+from ..units import LENGTH, Array
 from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, facet_corners
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Structure, pieces
 
 __all__ = ["build_stack", "graded_cells", "layer_edges"]
 
-Array = NDArray[np.float64]
 
 _MESHES = {
     "line": MeshLine, "quad": MeshQuad1, "tri": MeshTri1, "hex": MeshHex1, "tet": MeshTet1,

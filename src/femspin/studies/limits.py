@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..fields.soc import cross_matrix
-from ..units import E_CHARGE, HBAR, MU_B
+from ..units import E_CHARGE, HBAR, MU_B, Array
 
 __all__ = [
     "anomalous_hall_angle", "covariant_rates", "dyakonov_perel_rates", "edelstein_density",
@@ -22,7 +22,6 @@ __all__ = [
     "spin_resistance", "spin_valve_resistance", "swap_currents", "thin_layer_reduction",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 

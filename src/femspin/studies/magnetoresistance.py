@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..device.build import Device, solve_transport
+from ..device.model import Device
 from ..device.observables.table import RegionAverage, region_averages
+from ..device.steady import solve_transport
 from ..errors import CaseError
 from ..materials.parameters import RegionParameters
+from ..units import Array
 
 __all__ = [
     "PLANES", "AngularScan", "ChargeResponse", "HanleMagnetoresistance", "Order",
@@ -26,7 +28,6 @@ __all__ = [
     "fit_amplitudes", "hanle_magnetoresistance", "smr_amplitudes",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 Order = Literal["exact", "leading"]
 Rotated = Literal["m", "B"]
 

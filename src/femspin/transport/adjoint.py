@@ -11,15 +11,14 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import SolverError
+from ..units import Array
 from .linear.solve import LinearSolver
 from .system import LinearSystem, TransportProblem, TransportState
 
 __all__ = ["adjoint_solutions", "reduced_weights", "tangent_solutions"]
 
-Array = NDArray[np.float64]
 
 log = logging.getLogger("femspin")
 

@@ -6,14 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case.schema import Case, Electrode
 from ..case.schema import Interface as InterfaceTable
 from ..errors import CaseError, MeshError, closest
 from ..structure.interfaces import find_interface
 from ..structure.model import Interface, Structure
-from ..units import E_CHARGE, ENERGY, FLUX, TIME
+from ..units import E_CHARGE, ENERGY, FLUX, TIME, Array, Indices
 from .assembly.boundary import (
     Boundary,
     ContactFace,
@@ -31,8 +30,6 @@ __all__ = [
     "table_law", "table_response",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 
 def table_law(table: InterfaceTable, m: Array) -> FluxLaw:

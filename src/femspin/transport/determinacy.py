@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SolverError
+from ..units import Array
 from .assembly.boundary import Boundary, Constraint, FluxLaw
 from .assembly.coefficients import Coefficients
 from .elements.space import Space
 
 __all__ = ["require_determined"]
 
-Array = NDArray[np.float64]
 
 # Of the strongest term of a region; weaker is round-off of sums that cancel.
 _ROUND_OFF = 1e-13

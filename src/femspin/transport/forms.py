@@ -16,14 +16,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from skfem import BilinearForm, LinearForm
 
+from ..units import Array
 from .assembly.coefficients import Coefficients
 
 __all__ = ["drift", "four_components", "transport"]
 
-Array = NDArray[np.float64]
 
 
 def _covariant(field: Array, gradient: Array, rotation: Array, axes: tuple[int, ...]) -> Array:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from ..errors import SolverError
 from ..fields.region import RegionFields
-from ..units import RATE
+from ..units import RATE, AnyArray
 from .assembly.boundary import FluxLaw
 from .assembly.coefficients import Coefficients
 from .linear.refinement import refine
@@ -27,7 +25,6 @@ from .system import TransportProblem
 
 __all__ = ["HarmonicState", "solve_harmonic", "solve_harmonics"]
 
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,14 @@ class HarmonicState:
     """
 
     angular_frequency: float
-    mu: Array
-    mu_low: Array
+    mu: AnyArray
+    mu_low: AnyArray
     coefficients: Mapping[str, Coefficients]
     laws: Mapping[str, FluxLaw]
     report: LinearReport
 
     @property
-    def mu_dot(self) -> Array:
+    def mu_dot(self) -> AnyArray:
         """The time derivative iW mu [meV/ps], shape (n_dofs, 4)."""
         return 1j * self.angular_frequency * self.mu
 
@@ -100,10 +97,10 @@ def _amplitude(problem: TransportProblem, system: StorageSystem, w: float) -> Ha
     matrix = sp.csr_array(system.stiffness + 1j * w * system.mass)
     solver = DirectSolver(matrix, problem.space.dimension)
 
-    def expand(x: Array) -> Array:
+    def expand(x: AnyArray) -> AnyArray:
         return np.asarray(system.constraint.expand(x)).reshape(-1, 4)
 
-    def residual(x: Array) -> Array:
+    def residual(x: AnyArray) -> AnyArray:
         full = expand(x)
         return system.residual(*split_precision(full), (1j * w * full).astype(complex))
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..fields.region import RegionFields
+from ..units import AnyArray
 from .assembly.boundary import Constraint, FluxLaw
 from .assembly.coefficients import Coefficients
 from .assembly.regions import Blocks, apply_region, assemble_region, block_matrix
@@ -27,7 +27,6 @@ __all__ = [
     "storage_system",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 
 
 def region_mass(space: Space, name: str, c: Coefficients) -> sp.csr_array:
@@ -39,10 +38,10 @@ def region_inflow(
     space: Space,
     name: str,
     c: Coefficients,
-    mu: Array,
-    mu_low: Array,
-    mu_dot: Array | None = None,
-) -> Array:
+    mu: AnyArray,
+    mu_low: AnyArray,
+    mu_dot: AnyArray | None = None,
+) -> AnyArray:
     r"""Return the particle inflow of a region at every dof, shape (n_dofs, 4).
 
     Testing W1 with storage on the region alone leaves
@@ -62,9 +61,9 @@ def region_inflow(
     return residual + _apply(space, name, c.storage, mu_dot, np.zeros_like(mu_dot))
 
 
-def _apply(space: Space, name: str, c: Coefficients, mu: Array, low: Array) -> Array:
+def _apply(space: Space, name: str, c: Coefficients, mu: AnyArray, low: AnyArray) -> AnyArray:
     """Return `apply_region` of potentials that may be complex."""
-    residual: Array = apply_region(space, name, c, mu.real, low.real)
+    residual: AnyArray = apply_region(space, name, c, mu.real, low.real)
     if np.iscomplexobj(mu):
         undriven = replace(c, drift=np.zeros_like(c.drift))
         residual = residual + 1j * apply_region(space, name, undriven, mu.imag, low.imag)
@@ -114,9 +113,9 @@ class StorageSystem:
             load=drive * self.load,
         )
 
-    def residual(self, mu: Array, low: Array, mu_dot: Array) -> Array:
+    def residual(self, mu: AnyArray, low: AnyArray, mu_dot: AnyArray) -> AnyArray:
         """Return b - K mu - M mu_dot of the unknowns, cell by cell, shape (n_free,)."""
-        inflow: Array = np.zeros_like(mu)
+        inflow: AnyArray = np.zeros_like(mu)
         for name, c in self.coefficients.items():
             inflow = inflow + region_inflow(self.space, name, c, mu, low)
         full = self.load - inflow.ravel() - self.weight @ mu_dot.ravel()
@@ -126,7 +125,7 @@ class StorageSystem:
             return real + self.constraint.inflow + 1j * imaginary
         return self.constraint.gather(full) + self.constraint.inflow
 
-    def size(self, mu: Array) -> float:
+    def size(self, mu: AnyArray) -> float:
         """Return the root mean square of mu^a over the device, weighted by nu [meV]."""
         flat = np.asarray(mu, complex if np.iscomplexobj(mu) else float).ravel()
         square = float(np.vdot(flat, self.weight @ flat).real)
@@ -160,7 +159,7 @@ def storage_system(
     )  # fmt: skip
 
 
-def split_precision(full: Array) -> tuple[Array, Array]:
+def split_precision(full: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Return an extended-precision array as the sum of two double-precision ones."""
     kind = complex if np.iscomplexobj(full) else float
     high = full.astype(kind)

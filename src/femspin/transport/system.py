@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import SolverError
 from ..fields.region import RegionFields
+from ..units import Array
 from .assembly.boundary import (
     Boundary,
     Constraint,
@@ -47,7 +48,6 @@ __all__ = ["LinearSystem", "SolverOptions", "TransportProblem", "TransportState"
 
 log = logging.getLogger("femspin")
 
-Array = NDArray[np.float64]
 
 # From this many right-hand sides on, up to this size, a factorisation pays off even in 3D.
 _MANY, _MANY_DIRECT = 12, 80_000

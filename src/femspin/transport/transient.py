@@ -15,15 +15,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import SolverError
 from ..fields.region import RegionFields
-from ..units import TIME
+from ..units import TIME, AnyArray
 from .assembly.boundary import FluxLaw
 from .linear.refinement import refine
 from .linear.solve import LinearReport, LinearSolver, linear_solver
@@ -32,7 +31,6 @@ from .system import TransportProblem, TransportState
 
 __all__ = ["TransientResult", "TransientState", "solve_transient"]
 
-Array = NDArray[Any]
 Drive = Callable[[float], float]
 
 _GAMMA = 0.43586652150845899942  # root of g^3 - 3 g^2 + 3 g/2 - 1/6
@@ -69,7 +67,7 @@ class TransientState:
     time: float
     drive: float
     state: TransportState
-    mu_dot: Array
+    mu_dot: AnyArray
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class TransientResult:
     factorisations: int
 
     @property
-    def times(self) -> Array:
+    def times(self) -> AnyArray:
         """Times of the states [s], shape (n,)."""
         return np.array([s.time for s in self.states])
 
@@ -99,7 +97,7 @@ def solve_transient(
     fields: Mapping[str, RegionFields],
     laws: Mapping[str, FluxLaw] | None,
     times: ArrayLike,
-    initial: Array | None = None,
+    initial: AnyArray | None = None,
     drive: Drive | None = None,
     tolerance: float | None = 1e-5,
     breaks: Sequence[float] = (),
@@ -169,7 +167,7 @@ class _March:
         self.steps = self.rejected = self.factorisations = 0
         self._solvers: dict[float, LinearSolver] = {}
         self._began = time.perf_counter()
-        self._mu: Array = np.zeros((problem.space.n_dofs, 4), np.longdouble)
+        self._mu: AnyArray = np.zeros((problem.space.n_dofs, 4), np.longdouble)
         self._slope = np.zeros_like(self._mu)
         self._residual, self._method, self._iterations = 0.0, "direct", 0
         self._present = 0.0  # drive at the end of the last step
@@ -177,7 +175,7 @@ class _March:
         self._wanted: float | None = None  # step that was fine last [s]
 
     # ------------------------------------------------------------------ states
-    def begin(self, start: float, initial: Array | None) -> None:
+    def begin(self, start: float, initial: AnyArray | None) -> None:
         """Set the initial state."""
         if initial is not None:
             if np.shape(initial) != self._mu.shape:
@@ -239,7 +237,7 @@ class _March:
         """Take one step of `h` [s] and return its relative error; keep it if small enough."""
         # Round-off of the interval must not ask for a new factor.
         width = float(f"{h / TIME:.10e}")
-        slopes: list[Array] = []
+        slopes: list[AnyArray] = []
         mu, relative, drive = self._mu, 0.0, 0.0
         for row, part in zip(_STAGES, _TIMES, strict=True):
             final = len(slopes) == 2
@@ -267,7 +265,7 @@ class _March:
             self._residual, self._largest = relative, max(self._largest, size)
         return relative_error
 
-    def _error(self, defect: Array, width: float) -> float:
+    def _error(self, defect: AnyArray, width: float) -> float:
         """Return the size of the embedded error estimate.
 
         Unfiltered it would be dominated by stiff modes, which the scheme itself damps.
@@ -277,15 +275,15 @@ class _March:
         x = self._solver(width).solve(c.gather(stored))
         return self._size(np.where(c.unknown >= 0, x[c.unknown], 0.0).reshape(-1, 4))
 
-    def _stage(self, drive: float, base: Array, width: float, guess: Array) -> tuple[Array, float]:
+    def _stage(self, drive: float, base: AnyArray, width: float, guess: AnyArray) -> tuple[AnyArray, float]:
         """Solve M (mu - base)/width + K mu = drive b."""
         system, solver = self.system.driven(drive), self._solver(width)
         c = system.constraint
 
-        def expand(x: Array) -> Array:
+        def expand(x: AnyArray) -> AnyArray:
             return np.asarray(c.expand(x)).reshape(-1, 4)
 
-        def residual(x: Array) -> Array:
+        def residual(x: AnyArray) -> AnyArray:
             full = expand(x)
             mu_dot = ((full - base) / width).astype(float)
             return system.residual(*split_precision(full), mu_dot)
@@ -321,7 +319,7 @@ class _March:
         )  # fmt: skip
 
     # ------------------------------------------------------------------ sizes
-    def _size(self, mu: Array) -> float:
+    def _size(self, mu: AnyArray) -> float:
         return self.system.size(mu)
 
     @cached_property
@@ -330,7 +328,7 @@ class _March:
         start = np.zeros(len(self.system.constraint.charge), np.longdouble)
         expand = self.system.constraint.expand
 
-        def residual(x: Array) -> Array:
+        def residual(x: AnyArray) -> AnyArray:
             full = np.asarray(expand(x)).reshape(-1, 4)
             return self.system.residual(*split_precision(full), np.zeros(full.shape))
 

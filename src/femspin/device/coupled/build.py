@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import CaseError
 from ...fields.build import moment_direction
@@ -14,14 +13,14 @@ from ...transport.assembly.boundary import FluxLaw
 from ...transport.conditions import table_law
 from ...transport.elements.space import outer_cells
 from ...transport.system import TransportState
-from ..build import Device
+from ...units import Array
+from ..model import Device
 from .faces import FacetFace, facet_face
 from .transport import TexturedTransport
 from .weights import magnet_map
 
 __all__ = ["exact_texture", "textured_transport"]
 
-Array = NDArray[np.float64]
 
 
 def textured_transport(

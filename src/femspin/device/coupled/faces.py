@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from ...transport.assembly.boundary import FluxLaw
 from ...transport.elements.space import Space
+from ...units import Array, Indices
 
 __all__ = ["FacetFace", "facet_face"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...magnets.vectors import cross, dot, rotate
+from ...units import Array
 from .transport import TexturedSolution, TexturedTransport
 
 __all__ = ["BETWEEN", "Between", "KeptFlux"]
 
-Array = NDArray[np.float64]
 Between = Literal["keep", "turn", "extrapolate"]
 BETWEEN: tuple[Between, ...] = ("keep", "turn", "extrapolate")
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ...transport.assembly.boundary import Constraint
 from ...transport.elements.space import Space
+from ...units import Array
 
 __all__ = ["ReducedPattern", "reduced_pattern", "warm_gmres"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.integer]
+AnyInteger = NDArray[np.integer]
 Apply = Callable[[Array], Array]
 
 
@@ -31,10 +31,10 @@ class ReducedPattern:
         one_to_one: Whether every entry of the matrix is one block value.
     """
 
-    kept: Indices
-    target: Indices
-    indices: Indices
-    indptr: Indices
+    kept: AnyInteger
+    target: AnyInteger
+    indices: AnyInteger
+    indptr: AnyInteger
     one_to_one: bool
 
     def matrix(self, values: Array) -> sp.csr_array:

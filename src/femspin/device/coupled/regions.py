@@ -25,7 +25,6 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from ...errors import CaseError
 from ...fields.soc import cross_matrix
@@ -33,12 +32,10 @@ from ...interface.split import cell_parts
 from ...transport.assembly.coefficients import Coefficients
 from ...transport.assembly.regions import assemble_region
 from ...transport.elements.space import Space
-from ...units import ENERGY, HBAR, TIME
+from ...units import ENERGY, HBAR, TIME, Array, Indices
 
 __all__ = ["HBAR_SOLVER", "FollowingRegion"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 HBAR_SOLVER = HBAR / (ENERGY * TIME)
 """The reduced Planck constant in units of the solver [meV ps]."""

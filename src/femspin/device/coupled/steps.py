@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...magnets.explicit import RungeKutta
 from ...magnets.ferromagnet import Texture
@@ -15,12 +15,11 @@ from ...magnets.intervals import march
 from ...magnets.midpoint import Anderson
 from ...magnets.run import History, Scheme
 from ...magnets.vectors import normalized
-from ...units import TIME
+from ...units import TIME, Array
 from .torque import CoupledTorque, largest_size
 
 __all__ = ["coupled_step", "run_coupled"]
 
-Array = NDArray[np.float64]
 
 _MOST_REPEATS = 20  # of a step that pumps spin
 _SAME_MOTION = 1e-4  # change of dm/dt, relative, at which they stop

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import CaseError
 from ...magnets.antiferromagnet import StaggeredTorque
 from ...magnets.torques import ExternalTorque
 from ...magnets.vectors import dot
-from ...units import HBAR, LENGTH, RATE, TIME
+from ...units import HBAR, LENGTH, RATE, TIME, Array
 from .kept import BETWEEN, Between, KeptFlux
 from .transport import TexturedSolution, TexturedTransport
 from .use import Use
@@ -35,7 +34,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-Array = NDArray[np.float64]
 Velocity = Callable[[float, Array], Array]
 
 

@@ -25,6 +25,7 @@ from ...transport.linear.auxiliary import auxiliary
 from ...transport.linear.preconditioner import reduced_stiffness
 from ...transport.linear.solve import linear_solver
 from ...transport.system import TransportProblem
+from ...units import Array
 from .faces import FacetFace
 from .krylov import ReducedPattern, reduced_pattern, warm_gmres
 from .regions import HBAR_SOLVER, FollowingRegion
@@ -33,7 +34,6 @@ from .work import PhaseClock, Work
 
 __all__ = ["TexturedSolution", "TexturedTransport", "Work"]
 
-Array = NDArray[np.float64]
 FieldsOf = Callable[[str, Array], RegionFields]
 LawOf = Callable[[str, Array], FluxLaw]
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ...errors import CaseError
@@ -20,11 +19,10 @@ from ...magnets.space import TextureSpace
 from ...magnets.vectors import normalized
 from ...structure.model import Interface, Structure
 from ...transport.elements.space import Space
+from ...units import Array, Indices
 
 __all__ = ["MagnetMap", "magnet_map"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 # Facets above and below an F are told apart, but only where they lie at the same lateral place.
 _HEIGHT = 1e-3

@@ -17,25 +17,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...fields.region import RegionFields
 from ...interface.currents import InterfaceCurrents, face_mean
 from ...interface.split import cell_integrals, flux_density, region_parts
 from ...structure.model import Interface
 from ...structure.sides import Footprint
-from ...units import E_CHARGE, ENERGY, FLUX, LENGTH, SPIN_CURRENT
+from ...units import E_CHARGE, ENERGY, FLUX, LENGTH, SPIN_CURRENT, Array
 from ..neighbours import footprints, magnet_area
 
 if TYPE_CHECKING:
-    from ..build import Device, Transport
+    from ..model import Device, Transport
 
 __all__ = [
     "ROUND_OFF", "Drive", "Efficiency", "acted_upon", "directed", "drives", "driving_flux",
     "efficiency", "moment_axis", "moment_flux", "moment_fluxes", "round_off", "undirected",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 ROUND_OFF = 1e-10
 """Currents below this share of the largest of a device are round-off of it."""

@@ -11,7 +11,7 @@ from ...units import E_CHARGE
 from ..neighbours import neighbours
 
 if TYPE_CHECKING:
-    from ..build import Device
+    from ..model import Device
 
 __all__ = ["doubtful_input", "missing_input"]
 

@@ -6,24 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...fields.region import RegionFields
 from ...interface.split import cell_integrals, flux_density
-from ...units import E_CHARGE, FLUX, SPIN_CURRENT
+from ...units import E_CHARGE, FLUX, SPIN_CURRENT, Array
 from ..neighbours import far_side, interface_footprint, neighbours
 from .fluxes import moment_flux, round_off
-from .report import left_out
+from .torques import left_out
 
 if TYPE_CHECKING:
-    from ..build import Device, Transport
+    from ..model import Device, Transport
 
 __all__ = [
     "InterfaceLoss", "bulk_spin_current", "interface_loss", "is_inner", "loss_entry",
     "spin_memory_loss", "spin_transparency", "transparency",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -11,23 +11,22 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...fields.soc import cross_matrix
 from ...interface.currents import face_source
-from ...studies.sweep.store import numbers_of
 from ...transport.layers.stack import StackLayer, admittance_parts
-from ...units import E_CHARGE, ENERGY
+from ...units import E_CHARGE, ENERGY, Array
 from ..neighbours import driving_metals, far_side
 from ..stack_problem import StackInterface, StackState
+from .conductances import _about
 from .fluxes import ROUND_OFF, Drive, directed, moment_axis, undirected
 from .losses import interface_loss, loss_entry, transparency
-from .report import _about, by_metal, drive_entry, torque_entry
+from .quantities import numbers_of
 from .table import RegionAverage, efficiency_entry, field_response, response_table, stack_averages
+from .torques import by_metal, drive_entry, torque_entry
 
 __all__ = ["GROUPS", "all_numbers", "number"]
 
-Array = NDArray[np.float64]
 _PARTS = ("M_relax", "M_prec", "M", "L_diag", "L_anti", "L", "S", "A", "E", "T")
 
 

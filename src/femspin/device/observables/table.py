@@ -13,14 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation
 from ...interface.split import cell_integrals
 from ...structure.sides import region_thickness
 from ...transport.layers.stack import StackSolution
-from ...units import E_CHARGE, ENERGY, LENGTH
+from ...units import E_CHARGE, ENERGY, LENGTH, Array
 from .fluxes import Drive, Efficiency, drives, round_off
 from .losses import (
     InterfaceLoss,
@@ -30,10 +29,10 @@ from .losses import (
     spin_memory_loss,
     spin_transparency,
 )
-from .report import by_metal, left_out, torque_fluxes
+from .torques import by_metal, left_out, torque_fluxes
 
 if TYPE_CHECKING:
-    from ..build import Device, Transport
+    from ..model import Device, Transport
 
 __all__ = [
     "FieldResponse", "InterfaceLoss", "RegionAverage", "SpinSwapping", "TorqueEfficiency",
@@ -42,7 +41,6 @@ __all__ = [
     "spin_transparency", "stack_averages", "torque_efficiencies",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

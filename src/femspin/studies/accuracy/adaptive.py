@@ -17,26 +17,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...device.build import Device, Transport, build_device, solve_transport
+from ...device.build import build_device
+from ...device.functionals import device_functionals
+from ...device.model import Device, Transport
+from ...device.observables.quantities import flat_numbers
+from ...device.steady import solve_transport
 from ...errors import CaseError, SolverError
 from ...interface.functionals import Functional
-from ...results.solution import flat_numbers
 from ...structure.corners import graded_to_points, singular_points
 from ...structure.model import Structure
 from ...structure.refine import refine
 from ...transport.adjoint import adjoint_solutions
 from ...transport.assembly.covariant import interpolation
-from ..sensitivity.elements import device_functionals
+from ...units import Array, Indices
 from .error_bars import ErrorBars, compare_orders, enriched_solution
 
 __all__ = [
     "Level", "Refined", "adapt", "goal_errors", "goal_scales", "level_table", "require_simplices",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 log = logging.getLogger("femspin")
 

@@ -23,16 +23,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from ...device.build import Device, Transport, build_device, solve_transport, transport_of
+from ...device.build import build_device
+from ...device.model import Device, Transport
+from ...device.observables.quantities import discretised_numbers, flat_numbers
+from ...device.steady import solve_transport, transport_of
 from ...errors import SolverError
 from ...interface.currents import NOTHING, InterfaceCurrents
-from ...results.solution import discretised_numbers, flat_numbers
 from ...structure.corners import graded_to_points, singular_points
 from ...transport.assembly.covariant import interpolation
 from ...transport.linear.solve import Method
+from ...units import Array
 
 __all__ = [
     "ErrorBars",
@@ -44,7 +46,6 @@ __all__ = [
     "tail_factor",
 ]
 
-Array = NDArray[np.float64]
 
 log = logging.getLogger("femspin")
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.input_files import UnreadableError, open_regular
 from ...case.load import case_from_table, dump_case, read_table
@@ -27,7 +26,6 @@ from .schema import DataSet, Fit
 
 __all__ = ["build_model"]
 
-Array = NDArray[np.float64]
 
 
 def build_model(fit: Fit, folder: Path) -> FitModel:

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic_core import PydanticCustomError
 
 from ...case.input_files import UnreadableError, read_regular
 from ...case.quantity import parse_quantity
 from ...errors import CaseError, closest
 from ...results.table import unit_of
+from ...units import Array
 from .schema import DataSet
 
 __all__ = ["Measured", "read_measured"]
 
-Array = NDArray[np.float64]
 
 _LARGEST_FILE = 10_000_000
 _SEPARATORS = (",", ";", "\t")

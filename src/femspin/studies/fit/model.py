@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.schema import Case
 from ...device.coefficients import (
@@ -22,13 +21,13 @@ from ...device.stack_problem import StackProblem, StackState, moved, stack_case,
 from ...errors import SolverError
 from ...transport.layers.derivative import stack_derivatives
 from ...transport.layers.stack import solve_stack
+from ...units import Array
 from ..points import Axis
 from .data import Measured
 from .schema import DataSet, Fit
 
 __all__ = ["FitModel", "FreeParameter", "ModelSet"]
 
-Array = NDArray[np.float64]
 
 _ENOUGH = 1e-10  # relative error of the derivative of a number by the solution
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...device.observables.report import versions
+from ...results.facts import versions
 from ...results.folder import digest_of, result_folder, to_json
 from ...results.table import unit_of
 from .model import FitModel

@@ -11,11 +11,11 @@ from scipy.optimize import least_squares
 from scipy.stats import chi2 as chi2_distribution
 
 from ...errors import CaseError, SolverError
+from ...units import Array
 from .model import FitModel, FreeParameter
 
 __all__ = ["UNDETERMINED", "FitResult", "Mirror", "fit_model", "undetermined"]
 
-Array = NDArray[np.float64]
 
 UNDETERMINED = 1e-6
 """Smallest accepted singular value of the Jacobian, relative to the largest, in columns of

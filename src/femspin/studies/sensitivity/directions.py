@@ -14,27 +14,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.parameters import without_repetition
-from ...device.build import Device, Transport, changed_device, transport_of
+from ...device.build import changed_device
 from ...device.coefficients import (
     Parameter,
     extrapolated_derivative,
     field_derivatives,
     with_parameters,
 )
-from ...device.observables import report
+from ...device.model import Device, Transport
+from ...device.observables.charge import charge_current, electrode_table
+from ...device.observables.interfaces import interface_table
+from ...device.observables.quantities import flat_numbers
 from ...device.observables.table import observables_table
+from ...device.observables.torques import torque_table
+from ...device.steady import transport_of
 from ...fields.region import RegionFields
-from ...results.solution import flat_numbers
 from ...transport.assembly.coefficients import Coefficients, block_tensors, coefficients
 from ...transport.assembly.regions import apply_region
 from ...transport.elements.space import Space
+from ...units import Array
 
 __all__ = ["Direction", "WeakMoments", "direction", "numbers_along", "weak_moments"]
 
-Array = NDArray[np.float64]
 
 _ARRAYS = ("dos", "diffusion", "gauge", "omega", "relaxation", "theta", "drift", "rotation",
            "moment_relaxation", "moment_omega")  # fmt: skip
@@ -320,19 +323,19 @@ def _needed(device: Device, transport: Transport, names: Sequence[str]) -> dict[
     table: dict[str, Any] = {}
     if "interfaces" in groups:
         table["interfaces"] = {
-            n: report.interface_table(i) for n, i in transport.interfaces.items()
+            n: interface_table(i) for n, i in transport.interfaces.items()
         }
     if "torques" in groups:
-        table["torques"] = report.torque_table(device, transport)
+        table["torques"] = torque_table(device, transport)
     if "electrodes" in groups:
-        table["electrodes"] = report.electrode_table(device, transport)
+        table["electrodes"] = electrode_table(device, transport)
     if "charge_current_density" in groups:
         wanted = [
             n for n in device.conductors
             if any(x.startswith(f"charge_current_density.{n}.") for x in names)
         ]  # fmt: skip
         table["charge_current_density"] = {
-            n: report.charge_current(device, transport, n) for n in wanted
+            n: charge_current(device, transport, n) for n in wanted
         }
     if "observables" in groups:
         table["observables"] = observables_table(device, transport)

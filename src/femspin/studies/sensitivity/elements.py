@@ -15,38 +15,29 @@ the partial derivatives come from `femspin.studies.sensitivity.directions`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.parameters import by_region
 from ...case.paths import number_name
-from ...cli.rehearsal import generic_transport
-from ...device.build import Device, Transport
 from ...device.coefficients import Parameter, find_parameter, scalar_parameters
+from ...device.functionals import device_functionals
+from ...device.generic import generic_transport
+from ...device.model import Device, Transport
+from ...device.observables.quantities import discretised_numbers, flat_numbers
 from ...errors import CaseError, SolverError, closest
-from ...interface.currents import Share, exchange, face_source, outer_faces
-from ...interface.functionals import (
-    Functional,
-    current_functionals,
-    electrode_functionals,
-    interface_functionals,
-    outer_functionals,
-)
-from ...results.solution import discretised_numbers, flat_numbers
 from ...transport.adjoint import adjoint_solutions, tangent_solutions
-from ...transport.elements.orders import prolongation
+from ...units import Array
 from .directions import Direction, direction, numbers_along, weak_moments
 
 __all__ = [
     "Sensitivities", "choose_outputs", "choose_parameters", "default_outputs",
-    "device_functionals", "is_output", "possible_outputs", "sensitivities", "table_rows",
+    "is_output", "possible_outputs", "sensitivities", "table_rows",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 Method = Literal["auto", "adjoint", "tangent"]
 Progress = Callable[[float], None]
 
@@ -82,63 +73,6 @@ class Sensitivities:
         with np.errstate(divide="ignore", invalid="ignore"):
             relative: Array = self.derivatives * scale / self.values[:, None]
         return relative
-
-
-def device_functionals(
-    device: Device, transport: Transport, coarse: Device | None = None
-) -> dict[str, Functional]:
-    """Return every output of a solution that is affine in mu, by its name in the result.
-
-    Args:
-        device: The problem.
-        transport: Its solution.
-        coarse: The same device with elements of a lower order, whose test functions then weigh
-            the residual at faces: the currents as the lower order defines them, with adjoints
-            that are smooth up to the face.
-    """
-    space, state = device.space, transport.state
-    share, traces = _lifted(device, coarse)
-    found: list[Functional] = []
-    for name in transport.interfaces:
-        face = device.structure.interfaces.get(name)
-        if face is None or not {face.first, face.second} & set(device.conductors):
-            continue  # of a reduced layer: its flux law is no residual
-        split = device.kinds[face.second] == "F"
-        found += interface_functionals(space, state, share, face, device.conductors, split)
-    for name, regions in outer_faces(space, share).items():
-        if name in transport.interfaces:
-            source = face_source(regions, device.kinds)
-            found += outer_functionals(space, state, share, name, regions, source)
-    for name in device.conductors:
-        found += current_functionals(space, state, name)
-    electrodes = device.problem.boundary.electrodes
-    found += electrode_functionals(
-        space, state, electrodes, traces, exchange(space, device.problem.boundary.contacts)
-    )
-    return {f.path: f for f in found}
-
-
-def _lifted(
-    device: Device, coarse: Device | None
-) -> tuple[Mapping[str, Share], dict[str, Array] | None]:
-    """Return the shares and electrode traces, those of a lower order interpolated."""
-    if coarse is None:
-        return device.share, None
-    lift = prolongation(coarse.space, device.space)
-    share = {
-        name: replace(
-            device.share[name],
-            weights={face: lift @ w for face, w in s.weights.items()},
-            electrode=lift @ s.electrode,
-        )
-        for name, s in coarse.share.items()
-    }
-    traces = {}
-    for face in coarse.problem.boundary.electrodes:
-        one = np.zeros(coarse.space.n_dofs)
-        one[face.dofs] = 1.0
-        traces[face.name] = lift @ one
-    return share, traces
 
 
 def sensitivities(

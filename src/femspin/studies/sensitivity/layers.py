@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.schema import Case
 from ...case.values import INSULATORS
@@ -21,18 +20,17 @@ from ...device.coefficients import (
     extrapolated_derivative,
     field_derivatives,
 )
+from ...device.observables.quantities import numbers_of
 from ...device.observables.stack import GROUPS
 from ...device.stack_problem import StackState, moved, stack_case, stack_change, stack_problem
 from ...errors import CaseError, SolverError, closest
 from ...transport.layers.derivative import StackTangent, stack_derivatives
 from ...transport.layers.stack import StackCase, solve_stack
-from ...units import E_CHARGE
-from ..sweep.store import numbers_of
+from ...units import E_CHARGE, Array
 from .elements import Sensitivities, choose_parameters
 
 __all__ = ["SolvedStack", "solved_stack", "stack_sensitivities"]
 
-Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
 _ROUND_OFF = 1e-10

@@ -14,7 +14,7 @@ import numpy as np
 from ...case.load import dump_case, to_toml
 from ...case.parameters import by_region
 from ...case.schema import Case
-from ...device.observables.report import versions
+from ...results.facts import versions
 from ...results.folder import result_folder, to_json
 from ...results.table import unit_of
 from .elements import Sensitivities, table_rows

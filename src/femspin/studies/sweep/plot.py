@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...case.paths import number_name
 from ...case.schema import Case
 from ...results.table import LOST, WALL, matching
+from ...units import Array
 from ..points import Axis
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_scan"]
 
-Array = NDArray[np.float64]
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _LINES = ("-", "--", ":", "-.")

@@ -17,8 +17,8 @@ from ...case.messages import one_per_kind
 from ...case.paths import number_name
 from ...case.scan import Scan
 from ...case.schema import Case
-from ...device.observables.report import CONVENTIONS, versions
 from ...errors import CaseError, closest
+from ...results.facts import CONVENTIONS, versions
 from ...results.folder import result_folder, to_json
 from ...results.inputs import case_digest
 from ...results.table import (

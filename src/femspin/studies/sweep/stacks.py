@@ -1,7 +1,7 @@
 """Points of a scan with ``solver.method = "stack"``, solved together.
 
 The layers of all points go through the exact solver as one batch; building a point and reading
-off its numbers are those of `femspin.device.build.simulate_transport`.
+off its numbers are those of `femspin.simulation.simulate_transport`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ...case.schema import Case
-from ...device.build import (
-    Transport,
-    _with_reduced,
-    balanced_transport,
-    build_device,
-    simulate_transport,
-)
+from ...device.build import build_device
 from ...device.layered import StackProblem, exact_transports, stack_problem
+from ...device.model import Transport
+from ...device.steady import _with_reduced, balanced_transport
 from ...results.solution import Solution
+from ...simulation import simulate_transport
 
 __all__ = ["stack_tables"]
 

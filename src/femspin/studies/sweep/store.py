@@ -6,19 +6,17 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ... import __version__
 from ...case.load import dump_case
 from ...case.schema import Case
 from ...results.installed import code_digest
 
-__all__ = ["PointStore", "Record", "numbers_of", "point_key"]
+__all__ = ["PointStore", "Record", "point_key"]
 
 _NO_INFLUENCE = ("title", "expected", "output", "scan")
 
@@ -116,25 +114,3 @@ def point_key(case: Case, files: str = "") -> str:
     text = json.dumps([code_digest(), files, table], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-
-def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers of a result table by dotted name; what is None becomes NaN."""
-    skipped = ("inputs", "versions", "conventions", "estimates", "warnings", "units")
-    return {
-        name: value
-        for key, entry in table.items() if key not in skipped
-        for name, value in _numbers(entry, str(key))
-    }  # fmt: skip
-
-
-def _numbers(entry: Any, name: str) -> Iterator[tuple[str, float]]:
-    if isinstance(entry, Mapping):
-        for key, value in entry.items():
-            yield from _numbers(value, f"{name}.{key}")
-    elif isinstance(entry, np.ndarray) and entry.shape == (3,):
-        for axis, value in zip("xyz", entry.tolist(), strict=True):
-            yield f"{name}.{axis}", float(value)
-    elif entry is None:
-        yield name, math.nan
-    elif isinstance(entry, int | float | np.floating) and not isinstance(entry, bool):
-        yield name, float(entry)

@@ -22,8 +22,9 @@ from typing import Any
 
 from ...case.messages import one_line
 from ...case.schema import Case
+from ...device.observables.quantities import numbers_of
 from ...errors import FemspinError
-from .store import PointStore, Record, numbers_of
+from .store import PointStore, Record
 
 __all__ = ["Solve", "solve_here", "solve_point", "solve_points", "solved_together"]
 
@@ -43,7 +44,7 @@ def solve_point(case: Case, folder: Path | None) -> Mapping[str, Any]:
         from ..textures.run import simulate_texture
 
         return simulate_texture(case, folder).table
-    from ...device.build import simulate_transport
+    from ...simulation import simulate_transport
 
     return simulate_transport(case, folder, errors=False).table
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.load import case_from_table, dump_case
 from ...case.paths import replaced, resolved_path
@@ -17,6 +16,7 @@ from ...errors import CaseError, SolverError
 from ...magnets.magnet import Antiferromagnet
 from ...magnets.two_sublattice import join
 from ...results.texture_result import Series, TextureResult
+from ...units import Array
 from .device import transport_numbers
 from .instability import Branch, instability
 from .line_shape import line_shape
@@ -34,7 +34,6 @@ from .warnings import case_warnings, state_warnings
 
 __all__ = ["analysed", "hysteresis", "threshold"]
 
-Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
 _MOST_BISECTIONS = 200

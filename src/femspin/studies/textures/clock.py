@@ -12,17 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.texture import Texture as TextureTable
 from ...case.texture_drives import Signal
 from ...magnets.antiferromagnet import AntiferroTexture
-from ...units import TIME
+from ...units import TIME, Array
 from .system import TextureSystem
 
 __all__ = ["drive_breaks", "drive_signals", "longest_step", "resonance_rate", "rotor_rate"]
 
-Array = NDArray[np.float64]
 
 _PARTS = 20  # steps in a period of a sine, at least
 

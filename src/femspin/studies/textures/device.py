@@ -11,9 +11,10 @@ import numpy as np
 
 from ...case.schema import Case
 from ...case.texture import Texture as TextureTable
-from ...device.build import Device, build_device
+from ...device.build import build_device
 from ...device.coupled.build import textured_transport
 from ...device.coupled.torque import CoupledTorque, refuse_odd
+from ...device.model import Device
 from ...device.observables.number import Number
 from ...errors import CaseError
 from ...fields.build import region_fields

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import CaseError
 from ...magnets.ferromagnet import Texture
@@ -14,7 +13,7 @@ from ...magnets.rest import still
 from ...magnets.run import relax_texture
 from ...magnets.small_motion import growth, newton_rest, traceable
 from ...magnets.two_sublattice import join
-from ...units import TIME
+from ...units import TIME, Array
 from .motion import equilibrium_canting
 from .rest import precise, relaxed
 from .states import initial_texture
@@ -23,7 +22,6 @@ from .system import TextureSystem
 
 __all__ = ["Bracket", "Branch", "instability"]
 
-Array = NDArray[np.float64]
 
 _PARTS = 24  # of the range, at the ends of which the state is looked at first
 _FARTHEST = 0.1  # angle [rad] by which a moment may turn from one value to the next

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.files import input_digest
 from ...case.load import dump_case
@@ -19,11 +18,10 @@ from ...case.schema import Case
 from ...errors import CaseError
 from ...magnets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ...results.installed import code_digest
-from ...units import TIME
+from ...units import TIME, Array
 
 __all__ = ["ANEW", "Keeper", "checkpoint_file", "code_numbers"]
 
-Array = NDArray[np.float64]
 
 log = logging.getLogger("femspin")
 

@@ -31,14 +31,13 @@ from ...magnets.run import relax_texture
 from ...magnets.small_motion import DENSE, growth, small_motion
 from ...magnets.vectors import cross, dot
 from ...results.texture_result import Series
-from ...units import RATE, TIME
+from ...units import RATE, TIME, Array
 from .rest import relaxed
 from .steady import plain_sine, refuse_what_moves, steady_orbit
 from .system import TextureSystem
 
 __all__ = ["line_shape", "lorentzians", "response"]
 
-Array = NDArray[np.float64]
 
 _MOST_MISFIT = 1e-3  # of the range of the signal
 _ALIGNED = 1e-3  # angle [rad] up to which directions count as the same

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...device.coupled.steps import coupled_step
 from ...device.coupled.torque import CoupledTorque
@@ -24,7 +23,7 @@ from ...magnets.intervals import Step, march, smooth_parts
 from ...magnets.midpoint import Midpoint
 from ...magnets.two_sublattice import join, split
 from ...magnets.vectors import cross
-from ...units import LENGTH, RATE, TIME
+from ...units import LENGTH, RATE, TIME, Array
 from .clock import drive_breaks, longest_step, rotor_rate
 from .system import TextureSystem
 
@@ -33,7 +32,6 @@ __all__ = [
     "rotor_step", "start_motion",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 State = tuple[Array, ...]
 Watch = Callable[[Array], None]
 

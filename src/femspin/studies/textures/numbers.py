@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.texture_drives import Signal
 from ...device.observables.number import Number, with_units
 from ...magnets.space import TextureSpace
 from ...magnets.vectors import normalized
+from ...units import Array, Indices
 from .device import transport_numbers
 from .motion import Motion
 from .system import TextureSystem
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_numbers", "sampling_warning", "texture_facts", "topological_charge"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _PARTS = {
     "MeshQuad1": ((0, 1, 2), (0, 2, 3)),

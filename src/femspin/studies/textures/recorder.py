@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...results.texture_result import Series
-from ...units import TIME
+from ...units import TIME, Array
 from .motion import Motion, State, check_canting
 from .states import wall_frame
 from .system import TextureSystem
@@ -19,7 +18,6 @@ from .wall import WALL_STOPS, WallTrack
 
 __all__ = ["Recorder", "TextureRun"]
 
-Array = NDArray[np.float64]
 
 _SWITCHED = -0.5  # component along the initial mean direction
 

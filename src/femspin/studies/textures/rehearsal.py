@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...device.coupled.torque import CoupledTorque
+from ...units import Array
 from .system import TextureSystem
 
 __all__ = ["rehearsed"]
 
-Array = NDArray[np.float64]
 
 
 def rehearsed(system: TextureSystem) -> TextureSystem:

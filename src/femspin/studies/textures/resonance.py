@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.schema import Case
 from ...case.texture import MOST_OUTPUTS
@@ -17,6 +16,7 @@ from ...magnets.modes import Modes, antiferromagnet_modes, ring_down, texture_mo
 from ...magnets.two_sublattice import join
 from ...magnets.vectors import rotate
 from ...results.texture_result import Series, TextureResult
+from ...units import Array
 from .motion import start_motion
 from .rest import relaxed
 from .run import TextureRun, run_motion
@@ -26,7 +26,6 @@ from .system import TextureSystem
 
 __all__ = ["order_fields", "resonance"]
 
-Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
 _SAMPLES = 8  # of the fastest mode in a period of it

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...device.coupled.steps import coupled_step
 from ...device.coupled.torque import CoupledTorque
@@ -31,14 +30,13 @@ from ...magnets.run import relax_texture
 from ...magnets.small_motion import traceable, unstable
 from ...magnets.two_sublattice import join, split
 from ...magnets.vectors import normalized
-from ...units import RATE, TIME
+from ...units import RATE, TIME, Array
 from .clock import resonance_rate, rotor_rate
 from .motion import RotorMotion, State, check_canting, equilibrium_canting, rotor_step
 from .system import TextureSystem
 
 __all__ = ["precise", "relaxed"]
 
-Array = NDArray[np.float64]
 
 _MOST_ROUNDS = 20_000
 _CLOSE = 1e-9  # relative error of the flux where its change with a small motion is looked at

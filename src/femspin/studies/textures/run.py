@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.schema import Case
 from ...errors import CaseError
@@ -33,7 +32,6 @@ __all__ = [
     "simulate_texture",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 Progress = Callable[[float], None]
 
 _LOOKS = 50  # steps of a fixed length that are looked at in a run

@@ -7,19 +7,17 @@ import io
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.input_files import UnreadableError, read_regular
 from ...case.texture import Initial
 from ...errors import CaseError
 from ...magnets.vectors import normalized
 from ...magnets.walls import static_width, wall_profile
-from ...units import LENGTH
+from ...units import LENGTH, Array
 from .system import TextureSystem
 
 __all__ = ["initial_texture", "wall_frame"]
 
-Array = NDArray[np.float64]
 
 _LARGEST_FILE = 20_000_000_000
 

@@ -6,18 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.texture_drives import Signal
 from ...errors import CaseError
 from ...magnets.torques import SpinOrbitTorque
+from ...units import Array
 from .system import TextureSystem
 
 __all__ = [
     "acts_damping_like", "at_full_strength", "plain_sine", "refuse_what_moves", "steady_orbit",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 
 def refuse_what_moves(system: TextureSystem, name: str, frequency: float | None = None) -> None:

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import skfem
-from numpy.typing import NDArray
 
 from ...bands.drive import BandTorque, band_torque
 from ...case.schema import Case
 from ...case.texture import Texture as TextureTable
 from ...case.texture import TextureMesh
 from ...case.texture_drives import CurrentDrive, Signal, SpinOrbitDrive
-from ...device.build import Device
 from ...device.coupled.torque import CoupledTorque
+from ...device.model import Device
 from ...errors import CaseError
 from ...magnets.antiferromagnet import AntiferroTexture, StaggeredTorque, antiferromagnet_texture
 from ...magnets.demagnetization import boundary_demagnetization
@@ -29,7 +28,7 @@ from ...magnets.space import TextureSpace, mesh_space, region_space
 from ...magnets.torques import ExternalTorque, SpinOrbitTorque, SpinTransfer, Torque
 from ...magnets.two_sublattice import two_sublattice_texture
 from ...structure import Structure, build_stack, load_mesh
-from ...units import LENGTH
+from ...units import LENGTH, Array
 from .device import coupled_torque, texture_device
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "texture_space",
 ]
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

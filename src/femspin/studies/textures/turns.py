@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...magnets.space import TextureSpace
+from ...units import Array
 
 __all__ = ["Turning", "normal_frame", "unwrapped"]
 
-Array = NDArray[np.float64]
 
 _NOTHING = 1e-9  # part of the mean direction across the axis below which it has no angle
 

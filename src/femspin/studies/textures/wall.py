@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...device.observables.number import with_units
 from ...magnets.walls import Wall, find_walls
-from ...units import LENGTH
+from ...units import LENGTH, Array
 from .states import wall_frame
 from .system import TextureSystem
 
 __all__ = ["LOST", "WALL_STOPS", "WALL_UNITS", "WallTrack", "state_numbers"]
 
-Array = NDArray[np.float64]
 
 LOST = {
     "left": "the wall reached the end of the magnet or vanished",

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.schema import Case
 from ...errors import CaseError
 from ...magnets.magnet import Ferromagnet
 from ...magnets.walls import static_width
-from ...units import LENGTH
+from ...units import LENGTH, Array
 from .states import wall_frame
 from .system import TextureSystem
 
 __all__ = ["case_warnings", "refuse_unfit_texture", "state_warnings", "texture_scales"]
 
-Array = NDArray[np.float64]
 
 _FINE = 0.5  # of a length of the magnet, per cell
 _SHARE = 0.01  # of the anisotropy that may be left out in silence

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
 
 from ...fields.soc import cross_matrix
-from ...units import E_CHARGE, ENERGY, FLUX
+from ...units import E_CHARGE, ENERGY, FLUX, Array, Indices
 from ..elements.space import Space
 
 __all__ = [
@@ -20,8 +20,6 @@ __all__ = [
     "mixing_conductance",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

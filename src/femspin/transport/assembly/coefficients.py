@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation, cross_matrix
-from ...units import DIFFUSION, DOS, FLUX, LENGTH, RATE
+from ...units import DIFFUSION, DOS, FLUX, LENGTH, RATE, Array
 from .frames import GaugeFunction
 
 __all__ = ["BlockTensors", "Coefficients", "block_tensors", "coefficients",
            "same_coefficients"]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skfem.quadrature import get_quadrature
 
+from ...units import AnyArray, Array
 from ..elements.affine import reference_frame
 from ..elements.moments import basis_table
 from ..elements.space import Space, quadrature_order
@@ -22,8 +23,6 @@ __all__ = [
     "pays_off", "touched_slots",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 # Pairs of local dofs below which numpy is faster than loading the compiled kernels.
 _PAIRS = 400_000
@@ -38,7 +37,7 @@ def pays_off(space: Space) -> bool:
 
 
 def fill_compiled(
-    space: Space, cells: Indices, tensors: BlockTensors, position: Indices, values: Array
+    space: Space, cells: AnyArray, tensors: BlockTensors, position: AnyArray, values: Array
 ) -> None:
     """Add the element matrices of some cells to block values.
 
@@ -62,7 +61,7 @@ def fill_compiled(
         run_by_rows(kernels.fill, n, *where, space.reference.matrix, between, flat)
 
 
-def touched_slots(space: Space, cells: Indices, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def touched_slots(space: Space, cells: AnyArray, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which slots of the pattern some cells touch, shape (n_slots,).
 
     Args:
@@ -81,7 +80,7 @@ def touched_slots(space: Space, cells: Indices, chosen: NDArray[np.bool_]) -> ND
 
 def fill_forms_compiled(
     space: Space, name: str, chosen: NDArray[np.bool_], forms: Array, signs: Array,
-    column: Indices, position: Indices, values: Array,
+    column: AnyArray, position: AnyArray, values: Array,
 ) -> None:  # fmt: skip
     """Add the integrals of some scalar forms over some cells to the values of their slots.
 
@@ -116,8 +115,8 @@ def fill_forms_compiled(
 
 
 def _gather_forms(
-    space: Space, cells: Indices, shape: Indices, kinds: Indices, what: tuple[Any, ...],
-    position: Indices, values: Array,
+    space: Space, cells: AnyArray, shape: AnyArray, kinds: AnyArray, what: tuple[Any, ...],
+    position: AnyArray, values: Array,
 ) -> None:  # fmt: skip
     """Set the forms of cells of few shapes.
 
@@ -155,7 +154,7 @@ class _PairedMoments:
     """
 
     values: Array
-    jets: Indices
+    jets: AnyArray
     starts: list[int]
 
 
@@ -180,7 +179,7 @@ def _paired_moments(moments: Array, d: int) -> _PairedMoments:
     return _PairedMoments(values, np.array([p[:2] for p in every]), starts)
 
 
-def _form_terms(forms: Array, moments: _PairedMoments) -> tuple[Array, Indices]:
+def _form_terms(forms: Array, moments: _PairedMoments) -> tuple[Array, AnyArray]:
     """Return the terms (jet, jet, weight) of forms, and the range of moments that each takes."""
     d = forms.shape[1] - 1
     terms = np.zeros((len(forms), max(np.count_nonzero(x) for x in forms), 3))
@@ -195,7 +194,7 @@ def _form_terms(forms: Array, moments: _PairedMoments) -> tuple[Array, Indices]:
 
 
 def apply_compiled(
-    space: Space, cells: Indices, tensors: BlockTensors, mu: Array, mu_low: Array, out: Array
+    space: Space, cells: AnyArray, tensors: BlockTensors, mu: Array, mu_low: Array, out: Array
 ) -> None:
     """Add K mu - b of some cells to the rows of their dofs; the arguments are as above.
 
@@ -234,7 +233,7 @@ def measures_compiled(space: Space) -> Array:
     return out
 
 
-def _cells(space: Space, cells: Indices) -> tuple[Any, ...]:
+def _cells(space: Space, cells: AnyArray) -> tuple[Any, ...]:
     mesh = space.structure.mesh
     frame = np.asarray(reference_frame(mesh))
     return mesh.p, mesh.t, frame, space.cells, np.asarray(cells), space.dofs

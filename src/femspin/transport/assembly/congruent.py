@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...units import AnyArray, Array
 from ..elements.affine import reference_frame
 from ..elements.space import Space
 from ..kernels.threads import compiled_available
@@ -23,8 +23,6 @@ __all__ = [
     "SharedElements", "congruent_cells", "congruent_residuals", "shared_blocks", "shared_elements",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 # Round-off of coordinates within which shapes are taken for the same.
 _ROUND_OFF = 16 * np.finfo(float).eps
@@ -33,7 +31,7 @@ _CHUNK = 4_000
 _COMPILED_FROM = 5_000
 
 
-def congruent_cells(space: Space, name: str) -> tuple[Indices, Indices]:
+def congruent_cells(space: Space, name: str) -> tuple[AnyArray, AnyArray]:
     """Return one cell of every shape in a region, and the shape of every cell.
 
     Args:
@@ -57,8 +55,8 @@ def congruent_cells(space: Space, name: str) -> tuple[Indices, Indices]:
 
 
 def _hashed_shapes(
-    mesh: Any, cells: Indices, corners: Indices, near: Array
-) -> tuple[Indices, Indices]:
+    mesh: Any, cells: AnyArray, corners: AnyArray, near: Array
+) -> tuple[AnyArray, AnyArray]:
     """Return the same from edges in whole units of round-off, which may split a shape."""
     from ..kernels.shape import find_shapes
 
@@ -69,8 +67,8 @@ def _hashed_shapes(
 
 
 def _sorted_shapes(
-    mesh: Any, cells: Indices, corners: Indices, near: Array
-) -> tuple[Indices, Indices]:
+    mesh: Any, cells: AnyArray, corners: AnyArray, near: Array
+) -> tuple[AnyArray, AnyArray]:
     """Return the same by sorting every component of every edge."""
     ends = mesh.p[:, mesh.t[corners][:, cells]]
     edges = ends[:, 1:] - ends[:, :1]
@@ -83,14 +81,14 @@ def _sorted_shapes(
     return first, shape.astype(np.int32)
 
 
-def _clusters(values: Array, near: float) -> Indices:
+def _clusters(values: Array, near: float) -> AnyArray:
     """Return numbers that tell values apart which differ by more than round-off, shape (n,)."""
     known = np.unique(values)
     starts = known[np.r_[True, np.diff(known) > near]]
     return np.searchsorted(starts, values, side="right")
 
 
-def _joined(numbers: Indices) -> Indices:
+def _joined(numbers: AnyArray) -> AnyArray:
     """Return one key for every column of numbers (k, n): as digits, or scattered over 64 bits."""
     keys, size = np.zeros(numbers.shape[1], np.uint64), 1
     for row in numbers:
@@ -115,8 +113,8 @@ class SharedElements:
         links: W(c <- x_i), shape (n_shapes, n_local, 3, 3).
     """
 
-    cells: Indices
-    shape: Indices
+    cells: AnyArray
+    shape: AnyArray
     slopes: Array
     values: Array
     matrix: Array
@@ -148,7 +146,7 @@ def shared_elements(space: Space, name: str, c: Coefficients) -> SharedElements 
     )  # fmt: skip
 
 
-def shared_blocks(elements: SharedElements) -> Iterator[tuple[Indices, Array, Array]]:
+def shared_blocks(elements: SharedElements) -> Iterator[tuple[AnyArray, Array, Array]]:
     """Yield cells with their element matrices (n, n_local^2, 16) and loads (n, n_local, 4)."""
     matrix = elements.matrix.reshape(*elements.load.shape[:1], -1, 16)
     for start in range(0, len(elements.cells), _CHUNK):
@@ -159,7 +157,7 @@ def shared_blocks(elements: SharedElements) -> Iterator[tuple[Indices, Array, Ar
 
 def congruent_residuals(
     space: Space, elements: SharedElements, mu: Array, mu_low: Array
-) -> Iterator[tuple[Indices, Array]]:
+) -> Iterator[tuple[AnyArray, Array]]:
     """Yield cells with their K mu - b at their nodes, shape (n, n_local, 4).
 
     Derivatives act on the deviation from the mean of the cell, in the frame of its centroid; see

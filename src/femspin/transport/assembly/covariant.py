@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation
-from ...units import LENGTH
+from ...units import LENGTH, Array
 from ..elements.lagrange import node_values
 from ..elements.orders import prolongation
 from ..elements.space import Space, reference_nodes
@@ -40,7 +40,6 @@ __all__ = [
 
 Elements = Literal["auto", "covariant", "plain"]
 
-Array = NDArray[np.float64]
 _PIECE_BYTES = 4.0e7
 _KEPT_BYTES = 2.0e7
 # A uniform potential on elements of order p that carry spin loses (a h)^(2p) of its gauge terms,

@@ -18,16 +18,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...fields.soc import cross_matrix
+from ...units import Array
 
 __all__ = [
     "CellFrames", "GaugeFunction", "carried_frames", "plain_frames", "rotation_by",
     "varying_frames",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
 
 # Nodes and weights of 3-point Gauss integration on [0, 1]: exact to degree 5 along a ray, two
 # orders beyond what quadratic elements need.

@@ -17,19 +17,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...structure.interfaces import outer_facets
+from ...units import AnyArray, Array
 from ..elements.space import Space
 from .compiled import fill_forms_compiled, touched_slots
 
 __all__ = ["Form", "KroneckerBlocks", "ScalarMatrices", "kronecker_parts", "split_tensors"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 Key = tuple[str | int, ...]
 
 # All forms that `split_tensors` makes, in the order in which `linear_forms` computes them.
@@ -72,9 +70,9 @@ class ScalarMatrices:
     """
 
     forms: tuple[Form, ...]
-    slots: Indices
-    indptr: Indices
-    indices: Indices
+    slots: AnyArray
+    indptr: AnyArray
+    indices: AnyArray
     values: Array
 
     @property
@@ -111,7 +109,7 @@ class KroneckerBlocks:
     load: Array
 
     @property
-    def slots(self) -> Indices:
+    def slots(self) -> AnyArray:
         """Slots of the whole pattern to which the blocks belong, shape (n_touched,)."""
         return self.parts[0][0].slots
 

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ...units import AnyArray, Array
 from ..elements.space import Space
 from ..kernels.threads import compiled_available, run_by_rows
 from .boundary import Constraint
@@ -23,8 +24,6 @@ from .regions import Blocks, block_matrix
 
 __all__ = ["BlockOperator", "charge_embedding", "reduced_charge"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class BlockOperator:
         return arguments[2]
 
     @cached_property
-    def _unknown(self) -> Indices:
+    def _unknown(self) -> AnyArray:
         return self.constraint.unknown.astype(np.int32)
 
     def of_dofs(self, full: Array) -> Array:
@@ -165,7 +164,7 @@ class BlockOperator:
         scalar = sp.csr_array((values, pattern.indices, pattern.indptr), shape=(n, n))
         return sp.csr_array(scalar + self.faces[::4, ::4])
 
-    def spin_blocks(self, precision: Any = np.float32) -> tuple[Indices, Indices, NDArray[Any]]:
+    def spin_blocks(self, precision: Any = np.float32) -> tuple[AnyArray, AnyArray, NDArray[Any]]:
         """Return row pointer, columns and 3 x 3 blocks between the spin components of all dofs.
 
         Held components have rows and columns of the identity.  Needs numba.
@@ -185,7 +184,7 @@ class BlockOperator:
             hold(indptr, indices, held, values)
         return indptr, indices, values
 
-    def _with_faces(self, values: NDArray[Any]) -> tuple[Indices, Indices, NDArray[Any]]:
+    def _with_faces(self, values: NDArray[Any]) -> tuple[AnyArray, AnyArray, NDArray[Any]]:
         """Return pattern and spin blocks with those of the faces, which may join regions."""
         from ..kernels.blocks import add_spin
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...units import AnyArray, Array
 from ..elements.pattern import Pattern
 from ..kernels.threads import run_by_rows
 from .kronecker import KroneckerBlocks, ScalarMatrices
@@ -18,8 +19,6 @@ from .regions import Blocks
 
 __all__ = ["Part", "add_charge", "add_difference", "region_parts"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 
 class Part(Protocol):
@@ -58,9 +57,9 @@ def region_parts(pattern: Pattern, blocks: Blocks) -> list[Part]:
 class _Full:
     """Blocks of 4 x 4."""
 
-    slots: Indices
-    indptr: Indices
-    indices: Indices
+    slots: AnyArray
+    indptr: AnyArray
+    indices: AnyArray
     entries: Array
 
     def multiply(self, x: Array, y: Array) -> None:
@@ -101,7 +100,7 @@ class _Sum:
         """Nanoseconds of one row of a product, about."""
         return self.matrices.row_time
 
-    def _scalars(self) -> tuple[Indices, Indices, Array]:
+    def _scalars(self) -> tuple[AnyArray, AnyArray, Array]:
         return self.matrices.indptr, self.matrices.indices, self.matrices.values
 
     def multiply(self, x: Array, y: Array) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
+from ...units import AnyArray, Array
 from ..elements.space import Moments, Space
 from .coefficients import BlockTensors, Coefficients, block_tensors
 from .compiled import apply_compiled, between_jets, fill_compiled, pays_off
@@ -27,8 +26,6 @@ __all__ = [
     "local_residuals",
 ]
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 # Cells with tensors of their own that are handed to the compiled kernels at once.
 _PIECE = 20_000
@@ -46,7 +43,7 @@ class RegionBlocks:
     """
 
     entries: Array
-    slots: Indices
+    slots: AnyArray
     n_slots: int
     load: Array
 
@@ -97,7 +94,7 @@ def _drift_load(space: Space, name: str, c: Coefficients) -> Array:
 
 def _cell_tensors(
     space: Space, name: str, c: Coefficients
-) -> Iterator[tuple[Indices, BlockTensors]]:
+) -> Iterator[tuple[AnyArray, BlockTensors]]:
     """Yield cells of a region with the tensors they share, or pieces of it with their own."""
     axes, cells = space.structure.axes, space.in_region(name)
     step = max(1, len(cells) if c.uniform else _PIECE)
@@ -108,7 +105,7 @@ def _cell_tensors(
 
 def _local_blocks(
     space: Space, name: str, c: Coefficients
-) -> Iterator[tuple[Indices, Array, Array]]:
+) -> Iterator[tuple[AnyArray, Array, Array]]:
     """Yield cells with their element matrices and loads."""
     axes = space.structure.axes
     if c.uniform or c.cellwise:
@@ -167,7 +164,7 @@ def apply_region(
 
 def local_residuals(
     space: Space, name: str, c: Coefficients, mu: Array, mu_low: Array | float = 0.0
-) -> Iterator[tuple[Indices, Array]]:
+) -> Iterator[tuple[AnyArray, Array]]:
     """Yield cells of a region with their own K mu - b at their nodes, shape (n, n_local, 4).
 
     The arguments are those of `apply_region`, which adds them up.
@@ -203,7 +200,7 @@ def local_residuals(
         yield chunk.cells, out
 
 
-def _scatter(target: Indices, values: Array, size: int) -> Array:
+def _scatter(target: AnyArray, values: Array, size: int) -> Array:
     """Return the sums of rows of `values` (n, k) that share a target, shape (size, k)."""
     k = values.shape[1]
     where = (k * target.astype(np.int64)[:, None] + np.arange(k)).ravel()

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from skfem.quadrature import get_quadrature
 
 from ...structure.entities import facet_corners
 from ...structure.model import cell_volumes, facet_measures, pieces
+from ...units import Array, Indices
 
 __all__ = [
     "affine_jets", "affine_maps", "affine_measures", "affine_points", "is_affine",
     "reference_frame", "simplex_traces",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 # Of the cell: a map bent by less differs from an affine one by the round-off of coordinates.
 _BENT = 1e-12

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import skfem
-from numpy.typing import NDArray
+
+from ...units import Array, Indices
 
 __all__ = ["LagrangeElement", "consistent_dofs", "lagrange_element", "node_values"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _ELEMENTS: dict[tuple[str, int], Any] = {
     ("MeshLine1", 1): skfem.ElementLineP1, ("MeshLine1", 2): skfem.ElementLineP2,

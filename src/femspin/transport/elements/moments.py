@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from skfem.quadrature import get_quadrature
+
+from ...units import Array, Indices
 
 __all__ = [
     "Moments", "ReferenceMoments", "affine_moments", "affine_vector", "basis_table",
@@ -15,8 +16,6 @@ __all__ = [
     "reference_moments",
 ]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,21 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from skfem.assembly.dofs import Dofs
 
 from ...errors import CaseError
 from ...structure.images import image_steps
 from ...structure.model import Structure
+from ...units import AnyArray, Array
 from .lagrange import consistent_dofs
 
 __all__ = ["positions_of", "raw_dofs", "region_groups", "shared_numbers", "used_pairs"]
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 
 def region_groups(
     structure: Structure, conductors: tuple[str, ...], contacts: Collection[str]
-) -> Indices:
+) -> AnyArray:
     """Return the group of every region: regions joined without a contact are one group.
 
     Raises:
@@ -49,8 +47,8 @@ def region_groups(
 
 
 def shared_numbers(
-    locations: Array, group: Indices, periods: tuple[tuple[int, float], ...]
-) -> tuple[Indices, int]:
+    locations: Array, group: AnyArray, periods: tuple[tuple[int, float], ...]
+) -> tuple[AnyArray, int]:
     """Return the number of each dof, and how many there are; periodic images share a number.
 
     Height (last row) runs fastest.  This order makes incomplete factorisations of the strongly
@@ -69,8 +67,8 @@ def shared_numbers(
 
 
 def raw_dofs(
-    mesh: Any, element: Any, vertices: Indices, cells: Indices | slice
-) -> tuple[Indices, int]:
+    mesh: Any, element: Any, vertices: AnyArray, cells: AnyArray | slice
+) -> tuple[AnyArray, int]:
     """Return the dofs of cells in scikit-fem's numbering, (n_local, n_cells), and their number.
 
     Where there is one at each vertex and nowhere else, these are the vertices themselves.
@@ -83,7 +81,7 @@ def raw_dofs(
     return own, int(numbering.N)
 
 
-def used_pairs(dofs: Indices, group: Indices, shape: tuple[int, int]) -> tuple[Indices, Indices]:
+def used_pairs(dofs: AnyArray, group: AnyArray, shape: tuple[int, int]) -> tuple[AnyArray, AnyArray]:
     """Return group and dof of all pairs that occur, ascending, of dofs (n_local, n_cells).
 
     Args:
@@ -98,7 +96,7 @@ def used_pairs(dofs: Indices, group: Indices, shape: tuple[int, int]) -> tuple[I
     return groups, found
 
 
-def positions_of(mesh: Any, element: Any, cells: Indices, dofs: Indices, n: int) -> Array:
+def positions_of(mesh: Any, element: Any, cells: AnyArray, dofs: AnyArray, n: int) -> Array:
     """Return where the dofs of some cells lie [nm], shape (dim, n)."""
     positions = np.zeros((mesh.dim(), n))
     images = mesh._mapping().F(element.doflocs.T, cells)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...units import AnyArray
 from ..kernels.threads import compiled_available, run_parts
 
 __all__ = ["Pattern", "build_pattern"]
 
-Indices = NDArray[Any]
 
 # Below this many pairs of local dofs numpy is faster than loading the compiled kernels.
 _COMPILED_FROM = 400_000
@@ -32,18 +31,18 @@ class Pattern:
             shape (n_cells, n_local^2).
     """
 
-    indptr: Indices
-    indices: Indices
-    dofs: Indices
-    offsets: Indices
+    indptr: AnyArray
+    indices: AnyArray
+    dofs: AnyArray
+    offsets: AnyArray
 
-    def slots(self, cells: Any = slice(None)) -> Indices:
+    def slots(self, cells: Any = slice(None)) -> AnyArray:
         """Return the slots of the local pairs of some cells, shape (n, n_local^2)."""
         starts = self.indptr[self.dofs[cells]]
         return np.repeat(starts, self.dofs.shape[1], axis=1) + self.offsets[cells]
 
 
-def build_pattern(dofs: Indices, n_dofs: int) -> Pattern:
+def build_pattern(dofs: AnyArray, n_dofs: int) -> Pattern:
     """Return the pattern of cells with the given dofs.
 
     Args:
@@ -55,7 +54,7 @@ def build_pattern(dofs: Indices, n_dofs: int) -> Pattern:
     return sorted_pattern(dofs, n_dofs)
 
 
-def sorted_pattern(dofs: Indices, n_dofs: int) -> Pattern:
+def sorted_pattern(dofs: AnyArray, n_dofs: int) -> Pattern:
     """Return the pattern by sorting all pairs."""
     n = dofs.shape[1]
     key = np.repeat(dofs, n, axis=1).astype(np.int64) * n_dofs + np.tile(dofs, (1, n))
@@ -68,7 +67,7 @@ def sorted_pattern(dofs: Indices, n_dofs: int) -> Pattern:
     )  # fmt: skip
 
 
-def compiled_pattern(dofs: Indices, n_dofs: int) -> Pattern:
+def compiled_pattern(dofs: AnyArray, n_dofs: int) -> Pattern:
     """Return the pattern row by row, without a list of all pairs."""
     from ..kernels.pattern import fill_pattern, occurrences
 
@@ -91,6 +90,6 @@ def compiled_pattern(dofs: Indices, n_dofs: int) -> Pattern:
     return Pattern(indptr, np.concatenate(columns), own, offsets)
 
 
-def _narrowest(counts: Indices) -> Any:
+def _narrowest(counts: AnyArray) -> Any:
     """Return the unsigned type that holds the places in rows of the given lengths."""
     return np.min_scalar_type(max(int(counts.max(initial=1)) - 1, 0))

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import skfem
-from numpy.typing import NDArray
 from skfem.assembly.dofs import Dofs
 from skfem.quadrature import get_quadrature
 
 from ...structure.model import Interface, Structure
+from ...units import AnyArray, Array
 from .affine import (
     affine_jets,
     affine_maps,
@@ -43,8 +43,6 @@ from .pattern import Pattern, build_pattern
 __all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells",
            "quadrature_order", "reference_nodes"]  # fmt: skip
 
-Array = NDArray[np.float64]
-Indices = NDArray[Any]
 
 _CHUNK_BYTES = 2.0e8
 _KEPT_BYTES = 2.0e7
@@ -73,13 +71,13 @@ class Space:
     structure: Structure
     order: int
     element: Any
-    cells: Indices
-    region_of_cell: Indices
-    dofs: Indices
+    cells: AnyArray
+    region_of_cell: AnyArray
+    dofs: AnyArray
     n_dofs: int
     locations: Array
-    number: Indices
-    group_of_region: Indices
+    number: AnyArray
+    group_of_region: AnyArray
     contacts: frozenset[str] = frozenset()
 
     def of_order(self, order: int) -> Space:
@@ -127,7 +125,7 @@ class Space:
         """Whether all cells are affine images of the reference cell."""
         return is_affine(self.structure.mesh, self.cells)
 
-    def measure(self, cells: Indices) -> float:
+    def measure(self, cells: AnyArray) -> float:
         """Return the volume of some conducting cells [nm^dim]."""
         return float(self.measures[cells].sum())
 
@@ -138,11 +136,11 @@ class Space:
             return affine_measures(self.structure.mesh, self.cells)
         return np.asarray(self.basis.dx.sum(axis=1))
 
-    def in_region(self, name: str) -> Indices:
+    def in_region(self, name: str) -> AnyArray:
         """Return the positions of a region's cells among the conducting cells."""
         return self._cells_of[name]
 
-    def region_slots(self, name: str) -> tuple[Indices, Indices]:
+    def region_slots(self, name: str) -> tuple[AnyArray, AnyArray]:
         """Return the slots of the pattern that a region's cells touch, and where each stands.
 
         The second has shape (n_slots,), -1 for other slots.
@@ -155,7 +153,7 @@ class Space:
         return self._slots_of[name]
 
     @cached_property
-    def _slots_of(self) -> dict[str, tuple[Indices, Indices]]:
+    def _slots_of(self) -> dict[str, tuple[AnyArray, AnyArray]]:
         return {}
 
     @cached_property
@@ -164,24 +162,24 @@ class Space:
         return {}
 
     @cached_property
-    def kept_shapes(self) -> dict[str, tuple[Indices, Indices]]:
+    def kept_shapes(self) -> dict[str, tuple[AnyArray, AnyArray]]:
         """Congruent cells of the regions, kept by `congruent`."""
         return {}
 
     @cached_property
-    def _cells_of(self) -> dict[str, Indices]:
+    def _cells_of(self) -> dict[str, AnyArray]:
         names = self.structure.regions
         return {
             n: np.flatnonzero(self.region_of_cell == k).astype(np.int32)
             for k, n in enumerate(names)
         }
 
-    def numbers(self, region: str) -> Indices:
+    def numbers(self, region: str) -> AnyArray:
         """Return the scalar dof of each scikit-fem dof as a region sees it, shape (n_raw,)."""
-        numbers: Indices = self.number[self.group_of_region[self.structure.regions.index(region)]]
+        numbers: AnyArray = self.number[self.group_of_region[self.structure.regions.index(region)]]
         return numbers
 
-    def facet_dofs(self, facets: Indices, cells: Indices) -> Indices:
+    def facet_dofs(self, facets: AnyArray, cells: AnyArray) -> AnyArray:
         """Return the scalar dofs on mesh facets as seen from the given cells, ascending."""
         group = self._group_of_cell(cells)
         found = [
@@ -191,21 +189,21 @@ class Space:
         dofs = np.unique(np.concatenate(found))
         return dofs[dofs >= 0]
 
-    def raw_facet_dofs(self, facets: Indices) -> Indices:
+    def raw_facet_dofs(self, facets: AnyArray) -> AnyArray:
         """Return the dofs on mesh facets in scikit-fem's numbering, ascending."""
         if self.order == 1:  # scikit-fem would number all edges of the mesh first
             return np.asarray(np.unique(self.structure.facet_corners(facets)))
         return np.unique(self.numbering.get_facet_dofs(facets).flatten())
 
-    def interface_dofs(self, interface: Interface, region: str | None = None) -> Indices:
+    def interface_dofs(self, interface: Interface, region: str | None = None) -> AnyArray:
         """Return the scalar dofs on an interface, of its first region unless another is named."""
         second = region == interface.second
         return self.facet_dofs(
             interface.facets, interface.cells_second if second else interface.cells_first
         )
 
-    def _group_of_cell(self, cells: Indices) -> Indices:
-        group: Indices = self.group_of_region[self.structure.region_of_cell[cells]]
+    def _group_of_cell(self, cells: AnyArray) -> AnyArray:
+        group: AnyArray = self.group_of_region[self.structure.region_of_cell[cells]]
         return group
 
     def contact_masses(
@@ -224,7 +222,7 @@ class Space:
         )
 
     def _mass(
-        self, left: Array, right: Array, dx: Array, rows: Indices, columns: Indices
+        self, left: Array, right: Array, dx: Array, rows: AnyArray, columns: AnyArray
     ) -> sp.csr_array:
         local = np.einsum("iep,mep,ep->ime", left, right, dx)
         i = np.broadcast_to(rows[:, None], local.shape)
@@ -232,7 +230,7 @@ class Space:
         shape = (self.n_dofs, self.n_dofs)
         return sp.coo_array((local.ravel(), (i.ravel(), m.ravel())), shape=shape).tocsr()
 
-    def chunks(self, cells: Indices) -> Iterator[Moments]:
+    def chunks(self, cells: AnyArray) -> Iterator[Moments]:
         """Yield the element moments of `cells` in pieces of bounded size.
 
         A region that fits into one small piece is kept: it is asked for again and again while
@@ -254,7 +252,7 @@ class Space:
     def _kept(self) -> dict[tuple[int, int, int], Moments]:
         return {}
 
-    def jets(self, cells: Indices) -> tuple[Array, Array]:
+    def jets(self, cells: AnyArray) -> tuple[Array, Array]:
         """Return the basis and its derivatives at the quadrature points, and the weights.
 
         Row 0..dim-1 of the jet: derivatives [1/nm]; row dim: the value.  The shapes are
@@ -272,7 +270,7 @@ class Space:
         grad = np.stack([f[0].grad[:, cells] for f in self.basis.basis])
         return np.concatenate([grad, phi[:, None]], axis=1), self.basis.dx[cells]
 
-    def quadrature_positions(self, cells: Indices) -> Array:
+    def quadrature_positions(self, cells: AnyArray) -> Array:
         """Return the quadrature points of `jets` [nm], shape (n, points, dim)."""
         if self.affine:
             return affine_points(self.structure.mesh, self.cells[cells], self.quadrature[0])
@@ -285,7 +283,7 @@ class Space:
         points, weights = get_quadrature(self.element.refdom, order)
         return np.asarray(points), np.asarray(weights)
 
-    def node_positions(self, cells: Indices) -> Array:
+    def node_positions(self, cells: AnyArray) -> Array:
         """Return where the cells' own nodes lie [nm], shape (n, n_local, dim).
 
         They are not wrapped: on a periodic side two cells name one dof at two positions.
@@ -298,7 +296,7 @@ class Space:
             return np.asarray(np.einsum("vi,jvn->nij", weights, corners, optimize=True))
         return np.asarray(self.mapping.F(nodes, self.cells[cells])).transpose(1, 2, 0)
 
-    def centroids(self, cells: Indices) -> Array:
+    def centroids(self, cells: AnyArray) -> Array:
         """Return the mean of the vertices of the cells [nm], shape (n, dim)."""
         mesh = self.structure.mesh
         return np.asarray(mesh.p[:, mesh.t[:, self.cells[cells]]].mean(axis=1).T)
@@ -308,7 +306,7 @@ class Space:
         """Pieces of small regions with a gauge field, kept by `covariant.pieces`."""
         return {}
 
-    def vector_chunks(self, cells: Indices) -> Iterator[Moments]:
+    def vector_chunks(self, cells: AnyArray) -> Iterator[Moments]:
         """Yield moments like `chunks`, without the costly matrix (its size is zero)."""
         step = max(1, int(_CHUNK_BYTES / (8 * self.dofs.shape[1] * (self.dimension + 1) ** 2)))
         for start in range(0, len(cells), step):
@@ -326,16 +324,16 @@ class Space:
             return None
         return reference_moments(self.element, quadrature_order(self.structure.mesh, self.order))
 
-    def _metric(self, cells: Indices) -> tuple[Array, Array]:
+    def _metric(self, cells: AnyArray) -> tuple[Array, Array]:
         return affine_maps(self.structure.mesh, self.cells[cells])
 
-    def moments(self, cells: Indices) -> Moments:
+    def moments(self, cells: AnyArray) -> Moments:
         """Return the element moments of `cells`, by quadrature exact for affine cells."""
         if self.reference is not None:
             return affine_moments(self.reference, cells, *self._metric(cells))
         return quadrature_moments(cells, *self.jets(cells))
 
-    def facet_mass(self, facets: Indices, cells: Indices) -> tuple[sp.csr_array, Array]:
+    def facet_mass(self, facets: AnyArray, cells: AnyArray) -> tuple[sp.csr_array, Array]:
         """Return the mass matrix (n_dofs, n_dofs) and load (n_dofs,) of a set of facets.
 
         Args:
@@ -348,12 +346,12 @@ class Space:
         sums = np.bincount(dofs.ravel(), load.ravel(), minlength=self.n_dofs)
         return mass, np.asarray(sums, float)
 
-    def facet_means(self, facets: Indices, cells: Indices, values: Array) -> Array:
+    def facet_means(self, facets: AnyArray, cells: AnyArray, values: Array) -> Array:
         """Return the mean over each facet of dof values (n_dofs, k), shape (n_facets, k)."""
         phi, dx, dofs = self._facet_basis(facets, cells)
         return np.einsum("iep,ep,iek->ek", phi, dx, values[dofs]) / dx.sum(axis=1)[:, None]
 
-    def _facet_basis(self, facets: Indices, cells: Indices) -> tuple[Array, Array, Indices]:
+    def _facet_basis(self, facets: AnyArray, cells: AnyArray) -> tuple[Array, Array, AnyArray]:
         """Return basis values (local, facet, point), weights (facet, point) and dofs."""
         mesh, dofs = self.structure.mesh, self.dofs[np.searchsorted(self.cells, cells)].T
         if mesh.t.shape[0] == mesh.dim() + 1:
@@ -435,7 +433,7 @@ def quadrature_order(mesh: Any, order: int) -> int:
     return 2 * order + (mesh.dim() == 3 and order > 2)
 
 
-def outer_cells(space: Space, facets: Indices) -> Indices:
+def outer_cells(space: Space, facets: AnyArray) -> AnyArray:
     """Return the conducting mesh cell at each facet."""
     inside = np.zeros(space.structure.mesh.nelements + 1, bool)
     inside[space.cells] = True

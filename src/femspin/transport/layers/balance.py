@@ -22,18 +22,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...fields.kernels import gauge_kernel, loss_kernel
 from ...fields.region import RegionFields
 from ...fields.soc import cross_matrix
+from ...units import AnyArray
 
 __all__ = ["FluxSplit", "layer_sources"]
 
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -55,32 +53,32 @@ class FluxSplit:
         B: Flux that enters through the other face.
     """
 
-    M_relax: Array
-    M_prec: Array
-    L_diag: Array
-    L_anti: Array
-    S: Array
-    A: Array
-    E: Array
-    T: Array
-    B: Array
+    M_relax: AnyArray
+    M_prec: AnyArray
+    L_diag: AnyArray
+    L_anti: AnyArray
+    S: AnyArray
+    A: AnyArray
+    E: AnyArray
+    T: AnyArray
+    B: AnyArray
 
     @property
-    def M(self) -> Array:
+    def M(self) -> AnyArray:
         """Relaxation and exchange precession together."""
         return self.M_relax + self.M_prec
 
     @property
-    def L(self) -> Array:
+    def L(self) -> AnyArray:
         """Diagonal and antisymmetric loss together."""
         return self.L_diag + self.L_anti
 
     @property
-    def total(self) -> Array:
+    def total(self) -> AnyArray:
         """Sum of all parts: the flux through the face, to round-off."""
         return sum(self.parts().values(), start=np.zeros_like(self.B))
 
-    def parts(self) -> dict[str, Array]:
+    def parts(self) -> dict[str, AnyArray]:
         """Return the nine parts by name."""
         return {item.name: getattr(self, item.name) for item in dataclass_fields(self)}
 
@@ -88,10 +86,10 @@ class FluxSplit:
 def layer_sources(
     fields: RegionFields,
     thickness: float,
-    integral: Array,
-    rise: Array,
-    entering: Array,
-    drive: Array | float = 1.0,
+    integral: AnyArray,
+    rise: AnyArray,
+    entering: AnyArray,
+    drive: AnyArray | float = 1.0,
     frequency: float = 0.0,
 ) -> FluxSplit:
     """Return the split of the flux leaving a layer; trailing axes are carried along.

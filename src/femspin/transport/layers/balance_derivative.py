@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ...fields.kernels import gauge_kernel, loss_kernel
 from ...fields.region import RegionFields
 from ...fields.soc import cross_matrix
+from ...units import AnyArray
 from .balance import FluxSplit
 from .case import StackLayer
 from .dual import Dual
 
 __all__ = ["changed_sources"]
 
-Array = NDArray[Any]
 
 
 def changed_sources(
@@ -25,7 +22,7 @@ def changed_sources(
     growth: float,
     integral: Dual,
     rise: Dual,
-    entering: Array,
+    entering: AnyArray,
     frequency: Dual,
 ) -> FluxSplit:
     """Return the derivative of `balance.layer_sources` for one drive, part by part.

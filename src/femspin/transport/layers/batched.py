@@ -16,10 +16,10 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...errors import SolverError
-from ...units import E_CHARGE, ENERGY
+from ...units import E_CHARGE, ENERGY, AnyArray
 from .balance import FluxSplit
 from .batched_case import (
     ContactBatch,
@@ -52,7 +52,6 @@ __all__ = [
     "layer_batch", "solve_stacks", "stack_batch",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 Backend = Literal["auto", "numpy", "numba"]
 
 _CHUNK = 512  # stacks whose arrays fit into the cache together
@@ -77,26 +76,26 @@ class BatchSolution:
     """
 
     batch: StackBatch
-    lower: Array
-    upper: Array
-    integral: Array
+    lower: AnyArray
+    upper: AnyArray
+    integral: AnyArray
     operators: SlabOperators
-    mismatch: Array
+    mismatch: AnyArray
     errors: Mapping[int, str]
 
-    def interface_potential(self, k: int, side: int = 1) -> Array:
+    def interface_potential(self, k: int, side: int = 1) -> AnyArray:
         """Return mu^eta [J] at interface k, above (+1) or below (-1) it, shape (B, 4)."""
         return self._interface(k, side)[:, :4]
 
-    def interface_flux(self, k: int) -> Array:
+    def interface_flux(self, k: int) -> AnyArray:
         """Return J^{z eta} [1/(m^2 s)] through interface k, shape (B, 4)."""
         return self._interface(k, 1)[:, 4:]
 
-    def integrals(self, k: int) -> tuple[Array, Array]:
+    def integrals(self, k: int) -> tuple[AnyArray, AnyArray]:
         """Return the integrals over layer k of mu^eta [J m] and J^{z eta} [1/(m s)], (B, 4)."""
         return self.integral[:, k, :4], self.integral[:, k, 4:]
 
-    def in_plane_current(self, k: int) -> Array:
+    def in_plane_current(self, k: int) -> AnyArray:
         """Return the integral over layer k of J^{p eta}, p = x, y [1/(m s)], shape (B, 2, 4)."""
         laws = self.operators.in_plane[:, k]
         thickness = np.broadcast_to(np.asarray(self.batch.layers[k].thickness), (len(laws),))
@@ -140,7 +139,7 @@ class BatchSolution:
             self.integral[index], one, float(self.mismatch[index]),
         )  # fmt: skip
 
-    def potential(self, z: ArrayLike, side: int = 1) -> Array:
+    def potential(self, z: ArrayLike, side: int = 1) -> AnyArray:
         """Return mu^eta [J] at z [m], shape (B, m, 4).
 
         Args:
@@ -151,13 +150,13 @@ class BatchSolution:
         which = np.repeat(np.arange(len(points)), points.shape[1])
         return self.sample(which, points.ravel(), side).reshape(*points.shape, 8)[..., :4]
 
-    def flux(self, z: ArrayLike) -> Array:
+    def flux(self, z: ArrayLike) -> AnyArray:
         """Return J^{z eta} [1/(m^2 s)] at z [m], shape (B, m, 4); z as in `potential`."""
         points = np.broadcast_to(np.asarray(z, float), (self.batch.size, np.shape(z)[-1]))
         which = np.repeat(np.arange(len(points)), points.shape[1])
         return self.sample(which, points.ravel(), 1).reshape(*points.shape, 8)[..., 4:]
 
-    def sample(self, which: ArrayLike, z: ArrayLike, side: ArrayLike = 1) -> Array:
+    def sample(self, which: ArrayLike, z: ArrayLike, side: ArrayLike = 1) -> AnyArray:
         """Return the state (mu, J) of chosen stacks at chosen points, shape (M, 8).
 
         Args:
@@ -184,7 +183,7 @@ class BatchSolution:
             state[here] = self._between(row[here], k[here], where[here], edges[here])
         return state
 
-    def _interface(self, k: int, side: int) -> Array:
+    def _interface(self, k: int, side: int) -> AnyArray:
         """Return (mu, J) at interface k, shape (B, 8)."""
         count = self.lower.shape[1]
         if not 0 <= k <= count:
@@ -192,7 +191,7 @@ class BatchSolution:
         above = k < count and (side > 0 or k == 0)
         return self.lower[:, k] if above else self.upper[:, k - 1]
 
-    def _between(self, row: Array, k: Array, where: Array, edges: Array) -> Array:
+    def _between(self, row: AnyArray, k: AnyArray, where: AnyArray, edges: AnyArray) -> AnyArray:
         """Return (mu, J) within layer k of stack `row`, shape (M, 8): two maps meet there."""
         ops, every = self.operators, np.arange(len(row))
         length, flux = ops.length[row, k], ops.flux[row, k]
@@ -298,12 +297,12 @@ def _solve(batch: StackBatch, compiled: bool, wrong: Mapping[int, str]) -> Batch
 def _solution(
     batch: StackBatch,
     operators: SlabOperators,
-    out: Array,
-    spins: tuple[Array, Array],
-    jump: Array,
-    unit: Array,
+    out: AnyArray,
+    spins: tuple[AnyArray, AnyArray],
+    jump: AnyArray,
+    unit: AnyArray,
     errors: Mapping[int, str],
-    mismatch: Array,
+    mismatch: AnyArray,
 ) -> BatchSolution:
     """Return states and integrals in SI from what leaves the layers, in their own units."""
     rise = out[..., RISE]
@@ -311,7 +310,7 @@ def _solution(
     flux0 = np.broadcast_to(np.asarray(batch.charge_flux), (len(out),))[:, None]
     through = np.broadcast_to(flux0[..., None], (*rise.shape, 1))
 
-    def state(mu0: Array, spin: Array) -> Array:
+    def state(mu0: AnyArray, spin: AnyArray) -> AnyArray:
         scaled = [ENERGY * mu0[..., None], ENERGY * spin[..., :3], through,
                   unit[:, None, None] * spin[..., 3:]]  # fmt: skip
         return np.concatenate(scaled, axis=2)
@@ -330,7 +329,7 @@ def _solution(
     return BatchSolution(batch, lower, upper, integral, operators, mismatch, errors)
 
 
-def _face(face: Any, inward: int, unit: Array, bad: Array) -> tuple[Array, Array]:
+def _face(face: Any, inward: int, unit: AnyArray, bad: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Return rows (B, 3, 6) and values (B, 3) of ``rows @ (mu, J) = values``; meV and `unit`."""
     count = len(unit)
     fixed = np.broadcast_to(face.fixed, (count,))[:, None]
@@ -343,7 +342,7 @@ def _face(face: Any, inward: int, unit: Array, bad: Array) -> tuple[Array, Array
     return rows, np.where(fixed, value / ENERGY, inward * value / unit[:, None])
 
 
-def _in_common_units(maps: Array, ratio: Array) -> Array:
+def _in_common_units(maps: AnyArray, ratio: AnyArray) -> AnyArray:
     """Return the first six rows of maps with fluxes in one unit, `ratio` times finer."""
     rows, ratio = maps[:, :, :6].copy(), ratio[..., None, None]
     rows[:, :, :3, MU_BOTTOM] *= ratio
@@ -352,9 +351,9 @@ def _in_common_units(maps: Array, ratio: Array) -> Array:
     return rows
 
 
-def _contacts(batch: StackBatch, bad: Array, unit: Array) -> tuple[dict[int, Array], Array]:
+def _contacts(batch: StackBatch, bad: AnyArray, unit: AnyArray) -> tuple[dict[int, AnyArray], AnyArray]:
     """Return drops of mu^a per flux by interface, and drops of mu^0 below each layer [meV]."""
-    drops: dict[int, Array] = {}
+    drops: dict[int, AnyArray] = {}
     jump = np.zeros((batch.size, len(batch.layers)))
     for k, contact in batch.contacts.items():
         given: Any = contact
@@ -366,7 +365,7 @@ def _contacts(batch: StackBatch, bad: Array, unit: Array) -> tuple[dict[int, Arr
     return drops, jump
 
 
-def _with_contacts(elements: Array, drops: Mapping[int, Array]) -> Array:
+def _with_contacts(elements: AnyArray, drops: Mapping[int, AnyArray]) -> AnyArray:
     """Return the elements with one of zero thickness inserted at each contact."""
     if not drops:
         return elements
@@ -384,7 +383,7 @@ def _joined(batch: StackBatch, parts: Sequence[BatchSolution]) -> BatchSolution:
         for start, part in zip(starts, parts, strict=True) for k, text in part.errors.items()
     }  # fmt: skip
 
-    def whole(name: str, of: str = "") -> Array:
+    def whole(name: str, of: str = "") -> AnyArray:
         return np.concatenate([getattr(getattr(p, of) if of else p, name) for p in parts])
 
     operators = SlabOperators(

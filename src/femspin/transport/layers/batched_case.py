@@ -8,10 +8,10 @@ from dataclasses import fields as dataclass_fields
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...fields.region import RegionFields
-from ...units import E_CHARGE
+from ...units import E_CHARGE, AnyArray
 from .case import (
     Conductance,
     Contact,
@@ -28,7 +28,6 @@ __all__ = [
     "stack_batch",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 _Shapes = Mapping[str, tuple[int, ...]]
 
 INSULATING = Insulating()
@@ -223,18 +222,18 @@ class StackBatch(_Shaped):
         return lengths[0] if lengths else 1
 
     @property
-    def thickness(self) -> Array:
+    def thickness(self) -> AnyArray:
         """Thickness of each layer [m], shape (B, n)."""
         return self._stacked(lambda layer: layer.thickness)
 
     @property
-    def interfaces(self) -> Array:
+    def interfaces(self) -> AnyArray:
         """Position z of each interface [m], shape (B, n + 1)."""
         z = np.pad(np.cumsum(self.thickness, axis=1), ((0, 0), (1, 0)))
         zero = np.broadcast_to(np.asarray(self.z_zero), (self.size,))
         return np.asarray(z - np.take_along_axis(z, zero[:, None], axis=1))
 
-    def _stacked(self, of: Callable[[LayerBatch], Any]) -> Array:
+    def _stacked(self, of: Callable[[LayerBatch], Any]) -> AnyArray:
         columns = [np.broadcast_to(of(layer), (self.size,)) for layer in self.layers]
         return np.stack(columns, axis=1)
 
@@ -319,7 +318,7 @@ def _drop(contact: Contact) -> float:
     return E_CHARGE**2 / contact.charge
 
 
-def _merged(values: Sequence[Any]) -> Array:
+def _merged(values: Sequence[Any]) -> AnyArray:
     """Return arrays with a leading axis, or one of them if all are equal."""
     array = np.array(values)
     return np.asarray(array[0] if np.all(array == array[0]) else array)

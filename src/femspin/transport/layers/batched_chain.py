@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...units import AnyArray
 from .chain import _UNDETERMINED, CONTINUITY
 from .slab import DRIVE, FLUX_TOP, MU_BOTTOM
 
 __all__ = ["ChainSolutions", "solve_chains", "solve_windows"]
 
-Array = NDArray[Any]
-WindowSolve = Callable[[Array, Array, Array, Array], Array]
+WindowSolve = Callable[[AnyArray, AnyArray, AnyArray, AnyArray], AnyArray]
 
 _REFINED = 1e-6  # largest relative change by one step of iterative refinement
 
@@ -35,8 +34,8 @@ class ChainSolutions:
         determined: Whether refinement left the state as it is, shape (B,).
     """
 
-    nodes: Array
-    mismatch: Array
+    nodes: AnyArray
+    mismatch: AnyArray
     determined: NDArray[np.bool_]
 
     @property
@@ -52,9 +51,9 @@ class ChainSolutions:
 
 
 def solve_chains(
-    elements: Array,
-    bottom: tuple[Array, Array],
-    top: tuple[Array, Array],
+    elements: AnyArray,
+    bottom: tuple[AnyArray, AnyArray],
+    top: tuple[AnyArray, AnyArray],
     solve: WindowSolve,
 ) -> ChainSolutions:
     """Return the states of chains; one that cannot be solved does not disturb the others.
@@ -86,14 +85,14 @@ def solve_chains(
 
 
 def _mismatch(
-    bottom: Array, blocks: Array, top: Array, unknown: Array, values: Array
-) -> tuple[Array, Array]:
+    bottom: AnyArray, blocks: AnyArray, top: AnyArray, unknown: AnyArray, values: AnyArray
+) -> tuple[AnyArray, AnyArray]:
     """Return values - matrix @ unknown, and the size of the terms summed in each row."""
     count, n = blocks.shape[:2]
     state = unknown.reshape(count, n + 1, 6)
     pairs = np.concatenate([state[:, :-1], state[:, 1:]], axis=2)
 
-    def apply(low: Array, rows: Array, high: Array, state: Array, pairs: Array) -> Array:
+    def apply(low: AnyArray, rows: AnyArray, high: AnyArray, state: AnyArray, pairs: AnyArray) -> AnyArray:
         ends = (low @ state[:, 0, :, None])[..., 0], (high @ state[:, -1, :, None])[..., 0]
         middle = (rows @ pairs[..., None])[..., 0].reshape(count, -1)
         return np.concatenate([ends[0], middle, ends[1]], axis=1)
@@ -102,7 +101,7 @@ def _mismatch(
     return values - apply(bottom, blocks, top, state, pairs), sizes
 
 
-def solve_windows(bottom: Array, blocks: Array, top: Array, values: Array) -> Array:
+def solve_windows(bottom: AnyArray, blocks: AnyArray, top: AnyArray, values: AnyArray) -> AnyArray:
     """Return the unknowns of block rows, shape (B, 6 n + 6); not finite where singular.
 
     Args:
@@ -130,7 +129,7 @@ def solve_windows(bottom: Array, blocks: Array, top: Array, values: Array) -> Ar
     return unknown.reshape(count, -1)
 
 
-def _eliminate(window: Array) -> None:
+def _eliminate(window: AnyArray) -> None:
     """Bring the first six columns to triangular form, with row pivoting, in place."""
     every = np.arange(len(window))
     for c in range(6):
@@ -143,7 +142,7 @@ def _eliminate(window: Array) -> None:
         window[:, c + 1 :, c:] -= factor[:, :, None] * chosen[:, None]
 
 
-def _back(triangle: Array, values: Array) -> Array:
+def _back(triangle: AnyArray, values: AnyArray) -> AnyArray:
     """Return the solution with upper triangular matrices, shapes (B, 6, 6) and (B, 6)."""
     found = np.empty_like(values)
     for c in reversed(range(6)):

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...fields.soc import LEVI_CIVITA, covariant_rotation, cross_matrix
-from ...units import ENERGY
+from ...units import ENERGY, AnyArray
 from .balance import FluxSplit
 from .batched_case import LayerBatch, StackBatch
 from .slab import SlabOperators, _local_system, _natural_length, _scaled_generator
 
 __all__ = ["bad_numbers", "batch_operators", "batch_sources", "without_bad_numbers"]
 
-Array = NDArray[Any]
 Good = NDArray[np.bool_]
 
 _SPIN = np.array([1, 2, 3])
@@ -61,7 +60,7 @@ _POSITIVE = {
 }  # fmt: skip
 
 
-def _least(resistance: Array) -> Array:
+def _least(resistance: AnyArray) -> AnyArray:
     """Return the smallest eigenvalue of the symmetric part; what is not finite counts as zero."""
     matrix = np.nan_to_num(resistance, nan=0.0, posinf=0.0, neginf=0.0)
     scale = np.abs(matrix).max(axis=(-1, -2))
@@ -69,7 +68,7 @@ def _least(resistance: Array) -> Array:
     return np.asarray(np.where(least >= -1e-15 * scale, 0.0, least))
 
 
-def _allowed(array: Array, inner: int, limit: float) -> tuple[Good, str]:
+def _allowed(array: AnyArray, inner: int, limit: float) -> tuple[Good, str]:
     if limit == 0:
         return np.asarray(array >= 0), ">= 0"
     if limit == limit:
@@ -78,7 +77,7 @@ def _allowed(array: Array, inner: int, limit: float) -> tuple[Good, str]:
     return np.asarray(np.isfinite(array).all(axis=axes)), "finite"
 
 
-def without_bad_numbers(array: Array, inner: int, bad: Good, neutral: Any) -> Array:
+def without_bad_numbers(array: AnyArray, inner: int, bad: Good, neutral: Any) -> AnyArray:
     """Return an array with something harmless where a stack has bad numbers.
 
     Args:
@@ -122,7 +121,7 @@ def batch_operators(batch: StackBatch, bad: Good) -> SlabOperators:
     )  # fmt: skip
 
 
-def _layer_system(layer: LayerBatch, frequency: Array, bad: Good) -> tuple[Array, Array, Array]:
+def _layer_system(layer: LayerBatch, frequency: AnyArray, bad: Good) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Return system and in-plane laws of `slab._local_system` and nu D; leading axis B or 1."""
     neutral = {"dos": 1.0, "diffusion": 1.0, "theta": np.eye(12)}
     arrays = {
@@ -150,7 +149,7 @@ def _layer_system(layer: LayerBatch, frequency: Array, bad: Good) -> tuple[Array
 
 
 def batch_sources(
-    layer: LayerBatch, integral: Array, rise: Array, entering: Array, frequency: Array
+    layer: LayerBatch, integral: AnyArray, rise: AnyArray, entering: AnyArray, frequency: AnyArray
 ) -> FluxSplit:
     """Return the split of the flux that leaves one layer of B stacks, parts of shape (B, 3).
 
@@ -179,7 +178,7 @@ def batch_sources(
     )
     flow = diffusion[..., None] * gauge[..., 2, :]
 
-    def times(matrix: Array, vector: Array) -> Array:
+    def times(matrix: AnyArray, vector: AnyArray) -> AnyArray:
         return np.asarray((matrix @ vector[..., None])[..., 0])
 
     storage = -1j * np.asarray(frequency)[..., None] * density if np.any(frequency) else None

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...fields.region import RegionFields
-from ...units import E_CHARGE
+from ...units import E_CHARGE, AnyArray
 
 __all__ = [
     "Conductance", "Contact", "Face", "Insulating", "SpinFlux", "SpinPotential", "StackCase",
     "StackLayer",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 
 
 def _require_positive(name: str, value: float, limit: float = np.finfo(float).max) -> None:
@@ -140,7 +138,7 @@ class Contact:
         _require_positive("contact charge conductance", self.charge, np.inf)
 
     @property
-    def resistance(self) -> Array:
+    def resistance(self) -> AnyArray:
         """Drop of mu^a per flux J^{zb} [J m^2 s], shape (3, 3)."""
         if np.ndim(self.spin) == 0:
             return E_CHARGE**2 / float(np.asarray(self.spin)) * np.eye(3)
@@ -188,12 +186,12 @@ class StackCase:
                 raise ValueError(f"stack: {name} must be finite, got {getattr(self, name)}")
 
     @property
-    def thickness(self) -> Array:
+    def thickness(self) -> AnyArray:
         """Thickness of each layer [m], shape (n,)."""
         return np.array([layer.thickness for layer in self.layers], float)
 
     @property
-    def interfaces(self) -> Array:
+    def interfaces(self) -> AnyArray:
         """Position z of each interface [m], shape (n + 1,)."""
         z = np.concatenate([[0.0], np.cumsum(self.thickness)])
         return z - z[self.z_zero]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 
 from ...errors import SolverError
+from ...units import AnyArray
 from .slab import DRIVE, FLUX_TOP, MU_BOTTOM
 
 __all__ = ["CONTINUITY", "ChainMatrix", "factor_chain", "solve_chain"]
 
-Array = NDArray[Any]
 
 CONTINUITY = 1e-9
 """Largest accepted mismatch at an interface, relative to the terms that must balance."""
@@ -41,12 +39,12 @@ class ChainMatrix:
         apply_inverse: LU solution of right-hand sides, shape (6 n + 6, m).
     """
 
-    blocks: Array
-    bottom: Array
-    top: Array
-    apply_inverse: Callable[[Array], Array]
+    blocks: AnyArray
+    bottom: AnyArray
+    top: AnyArray
+    apply_inverse: Callable[[AnyArray], AnyArray]
 
-    def solve(self, values: Array) -> tuple[Array, float]:
+    def solve(self, values: AnyArray) -> tuple[AnyArray, float]:
         """Return (mu, J) at the nodes, shape (n + 1, 6, m), and the relative mismatch.
 
         Args:
@@ -73,7 +71,7 @@ class ChainMatrix:
         return unknown.reshape(-1, 6, unknown.shape[1]), relative
 
 
-def factor_chain(elements: Array, bottom: Array, top: Array) -> ChainMatrix:
+def factor_chain(elements: AnyArray, bottom: AnyArray, top: AnyArray) -> ChainMatrix:
     """Return the factored matrix of a chain.
 
     Args:
@@ -92,7 +90,7 @@ def factor_chain(elements: Array, bottom: Array, top: Array) -> ChainMatrix:
     if info > 0:
         raise SolverError(_UNDETERMINED)
 
-    def apply_inverse(values: Array) -> Array:
+    def apply_inverse(values: AnyArray) -> AnyArray:
         if np.iscomplexobj(values) and not np.iscomplexobj(band):
             return apply_inverse(values.real) + 1j * apply_inverse(values.imag)
         found = solve(band, BANDWIDTH, BANDWIDTH, values.astype(band.dtype), pivots)[0]
@@ -102,11 +100,11 @@ def factor_chain(elements: Array, bottom: Array, top: Array) -> ChainMatrix:
 
 
 def solve_chain(
-    elements: Array,
-    bottom: tuple[Array, Array],
-    top: tuple[Array, Array],
-    drive: Array,
-) -> tuple[Array, float, ChainMatrix]:
+    elements: AnyArray,
+    bottom: tuple[AnyArray, AnyArray],
+    top: tuple[AnyArray, AnyArray],
+    drive: AnyArray,
+) -> tuple[AnyArray, float, ChainMatrix]:
     """Return (mu, J) at the nodes between elements, the relative mismatch and the matrix.
 
     Args:
@@ -126,7 +124,7 @@ def solve_chain(
     return (*matrix.solve(values), matrix)
 
 
-def _block_rows(elements: Array) -> Array:
+def _block_rows(elements: AnyArray) -> AnyArray:
     """Return the rows of J_bottom and mu_top over (mu, J)_below, (mu, J)_above: (n, 6, 12)."""
     blocks = np.zeros((len(elements), 6, 12), elements.dtype)
     blocks[:, :, 0:3] = -elements[:, :, MU_BOTTOM]
@@ -136,12 +134,12 @@ def _block_rows(elements: Array) -> Array:
     return blocks
 
 
-def _drive_values(elements: Array, drive: Array) -> Array:
+def _drive_values(elements: AnyArray, drive: AnyArray) -> AnyArray:
     """Return the right-hand sides of the block rows, shape (6 n, m)."""
     return np.multiply.outer(elements[:, :, DRIVE].ravel(), drive)
 
 
-def _band_matrix(blocks: Array, bottom: Array, top: Array) -> Array:
+def _band_matrix(blocks: AnyArray, bottom: AnyArray, top: AnyArray) -> AnyArray:
     """Return the matrix in LAPACK band storage with room for pivoting."""
     n, diagonal = len(blocks), 2 * BANDWIDTH
     dtype = np.result_type(blocks, bottom, top)
@@ -154,8 +152,8 @@ def _band_matrix(blocks: Array, bottom: Array, top: Array) -> Array:
 
 
 def _mismatch(
-    blocks: Array, bottom: Array, top: Array, unknown: Array, values: Array
-) -> tuple[Array, Array]:
+    blocks: AnyArray, bottom: AnyArray, top: AnyArray, unknown: AnyArray, values: AnyArray
+) -> tuple[AnyArray, AnyArray]:
     """Return values - matrix @ unknown, and the size of the terms summed in each row."""
     pairs = np.concatenate(
         [unknown[:-6].reshape(len(blocks), 6, -1), unknown[6:].reshape(len(blocks), 6, -1)],
@@ -163,7 +161,7 @@ def _mismatch(
     )
     m = values.shape[1]
 
-    def apply(rows: Array, low: Array, high: Array, state: Array) -> Array:
+    def apply(rows: AnyArray, low: AnyArray, high: AnyArray, state: AnyArray) -> AnyArray:
         ends = low @ state[0, :6], high @ state[-1, 6:]
         return np.concatenate([ends[0], (rows @ state).reshape(-1, m), ends[1]])
 

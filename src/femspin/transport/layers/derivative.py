@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...fields.region import RegionFields
-from ...units import E_CHARGE, ENERGY
+from ...units import E_CHARGE, ENERGY, AnyArray
 from .balance import FluxSplit
 from .balance_derivative import changed_sources
 from .case import Contact, Face, SpinPotential, StackCase, StackLayer
@@ -46,7 +46,6 @@ __all__ = [
     "constant_fields", "stack_derivatives",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 
 
 def constant_fields(name: str = "") -> RegionFields:
@@ -118,24 +117,24 @@ class StackTangent:
 
     solution: StackSolution
     change: StackChange
-    lower: Array
-    upper: Array
-    integral: Array
-    in_plane: Array
+    lower: AnyArray
+    upper: AnyArray
+    integral: AnyArray
+    in_plane: AnyArray
 
-    def interface_potential(self, k: int, side: int = 1) -> Array:
+    def interface_potential(self, k: int, side: int = 1) -> AnyArray:
         """Return the derivative of mu^eta [J] at interface k, see `StackSolution`, shape (4,)."""
         return self._interface(k, side)[:4]
 
-    def interface_flux(self, k: int) -> Array:
+    def interface_flux(self, k: int) -> AnyArray:
         """Return the derivative of J^{z eta} [1/(m^2 s)] through interface k, shape (4,)."""
         return self._interface(k, 1)[4:]
 
-    def integrals(self, k: int) -> tuple[Array, Array]:
+    def integrals(self, k: int) -> tuple[AnyArray, AnyArray]:
         """Return the derivatives of the integrals of mu and J over layer k, shape (4,) each."""
         return self.integral[k, :4], self.integral[k, 4:]
 
-    def in_plane_current(self, k: int) -> Array:
+    def in_plane_current(self, k: int) -> AnyArray:
         """Return the derivative of the integrated in-plane current of layer k, shape (2, 4)."""
         laws, case = self.solution.operators.in_plane[k], self.solution.case
         new = laws[:, :8] @ self.integral[k] + laws[:, 8] * self.change.layer(k).thickness
@@ -155,7 +154,7 @@ class StackTangent:
             entering, Dual(np.array(s.case.frequency), np.array(change.frequency)),
         )  # fmt: skip
 
-    def _interface(self, k: int, side: int) -> Array:
+    def _interface(self, k: int, side: int) -> AnyArray:
         count = len(self.lower)
         if not 0 <= k <= count:
             raise ValueError(f"interface must be 0 to {count}, got {k}")
@@ -196,7 +195,7 @@ def admittance_derivatives(
     bottom: Face = INSULATING,
     contacts: Mapping[int, Contact] | None = None,
     frequency: float = 0.0,
-) -> tuple[tuple[Array, Array], ...]:
+) -> tuple[tuple[AnyArray, AnyArray], ...]:
     """Return the derivatives of `stack.admittance` by every parameter.
 
     Returns:
@@ -213,20 +212,20 @@ def admittance_derivatives(
 class _Tangents:
     """Derivatives of states, shape (P, n, 8, m), and of in-plane laws, shape (P, n, 8, 9)."""
 
-    lower: Array
-    upper: Array
-    integral: Array
-    in_plane: Array
+    lower: AnyArray
+    upper: AnyArray
+    integral: AnyArray
+    in_plane: AnyArray
 
 
 @dataclass(frozen=True)
 class _Slabs:
     """Derivatives of every slab by every parameter; see `SlabChange`, with shape (P, n, ...)."""
 
-    maps: Array
-    flux: Array
-    height: Array
-    in_plane: Array
+    maps: AnyArray
+    flux: AnyArray
+    height: AnyArray
+    in_plane: AnyArray
 
 
 def _tangents(case: StackCase, columns: _Columns, changes: Sequence[StackChange]) -> _Tangents:
@@ -298,12 +297,12 @@ def _slabs(case: StackCase, operators: SlabOperators, changes: Sequence[StackCha
 def _sources(
     case: StackCase,
     c: _Columns,
-    ratio: Array,
+    ratio: AnyArray,
     slabs: _Slabs,
-    dratio: Array,
+    dratio: AnyArray,
     p: int,
     change: StackChange,
-) -> Array:
+) -> AnyArray:
     """Return db - dK x of one parameter, shape (6 n + 6, m)."""
     m = len(c.drive)
     bottom, low = _face_change(case.bottom, change.bottom, 1, c.unit)
@@ -326,7 +325,7 @@ def _sources(
     return np.concatenate([first, inner.reshape(-1, m), last])
 
 
-def _face_change(case: Face, change: Face | None, inward: int, unit: float) -> tuple[Array, Array]:
+def _face_change(case: Face, change: Face | None, inward: int, unit: float) -> tuple[AnyArray, AnyArray]:
     """Return the derivatives of the rows (3, 6) and values (3,) of `_face_condition`."""
     if change is None:
         return np.zeros((3, 6)), np.zeros(3)
@@ -337,7 +336,7 @@ def _face_change(case: Face, change: Face | None, inward: int, unit: float) -> t
     return rows, values
 
 
-def _resistance_change(contact: Contact, change: ContactChange) -> Array:
+def _resistance_change(contact: Contact, change: ContactChange) -> AnyArray:
     """Return the derivative of `Contact.resistance`, shape (3, 3)."""
     slope = np.asarray(change.spin, float)
     tensor = slope * np.eye(3) if slope.ndim == 0 else slope
@@ -345,7 +344,7 @@ def _resistance_change(contact: Contact, change: ContactChange) -> Array:
     return np.asarray(-(E_CHARGE**2) * inverted @ tensor @ inverted)
 
 
-def _jump_change(case: StackCase, change: StackChange, drive: Array) -> Array:
+def _jump_change(case: StackCase, change: StackChange, drive: AnyArray) -> AnyArray:
     """Return the derivative of the drops of mu^0 at contacts [meV], shape (n, m)."""
     jump = np.zeros((len(case.layers), len(drive)))
     for k, contact in case.contacts.items():
@@ -356,7 +355,7 @@ def _jump_change(case: StackCase, change: StackChange, drive: Array) -> Array:
     return jump
 
 
-def _states(c: _Columns, mu0: Array, spins: Array, flux0: Array) -> Array:
+def _states(c: _Columns, mu0: AnyArray, spins: AnyArray, flux0: AnyArray) -> AnyArray:
     """Return derivatives of (mu, J) in SI, shape (P, n, 8, m)."""
     count, n, m = mu0.shape
     found = np.empty((count, n, 8, m), np.result_type(mu0, spins))
@@ -370,10 +369,10 @@ def _integrals(
     case: StackCase,
     c: _Columns,
     slabs: _Slabs,
-    out: Array,
-    mu0: Array,
+    out: AnyArray,
+    mu0: AnyArray,
     changes: Sequence[StackChange],
-) -> Array:
+) -> AnyArray:
     """Return derivatives of the integrated states in SI, shape (P, n, 8, m)."""
     o, thickness = c.operators, case.thickness
     height = (thickness / o.length)[:, None]

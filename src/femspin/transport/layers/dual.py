@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ...units import AnyArray
 
 __all__ = ["Dual", "concatenate", "constant", "inverse", "solve", "zeros"]
 
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Dual:
     """A stack of arrays and their change, of one shape."""
 
-    value: Array
-    change: Array
+    value: AnyArray
+    change: AnyArray
 
     __array_ufunc__ = None  # numpy arrays leave mixed operations to this class
 
@@ -36,35 +36,35 @@ class Dual:
     def __neg__(self) -> Dual:
         return Dual(-self.value, -self.change)
 
-    def __add__(self, other: Dual | Array | complex) -> Dual:
+    def __add__(self, other: Dual | AnyArray | complex) -> Dual:
         b = _dual(other)
         return Dual(self.value + b.value, self.change + b.change)
 
-    def __sub__(self, other: Dual | Array | complex) -> Dual:
+    def __sub__(self, other: Dual | AnyArray | complex) -> Dual:
         b = _dual(other)
         return Dual(self.value - b.value, self.change - b.change)
 
-    def __mul__(self, other: Dual | Array | complex) -> Dual:
+    def __mul__(self, other: Dual | AnyArray | complex) -> Dual:
         b = _dual(other)
         return Dual(self.value * b.value, self.change * b.value + self.value * b.change)
 
-    def __truediv__(self, other: Dual | Array | complex) -> Dual:
+    def __truediv__(self, other: Dual | AnyArray | complex) -> Dual:
         b = _dual(other)
         ratio = self.value / b.value
         return Dual(ratio, (self.change - ratio * b.change) / b.value)
 
-    def __matmul__(self, other: Dual | Array) -> Dual:
+    def __matmul__(self, other: Dual | AnyArray) -> Dual:
         b = _dual(other)
         return Dual(self.value @ b.value, self.change @ b.value + self.value @ b.change)
 
     __radd__, __rmul__ = __add__, __mul__
 
 
-def _dual(x: Dual | Array | complex) -> Dual:
+def _dual(x: Dual | AnyArray | complex) -> Dual:
     return x if isinstance(x, Dual) else constant(np.asarray(x))
 
 
-def constant(value: Array) -> Dual:
+def constant(value: AnyArray) -> Dual:
     """Return an array that does not change."""
     return Dual(value, np.zeros_like(value))
 

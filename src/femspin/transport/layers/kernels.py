@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...units import AnyArray
 from .slab import TAYLOR_DEGREE
 
 try:
@@ -24,12 +24,11 @@ except ImportError:  # pragma: no cover
 
 __all__ = ["compiled_maps", "compiled_windows"]
 
-Array = NDArray[Any]
 
 _njit: Any = njit(cache=True, error_model="numpy")
 
 
-def compiled_maps(generator: Array, norm: Array, thickness: Array) -> Array:
+def compiled_maps(generator: AnyArray, norm: AnyArray, thickness: AnyArray) -> AnyArray:
     """Return the two-port maps of m slabs, shape (m, 14, 7); see `slab.slab_maps`."""
     doublings = np.ceil(np.log2(np.maximum(norm * thickness, 1.0)))
     doublings = np.where(np.isfinite(doublings), doublings, 0).astype(np.int64)
@@ -38,7 +37,7 @@ def compiled_maps(generator: Array, norm: Array, thickness: Array) -> Array:
     return result
 
 
-def compiled_windows(bottom: Array, blocks: Array, top: Array, values: Array) -> Array:
+def compiled_windows(bottom: AnyArray, blocks: AnyArray, top: AnyArray, values: AnyArray) -> AnyArray:
     """Return the unknowns of block rows, shape (B, 6 n + 6); see `batched_chain.solve_windows`."""
     dtype = np.result_type(blocks, values)
     unknown = np.zeros(values.shape, dtype)

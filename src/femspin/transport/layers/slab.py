@@ -24,18 +24,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation, cross_matrix
-from ...units import ENERGY
+from ...units import ENERGY, AnyArray
 
 __all__ = ["SlabOperators", "join", "middle_state", "slab_maps", "slab_operators"]
 
-Array = NDArray[Any]
 
 FLUX_BOTTOM, MU_TOP, RISE = slice(0, 3), slice(3, 6), 6
 MU_INTEGRAL, FLUX_INTEGRAL, CHARGE_INTEGRAL = slice(7, 10), slice(10, 13), 13
@@ -58,16 +55,16 @@ class SlabOperators:
             shape (n, 8, 9), rows x0, x1, .. y3.
     """
 
-    generator: Array
-    norm: Array
-    length: Array
-    flux: Array
-    in_plane: Array
+    generator: AnyArray
+    norm: AnyArray
+    length: AnyArray
+    flux: AnyArray
+    in_plane: AnyArray
 
 
 def slab_operators(
     fields: Sequence[RegionFields],
-    thickness: Array,
+    thickness: AnyArray,
     frequency: float = 0.0,
     charge_flux: float = 0.0,
 ) -> SlabOperators:
@@ -111,7 +108,9 @@ def slab_operators(
     return SlabOperators(generator, norm, length, flux, in_plane)
 
 
-def _local_system(response: Array, turn: Array, drift: Array, loss: Array) -> tuple[Array, Array]:
+def _local_system(
+    response: AnyArray, turn: AnyArray, drift: AnyArray, loss: AnyArray
+) -> tuple[AnyArray, AnyArray]:
     """Return (mu, j)' = system @ (mu, j, 1) and j_p = in_plane @ (mu, j, 1), j = J / (nu D).
 
     Shapes (n, 8, 9); unit of length m, of potential that of `drift` times m.
@@ -136,13 +135,13 @@ def _local_system(response: Array, turn: Array, drift: Array, loss: Array) -> tu
     return system, in_plane
 
 
-def _natural_length(system: Array, thickness: Array) -> Array:
+def _natural_length(system: AnyArray, thickness: AnyArray) -> AnyArray:
     """Return the length in which the spin block is balanced, at most the thickness [m]."""
     decay = np.sqrt(np.abs(system[:, 5:8, 1:4]).max(axis=(1, 2)))
     return 1.0 / np.maximum(decay, 1.0 / thickness)
 
 
-def _scaled_generator(system: Array, length: Array, charge_flux: Array) -> Array:
+def _scaled_generator(system: AnyArray, length: AnyArray, charge_flux: AnyArray) -> AnyArray:
     """Return d/dz of (mu^a, J^{za}, mu^0, 1) in slab units, shape (n, 8, 8)."""
     unit = length[:, None, None]
     scaled = system.copy()
@@ -158,7 +157,7 @@ def _scaled_generator(system: Array, length: Array, charge_flux: Array) -> Array
     return generator
 
 
-def slab_maps(generator: Array, norm: Array, thickness: Array) -> Array:
+def slab_maps(generator: AnyArray, norm: AnyArray, thickness: AnyArray) -> AnyArray:
     """Return the two-port maps of m slabs, shape (m, 14, 7).
 
     Args:
@@ -178,7 +177,7 @@ def slab_maps(generator: Array, norm: Array, thickness: Array) -> Array:
     return result
 
 
-def _short_map(generator: Array, height: Array) -> Array:
+def _short_map(generator: AnyArray, height: AnyArray) -> AnyArray:
     """Return the map of slabs whose norm times height is at most one, by Taylor series."""
     step = generator * height[:, None, None]
     identity = np.eye(8)
@@ -200,7 +199,7 @@ def _short_map(generator: Array, height: Array) -> Array:
     return np.concatenate([inputs[:, 3:6], outputs @ inputs], axis=1)
 
 
-def join(lower: Array, upper: Array, height: Array) -> Array:
+def join(lower: AnyArray, upper: AnyArray, height: AnyArray) -> AnyArray:
     """Return the map of two slabs on top of each other, shape (m, 14, 7).
 
     Args:
@@ -223,7 +222,7 @@ def join(lower: Array, upper: Array, height: Array) -> Array:
     return result
 
 
-def middle_state(lower: Array, upper: Array) -> Array:
+def middle_state(lower: AnyArray, upper: AnyArray) -> AnyArray:
     """Return (mu, J) between two slabs for unit inputs of the pair, shape (m, 6, 7).
 
     The reflections sum to (1 - impedance * admittance)^-1, regular because the product of a

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation, cross_matrix
-from ...units import ENERGY
+from ...units import ENERGY, AnyArray
 from .dual import Dual, concatenate, constant, inverse, solve, zeros
 from .slab import (
     CHARGE_INTEGRAL,
@@ -31,7 +29,6 @@ from .slab import (
 
 __all__ = ["SlabChange", "changed_slabs"]
 
-Array = NDArray[Any]
 _SPIN = np.array([1, 2, 3])
 
 
@@ -46,18 +43,18 @@ class SlabChange:
         in_plane: Of the in-plane laws in SI, shape (m, 8, 9).
     """
 
-    maps: Array
-    flux: Array
-    height: Array
-    in_plane: Array
+    maps: AnyArray
+    flux: AnyArray
+    height: AnyArray
+    in_plane: AnyArray
 
 
 def changed_slabs(
     fields: Sequence[RegionFields],
     changes: Sequence[RegionFields],
-    thickness: tuple[Array, Array],
-    frequency: tuple[float, Array],
-    charge_flux: tuple[float, Array],
+    thickness: tuple[AnyArray, AnyArray],
+    frequency: tuple[float, AnyArray],
+    charge_flux: tuple[float, AnyArray],
     units: SlabOperators,
 ) -> SlabChange:
     """Return the derivatives of m uniform slabs.
@@ -96,7 +93,7 @@ def _stacked(fields: Sequence[RegionFields], changes: Sequence[RegionFields], ke
 def _loss(
     fields: Sequence[RegionFields],
     changes: Sequence[RegionFields],
-    frequency: tuple[float, Array],
+    frequency: tuple[float, AnyArray],
 ) -> Dual:
     """Return Gamma - [omega x] + i W on charge and spin [1/s], shape (m, 4, 4)."""
     waves = bool(frequency[0]) or bool(np.any(frequency[1]))
@@ -136,7 +133,7 @@ def _reshape(x: Dual, shape: tuple[int, ...]) -> Dual:
     return Dual(x.value.reshape(shape), x.change.reshape(shape))
 
 
-def _scaled_generator(system: Dual, length: Array, charge_flux: Dual) -> Dual:
+def _scaled_generator(system: Dual, length: AnyArray, charge_flux: Dual) -> Dual:
     """Return the generators in slab units as `slab._scaled_generator` does."""
     power = np.ones((8, 9))
     power[:4, 4:8], power[4:, :4], power[4:, 8:] = 0.0, 2.0, 2.0
@@ -148,7 +145,7 @@ def _scaled_generator(system: Dual, length: Array, charge_flux: Dual) -> Dual:
     return generator
 
 
-def _slab_maps(generator: Dual, norm: Array, thickness: Dual) -> Dual:
+def _slab_maps(generator: Dual, norm: AnyArray, thickness: Dual) -> Dual:
     """Return the two-port maps as `slab.slab_maps` does."""
     doublings = np.ceil(np.log2(np.maximum(norm * thickness.value, 1.0))).astype(int)
     height = thickness / 2.0**doublings

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...units import E_CHARGE, ENERGY
+from ...units import E_CHARGE, ENERGY, AnyArray
 from .balance import FluxSplit, layer_sources
 from .case import (
     Conductance,
@@ -50,7 +50,6 @@ __all__ = [
     "StackLayer", "StackSolution", "admittance", "admittance_parts", "solve_stack",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 INSULATING = Insulating()
 
 
@@ -71,13 +70,13 @@ class StackSolution:
     """
 
     case: StackCase
-    lower: Array
-    upper: Array
-    integral: Array
+    lower: AnyArray
+    upper: AnyArray
+    integral: AnyArray
     operators: SlabOperators
     mismatch: float
 
-    def potential(self, z: ArrayLike, side: int = 1) -> Array:
+    def potential(self, z: ArrayLike, side: int = 1) -> AnyArray:
         """Return mu^eta [J] at z [m], shape (..., 4) for z of shape (...).
 
         Args:
@@ -87,23 +86,23 @@ class StackSolution:
         """
         return self._state(z, side)[..., :4]
 
-    def flux(self, z: ArrayLike) -> Array:
+    def flux(self, z: ArrayLike) -> AnyArray:
         """Return J^{z eta} [1/(m^2 s)] at z [m], shape (..., 4)."""
         return self._state(z, 1)[..., 4:]
 
-    def interface_potential(self, k: int, side: int = 1) -> Array:
+    def interface_potential(self, k: int, side: int = 1) -> AnyArray:
         """Return mu^eta [J] at interface k, in the layer above (+1) or below (-1), shape (4,)."""
         return self._interface(k, side)[:4]
 
-    def interface_flux(self, k: int) -> Array:
+    def interface_flux(self, k: int) -> AnyArray:
         """Return J^{z eta} [1/(m^2 s)] through interface k, shape (4,)."""
         return self._interface(k, 1)[4:]
 
-    def integrals(self, k: int) -> tuple[Array, Array]:
+    def integrals(self, k: int) -> tuple[AnyArray, AnyArray]:
         """Return the integrals over layer k of mu^eta [J m] and J^{z eta} [1/(m s)], (4,) each."""
         return self.integral[k, :4], self.integral[k, 4:]
 
-    def in_plane_current(self, k: int) -> Array:
+    def in_plane_current(self, k: int) -> AnyArray:
         """Return the integral over layer k of J^{p eta}, p = x, y [1/(m s)], shape (2, 4)."""
         laws = self.operators.in_plane[k]
         thickness = self.case.layers[k].thickness
@@ -125,14 +124,14 @@ class StackSolution:
             frequency=self.case.frequency,
         )  # fmt: skip
 
-    def _interface(self, k: int, side: int) -> Array:
+    def _interface(self, k: int, side: int) -> AnyArray:
         """Return (mu, J) at interface k, shape (8,)."""
         count = len(self.lower)
         if not 0 <= k <= count:
             raise ValueError(f"interface must be 0 to {count}, got {k}")
         return self.lower[k] if k < count and (side > 0 or k == 0) else self.upper[k - 1]
 
-    def _state(self, z: ArrayLike, side: int) -> Array:
+    def _state(self, z: ArrayLike, side: int) -> AnyArray:
         """Return (mu, J) at z, shape (..., 8): two maps meet at each point."""
         z = np.asarray(z, float)
         where, edges = z.ravel(), self.case.interfaces
@@ -175,7 +174,7 @@ def admittance(
     bottom: Face = INSULATING,
     contacts: Mapping[int, Contact] | None = None,
     frequency: float = 0.0,
-) -> tuple[Array, Array]:
+) -> tuple[AnyArray, AnyArray]:
     """Return G and J_E of the flux out of the top of a stack, J^{za} = G_ab mu^b/e^2 + J_E^a.
 
     Args:
@@ -236,17 +235,17 @@ class _Columns:
         matrix: The factored chain.
     """
 
-    drive: Array
+    drive: AnyArray
     operators: SlabOperators
-    lower: Array
-    upper: Array
-    integral: Array
+    lower: AnyArray
+    upper: AnyArray
+    integral: AnyArray
     mismatch: float
-    maps: Array
-    inputs: Array
-    nodes: Array
+    maps: AnyArray
+    inputs: AnyArray
+    nodes: AnyArray
     node: NDArray[np.int64]
-    charge: Array
+    charge: AnyArray
     unit: float
     matrix: ChainMatrix
 
@@ -285,7 +284,7 @@ def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
     out = maps @ inputs
     charge = _charge_potential(out[:, RISE], _charge_jumps(case, drive))
 
-    def state(mu0: Array, spins: Array) -> Array:
+    def state(mu0: AnyArray, spins: AnyArray) -> AnyArray:
         flux0 = np.broadcast_to(case.charge_flux * drive, (len(maps), 1, len(drive)))
         scaled = [ENERGY * mu0[:, None], ENERGY * spins[:, :3], flux0, unit * spins[:, 3:]]
         return np.concatenate(scaled, axis=1)
@@ -303,7 +302,7 @@ def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
     )  # fmt: skip
 
 
-def _face_condition(face: Face, inward: int, unit: float) -> tuple[Array, Array]:
+def _face_condition(face: Face, inward: int, unit: float) -> tuple[AnyArray, AnyArray]:
     """Return rows (3, 6) and values (3,) of ``rows @ (mu, J) = values``, in meV and `unit`."""
     rows = np.zeros((3, 6))
     if isinstance(face, SpinPotential):
@@ -318,7 +317,7 @@ def _face_condition(face: Face, inward: int, unit: float) -> tuple[Array, Array]
     return rows, np.zeros(3)
 
 
-def _in_common_units(maps: Array, ratio: Array) -> Array:
+def _in_common_units(maps: AnyArray, ratio: AnyArray) -> AnyArray:
     """Return the first six rows of maps with fluxes in one unit, `ratio` times finer."""
     rows, ratio = maps[:, :6].copy(), ratio[:, None, None]
     rows[:, :3, MU_BOTTOM] *= ratio
@@ -327,7 +326,7 @@ def _in_common_units(maps: Array, ratio: Array) -> Array:
     return rows
 
 
-def _with_contacts(case: StackCase, elements: Array, unit: float) -> Array:
+def _with_contacts(case: StackCase, elements: AnyArray, unit: float) -> AnyArray:
     """Return the elements with one of zero thickness inserted at each contact."""
     if not case.contacts:
         return elements
@@ -339,7 +338,7 @@ def _with_contacts(case: StackCase, elements: Array, unit: float) -> Array:
     return np.insert(elements, where, rows, axis=0)
 
 
-def _charge_jumps(case: StackCase, drive: Array) -> Array:
+def _charge_jumps(case: StackCase, drive: AnyArray) -> AnyArray:
     """Return the drop of mu^0 at the interface below each layer [meV], shape (n, m)."""
     jump = np.zeros((len(case.layers), len(drive)))
     for k, contact in case.contacts.items():
@@ -347,7 +346,7 @@ def _charge_jumps(case: StackCase, drive: Array) -> Array:
     return jump
 
 
-def _charge_potential(rise: Array, jump: Array) -> Array:
+def _charge_potential(rise: AnyArray, jump: AnyArray) -> AnyArray:
     """Return mu^0 [meV] at the bottom and top of each layer, shape (2, n, m)."""
     lower = -np.cumsum((rise - jump)[::-1], axis=0)[::-1] - jump
     return np.stack([lower, lower + rise])

@@ -16,9 +16,9 @@ from math import factorial
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from ...fields.soc import covariant_rotation
+from ...units import Array, Indices
 from ..assembly.coefficients import Coefficients
 from ..assembly.compiled import measures_compiled, pays_off
 from ..elements.space import Space, reference_nodes
@@ -32,8 +32,6 @@ __all__ = [
     "without_positive_couplings",
 ]
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _CHUNK = 200_000
 # Orders (a, b, c, d) of the vertices whose cut joins the middles of edges ac and bd.

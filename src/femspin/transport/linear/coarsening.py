@@ -11,17 +11,7 @@ from numpy.typing import NDArray
 
 from ..kernels.threads import run_by_rows
 from .auxiliary import without_positive_couplings
-from .galerkin import (
-    Indices,
-    Rows,
-    Transfer,
-    galerkin,
-    galerkin_held,
-    hold,
-    row_pointer,
-    rows_of,
-    transfer,
-)
+from .galerkin import Int32, Rows, Transfer, galerkin, galerkin_held, hold, row_pointer, rows_of, transfer
 
 __all__ = ["Hierarchy", "hierarchy", "interpolations"]
 
@@ -130,7 +120,7 @@ def _interpolation(matrix: Rows) -> Transfer | None:
     return transfer((row_pointer(count), columns, weights), int(number[-1]) + 1)
 
 
-def _splitting(pointer: Indices, strong: Indices) -> NDArray[np.bool_]:
+def _splitting(pointer: Int32, strong: Int32) -> NDArray[np.bool_]:
     """Return which nodes are coarse, by Ruge and Stueben's two passes over strong couplings."""
     from pyamg import amg_core
 

@@ -12,13 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
-from numpy.typing import NDArray
 
 from ...errors import SolverError
+from ...units import Array
 
 __all__ = ["DirectSolver"]
 
-Array = NDArray[np.float64]
 
 _SINGULAR = (
     "the transport system is singular: a spin component or a potential is not fixed by any"

@@ -18,6 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ...units import Array
 from ..kernels.threads import run_by_rows
 
 __all__ = [
@@ -31,14 +32,13 @@ __all__ = [
     "transfer",
 ]
 
-Array = NDArray[np.float64]
 Single = NDArray[np.float32]
-Indices = NDArray[np.int32]
+Int32 = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 # Of couplings that join the same nodes.  Each of them is used by some 14 entries and bears four
 # times its share of their energy, which is then less than a percent of its own.
 _NEGLIGIBLE = 1e-4
-Compressed = tuple[Indices, Indices, Single]
+Compressed = tuple[Int32, Int32, Single]
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class Rows:
         diagonal: Shape (n,).
     """
 
-    begin: Indices
-    middle: Indices
-    end: Indices
-    indices: Indices
+    begin: Int32
+    middle: Int32
+    end: Int32
+    indices: Int32
     values: Single
     diagonal: Array
 
     @property
-    def bounds(self) -> tuple[Indices, Indices, Indices]:
+    def bounds(self) -> tuple[Int32, Int32, Int32]:
         """Begin, middle and end."""
         return self.begin, self.middle, self.end
 
@@ -110,7 +110,7 @@ def transfer(up: Compressed, n_coarse: int) -> Transfer:
     return Transfer(up, (pointer, rows, data))
 
 
-def row_pointer(count: Indices) -> Indices:
+def row_pointer(count: Int32) -> Int32:
     """Return where rows of given lengths begin, and behind them where the last one ends."""
     pointer = np.zeros(len(count) + 1, np.int32)
     np.cumsum(count, out=pointer[1:])
@@ -210,8 +210,8 @@ def galerkin_held(
 
 
 def _product(
-    fine: Rows, between: Transfer, needed: Indices, which: Indices
-) -> tuple[Indices, Indices, Array, tuple[list[Indices], list[Single]]]:
+    fine: Rows, between: Transfer, needed: Int32, which: Int32
+) -> tuple[Int32, Int32, Array, tuple[list[Int32], list[Single]]]:
     """Return some rows of P^T A P: entries left of the diagonal, all, diagonal, and entries.
 
     Args:
@@ -237,7 +237,7 @@ def _product(
     return count[0], count[1], diagonal, (list(indices), list(values))
 
 
-def _empty(count: Indices) -> Rows:
+def _empty(count: Int32) -> Rows:
     """Return rows of given lengths, their entries to be set."""
     n, stop = len(count), np.cumsum(count, dtype=np.int64)
     total = int(stop[-1]) if n else 0
@@ -246,7 +246,7 @@ def _empty(count: Indices) -> Rows:
                 np.empty(total, np.int32), np.empty(total, np.float32), np.empty(n))  # fmt: skip
 
 
-def _extended(rows: Rows, which: Indices, count: NDArray[Any]) -> tuple[Rows, Rows]:
+def _extended(rows: Rows, which: Int32, count: NDArray[Any]) -> tuple[Rows, Rows]:
     """Return rows and their variant, some of whose rows have new places behind all others."""
     total, stop = len(rows.indices), np.cumsum(count, dtype=np.int64)
     longer = total + (int(stop[-1]) if len(count) else 0)

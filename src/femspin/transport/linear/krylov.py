@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...units import Array
 from ..kernels.threads import compiled_available, run_by_rows, run_parts, thread_count
 
 __all__ = ["flexible_gmres", "norm"]
 
-Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
 
 _BREAKDOWN = 1e-15

@@ -26,13 +26,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ...errors import SolverError
+from ...units import Array
 from ..kernels.threads import run_by_rows, run_parts
 from .galerkin import Rows, Transfer
 from .ilu import halves, scalar_factors
 
 __all__ = ["ChargeMultigrid", "SpinMultigrid", "sweeping_cycle"]
 
-Array = NDArray[np.float64]
 Single = NDArray[np.float32]
 
 # A slightly enlarged diagonal keeps the factors stable where a matrix is no M-matrix.

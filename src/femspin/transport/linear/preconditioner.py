@@ -16,6 +16,7 @@ import scipy.sparse.linalg as spl
 from numpy.typing import NDArray
 
 from ...errors import SolverError
+from ...units import Array
 from ..assembly.boundary import Constraint
 from ..assembly.operator import BlockOperator, charge_embedding, reduced_charge
 from ..kernels.threads import compiled_available, run_beside, run_by_rows
@@ -27,7 +28,6 @@ from .multigrid import ChargeMultigrid, SpinMultigrid, sweeping_cycle
 
 __all__ = ["BlockSplit", "MatrixSplit", "Preconditioner", "charge_inverse", "reduced_stiffness"]
 
-Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
 
 _CHARGE_DIRECT = 8_000

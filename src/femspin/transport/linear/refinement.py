@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SolverError
+from ...units import Array
 from .krylov import norm
 from .solve import SMALLEST_REDUCTION, LinearSolver
 
@@ -17,7 +18,6 @@ __all__ = ["refine"]
 
 log = logging.getLogger("femspin")
 
-Array = NDArray[np.float64]
 
 _REFINEMENTS = 6
 _EXACT = 1e-16

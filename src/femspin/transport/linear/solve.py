@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ...errors import SolverError
+from ...units import Array
 from ..assembly.operator import BlockOperator
 from ..kernels.threads import compiled_available, run_each
 from .auxiliary import Auxiliary
@@ -39,7 +40,6 @@ __all__ = [
 
 log = logging.getLogger("femspin")
 
-Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
 Method = Literal["auto", "direct", "iterative"]
 

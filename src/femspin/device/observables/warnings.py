@@ -1,0 +1,134 @@
+"""What a device or its solution should make one doubt, as sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from ...fields.validity import ValidityWarning, validity
+from ...materials.parameters import polarisation_squared
+from ...units import LENGTH
+from .input_warnings import doubtful_input, missing_input
+from .regions import region_thickness
+
+if TYPE_CHECKING:
+    from ..model import Device, Transport
+__all__ = ["validity_of", "warnings_of"]
+
+
+def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, ...]:
+    """Return the conditions of the theory that the regions of a device fail."""
+    found: list[ValidityWarning] = []
+    for name, f in transport.all_fields.items():
+        thickness = region_thickness(device, name) if device.kinds[name] == "F" else None
+        found += validity(device.parameters[name], f, thickness)
+    return tuple(found)
+
+
+def warnings_of(device: Device, transport: Transport) -> list[str]:
+    """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
+    found = [f"mesh.file: {note}" for note in device.structure.notes]
+    found += [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
+    found += _drive_warnings(device) + _gain_warnings(device, transport)
+    found += _electrode_warnings(device) + _corner_warnings(device)
+    return found + missing_input(device) + doubtful_input(device)
+
+
+def _corner_warnings(device: Device) -> list[str]:
+    """Return the interfaces on which a face with a fixed spin potential ends.
+
+    What such a face takes up at the common edge is shared with the interface by area, which is
+    accurate to first order in the cell size only.  The same holds for a magnet's face whose
+    conductance or potential takes up spin.
+    """
+    boundary, space = device.problem.boundary, device.space
+    fixed = {e.name: e.sinks for e in boundary.electrodes if len(e.sinks)}
+    fixed |= {p.name: p.dofs for p in boundary.potential}
+    absorbing = {f.name for f in boundary.flux} | {p.name for p in boundary.potential}
+    return [
+        f"interfaces.{name}: {end} fixes the spin potential at its edge; what {end} absorbs there"
+        " is shared by area, so the spin current converges slowly and its error bar is too small"
+        for name, face in device.structure.interfaces.items()
+        for end, dofs in fixed.items()
+        if ({face.first, face.second} <= set(device.conductors) or name in absorbing)
+        and name != end
+        and np.isin(dofs, space.interface_dofs(face)).any()
+    ]
+
+
+def _drive_warnings(device: Device) -> list[str]:
+    """Return why nothing, or nothing along some direction, can flow."""
+    case, found = device.case, []
+    field = device.conditions.electric_field
+    periodic = {device.structure.axes[row] for row, _ in device.structure.periods}
+    for axis in device.structure.axes:
+        if field[axis] != 0 and axis not in periodic:
+            found.append(
+                f"drive.electric_field: nothing carries a current along {'xyz'[axis]}, where the"
+                " device ends at insulating faces; charge builds up until the field is cancelled"
+            )
+    voltages = {e.voltage for e in case.drive.electrodes.values() if e.voltage is not None}
+    currents = [e.current for e in case.drive.electrodes.values() if e.current]
+    sources = any(
+        t.condition in ("spin_potential", "spin_flux") or t.drift_flux is not None
+        for t in case.interfaces.values()
+    )
+    own = any(
+        r.override is not None and r.override.electric_field is not None
+        for r in case.regions.values()
+    )
+    if not (np.any(field) or own or len(voltages) > 1 or currents or sources):
+        found.append("drive: no field, voltage, current or spin source; everything is zero")
+    return found
+
+
+def _electrode_warnings(device: Device) -> list[str]:
+    """Return the electrodes that hold back the spin current of a polarised metal.
+
+    One on another metal does so, too, if spins reach it.
+    """
+    boundary, space = device.problem.boundary, device.space
+    polarised = [n for n in device.conductors if polarisation_squared(device.case.regions[n])]
+    return [
+        f"drive.electrodes.{e.name}.spin: blocked on the polarised metal {name}; spins gather"
+        ' there and add to the resistance; "sink" lets them pass'
+        for e in boundary.electrodes
+        for name in polarised
+        if not len(e.sinks) and np.isin(e.dofs, space.dofs[space.in_region(name)]).any()
+    ] + _near_electrodes(device, polarised)
+
+
+def _near_electrodes(device: Device, polarised: list[str]) -> list[str]:
+    """Return the blocked electrodes within a spin diffusion length of a polarised metal."""
+    space, found = device.space, []
+    at = space.locations
+    own = {n: np.unique(space.dofs[space.in_region(n)]) for n in device.conductors}
+    for e in device.problem.boundary.electrodes:
+        metals = [n for n, dofs in own.items() if np.isin(e.dofs, dofs).any()]
+        if len(e.sinks) or set(metals) & set(polarised):
+            continue
+        reach = max(device.parameters[n].region.spin_diffusion_length or 0.0 for n in metals)
+        for name in polarised:
+            away = KDTree(at[:, own[name]].T).query(at[:, e.dofs].T)[0].min()
+            if away * LENGTH < reach:
+                found.append(
+                    f"drive.electrodes.{e.name}.spin: blocked {away:.3g} nm from the polarised"
+                    f" metal {name}, within the spin diffusion length of {' and '.join(metals)};"
+                    ' where spins pass into the contact, set "sink"'
+                )
+    return found
+
+
+def _gain_warnings(device: Device, transport: Transport) -> list[str]:
+    """Return the faces whose conductance creates spin instead of absorbing it."""
+    found = []
+    for name in device.flux_tables:
+        G = transport.state.laws[name].conductance if transport.state else np.zeros((3, 3))
+        if np.linalg.eigvalsh(G + G.T).max() > 1e-9 * np.abs(G).max() > 0:
+            found.append(
+                f"interfaces.{name}: the conductance creates spin (G + G^T has a positive"
+                " eigenvalue); absorption needs G_s <= 0 and G_s <= G_r"
+            )
+    return found

@@ -1,0 +1,151 @@
+"""What a case asks for, whatever it is: a solution, a texture's result, the table of a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .case.load import load_case
+from .case.schema import Case, Dynamics
+from .device.build import build_device, log
+from .device.model import Device, Transport
+from .device.motion import QuasiStaticTorque, macrospin, magnet_name, run_dynamics
+from .device.neighbours import magnet_thickness
+from .device.observables.fluxes import driving_flux
+from .device.response import time_response
+from .device.steady import solve_transport
+from .errors import CaseError, SolverError
+from .results.solution import Solution
+from .units import LENGTH, Array
+
+if TYPE_CHECKING:
+    from .results.texture_result import TextureResult
+    from .studies.accuracy.error_bars import ErrorBars
+    from .studies.sweep import ScanResult
+__all__ = ["Progress", "simulate", "simulate_transport", "solve"]
+
+
+Progress = Callable[[float], None]
+
+
+def simulate(
+    case: Case | str | Path,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    errors: bool | None = None,
+) -> Solution | TextureResult | ScanResult:
+    """Return what a case asks for: a solution, a texture's result, or the table of a scan.
+
+    Args:
+        case: A validated case, or the path of a case file.
+        folder: Where relative paths start; default the folder of the case file.
+        progress: Called with the fraction of a motion, or of the points of a scan, that is done.
+        errors: Whether to estimate discretisation errors of transport; default as the case says.
+
+    Returns:
+        A `Solution`; with [texture] a `TextureResult`; with [scan] a `ScanResult`, whose points
+        are solved one after the other in this process (`femspin.studies.sweep.run_scan` uses several and
+        keeps finished points).
+
+    Raises:
+        FemspinError: If the case is wrong or a solver fails.
+    """
+    if isinstance(case, str | Path):
+        case = load_case(case)
+    elif not isinstance(case, Case):
+        raise CaseError("case", "must be a Case or the path of a case file; case_from_table makes"
+                        f" a Case of a dictionary (got {type(case).__name__})")  # fmt: skip
+    if case.scan is not None:
+        return _scanned(case, folder, progress)
+    if case.texture is not None:
+        from .studies.textures.run import simulate_texture
+
+        return simulate_texture(case, folder, progress)
+    return simulate_transport(case, folder, progress, errors)
+
+
+def _scanned(case: Case, folder: Path | None, progress: Progress | None) -> ScanResult:
+    """Return the table of a scan; nothing is kept on disk."""
+    from .studies.sweep import run_scan
+
+    report = None if progress is None else lambda done, n: progress(done / max(n, 1))
+    with TemporaryDirectory(prefix="femspin") as kept:
+        return run_scan(case, folder, Path(kept) / "scan", report, here=True)
+
+
+def simulate_transport(
+    case: Case,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    errors: bool | None = None,
+) -> Solution:
+    """Return the solution of a case: transport, and the motion of the magnetization if asked.
+
+    Args:
+        case: A validated case without [texture]; its [scan] is passed over.
+        folder: Where relative mesh paths start; default the folder of the case file.
+        progress: Called with the fraction of the motion that is done.
+        errors: Whether to estimate discretisation errors; default as the case says.
+
+    Raises:
+        FemspinError: If the case is wrong or a solver fails.
+    """
+    if case.texture is not None:
+        raise CaseError("texture", "is not part of this computation; use femspin.simulate")
+    device = build_device(case, folder)
+    levels: tuple[dict[str, Any], ...] = ()
+    bars: ErrorBars | None = None
+    if case.solver.target_error is not None:
+        from .studies.accuracy.adaptive import adapt, level_table
+
+        refined = adapt(
+            device, device.direction, case.solver.target_error, case.solver.max_unknowns
+        )
+        device, levels = refined.device, tuple(level_table(refined.levels))
+        bars = refined.bars if case.dynamics is None else None
+    solution = replace(solve(device, progress), levels=levels)
+    if not (case.solver.error_bars if errors is None else errors):
+        return solution
+    if bars is None:
+        from .studies.accuracy.error_bars import error_bars
+
+        try:
+            bars = error_bars(device, solution.transport)
+        except SolverError as error:  # the solution itself is not in doubt
+            log.warning("no error bars: %s", error)
+    return solution if bars is None else replace(solution, errors=bars.table)
+
+
+def solve(device: Device, progress: Progress | None = None) -> Solution:
+    """Return the solution of a meshed problem; see `simulate`."""
+    if device.case.dynamics is None:
+        steady = solve_transport(device, device.direction)
+        response, frames = time_response(device, steady, progress)
+        return Solution(device, steady, frames=frames, response=response)
+    return _moving(device, device.case.dynamics, progress)
+
+
+def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Solution:
+    magnet = magnet_name(device.case)
+    spin = macrospin(device.case, magnet_thickness(device, magnet) / LENGTH)
+    latest: list[Transport] = []
+
+    def flux(m: Array) -> Array:
+        latest[:] = [solve_transport(device, m, latest[0] if latest else None)]
+        return driving_flux(device, latest[0], magnet)
+
+    torque = QuasiStaticTorque(spin, flux, options.transport_tolerance)
+    report = None if progress is None else lambda t: progress(t / options.duration)
+    trajectory = run_dynamics(options, spin, torque, device.direction, report)
+    chosen = np.unique(
+        np.linspace(0, len(trajectory.time) - 1, options.frames).round().astype(int)
+    )
+    frames = tuple(
+        (float(trajectory.time[k]), solve_transport(device, trajectory.m[k])) for k in chosen
+    )
+    return Solution(device, frames[-1][1], trajectory, frames, torque.solutions)

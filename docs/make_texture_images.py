@@ -15,7 +15,7 @@ from femspin import load_case
 from femspin.results.texture_plots import plot_curve, plot_snapshot, plot_wall
 from femspin.results.texture_result import TextureResult
 from femspin.studies.sweep import run_scan
-from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.system import build_texture_system
 
 HERE = Path(__file__).parent

@@ -15,7 +15,7 @@ import pytest
 from scipy.stats import chi2 as chi2_distribution
 
 from femspin import case_from_table, simulate
-from femspin.case.load import to_toml
+from femspin.case.toml import to_toml
 from femspin.cli.fit import _signs
 from femspin.cli.main import main
 from femspin.device.coefficients import extrapolated_derivative

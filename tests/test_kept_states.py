@@ -19,7 +19,8 @@ from femspin.magnets import checkpoint as checkpoint_module
 from femspin.magnets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from femspin.results.installed import code_digest
 from femspin.studies.sweep.store import PointStore, Record, point_key
-from femspin.studies.textures.run import Keeper, simulate_texture
+from femspin.studies.textures.keeper import Keeper
+from femspin.studies.textures.simulate import simulate_texture
 
 LINE = """
 [texture]

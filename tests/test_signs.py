@@ -14,7 +14,7 @@ from femspin import case_from_table, simulate
 from femspin.magnets.ferromagnet import ferromagnet_texture
 from femspin.magnets.walls import wall_profile
 from femspin.materials import load_database
-from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.system import build_texture_system
 from femspin.studies.textures.warnings import case_warnings
 from femspin.units import E_CHARGE, HBAR, MU_0, MU_B

@@ -26,9 +26,10 @@ from femspin.errors import CaseError
 from femspin.magnets import checkpoint as checkpoint_module
 from femspin.magnets.torques import ExternalTorque
 from femspin.results.texture_plots import plot_snapshot
+from femspin.studies.textures.keeper import Keeper
 from femspin.studies.textures.motion import start_motion
 from femspin.studies.textures.numbers import topological_charge
-from femspin.studies.textures.run import Keeper, simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.states import initial_texture
 from femspin.studies.textures.system import build_texture_system
 from femspin.units import K_B

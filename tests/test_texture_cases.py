@@ -13,7 +13,7 @@ from texture_setup import CASES as REFERENCES
 from femspin import load_case
 from femspin.results.expected import compare_expected
 from femspin.studies.sweep import run_scan
-from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.system import build_texture_system
 from femspin.units import E_CHARGE, HBAR, MU_0
 

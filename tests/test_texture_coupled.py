@@ -18,8 +18,9 @@ from femspin.device.coupled.torque import node_rate
 from femspin.errors import CaseError
 from femspin.magnets.vectors import normalized
 from femspin.magnets.walls import wall_profile
+from femspin.studies.textures.keeper import Keeper
 from femspin.studies.textures.rest import relaxed
-from femspin.studies.textures.run import Keeper, simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.states import initial_texture
 from femspin.studies.textures.system import build_texture_system
 from femspin.units import ENERGY, HBAR

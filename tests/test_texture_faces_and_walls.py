@@ -25,7 +25,7 @@ from femspin.magnets.space import mesh_space
 from femspin.magnets.walls import Wall, find_walls
 from femspin.studies.sweep import ScanPoints, run_scan
 from femspin.studies.sweep.plot import plot_scan
-from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.states import initial_texture, wall_frame
 from femspin.studies.textures.system import build_texture_system
 from femspin.studies.textures.wall import WallTrack

@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from femspin.case.load import case_from_table
 from femspin.errors import CaseError, SolverError
-from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 from femspin.units import HBAR, MU_0, MU_B
 
 GAMMA = 2 * MU_B / HBAR

@@ -185,7 +185,7 @@ def test_modes_need_an_equilibrium_and_no_field():
 def test_a_kick_is_across_the_magnet_by_default_and_one_along_it_is_told():
     """Kittel in the plane: w = gamma sqrt(B (B + mu0 M_s)); B along x, the commonest case."""
     from femspin import case_from_table
-    from femspin.studies.textures.run import simulate_texture
+    from femspin.studies.textures.simulate import simulate_texture
     from femspin.units import HBAR, MU_0, MU_B
 
     def found(**resonance):

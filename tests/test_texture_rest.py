@@ -17,7 +17,7 @@ from femspin.magnets.rest import TILT, stable, still_staggered, tilted
 from femspin.magnets.run import relax_texture
 from femspin.magnets.torques import SpinOrbitTorque, SpinTransfer
 from femspin.magnets.walls import find_wall, wall_profile
-from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 
 CASES = Path(__file__).parents[1] / "cases"
 

@@ -16,7 +16,8 @@ from femspin import case_from_table
 from femspin.case.texture_drives import Signal
 from femspin.magnets.intervals import smooth_parts
 from femspin.studies.textures.clock import drive_breaks
-from femspin.studies.textures.run import Keeper, simulate_texture
+from femspin.studies.textures.keeper import Keeper
+from femspin.studies.textures.simulate import simulate_texture
 from femspin.units import E_CHARGE, HBAR, MU_B, TIME
 
 GAMMA = 2 * MU_B / HBAR

@@ -18,7 +18,7 @@ from femspin.magnets.space import mesh_space
 from femspin.magnets.torques import ExternalTorque, SpinOrbitTorque, SpinTransfer
 from femspin.magnets.two_sublattice import Sublattices, two_sublattice_texture
 from femspin.magnets.vectors import normalized
-from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 from femspin.units import HBAR, MU_0, MU_B
 
 GAMMA = 2 * MU_B / HBAR

@@ -8,7 +8,7 @@ import pytest
 
 from femspin import load_case
 from femspin.results.expected import compare_expected
-from femspin.studies.textures.run import simulate_texture
+from femspin.studies.textures.simulate import simulate_texture
 
 FOLDER = Path(__file__).parents[1] / "cases" / "validation" / "micromagnetics"
 SLOW = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .results.texture_result import TextureResult
     from .studies.accuracy.error_bars import ErrorBars
     from .studies.sweep import ScanResult
-__all__ = ["Progress", "simulate", "simulate_transport", "solve"]
+__all__ = ["Progress", "simulate", "simulate_transport", "solve", "solve_point", "sweep"]
 
 
 Progress = Callable[[float], None]
@@ -49,8 +49,8 @@ def simulate(
 
     Returns:
         A `Solution`; with [texture] a `TextureResult`; with [scan] a `ScanResult`, whose points
-        are solved one after the other in this process (`femspin.studies.sweep.run_scan` uses several and
-        keeps finished points).
+        are solved one after the other in this process (`sweep` uses several and keeps
+        finished points).
 
     Raises:
         FemspinError: If the case is wrong or a solver fails.
@@ -63,7 +63,7 @@ def simulate(
     if case.scan is not None:
         return _scanned(case, folder, progress)
     if case.texture is not None:
-        from .studies.textures.run import simulate_texture
+        from .studies.textures.simulate import simulate_texture
 
         return simulate_texture(case, folder, progress)
     return simulate_transport(case, folder, progress, errors)
@@ -71,11 +71,47 @@ def simulate(
 
 def _scanned(case: Case, folder: Path | None, progress: Progress | None) -> ScanResult:
     """Return the table of a scan; nothing is kept on disk."""
-    from .studies.sweep import run_scan
-
     report = None if progress is None else lambda done, n: progress(done / max(n, 1))
     with TemporaryDirectory(prefix="femspin") as kept:
-        return run_scan(case, folder, Path(kept) / "scan", report, here=True)
+        return sweep(case, folder, Path(kept) / "scan", report, here=True)
+
+
+def sweep(
+    case: Case,
+    folder: Path | None = None,
+    output: Path | str = "scan.out",
+    progress: Callable[[int, int], None] | None = None,
+    fresh: bool = False,
+    here: bool = False,
+) -> ScanResult:
+    """Return the results of all points of a case with [scan], solved in several processes.
+
+    Finished points are kept under ``<output>.scan/points``, and a later run takes from there what
+    has the same case and the same code.
+
+    Args:
+        case: A case with [scan].
+        folder: Where relative paths start; default the folder of the case file.
+        output: The result folder; `ScanResult.write` writes it.
+        progress: Called with the number of finished points and of all points.
+        fresh: Solve all points anew.
+        here: Solve one point after the other in this process, without workers.
+
+    Raises:
+        CaseError: If an axis or value is not allowed, or a name is not a number of the result.
+    """
+    from .studies.sweep import run_scan
+
+    return run_scan(case, solve_point, folder, output, progress, fresh, here, together=True)
+
+
+def solve_point(case: Case, folder: Path | None) -> Mapping[str, Any]:
+    """Return the result table of one point of a scan."""
+    if case.texture is not None:
+        from .studies.textures.simulate import simulate_texture
+
+        return simulate_texture(case, folder).table
+    return simulate_transport(case, folder, errors=False).table
 
 
 def simulate_transport(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from .messages import dotted, first_problem, one_line
 from .paths import replaced, resolved_path, split_setting
 from .schema import Case, Kondo, Magnet, Region, SpinOrbit
 
-__all__ = ["case_from_table", "dump_case", "load_case", "read_table", "set_key", "to_toml"]
+__all__ = ["case_from_table", "dump_case", "load_case", "plain_values", "read_table", "set_key", ]
 
 _LARGEST_FILE = 10_000_000
 _DEEPEST = 20
@@ -95,7 +94,7 @@ def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
         table: The tables of the case.
         file: The file they come from; relative paths in the case start at its folder.
     """
-    plain = _plain(table, (), file)
+    plain = plain_values(table, (), file)
     try:
         case = Case.model_validate(plain)
     except ValidationError as error:
@@ -107,16 +106,16 @@ def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
     return case
 
 
-def _plain(value: Any, path: tuple[str, ...], file: str | None) -> Any:
+def plain_values(value: Any, path: tuple[str, ...], file: str | None) -> Any:
     """Return a value with plain dictionaries, lists and numbers in place of their relatives."""
     if len(path) > _DEEPEST:
         raise CaseError(dotted(path[:3]), f"nested more than {_DEEPEST} levels deep", file)
     if isinstance(value, Mapping):
-        return {str(k): _plain(v, (*path, str(k)), file) for k, v in value.items()}
+        return {str(k): plain_values(v, (*path, str(k)), file) for k, v in value.items()}
     if hasattr(value, "tolist"):  # NumPy
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_plain(v, (*path, str(k)), file) for k, v in enumerate(value)]
+        return [plain_values(v, (*path, str(k)), file) for k, v in enumerate(value)]
     if isinstance(value, datetime.date | datetime.time):
         raise CaseError(dotted(path), f"no key takes a date or a time (got {value})", file)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -180,46 +179,3 @@ def dump_case(case: Case) -> dict[str, Any]:
         del table["regions"]
     return table
 
-
-def to_toml(table: Mapping[str, Any], comment: str = "") -> str:
-    """Return nested tables as TOML text (strings, numbers, booleans, lists, tables)."""
-    lines = [f"# {one_line(line)}".rstrip() for line in comment.splitlines()]
-    if lines:
-        lines.append("")
-    _write_table(table, (), lines)
-    return "\n".join(lines).strip() + "\n"
-
-
-def _write_table(table: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
-    plain = {k: v for k, v in table.items() if not isinstance(v, Mapping)}
-    if path and (plain or not table):
-        lines += ["", "[" + ".".join(_toml_key(p) for p in path) + "]"]
-    lines += [f"{_toml_key(k)} = {_toml_value(v)}" for k, v in plain.items()]
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            _write_table(value, (*path, key), lines)
-
-
-def _toml_key(key: str) -> str:
-    bare = key and all(c.isascii() and (c.isalnum() or c in "_-") for c in key)
-    return key if bare else _toml_text(key)
-
-
-def _toml_text(text: str) -> str:
-    # JSON text is TOML text but for the one control character that JSON lets stand.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _toml_text(value)
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        pairs = (f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items())
-        return "{ " + ", ".join(pairs) + " }"
-    return "[" + ", ".join(_toml_value(v) for v in value) + "]"

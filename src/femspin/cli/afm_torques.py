@@ -14,10 +14,10 @@ from ..bands.case import BandCase, load_band_case
 from ..bands.coefficients import COEFFICIENTS, MODELS
 from ..bands.study import SCANS, BandStudy, study, study_csv, study_table
 from ..case.input_files import real_path
-from ..case.load import to_toml
+from ..case.toml import to_toml
 from ..errors import CaseError
 from ..results.folder import check_target, digest_of, holds, only_writer, result_folder, to_json
-from .run import with_file
+from .progress import with_file
 
 __all__ = ["afm_torques", "write_study"]
 
@@ -31,7 +31,7 @@ def afm_torques(args: argparse.Namespace) -> int:
         args.force = args.force or holds(folder, _digest(case))
         _check_folder(folder, file, args.force)
         args.held.enter_context(only_writer(folder))
-        with _progress(case.scan is not None and not args.quiet) as progress:
+        with progress_bar(case.scan is not None and not args.quiet) as progress:
             result = study(case, progress)
         write_study(result, folder, args.force)
     except CaseError as error:
@@ -56,7 +56,7 @@ def _check_folder(folder: Path, file: Path, force: bool) -> None:
 
 
 @contextmanager
-def _progress(wanted: bool) -> Iterator[Callable[[float], None] | None]:
+def progress_bar(wanted: bool) -> Iterator[Callable[[float], None] | None]:
     """Yield a callback that moves a bar on a terminal, or None where there is none."""
     if not wanted or not sys.stderr.isatty():
         yield None

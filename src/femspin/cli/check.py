@@ -25,8 +25,9 @@ from ..studies.sweep.run import wanted_names
 from ..transport.layers.lengths import lengths, resolved_rates
 from ..transport.linear.memory import estimated_bytes, resident_bytes, stored_numbers
 from ..units import LENGTH
+from .progress import with_file
 from .rehearsal import Rehearsal, rehearse
-from .run import output_folder, refuse_to_replace_inputs, with_file
+from .run import output_folder, refuse_to_replace_inputs
 from .texture import print_texture, texture_lengths
 
 __all__ = ["check", "check_table"]

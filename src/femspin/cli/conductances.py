@@ -21,7 +21,8 @@ from ..interface.closed_forms import spin_orbit_constants
 from ..interface.conductance import ConductanceTable, conductance_table
 from ..results.folder import to_json
 from ..units import LENGTH
-from .run import say_what_is_left_out, with_file
+from .progress import with_file
+from .run import say_what_is_left_out
 
 __all__ = ["conductance_tables", "conductances", "tables_as_dict"]
 

@@ -22,7 +22,7 @@ from ..studies.fit import (
 )
 from ..studies.fit.model import FreeParameter
 from ..studies.fit.report import fit_digest
-from .run import with_file
+from .progress import with_file
 
 __all__ = ["fit"]
 

@@ -73,7 +73,7 @@ def rehearse(case: Case, folder: Path | None = None) -> Rehearsal:
     """
     if case.texture is None:
         return _rehearsed_transport(build_device(case, folder))
-    from ..studies.textures.run import rehearse_texture
+    from ..studies.textures.simulate import rehearse_texture
 
     system, result = rehearse_texture(case, folder)
     return Rehearsal(result.table, tuple(result.warnings), system)

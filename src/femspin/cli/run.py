@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,15 @@ from ..case import Case, load_case
 from ..case.files import input_files
 from ..case.input_files import real_path
 from ..errors import CaseError
-from ..results.expected import Expectation, compare_expected
+from ..results.expected import compare_expected
 from ..results.folder import check_target, holds, only_writer, to_json
 from ..results.inputs import case_digest
 from ..simulation import simulate_transport
+from .progress import judged, progress_bar, with_file
 
 __all__ = [
-    "judged", "output_folder", "refuse_to_replace_inputs", "run", "say_what_is_left_out",
-    "with_file",
-]  # fmt: skip
+    "output_folder", "refuse_to_replace_inputs", "run", "say_what_is_left_out",
+    ]  # fmt: skip
 
 
 def output_folder(case: Case, file: Path, given: str | None) -> Path:
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         if args.resume:
             raise CaseError("--resume", "only a case with [texture] keeps checkpoints")
         moving = case.dynamics is not None or case.transient is not None
-        with _progress(moving and not args.quiet) as progress:
+        with progress_bar(moving and not args.quiet) as progress:
             solution = simulate_transport(case, file.parent, progress)
         solution.write(folder, overwrite=args.force)
         # Only now: a misspelt name in [expected] must not cost the result of a long run.
@@ -69,22 +68,6 @@ def run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         _summary(solution.table, solution.errors, folder, time.perf_counter() - start)
     return judged(expected, args)
-
-
-def judged(expected: Sequence[Expectation], args: argparse.Namespace) -> int:
-    """Say how the numbers of [expected] compare; return the exit code."""
-    missed = [e for e in expected if not e.holds]
-    if args.set and expected:  # not the case whose numbers were promised
-        if not args.quiet:
-            print(f"note: {len(missed)} of {len(expected)} [expected] numbers differ; they are"
-                  " those of the case without --set", file=sys.stderr)  # fmt: skip
-        return 0
-    for e in missed:
-        print(f"FAILED: expected {e.name} = {e.expected:.8g}, found {e.found:.8g}",
-              file=sys.stderr)  # fmt: skip
-    if expected and not missed and not (args.json or args.quiet):
-        print(f"all {len(expected)} expected numbers are reproduced")
-    return 1 if missed else 0
 
 
 def efficiency_lines(magnet: str, entry: Mapping[str, Any]) -> list[str]:
@@ -135,27 +118,10 @@ def refuse_to_replace_inputs(folder: Path, case: Case, file: Path) -> None:
             raise CaseError("output.directory", f"{str(folder)!r} would replace {what}")
 
 
-def with_file(error: CaseError, file: Path) -> CaseError:
-    """Return an error that names the case file it comes from."""
-    return type(error)(error.path, error.problem, error.file or str(file))
-
-
 def say_what_is_left_out(case: Case) -> None:
     """Say that a command looks at the case itself and not at the points of its scan."""
     if case.scan is not None:
         print("note: the case stands for itself, not for the points of its scan", file=sys.stderr)
-
-
-@contextmanager
-def _progress(wanted: bool) -> Iterator[Callable[[float], None] | None]:
-    """Yield a callback that moves a bar on a terminal, or None where there is none."""
-    if not wanted or not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}", delay=1.0) as bar:
-        yield lambda fraction: bar.update(max(0.0, min(fraction, 1.0) - bar.n))
 
 
 def _summary(

@@ -11,7 +11,8 @@ from pathlib import Path
 from ..case import Case
 from ..case.messages import one_line
 from ..results.folder import to_json
-from ..studies.sweep import PointResult, ScanResult, run_scan
+from ..simulation import sweep
+from ..studies.sweep import PointResult, ScanResult
 from .stopping import how
 
 __all__ = ["run_scan_case"]
@@ -24,13 +25,13 @@ def run_scan_case(args: argparse.Namespace, case: Case, file: Path, folder: Path
     assert case.scan is not None
     finished = [0, case.scan.points]
     try:
-        with _progress(not args.quiet) as show:
+        with progress_bar(not args.quiet) as show:
 
             def progress(done: int, total: int) -> None:
                 finished[:] = done, total
                 show(done, total)
 
-            result = run_scan(case, file.parent, folder, progress, args.fresh)
+            result = sweep(case, file.parent, folder, progress, args.fresh)
         result.write(folder, overwrite=args.force)
     except KeyboardInterrupt as stop:
         (done, total), (word, code) = finished, how(stop)
@@ -46,7 +47,7 @@ def run_scan_case(args: argparse.Namespace, case: Case, file: Path, folder: Path
 
 
 @contextmanager
-def _progress(wanted: bool) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(wanted: bool) -> Iterator[Callable[[int, int], None]]:
     """Yield a callback that moves a bar on a terminal and does nothing where there is none."""
     if not wanted or not sys.stderr.isatty():
         yield lambda done, total: None

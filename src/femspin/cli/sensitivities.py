@@ -39,7 +39,7 @@ from ..studies.sensitivity.report import (
     tornado_bars,
     write_sensitivities,
 )
-from .run import _progress, with_file
+from .progress import progress_bar, with_file
 
 __all__ = ["sensitivities"]
 
@@ -117,7 +117,7 @@ def _report(case: Case, folder: Path, args: argparse.Namespace) -> SensitivityRe
         for key, text in _LEFT_OUT.items() if getattr(case, key) is not None
     )  # fmt: skip
     solve = _stack if case.solver.method == "stack" else _elements
-    with _progress(not (args.quiet or args.json)) as progress:
+    with progress_bar(not (args.quiet or args.json)) as progress:
         completed, found, left = solve(complete, folder, args, progress)
     if left:
         notes += (f"zero, left out: {', '.join(left)}",)

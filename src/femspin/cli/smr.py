@@ -15,7 +15,8 @@ from ..device.model import Device
 from ..errors import CaseError
 from ..results.folder import to_json
 from ..studies.magnetoresistance import PLANES, angular_scan, smr_amplitudes
-from .run import say_what_is_left_out, with_file
+from .progress import with_file
+from .run import say_what_is_left_out
 
 __all__ = ["smr"]
 

@@ -21,11 +21,12 @@ from ..magnets.walls import static_width
 from ..results.expected import compare_expected
 from ..results.folder import to_json
 from ..results.texture_result import TextureResult
+from ..studies.textures.keeper import Keeper, checkpoint_file
 from ..studies.textures.motion import start_motion
-from ..studies.textures.run import Keeper, checkpoint_file, simulate_texture
+from ..studies.textures.simulate import simulate_texture
 from ..studies.textures.states import initial_texture
 from ..studies.textures.system import TextureSystem
-from .run import _progress, judged
+from .progress import judged, progress_bar
 from .stopping import how
 
 __all__ = ["print_texture", "run_texture_case", "texture_lengths"]
@@ -46,7 +47,7 @@ def run_texture_case(args: argparse.Namespace, case: Case, file: Path, folder: P
         print(f"femspin: no checkpoint at {keeper.file}; starting from the beginning",
               file=sys.stderr)  # fmt: skip
     try:
-        with _progress(not args.quiet) as progress:
+        with progress_bar(not args.quiet) as progress:
             result = simulate_texture(case, file.parent, progress, keeper)
     except KeyboardInterrupt as stop:
         if not keeper.file.is_file():

@@ -16,7 +16,7 @@ from .currents import device_currents
 from .layered import exact_transport
 from .model import Device, Transport
 
-__all__ = ["balanced_transport", "solve_transport", "transport_of"]
+__all__ = ["balanced_transport", "solve_transport", "transport_of", "with_reduced"]
 
 
 def solve_transport(
@@ -39,7 +39,7 @@ def solve_transport(
 
 def _solved(device: Device, m: Array, guess: Transport | None) -> Transport:
     if device.case.solver.method == "stack":
-        return _with_reduced(device, exact_transport(device, m))
+        return with_reduced(device, exact_transport(device, m))
     fields = device.fields(m)
     if guess is not None:  # regions that do not depend on m keep their assembled blocks
         fields = {n: _keep(guess.fields[n], f) for n, f in fields.items()}
@@ -62,10 +62,10 @@ def transport_of(
 ) -> Transport:
     """Return the currents that a state means, whether or not it solves the equations."""
     currents = device_currents(device, state)
-    return _with_reduced(device, Transport(m, fields, state, currents))
+    return with_reduced(device, Transport(m, fields, state, currents))
 
 
-def _with_reduced(device: Device, transport: Transport) -> Transport:
+def with_reduced(device: Device, transport: Transport) -> Transport:
     """Return the transport with the currents of reduced layers under their own names."""
     if not device.reduced:
         return transport

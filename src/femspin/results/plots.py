@@ -11,6 +11,7 @@ from ..interface.split import PARTS
 from ..magnets.macrospin import Trajectory
 from ..units import SPIN_CURRENT
 from .profiles import flux_profile, potential_profile
+from .style import COLOURS, PART_COLOURS, blank
 
 if TYPE_CHECKING:
     from ..device.model import Device, Transport
@@ -18,19 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_parts", "plot_profiles", "plot_trajectory"]
 
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73")
-_PART_COLOURS = {"M": "#0072b2", "L": "#d55e00", "S": "#e69f00", "A": "#009e73", "E": "#cc79a7",
-                 "B": "#999999"}  # fmt: skip
 _REGION_SHADES = {"HM": "#f2f2f2", "F": "#fde9d4", "FI": "#e4eef7", "I": "#e4eef7"}
-
-
-def _pyplot() -> Any:
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    import matplotlib.pyplot as plt
-
-    return plt
 
 
 def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
@@ -40,16 +29,15 @@ def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
     does not resolve it and is not drawn across interfaces; where cells do not lie in layers both
     are means over thin slices.
     """
-    plt = _pyplot()
-    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(7, 6), layout="constrained")
+    figure, (upper, lower) = blank((7, 6), 2, sharex=True)
     for index, region in enumerate(device.conductors):
         height, mu = potential_profile(device, transport, region)
         edges, flux = flux_profile(device, transport, region)
         for a, name in enumerate("xyz"):
             label = None if index else name
-            upper.plot(height, 1e3 * mu[:, a], color=_COLOURS[a],
+            upper.plot(height, 1e3 * mu[:, a], color=COLOURS[a],
                        label=label and f"$\\mu^{label}$")  # fmt: skip
-            lower.stairs(flux[:, a] / 1e9, edges, color=_COLOURS[a], baseline=None, linewidth=1.5,
+            lower.stairs(flux[:, a] / 1e9, edges, color=COLOURS[a], baseline=None, linewidth=1.5,
                          label=label and f"$J_z^{label}$")  # fmt: skip
     upper.set_ylabel("spin potential (µeV)")
     lower.set_ylabel("spin current along z\n($10^9$ A/m$^2$, $\\hbar/2e$)")
@@ -89,16 +77,15 @@ def _extents(device: Device) -> list[tuple[str, float, float]]:
 
 def plot_parts(device: Device, transport: Transport, name: str) -> tuple[Any, Any]:
     """Plot the parts of one interface current as stacked bars per spin component."""
-    plt = _pyplot()
     currents = transport.interfaces[name]
-    figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
+    figure, axes = blank((6, 4.5))
     keys = [*PARTS, "B"] if np.any(currents.parts["B"]) else list(PARTS)
     values = np.stack([currents.parts[k] * SPIN_CURRENT for k in keys])
     unit, prefix = _scale(np.abs(values).max())
     up, down = np.zeros(3), np.zeros(3)
     for key, row in zip(keys, values / unit, strict=True):
         bottom = np.where(row >= 0, up, down)
-        axes.bar(range(3), row, bottom=bottom, width=0.55, label=key, color=_PART_COLOURS[key])
+        axes.bar(range(3), row, bottom=bottom, width=0.55, label=key, color=PART_COLOURS[key])
         up, down = up + np.maximum(row, 0), down + np.minimum(row, 0)
     total = currents.flux[1:] * SPIN_CURRENT / unit
     axes.hlines(total, np.arange(3) - 0.33, np.arange(3) + 0.33, color="k", linewidth=2,
@@ -123,11 +110,10 @@ def _scale(largest: float) -> tuple[float, str]:
 
 def plot_trajectory(trajectory: Trajectory) -> tuple[Any, Any]:
     """Plot the magnetization components against time."""
-    plt = _pyplot()
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = blank((7, 4))
     for a, name in enumerate("xyz"):
         axes.plot(
-            trajectory.time * 1e9, trajectory.m[:, a], color=_COLOURS[a], label=f"$m_{name}$"
+            trajectory.time * 1e9, trajectory.m[:, a], color=COLOURS[a], label=f"$m_{name}$"
         )
     axes.set_xlabel("time (ns)")
     axes.set_ylabel("magnetization direction")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..case.input_files import real_path
-from ..case.load import dump_case, to_toml
+from ..case.load import dump_case
+from ..case.toml import to_toml
 from ..device.observables.conductances import conductance_table
 from ..device.observables.interfaces import interface_table
 from ..device.observables.quantities import discretised_numbers, flat_numbers
@@ -208,18 +208,18 @@ class Solution:
     def _write_plots(self, part: Path) -> None:
         from . import plots, time_plots
 
-        with _closed(plots.plot_profiles(self.device, self.transport)) as figure:
-            figure.savefig(part / "profiles.png", dpi=150)
+        figure, _ = plots.plot_profiles(self.device, self.transport)
+        figure.savefig(part / "profiles.png", dpi=150)
         for name, currents in self.transport.interfaces.items():
             if currents.source is not None:
-                with _closed(plots.plot_parts(self.device, self.transport, name)) as figure:
-                    figure.savefig(part / f"parts_{file_name(name)}.png", dpi=150)
+                figure, _ = plots.plot_parts(self.device, self.transport, name)
+                figure.savefig(part / f"parts_{file_name(name)}.png", dpi=150)
         if self.trajectory is not None:
-            with _closed(plots.plot_trajectory(self.trajectory)) as figure:
-                figure.savefig(part / "magnetization.png", dpi=150)
+            figure, _ = plots.plot_trajectory(self.trajectory)
+            figure.savefig(part / "magnetization.png", dpi=150)
         if self.response is not None:
-            with _closed(time_plots.plot_response(self.response)) as figure:
-                figure.savefig(part / f"{self.response.key}.png", dpi=150)
+            figure, _ = time_plots.plot_response(self.response)
+            figure.savefig(part / f"{self.response.key}.png", dpi=150)
 
 
 def _with_errors(table: Any, errors: Any) -> Any:
@@ -232,16 +232,6 @@ def _with_errors(table: Any, errors: Any) -> Any:
 def file_name(interface: str) -> str:
     """Return the name of an interface as it stands in file names: ``Pt|F`` is ``Pt--F``."""
     return interface.replace("|", "--")
-
-
-@contextmanager
-def _closed(drawn: tuple[Any, Any]) -> Iterator[Any]:
-    import matplotlib.pyplot as plt
-
-    try:
-        yield drawn[0]
-    finally:
-        plt.close(drawn[0])
 
 
 def _dynamics_table(t: Trajectory) -> dict[str, Any]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..magnets.space import TextureSpace
 from ..units import Array
-from .plots import _COLOURS, _pyplot
-
-if TYPE_CHECKING:
-    from .texture_result import Series, TextureResult
+from .series import Series
+from .style import COLOURS, blank
 
 __all__ = ["plot_curve", "plot_history", "plot_snapshot", "plot_wall", "write_plots"]
 
@@ -28,24 +26,38 @@ _LABELS = {
 }  # fmt: skip
 
 
-def write_plots(result: TextureResult, folder: Path) -> None:
-    """Write every picture of a result into a folder."""
+def write_plots(
+    folder: Path,
+    space: TextureSpace,
+    history: Series | None,
+    wall: Series | None,
+    frames: Sequence[tuple[float, Mapping[str, Array]]],
+    curves: Iterable[Series],
+) -> None:
+    """Write every picture of a texture into a folder.
+
+    Args:
+        folder: Where the pictures go.
+        space: The magnet.
+        history: Means against time, if any.
+        wall: The tracked wall against time, if any.
+        frames: Time and fields at the nodes; the last one is drawn.
+        curves: Other series, such as loops and spectra.
+    """
     drawn: dict[str, Any] = {}
-    if result.history is not None and len(result.history.rows) > 1:
-        drawn["history"] = plot_history(result.history)
-    if result.wall is not None and len(result.wall.rows) > 1:
-        drawn["wall"] = plot_wall(result.wall)
-    if result.frames and result.space.size > 1:
-        time, fields = result.frames[-1]
-        title = "" if result.history is None else f"after {time * 1e9:.4g} ns"
-        drawn["snapshot"] = plot_snapshot(result.space, fields, title)
-    for curve in result.curves:
+    if history is not None and len(history.rows) > 1:
+        drawn["history"] = plot_history(history)
+    if wall is not None and len(wall.rows) > 1:
+        drawn["wall"] = plot_wall(wall)
+    if frames and space.size > 1:
+        time, fields = frames[-1]
+        title = "" if history is None else f"after {time * 1e9:.4g} ns"
+        drawn["snapshot"] = plot_snapshot(space, fields, title)
+    for curve in curves:
         if len(curve.rows) > 1 and curve.name != "modes":
             drawn[curve.name] = plot_curve(curve)
-    plt = _pyplot()
     for name, (figure, _) in drawn.items():
         figure.savefig(folder / f"{name}.png", dpi=150)
-        plt.close(figure)
 
 
 def _timed(time: Array) -> tuple[Array, str]:
@@ -61,12 +73,11 @@ def plot_history(history: Series) -> tuple[Any, Any]:
     time, label = _timed(history.column("time"))
     anti = any(c.startswith("n_") for c in history.columns)
     names = ("n", "m") if anti else ("m",)
-    figure, axes = _pyplot().subplots(
-        len(names) + 1, 1, sharex=True, figsize=(7, 2.2 * (len(names) + 1)), layout="constrained"
-    )
+    rows = len(names) + 1
+    figure, axes = blank((7, 2.2 * rows), rows, sharex=True)
     for axis, name in zip(axes, names, strict=False):
         for a, component in enumerate("xyz"):
-            axis.plot(time, history.column(f"{name}_{component}"), color=_COLOURS[a],
+            axis.plot(time, history.column(f"{name}_{component}"), color=COLOURS[a],
                       label=f"${name}_{component}$")  # fmt: skip
         axis.set_ylabel("mean " + ("Néel vector n" if name == "n" else "magnetization m"))
         axis.legend(frameon=False, ncols=3, fontsize="small")
@@ -82,7 +93,7 @@ def plot_history(history: Series) -> tuple[Any, Any]:
 def plot_wall(wall: Series) -> tuple[Any, Any]:
     """Plot position, velocity, width and tilt of a wall against time."""
     time, label = _timed(wall.column("time"))
-    figure, axes = _pyplot().subplots(2, 2, sharex=True, figsize=(9, 5.5), layout="constrained")
+    figure, axes = blank((9, 5.5), 2, 2, sharex=True)
     shown = (
         (wall.column("position") * 1e9, "position (nm)"),
         (wall.column("velocity"), "velocity (m/s)"),
@@ -101,7 +112,7 @@ def plot_wall(wall: Series) -> tuple[Any, Any]:
 
 def plot_curve(curve: Series) -> tuple[Any, Any]:
     """Plot the columns of a curve against the first one."""
-    figure, axis = _pyplot().subplots(figsize=(6.5, 4.2), layout="constrained")
+    figure, axis = blank((6.5, 4.2))
     x, label = curve.rows[:, 0], curve.columns[0]
     if label.endswith("[Hz]"):
         x, label = x * 1e-9, label.replace("[Hz]", "[GHz]")
@@ -157,14 +168,14 @@ def plot_snapshot(
 def _line(
     space: TextureSpace, values: Array, name: str, extended: list[int], title: str
 ) -> tuple[Any, Any]:
-    figure, axis = _pyplot().subplots(figsize=(7, 3.4), layout="constrained")
+    figure, axis = blank((7, 3.4))
     span = np.ptp(space.positions, axis=0)
     along = max(extended, key=lambda k: span[k], default=0)
     order = np.argsort(space.positions[:, along])
     x = space.positions[order, along]
     style = "." if len(extended) > 1 else "-" if len(x) > 1 else "o"
     for a in range(3):
-        axis.plot(x, values[order, a], style, color=_COLOURS[a], label=_LABELS[name][a],
+        axis.plot(x, values[order, a], style, color=COLOURS[a], label=_LABELS[name][a],
                   markersize=3 if style == "." else None)  # fmt: skip
     axis.set_xlabel(f"{'xyz'[along]} (nm)")
     axis.set_ylabel(name)
@@ -177,7 +188,6 @@ def _line(
 def _plane(
     space: TextureSpace, values: Array, name: str, extended: list[int], title: str
 ) -> tuple[Any, Any]:
-    plt = _pyplot()
     span = np.ptp(space.positions, axis=0)
     normal = 2 if 2 not in extended else (
         min(extended, key=lambda k: span[k]) if len(extended) == 3 else
@@ -192,7 +202,7 @@ def _plane(
         points, shown = points[chosen], values[chosen]
     wide = 6.5
     tall = float(np.clip(wide * span[j] / max(span[i], 1e-9), 1.6, 7.0))
-    figure, axis = plt.subplots(figsize=(wide + 1.4, tall + 0.8), layout="constrained")
+    figure, axis = blank((wide + 1.4, tall + 0.8))
     colour = axis.tripcolor(points[:, i], points[:, j], shown[:, normal], cmap="RdBu_r", vmin=-1,
                             vmax=1, shading="gouraud")  # fmt: skip
     figure.colorbar(colour, label=f"${name}_{'xyz'[normal]}$")

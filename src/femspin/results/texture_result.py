@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..case.files import resolve_files
-from ..case.load import dump_case, to_toml
+from ..case.load import dump_case
 from ..case.schema import Case
+from ..case.toml import to_toml
 from ..device.observables.number import number_units
 from ..device.observables.quantities import flat_numbers
 from ..magnets.space import TextureSpace
@@ -18,11 +18,12 @@ from ..units import Array
 from .facts import versions
 from .folder import result_folder, to_json
 from .inputs import case_digest
+from .series import Series
 
 if TYPE_CHECKING:
     from ..device.model import Device
 
-__all__ = ["TEXTURE_CONVENTIONS", "Series", "TextureResult"]
+__all__ = ["TEXTURE_CONVENTIONS", "TextureResult"]
 
 
 TEXTURE_CONVENTIONS = {
@@ -33,32 +34,6 @@ TEXTURE_CONVENTIONS = {
     "unrest": "largest |dm/dt|/gamma or |dn/dt|/gamma at a node, in T",
     "torque": "dm/dt that transport gives to a node, in 1/s; in `transport` over gamma, in T",
 }
-
-
-@dataclass(frozen=True)
-class Series:
-    """A table of numbers that becomes one CSV file and one picture.
-
-    Args:
-        name: Of the files.
-        columns: Heads with units.
-        rows: Shape (k, columns).
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    rows: Array
-
-    def column(self, name: str) -> Array:
-        """Return one column by its head without unit, shape (k,)."""
-        return self.rows[:, [c.split(" [")[0] for c in self.columns].index(name)]
-
-    def write(self, file: Path) -> None:
-        """Write the CSV file."""
-        with file.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(self.columns)
-            writer.writerows([repr(float(x)) for x in row] for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -152,7 +127,7 @@ class TextureResult:
             if self.case.output.plots:
                 from .texture_plots import write_plots
 
-                write_plots(self, part)
+                write_plots(part, self.space, self.history, self.wall, self.frames, self.curves)
         return target
 
     def _resolved(self) -> str:

@@ -8,13 +8,13 @@ import numpy as np
 
 from ..device.response_tables import FrequencyResponse, TransientResponse
 from ..units import SPIN_CURRENT, AnyArray
-from .plots import _COLOURS, _PART_COLOURS, _pyplot
+from .style import COLOURS, PART_COLOURS, blank
 
 __all__ = ["plot_frequency", "plot_response", "plot_transient"]
 
 
 _MOST_ROWS = 4
-_COLOURS_OF_PARTS = _PART_COLOURS | {"T": "#56b4e9"}
+COLOURS_OF_PARTS = PART_COLOURS | {"T": "#56b4e9"}
 
 
 def plot_response(response: FrequencyResponse | TransientResponse) -> tuple[Any, Any]:
@@ -33,7 +33,7 @@ def plot_frequency(response: FrequencyResponse) -> tuple[Any, Any]:
     for name, (axis,) in zip(names, axes, strict=True):
         flux = np.stack([i[name].flux[1:] for i in response.interfaces])[order] * SPIN_CURRENT
         for a, component in enumerate("xyz"):
-            style: dict[str, Any] = {"color": _COLOURS[a], "marker": "o", "markersize": 3}
+            style: dict[str, Any] = {"color": COLOURS[a], "marker": "o", "markersize": 3}
             axis.plot(w[order], flux[:, a].real, label=f"Re $J^{component}$", **style)
             axis.plot(w[order], flux[:, a].imag, "--", label=f"Im $J^{component}$", **style)
         if np.count_nonzero(w) > 1:
@@ -52,13 +52,13 @@ def plot_transient(response: TransientResponse) -> tuple[Any, Any]:
         currents = [i[name] for i in response.interfaces]
         flux = np.stack([c.flux[1:] for c in currents]) * SPIN_CURRENT
         for a, component in enumerate("xyz"):
-            left.plot(time, flux[:, a], color=_COLOURS[a], label=f"$J^{component}$")
+            left.plot(time, flux[:, a], color=COLOURS[a], label=f"$J^{component}$")
         _finish(left, f"spin current at {name}\n(A/m$^2$, $\\hbar/2e$)")
         if currents[0].source is None:
             right.set_axis_off()
             continue
         largest = int(np.argmax(np.abs(flux).max(axis=0)))
-        for key, colour in _COLOURS_OF_PARTS.items():
+        for key, colour in COLOURS_OF_PARTS.items():
             part = np.array([c.parts[key][largest] for c in currents]) * SPIN_CURRENT
             if np.any(part):
                 right.plot(time, part, color=colour, label=key)
@@ -77,11 +77,8 @@ def _names(response: FrequencyResponse | TransientResponse) -> list[str]:
 
 
 def _rows(count: int, columns: int) -> tuple[Any, Any]:
-    plt = _pyplot()
-    return plt.subplots(
-        max(count, 1), columns, figsize=(1 + 5 * columns, 3.2 * max(count, 1)), squeeze=False,
-        sharex=True, layout="constrained",
-    )  # fmt: skip
+    rows = max(count, 1)
+    return blank((1 + 5 * columns, 3.2 * rows), rows, columns, squeeze=False, sharex=True)
 
 
 def _linear_below(w: AnyArray) -> dict[str, float]:

@@ -32,13 +32,13 @@ def conductance_table(device: Device, transport: Transport) -> dict[str, Any]:
         axis = np.array([0.0, 0.0, 1.0]) if f.m is None else f.m
         table[name] = {
             "tensor": np.asarray(split.total, float),
-            **_about(np.asarray(split.total, float), axis),
-            "M": _about(np.asarray(split.M, float), axis),
+            **resolved_about(np.asarray(split.total, float), axis),
+            "M": resolved_about(np.asarray(split.M, float), axis),
         }
     return table
 
 
-def _about(G: Array, m: Array) -> dict[str, float]:
+def resolved_about(G: Array, m: Array) -> dict[str, float]:
     """Return G_s, G_r, G_i of a tensor about the direction m."""
     along = float(m @ G @ m)
     across = 0.5 * (float(np.trace(G)) - along)

@@ -18,7 +18,7 @@ from ...transport.layers.stack import StackLayer, admittance_parts
 from ...units import E_CHARGE, ENERGY, Array
 from ..neighbours import driving_metals, far_side
 from ..stack_problem import StackInterface, StackState
-from .conductances import _about
+from .conductances import resolved_about
 from .fluxes import ROUND_OFF, Drive, directed, moment_axis, undirected
 from .losses import interface_loss, loss_entry, transparency
 from .quantities import numbers_of
@@ -239,7 +239,7 @@ def _conductances(state: StackState) -> dict[str, Any]:
             split, _ = admittance_parts(StackLayer(layer.fields, layer.thickness))
             axis = np.array([0.0, 0.0, 1.0]) if m is None else m
             total, exchange = np.asarray(split.total, float), np.asarray(split.M, float)
-            table[name] = {**_about(total, axis), "M": _about(exchange, axis)}
+            table[name] = {**resolved_about(total, axis), "M": resolved_about(exchange, axis)}
     return table
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..sweep.plot import _readable, _unit
+from ...results.style import blank, readable, spelled_unit
 from .model import ModelSet
 from .solve import FitResult
 
@@ -17,12 +17,10 @@ _DATA, _MODEL = "#0072b2", "#d55e00"
 
 def plot_fit(result: FitResult) -> tuple[Any, Any]:
     """Plot a fit; return (figure, axes of shape (2, number of data sets))."""
-    from matplotlib.figure import Figure
-
     sets = result.model.sets
-    figure = Figure(figsize=(1 + 4.6 * len(sets), 5.2), layout="constrained")
-    axes = figure.subplots(2, len(sets), sharex="col", squeeze=False,
-                           height_ratios=[3, 1])  # fmt: skip
+    figure, axes = blank(
+        (1 + 4.6 * len(sets), 5.2), 2, len(sets), sharex="col", squeeze=False, height_ratios=[3, 1]
+    )
     for k, s in enumerate(sets):
         _draw(result, k, s, axes[0, k], axes[1, k])
     if result.model.fit.title:
@@ -40,8 +38,8 @@ def _draw(result: FitResult, k: int, s: ModelSet, upper: Any, lower: Any) -> Non
                    markersize=4, color=_DATA, capsize=2, label="data", zorder=3)  # fmt: skip
     upper.plot(x[order], result.predicted[rows][order] / size, color=_MODEL, linewidth=1.5,
                label="fit", zorder=2)  # fmt: skip
-    unit = f"\n({_unit(s.measured.y_unit)})" if s.measured.y_unit else ""
-    upper.set_ylabel(_readable(s.entry.y.result) + unit)
+    unit = f"\n({spelled_unit(s.measured.y_unit)})" if s.measured.y_unit else ""
+    upper.set_ylabel(readable(s.entry.y.result) + unit)
     upper.set_title(f"{s.label}: χ² = {result.set_chi2(k):.1f}, {len(x)} points", fontsize="small")
     upper.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
     upper.legend(frameon=False)
@@ -50,8 +48,8 @@ def _draw(result: FitResult, k: int, s: ModelSet, upper: Any, lower: Any) -> Non
     lower.plot(x, result.residuals[rows], "o", markersize=4, color=_DATA)
     lower.set_ylabel("residual / σ" if known else "residual / rms")
     name = s.entry.x.column if s.axis.rotation is None else "angle"
-    lower.set_xlabel(f"{_readable(name)} ({_unit(s.axis.unit)})" if s.axis.unit
-                     else _readable(name))  # fmt: skip
+    lower.set_xlabel(f"{readable(name)} ({spelled_unit(s.axis.unit)})" if s.axis.unit
+                     else readable(name))  # fmt: skip
     for panel in (upper, lower):
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)

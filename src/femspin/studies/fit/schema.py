@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ...case.load import _plain, read_table
+from ...case.load import plain_values, read_table
 from ...case.messages import first_problem
 from ...case.values import FileName, Table, refuse
 from ...errors import CaseError
@@ -115,7 +115,7 @@ def load_fit(path: str | Path) -> Fit:
     Raises:
         CaseError: With the dotted path, the value and what is allowed.
     """
-    plain = _plain(read_table(path), (), str(path))
+    plain = plain_values(read_table(path), (), str(path))
     for key in ("case", "parameters", "data"):
         if key not in plain:
             problem = "is missing; a fit file has case, [parameters] and [[data]]"

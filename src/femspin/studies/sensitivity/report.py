@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ...case.load import dump_case, to_toml
+from ...case.load import dump_case
 from ...case.parameters import by_region
 from ...case.schema import Case
+from ...case.toml import to_toml
 from ...results.facts import versions
 from ...results.folder import result_folder, to_json
+from ...results.style import blank
 from ...results.table import unit_of
 from .elements import Sensitivities, table_rows
 
@@ -155,8 +157,6 @@ def plot_tornado(report: SensitivityReport) -> tuple[Any, Any]:
 
     At most ten bars and twelve panels; a zero parameter has a hatched bar.
     """
-    from matplotlib.figure import Figure
-
     outputs = range(min(len(report.found.outputs), _MOST_PANELS))
     columns = min(2, len(outputs))
     bars = [tornado_bars(report.found, k)[:_MOST_BARS] for k in outputs]
@@ -164,8 +164,8 @@ def plot_tornado(report: SensitivityReport) -> tuple[Any, Any]:
     heights = [
         1.2 + max(len(b) for b in bars[columns * i : columns * (i + 1)]) for i in range(lines)
     ]
-    figure = Figure(figsize=(5.6 * columns, 0.6 + 0.25 * sum(heights)), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False, height_ratios=heights)
+    size = (5.6 * columns, 0.6 + 0.25 * sum(heights))
+    figure, panels = blank(size, lines, columns, squeeze=False, height_ratios=heights)
     for panel in panels.flat[len(outputs) :]:
         panel.set_axis_off()
     for k, panel in zip(outputs, panels.flat, strict=False):

@@ -2,91 +2,89 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...case.paths import number_name
 from ...case.schema import Case
+from ...results.style import COLOURS, blank, readable, spelled_unit
 from ...results.table import LOST, WALL, matching
-from ...units import Array
+from ...units import Array, Indices
 from ..points import Axis
-
-if TYPE_CHECKING:
-    from .run import ScanResult
 
 __all__ = ["plot_scan"]
 
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _LINES = ("-", "--", ":", "-.")
 _MOST_LABELS = 12
 _MARKED = 40  # with fewer points each one is marked
-_SIGNS = ((r"\bangstrom\b", "Å"), (r"\bhbar\b", "ħ"), (r"\bum\b", "µm"), (r"\bohm\b", "Ω"),
-          (r"\^2", "²"), (r"\^3", "³"), (r"\*", " "), (r" \((ħ/2e)\)", r", \1"))  # fmt: skip
-
-
-def plot_scan(result: ScanResult) -> tuple[Any, Any]:
+def plot_scan(
+    case: Case,
+    axes: Sequence[Axis],
+    coordinates: Mapping[str, Sequence[Any]],
+    numbers: Mapping[str, Array],
+    unit_of: Callable[[str], str],
+) -> tuple[Any, Any]:
     """Plot numbers against one axis, one curve per value of the others; (figure, axes).
 
     A panel shows one entry of ``plot.y``: a number, or the components of a vector.
-    """
-    from matplotlib.figure import Figure
 
-    assert result.case.scan is not None
-    plot = result.case.scan.plot
-    x = next((a for a in result.axes if a.name == plot.x), result.axes[-1])
-    others = [a for a in result.axes if a is not x and result.case.scan.mode == "grid"]
-    names = _panels(result, plot.y)
-    figure = Figure(figsize=(7, 1 + 3.2 * len(names)), layout="constrained")
-    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-    curves = _curves(result, x, others)
+    Args:
+        case: A case with [scan].
+        axes: Its axes.
+        coordinates: Of every point, by axis.
+        numbers: Of every point, by dotted name.
+        unit_of: Returns the unit of a number.
+    """
+    assert case.scan is not None
+    plot, grid = case.scan.plot, case.scan.mode == "grid"
+    x = next((a for a in axes if a.name == plot.x), axes[-1])
+    others = [a for a in axes if a is not x and grid]
+    names = _panels(numbers, plot.y)
+    figure, panels = blank((7, 1 + 3.2 * len(names)), len(names), sharex=True, squeeze=False)
+    panels = panels[:, 0]
+    order: Indices = np.arange(len(coordinates[x.name]))
+    if grid:
+        order = np.moveaxis(order.reshape([len(a.values) for a in axes]), axes.index(x), -1)
+    curves = _curves(order.reshape(-1, order.shape[-1]), coordinates[x.name], numbers, others)
     for panel, group in zip(panels, names, strict=True):
         _draw(panel, x, group, curves, others)
-        unit = result.unit(group[0])
-        panel.set_ylabel(_readable(_common(group)) + (f"\n({_unit(unit)})" if unit else ""))
+        unit = unit_of(group[0])
+        panel.set_ylabel(readable(_common(group)) + (f"\n({spelled_unit(unit)})" if unit else ""))
         panel.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)
-    panels[-1].set_xlabel(_axis_title(x, result.case))
-    _legend(figure, curves, others, result.case)
+    panels[-1].set_xlabel(_axis_title(x, case))
+    _legend(figure, curves, others, case)
     _explain_hollow(panels)
     return figure, panels
 
 
-def _panels(result: ScanResult, wanted: Sequence[str] | None) -> list[list[str]]:
+def _panels(columns: Collection[str], wanted: Sequence[str] | None) -> list[list[str]]:
     """Return the names of the numbers in every panel."""
-    known = dict.fromkeys(result.columns, 0.0)
+    known, first = dict.fromkeys(columns, 0.0), next(iter(columns))
     if wanted is not None:
         groups = [list(matching((number_name(name, known),), known)) for name in wanted]
-        return [g for g in groups if g] or [[result.columns[0]]]
+        return [g for g in groups if g] or [[first]]
     vector = next((n.rpartition(".")[0] for n in known if ".spin_current." in n), None)
-    return [list(matching((vector or result.columns[0],), known))]
+    return [list(matching((vector or first,), known))]
 
 
 Curve = tuple[tuple[int, ...], Sequence[Any], Mapping[str, Array]]
 
 
-def _curves(result: ScanResult, x: Axis, others: Sequence[Axis]) -> list[Curve]:
+def _curves(
+    rows: Indices, along: Sequence[Any], numbers: Mapping[str, Array], others: Sequence[Axis]
+) -> list[Curve]:
     """Return positions on the other axes, x and numbers by name of every curve."""
-    order: NDArray[np.int64] = np.arange(len(result.points))
-    if result.case.scan is not None and result.case.scan.mode == "grid":
-        shape = [len(a.values) for a in result.axes]
-        order = np.moveaxis(order.reshape(shape), result.axes.index(x), -1)
-    rows = order.reshape(-1, order.shape[-1]).tolist()
-    curves: list[Curve] = []
     positions = product(*(range(len(a.values)) for a in others))
-    for position, row in zip(positions, rows, strict=True):
-        points = [result.points[k] for k in row]
-        numbers = {
-            n: np.array([p.numbers.get(n, np.nan) for p in points]) for n in result.columns
-        }  # fmt: skip
-        curves.append((position, [p.coordinates[x.name] for p in points], numbers))
-    return curves
+    return [
+        (position, [along[k] for k in row], {n: v[row] for n, v in numbers.items()})
+        for position, row in zip(positions, rows, strict=True)
+    ]
 
 
 def _draw(
@@ -99,7 +97,7 @@ def _draw(
             label = name.rpartition(".")[2] if several else ""
             panel.plot(
                 along, numbers[name], label=label if c == 0 else "_",
-                color=_colour(c, len(curves)) if position else _COLOURS[n % len(_COLOURS)],
+                color=_colour(c, len(curves)) if position else COLOURS[n % len(COLOURS)],
                 linestyle=_LINES[n % len(_LINES)] if position else "-",
                 marker="." if len(along) < _MARKED else "", linewidth=1.3,
             )  # fmt: skip
@@ -130,8 +128,8 @@ def _hollow(panel: Any, along: Sequence[Any], values: Array, lost: Any) -> None:
 
 
 def _colour(index: int, count: int) -> Any:
-    if count <= len(_COLOURS):
-        return _COLOURS[index]
+    if count <= len(COLOURS):
+        return COLOURS[index]
     from matplotlib import colormaps
 
     return colormaps["viridis"](0.92 * index / (count - 1))
@@ -148,7 +146,7 @@ def _legend(figure: Any, curves: Sequence[Curve], others: Sequence[Axis], case: 
     handles = [Line2D([], [], color=_colour(c, len(curves))) for c in shown]
     labels = [
         ", ".join(
-            f"{_value(a.coordinates[k])} {_unit(a.unit)}".strip()
+            f"{_value(a.coordinates[k])} {spelled_unit(a.unit)}".strip()
             for a, k in zip(others, curves[c][0], strict=True)
         )
         for c in shown
@@ -176,13 +174,13 @@ def _axis_name(axis: Axis, case: Case) -> str:
         parts = [case.structure.layers[int(parts[2])].region, *parts[3:]]
     if parts[-1] in ("0", "1", "2") and len(parts) > 1 and parts[-2] not in ("layers", "axes"):
         parts[-1] = "xyz"[int(parts[-1])]
-    return _readable(".".join(parts))
+    return readable(".".join(parts))
 
 
 def _axis_title(axis: Axis, case: Case) -> str:
     """Return what stands under an axis: a readable name with its unit."""
     name = _axis_name(axis, case)
-    return f"{name} ({_unit(axis.unit)})" if axis.unit else name
+    return f"{name} ({spelled_unit(axis.unit)})" if axis.unit else name
 
 
 def _value(coordinate: Any) -> str:
@@ -192,15 +190,3 @@ def _value(coordinate: Any) -> str:
 def _common(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else names[0].rpartition(".")[0]
 
-
-def _readable(name: str) -> str:
-    for head in ("texture.", "drive.", "regions.", "interfaces.", "torques.", "observables."):
-        name = name.removeprefix(head)
-    return name.replace("_", " ").replace(".", " ")
-
-
-def _unit(unit: str) -> str:
-    """Return a unit with its signs."""
-    for text, sign in _SIGNS:
-        unit = re.sub(text, sign, unit)
-    return unit

@@ -6,197 +6,30 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from math import nan
 from pathlib import Path
 from typing import Any
 
-from ...case.files import input_digest, resolve_files
-from ...case.load import _toml_key, _toml_value, dump_case, to_toml
+from ...case.files import input_digest
 from ...case.messages import one_per_kind
 from ...case.paths import number_name
 from ...case.scan import Scan
 from ...case.schema import Case
 from ...errors import CaseError, closest
-from ...results.facts import CONVENTIONS, versions
-from ...results.folder import result_folder, to_json
-from ...results.inputs import case_digest
 from ...results.table import (
     LOST,
     WALL,
-    Column,
     column_names,
     matching,
-    unit_of,
-    write_csv,
-    write_netcdf,
-    write_parquet,
 )
-from ..points import Axis, Coordinate, ScanPoints
+from ..points import ScanPoints
+from .result import PointResult, ScanResult
+from .stacks import Solve
 from .store import PointStore, Record, point_key
-from .workers import Solve, solve_here, solve_point, solve_points
+from .workers import solve_here, solve_points
 
-__all__ = ["PointResult", "ScanResult", "point_folder", "run_scan"]
+__all__ = ["point_folder", "run_scan", "wanted_names"]
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class PointResult:
-    """One row of the table.
-
-    Args:
-        coordinates: By axis name.
-        numbers: By dotted name; empty for a point that failed.
-        error: What went wrong, or an empty text.
-        warnings: Sentences on where the theory fails at this point.
-    """
-
-    coordinates: dict[str, Coordinate]
-    numbers: dict[str, float]
-    error: str = ""
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ScanResult:
-    """Everything a scan found.
-
-    Args:
-        case: The case, with [scan].
-        folder: Where relative mesh paths start.
-        axes: The axes.
-        points: Results in the order of the case.
-        columns: Names of the numbers in the table.
-        warnings: Sentences on where the theory fails, with the number of points they are true of.
-        estimates: Material values without a source that entered.
-        computed: Points solved in this run; the others were there or are repeated.
-        processes: Worker processes.
-        seconds: Duration of the run [s].
-        units: Of numbers that carry their own, by dotted name.
-        stale: Points that another state of the code had kept, and which were not used.
-    """
-
-    case: Case
-    folder: Path | None
-    axes: tuple[Axis, ...]
-    points: tuple[PointResult, ...]
-    columns: tuple[str, ...]
-    warnings: dict[str, int]
-    estimates: tuple[dict[str, Any], ...]
-    computed: int
-    processes: int
-    seconds: float
-    stale: int = 0
-    units: dict[str, str] = field(default_factory=dict)
-
-    def unit(self, name: str) -> str:
-        """Return the unit of a number, or an empty text where it has none or it is not known."""
-        return self.units.get(name) or unit_of(name, self.dimension)
-
-    @property
-    def failures(self) -> tuple[tuple[int, PointResult], ...]:
-        """Position and result of every point that failed."""
-        return tuple((k, p) for k, p in enumerate(self.points) if p.error)
-
-    @property
-    def dimension(self) -> int:
-        """Dimension of the mesh, on which the unit of a total current depends."""
-        return self.case.structure.dimension if self.case.structure is not None else 3
-
-    @property
-    def table(self) -> tuple[Column, ...]:
-        """Axes, numbers (NaN where there is none) and error."""
-        axes = [
-            Column(a.name, a.unit, [p.coordinates[a.name] for p in self.points])
-            for a in self.axes
-        ]  # fmt: skip
-        numbers = [
-            Column(n, self.unit(n), [p.numbers.get(n, nan) for p in self.points])
-            for n in self.columns
-        ]
-        warned = [Column("warnings", "", ["; ".join(p.warnings) for p in self.points])]
-        return (
-            *axes, *numbers, *(warned if self.warnings else ()),
-            Column("error", "", [p.error for p in self.points]),
-        )  # fmt: skip
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """What `result.json` holds: every point with its numbers, by name and in SI."""
-        return {
-            "title": self.case.title,
-            "conventions": CONVENTIONS,
-            "axes": [{"name": a.name, "unit": a.unit} for a in self.axes],
-            "columns": [
-                {"name": name, "unit": self.unit(name)} for name in self.columns
-            ],
-            "points": [
-                {"coordinates": p.coordinates, "error": p.error or None,
-                 "numbers": {n: p.numbers[n] for n in self.columns if n in p.numbers},
-                 **({"warnings": p.warnings} if p.warnings else {})}
-                for p in self.points
-            ],
-            "estimates": self.estimates,
-            "warnings": self.warnings,
-            "inputs": dump_case(self.case),
-            "inputs_digest": case_digest(self.case, self.folder),
-            "versions": versions(),
-        }  # fmt: skip
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What `scan.json` holds: how the scan was made and what failed."""
-        assert self.case.scan is not None
-        return {
-            "mode": self.case.scan.mode,
-            "axes": [
-                {"name": a.name, "unit": a.unit, "values": a.coordinates} for a in self.axes
-            ],
-            "points": len(self.points),
-            "failed": len(self.failures),
-            "failures": [
-                {"row": k, "coordinates": p.coordinates, "error": p.error}
-                for k, p in self.failures
-            ],
-            "computed": self.computed,
-            "processes": self.processes,
-            "seconds": self.seconds,
-            "versions": versions(),
-        }  # fmt: skip
-
-    def write(self, folder: Path | str, overwrite: bool = False) -> Path:
-        """Write the result folder in one piece and return it.
-
-        Raises:
-            CaseError: If the folder exists and is no earlier result, or `overwrite` is False.
-        """
-        target = Path(folder)
-        with result_folder(target, overwrite) as part:
-            (part / "result.json").write_text(to_json(self.summary), encoding="utf-8")
-            (part / "scan.json").write_text(to_json(self.facts), encoding="utf-8")
-            (part / "case.toml").write_text(self._resolved(), encoding="utf-8")
-            table = self.table
-            write_csv(table, part / "table.csv")
-            if not write_parquet(table, part / "table.parquet"):
-                write_netcdf(table, part / "table.nc")
-            if self.case.output.plots and len(self.failures) < len(self.points):
-                from .plot import plot_scan
-
-                figure, _ = plot_scan(self)
-                figure.savefig(part / "scan.png", dpi=150)
-        return target
-
-    def _resolved(self) -> str:
-        table = dump_case(self.case)
-        resolve_files(table, self.folder)
-        # Sub-tables would come after lists; the order of the axes is that of the rows.
-        axes = table["scan"].pop("axes")
-        lines = ["The scan, with every default filled in.  It reruns as it is."]
-        lines += [f"{k} {v}" for k, v in versions().items()]
-        text = [to_toml(table, "\n".join(lines)), "[scan.axes]"]
-        text += [f"{_toml_key(name)} = {_toml_value(axis)}" for name, axis in axes.items()]
-        return "\n".join(text) + "\n"
 
 
 def point_folder(output: Path | str) -> Path:
@@ -207,12 +40,13 @@ def point_folder(output: Path | str) -> Path:
 
 def run_scan(
     case: Case,
+    solve: Solve,
     folder: Path | None = None,
     output: Path | str = "scan.out",
     progress: Progress | None = None,
     fresh: bool = False,
-    solve: Solve = solve_point,
     here: bool = False,
+    together: bool = False,
 ) -> ScanResult:
     """Return the results of all points of a case with [scan].
 
@@ -222,13 +56,14 @@ def run_scan(
 
     Args:
         case: A case with [scan].
+        solve: What returns the result table of a case; a function of a module.  Points kept by
+            one such function are not told from those of another.
         folder: Where relative mesh paths start; default the folder of the case file.
         output: The result folder; `ScanResult.write` writes it.
         progress: Called with the number of finished points and of all points.
         fresh: Solve all points anew.
-        solve: What returns the result table of a case; a function of a module.  Points kept by
-            one such function are not told from those of another.
         here: Solve one point after the other in this process, without workers.
+        together: Solve points that are exact stacks as one batch, which `solve` need not see.
 
     Raises:
         CaseError: If an axis or value is not allowed, or a name is not a number of the result.
@@ -251,9 +86,9 @@ def run_scan(
     case_of = _case_of(points, todo)
     outcomes: Generator[tuple[str, str | None], None, None]
     if here:
-        processes, outcomes = 1, solve_here(new, case_of, store, folder, solve)
+        processes, outcomes = 1, solve_here(new, case_of, store, folder, solve, together)
     else:
-        outcomes = solve_points(new, case_of, store, folder, processes, solve)
+        outcomes = solve_points(new, case_of, store, folder, processes, solve, together)
     with closing(outcomes):
         for key, error in outcomes:
             if error is None and not collect(key):

@@ -1,12 +1,13 @@
 """Points of a scan with ``solver.method = "stack"``, solved together.
 
 The layers of all points go through the exact solver as one batch; building a point and reading
-off its numbers are those of `femspin.simulation.simulate_transport`.
+off its numbers are those of `femspin.simulate`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,29 @@ from ...case.schema import Case
 from ...device.build import build_device
 from ...device.layered import StackProblem, exact_transports, stack_problem
 from ...device.model import Transport
-from ...device.steady import _with_reduced, balanced_transport
+from ...device.steady import balanced_transport, with_reduced
 from ...results.solution import Solution
-from ...simulation import simulate_transport
 
-__all__ = ["stack_tables"]
+__all__ = ["Solve", "stack_tables"]
 
 Table = Callable[[], Mapping[str, Any]]
+Solve = Callable[[Case, Path | None], Mapping[str, Any]]
+"""What solves a case, found relative to a folder, and returns its result table."""
 
 
-def stack_tables(cases: Sequence[Case], folder: Path | None = None) -> list[Table]:
+def stack_tables(cases: Sequence[Case], solve: Solve, folder: Path | None = None) -> list[Table]:
     """Return a function per case that returns its result table, or raises what is wrong with it.
 
     Args:
         cases: Cases that `workers.solved_together` accepts.
+        solve: What returns the result table of one case, for those that fail together.
         folder: Where relative paths start.
     """
     problems = [_problem(case, folder) for case in cases]
     try:
         solved = exact_transports([p for p in problems if isinstance(p, StackProblem)])
     except Exception:  # solved one by one they tell which of them is to blame
-        return [_alone(case, folder) for case in cases]
+        return [partial(solve, case, folder) for case in cases]
     found = iter(solved)
     return [
         _table(p, next(found)) if isinstance(p, StackProblem) else _raising(p) for p in problems
@@ -54,7 +57,7 @@ def _table(problem: StackProblem, found: Transport | Exception) -> Table:
         return _raising(found)
 
     def table() -> Mapping[str, Any]:
-        whole = balanced_transport(problem.device, _with_reduced(problem.device, found))
+        whole = balanced_transport(problem.device, with_reduced(problem.device, found))
         return Solution(problem.device, whole).table
 
     return table
@@ -65,7 +68,3 @@ def _raising(error: Exception) -> Table:
         raise error
 
     return table
-
-
-def _alone(case: Case, folder: Path | None) -> Table:
-    return lambda: simulate_transport(case, folder, errors=False).table

@@ -24,11 +24,10 @@ from ...case.messages import one_line
 from ...case.schema import Case
 from ...device.observables.quantities import numbers_of
 from ...errors import FemspinError
+from .stacks import Solve, stack_tables
 from .store import PointStore, Record
 
-__all__ = ["Solve", "solve_here", "solve_point", "solve_points", "solved_together"]
-
-Solve = Callable[[Case, Path | None], Mapping[str, Any]]
+__all__ = ["Solve", "solve_here", "solve_points", "solved_together"]
 
 _SPAWN = get_context("spawn")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
@@ -36,17 +35,6 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_
 _CHUNK_SECONDS = 0.5  # work handed over at once: far above the cost of a message
 _LARGEST_CHUNK = 32
 _READY = "ready"
-
-
-def solve_point(case: Case, folder: Path | None) -> Mapping[str, Any]:
-    """Return the result table of one point."""
-    if case.texture is not None:
-        from ..textures.run import simulate_texture
-
-        return simulate_texture(case, folder).table
-    from ...simulation import simulate_transport
-
-    return simulate_transport(case, folder, errors=False).table
 
 
 def solved_together(case: Case) -> bool:
@@ -82,7 +70,8 @@ def solve_points(
     store: PointStore,
     folder: Path | None,
     processes: int,
-    solve: Solve = solve_point,
+    solve: Solve,
+    together: bool = False,
 ) -> Generator[tuple[str, str | None], None, None]:
     """Solve points in worker processes; yield key and error (None for none) as they finish.
 
@@ -96,18 +85,20 @@ def solve_points(
         folder: Where relative mesh paths start.
         processes: How many workers.
         solve: What solves a case; it must be importable by name.
+        together: Whether exact stacks are solved as one batch.
 
     Raises:
         FemspinError: If workers do not start.
     """
     deadly: list[str] = []
-    with contextlib.closing(_run(keys, case_of, (store, folder, solve), processes)) as outcomes:
+    setting = (store, folder, solve, together)
+    with contextlib.closing(_run(keys, case_of, setting, processes)) as outcomes:
         for key, outcome in outcomes:
             if isinstance(outcome, _Death):
                 deadly.append(key)
             else:
                 yield key, outcome
-    with contextlib.closing(_run(deadly, case_of, (store, folder, solve), 1)) as outcomes:
+    with contextlib.closing(_run(deadly, case_of, setting, 1)) as outcomes:
         for key, outcome in outcomes:
             if isinstance(outcome, _Death):
                 outcome = f"its process died twice, {outcome.reason}"
@@ -119,12 +110,13 @@ def solve_here(
     case_of: Callable[[str], Case],
     store: PointStore,
     folder: Path | None,
-    solve: Solve = solve_point,
+    solve: Solve,
+    together: bool = False,
 ) -> Generator[tuple[str, str | None], None, None]:
     """Solve points in this process; yields what `solve_points` does, with its arguments."""
     for start in range(0, len(keys), _LARGEST_CHUNK):
         chunk = [(key, case_of(key)) for key in keys[start : start + _LARGEST_CHUNK]]
-        yield from ((key, error) for key, error, _ in _solved_chunk(chunk, store, folder, solve))
+        yield from ((key, error) for key, error, _ in _solved_chunk(chunk, store, folder, solve, together))
 
 
 def _run(
@@ -233,40 +225,41 @@ def _stop(workers: Sequence[_Worker]) -> None:
             worker.process.join()
 
 
-def _work(pipe: Connection, store: PointStore, folder: Path | None, solve: Solve) -> None:
+def _work(
+    pipe: Connection, store: PointStore, folder: Path | None, solve: Solve, together: bool
+) -> None:
     """Solve points until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         pipe.send(_READY)
         while True:
-            for outcome in _solved_chunk(pipe.recv(), store, folder, solve):
+            for outcome in _solved_chunk(pipe.recv(), store, folder, solve, together):
                 pipe.send(outcome)
 
 
 def _solved_chunk(
-    chunk: Sequence[tuple[str, Case]], store: PointStore, folder: Path | None, solve: Solve
+    chunk: Sequence[tuple[str, Case]], store: PointStore, folder: Path | None, solve: Solve,
+    together: bool,
 ) -> Iterator[tuple[str, str | None, float]]:
     """Solve some points; yield key, error and seconds of each."""
-    together = solved_together if solve is solve_point else (lambda case: False)
-    stacks = [(key, case) for key, case in chunk if together(case)]
-    yield from _solved_as_stacks(stacks, store, folder)
+    stacks = [(key, case) for key, case in chunk if together and solved_together(case)]
+    yield from _solved_as_stacks(stacks, store, folder, solve)
+    done = {key for key, _ in stacks}
     for key, case in chunk:
-        if not together(case):
+        if key not in done:
             began = time.perf_counter()
             error = _solved(key, partial(solve, case, folder), store)
             yield key, error, time.perf_counter() - began
 
 
 def _solved_as_stacks(
-    stacks: Sequence[tuple[str, Case]], store: PointStore, folder: Path | None
+    stacks: Sequence[tuple[str, Case]], store: PointStore, folder: Path | None, solve: Solve
 ) -> Iterator[tuple[str, str | None, float]]:
     """Solve points together; yield key, error and seconds of each."""
     if not stacks:
         return
-    from .stacks import stack_tables
-
     began = time.perf_counter()
-    tables = stack_tables([case for _, case in stacks], folder)
+    tables = stack_tables([case for _, case in stacks], solve, folder)
     each = (time.perf_counter() - began) / len(stacks)
     for (key, _), table in zip(stacks, tables, strict=True):
         began = time.perf_counter()

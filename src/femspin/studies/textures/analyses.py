@@ -15,17 +15,19 @@ from ...device.observables.number import Number
 from ...errors import CaseError, SolverError
 from ...magnets.magnet import Antiferromagnet
 from ...magnets.two_sublattice import join
-from ...results.texture_result import Series, TextureResult
+from ...results.series import Series
+from ...results.texture_result import TextureResult
 from ...units import Array
 from .device import transport_numbers
 from .instability import Branch, instability
 from .line_shape import line_shape
 from .motion import start_motion
 from .numbers import run_numbers, texture_facts, topological_charge
+from .recorder import TextureRun
 from .rehearsal import rehearsed
 from .resonance import order_fields, resonance
 from .rest import relaxed
-from .run import TextureRun, run_motion
+from .run import run_motion
 from .states import initial_texture
 from .steady import acts_damping_like, refuse_what_moves, steady_orbit
 from .system import TextureSystem, build_texture_system

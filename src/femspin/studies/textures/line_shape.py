@@ -30,7 +30,7 @@ from ...magnets.magnet import rate
 from ...magnets.run import relax_texture
 from ...magnets.small_motion import DENSE, growth, small_motion
 from ...magnets.vectors import cross, dot
-from ...results.texture_result import Series
+from ...results.series import Series
 from ...units import RATE, TIME, Array
 from .rest import relaxed
 from .steady import plain_sine, refuse_what_moves, steady_orbit

@@ -17,7 +17,7 @@ from .system import TextureSystem
 from .wall import WALL_STOPS, WALL_UNITS
 
 if TYPE_CHECKING:
-    from .run import TextureRun
+    from .recorder import TextureRun
 
 __all__ = ["run_numbers", "sampling_warning", "texture_facts", "topological_charge"]
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...results.texture_result import Series
+from ...results.series import Series
 from ...units import TIME, Array
 from .motion import Motion, State, check_canting
 from .states import wall_frame

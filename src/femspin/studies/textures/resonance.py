@@ -15,11 +15,13 @@ from ...errors import CaseError
 from ...magnets.modes import Modes, antiferromagnet_modes, ring_down, texture_modes
 from ...magnets.two_sublattice import join
 from ...magnets.vectors import rotate
-from ...results.texture_result import Series, TextureResult
+from ...results.series import Series
+from ...results.texture_result import TextureResult
 from ...units import Array
 from .motion import start_motion
+from .recorder import TextureRun
 from .rest import relaxed
-from .run import TextureRun, run_motion
+from .run import run_motion
 from .states import initial_texture
 from .steady import refuse_what_moves
 from .system import TextureSystem

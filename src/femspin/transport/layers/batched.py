@@ -278,7 +278,7 @@ def _solve(batch: StackBatch, compiled: bool, wrong: Mapping[int, str]) -> Batch
     unit = np.exp(np.mean(np.log(operators.flux), axis=1))
     ratio = operators.flux / unit[:, None]
     contacts, jump = _contacts(batch, bad, unit)
-    elements = _with_contacts(_in_common_units(maps, ratio), contacts)
+    elements = _with_contacts(in_common_units(maps, ratio), contacts)
     chain = solve_chains(
         elements, _face(batch.bottom, 1, unit, bad), _face(batch.top, -1, unit, bad), find_nodes
     )
@@ -342,7 +342,7 @@ def _face(face: Any, inward: int, unit: AnyArray, bad: AnyArray) -> tuple[AnyArr
     return rows, np.where(fixed, value / ENERGY, inward * value / unit[:, None])
 
 
-def _in_common_units(maps: AnyArray, ratio: AnyArray) -> AnyArray:
+def in_common_units(maps: AnyArray, ratio: AnyArray) -> AnyArray:
     """Return the first six rows of maps with fluxes in one unit, `ratio` times finer."""
     rows, ratio = maps[:, :, :6].copy(), ratio[..., None, None]
     rows[:, :, :3, MU_BOTTOM] *= ratio

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...units import AnyArray
-from .chain import _UNDETERMINED, CONTINUITY
+from .chain import CONTINUITY, UNDETERMINED
 from .slab import DRIVE, FLUX_TOP, MU_BOTTOM
 
 __all__ = ["ChainSolutions", "solve_chains", "solve_windows"]
@@ -41,7 +41,7 @@ class ChainSolutions:
     @property
     def errors(self) -> dict[int, str]:
         """What is wrong with a chain, by its number."""
-        wrong = {int(k): _UNDETERMINED for k in np.flatnonzero(~self.determined)}
+        wrong = {int(k): UNDETERMINED for k in np.flatnonzero(~self.determined)}
         for k in np.flatnonzero(self.determined & ~(self.mismatch <= CONTINUITY)):
             wrong[int(k)] = (
                 f"stack: interface continuity is missed by {self.mismatch[k]:.1e} of the largest"

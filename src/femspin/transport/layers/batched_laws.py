@@ -11,7 +11,7 @@ from ...fields.soc import LEVI_CIVITA, covariant_rotation, cross_matrix
 from ...units import ENERGY, AnyArray
 from .balance import FluxSplit
 from .batched_case import LayerBatch, StackBatch
-from .slab import SlabOperators, _local_system, _natural_length, _scaled_generator
+from .slab import SlabOperators, local_system, natural_length, scaled_generator
 
 __all__ = ["bad_numbers", "batch_operators", "batch_sources", "without_bad_numbers"]
 
@@ -110,10 +110,10 @@ def batch_operators(batch: StackBatch, bad: Good) -> SlabOperators:
     )
     thickness = without_bad_numbers(batch.thickness, 1, bad, 1.0).ravel()
     system = system.reshape(-1, 8, 9)
-    length = _natural_length(system, thickness)
+    length = natural_length(system, thickness)
     flux = conductance.ravel() * ENERGY / length
     through = np.repeat(np.broadcast_to(flux0, shape[:1]), shape[1])
-    generator = _scaled_generator(system, length, through / flux)
+    generator = scaled_generator(system, length, through / flux)
     norm = np.abs(generator[:, :6, :6]).sum(axis=1).max(axis=1)
     return SlabOperators(
         generator.reshape(*shape, 8, 8), norm.reshape(shape), length.reshape(shape),
@@ -142,7 +142,7 @@ def _layer_system(layer: LayerBatch, frequency: AnyArray, bad: Good) -> tuple[An
         loss[:, _SPIN, _SPIN] += 1j * np.broadcast_to(frequency, (count,))[:, None]
     loss /= diffusion[:, None, None]
     turn = covariant_rotation(full["gauge"])
-    system, in_plane = _local_system(full["theta"], turn, drift, loss)
+    system, in_plane = local_system(full["theta"], turn, drift, loss)
     in_plane[:, :, :4] *= conductance[:, None, None]
     in_plane[:, :, 8] *= (conductance * ENERGY)[:, None]
     return system, in_plane, conductance

@@ -18,7 +18,7 @@ __all__ = ["CONTINUITY", "ChainMatrix", "factor_chain", "solve_chain"]
 CONTINUITY = 1e-9
 """Largest accepted mismatch at an interface, relative to the terms that must balance."""
 
-_UNDETERMINED = (
+UNDETERMINED = (
     "stack: the spin potential is not determined (is there neither spin relaxation nor a face "
     "that fixes the potential or absorbs spin?) or the layers differ too much in scale"
 )
@@ -58,7 +58,7 @@ class ChainMatrix:
         change = self.apply_inverse(mismatch)
         # The comparison fails for nan, too.
         if not np.all(np.abs(change).max(axis=0) <= 1e-6 * np.abs(unknown).max(axis=0)):
-            raise SolverError(_UNDETERMINED)
+            raise SolverError(UNDETERMINED)
         unknown = unknown + change
         mismatch, terms = _mismatch(self.blocks, self.bottom, self.top, unknown, values)
         largest = np.maximum(terms.max(axis=0), 1e-300)
@@ -88,7 +88,7 @@ def factor_chain(elements: AnyArray, bottom: AnyArray, top: AnyArray) -> ChainMa
     factor, solve = get_lapack_funcs(("gbtrf", "gbtrs"), (band,))
     band, pivots, info = factor(band, BANDWIDTH, BANDWIDTH)
     if info > 0:
-        raise SolverError(_UNDETERMINED)
+        raise SolverError(UNDETERMINED)
 
     def apply_inverse(values: AnyArray) -> AnyArray:
         if np.iscomplexobj(values) and not np.iscomplexobj(band):

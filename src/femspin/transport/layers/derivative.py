@@ -33,12 +33,12 @@ from .slab import (
 from .slab_derivative import changed_slabs
 from .stack import (
     INSULATING,
+    Columns,
     StackSolution,
-    _charge_potential,
-    _Columns,
-    _face_condition,
-    _in_common_units,
-    _solve_columns,
+    charge_potential,
+    face_condition,
+    in_common_units,
+    solve_columns,
 )
 
 __all__ = [
@@ -174,7 +174,7 @@ def stack_derivatives(
         SolverError: If the spin potential is not determined, or continuity is missed.
         ValueError: If a changed layer, contact or face does not exist in the case.
     """
-    columns = _solve_columns(case)
+    columns = solve_columns(case)
     solution = columns.solution(case)
     if not changes:
         return solution, ()
@@ -204,7 +204,7 @@ def admittance_derivatives(
     if not changes:
         return ()
     case = StackCase(layers, bottom, SpinPotential((0, 0, 0)), contacts or {}, frequency)
-    flux = _tangents(case, _solve_columns(case, probe=True), changes).upper[:, -1, 5:]
+    flux = _tangents(case, solve_columns(case, probe=True), changes).upper[:, -1, 5:]
     return tuple((x[:, 1:] * (E_CHARGE**2 / ENERGY), x[:, 0]) for x in flux)
 
 
@@ -228,7 +228,7 @@ class _Slabs:
     in_plane: AnyArray
 
 
-def _tangents(case: StackCase, columns: _Columns, changes: Sequence[StackChange]) -> _Tangents:
+def _tangents(case: StackCase, columns: Columns, changes: Sequence[StackChange]) -> _Tangents:
     """Return the derivatives of all columns by all parameters; one solution of the chain."""
     _check(case, changes)
     c, slabs = columns, _slabs(case, columns.operators, changes)
@@ -245,7 +245,7 @@ def _tangents(case: StackCase, columns: _Columns, changes: Sequence[StackChange]
     inputs[:, :, FLUX_TOP] = (nodes[:, c.node + 1, 3:] - change) / ratio[:, None, None]
     out = slabs.maps @ c.inputs + c.maps @ inputs
     jumps = [_jump_change(case, x, c.drive) for x in changes]
-    charge = [_charge_potential(o[:, RISE], j) for o, j in zip(out, jumps, strict=True)]
+    charge = [charge_potential(o[:, RISE], j) for o, j in zip(out, jumps, strict=True)]
     mu0 = np.stack(charge)
     flux0 = np.array([x.charge_flux for x in changes])
     lower = _states(c, mu0[:, 0], nodes[:, c.node], flux0)
@@ -296,7 +296,7 @@ def _slabs(case: StackCase, operators: SlabOperators, changes: Sequence[StackCha
 
 def _sources(
     case: StackCase,
-    c: _Columns,
+    c: Columns,
     ratio: AnyArray,
     slabs: _Slabs,
     dratio: AnyArray,
@@ -309,9 +309,9 @@ def _sources(
     top, high = _face_change(case.top, change.top, -1, c.unit)
     first = np.multiply.outer(low, c.drive) - bottom @ c.nodes[0]
     last = np.multiply.outer(high, c.drive) - top @ c.nodes[-1]
-    rows = _in_common_units(slabs.maps[p], ratio)
+    rows = in_common_units(slabs.maps[p], ratio)
     turn = (dratio[p] / ratio)[:, None, None]
-    same = _in_common_units(c.maps, ratio)
+    same = in_common_units(c.maps, ratio)
     rows[:, :3, MU_BOTTOM] += same[:, :3, MU_BOTTOM] * turn
     rows[:, :3, DRIVE:] += same[:, :3, DRIVE:] * turn
     rows[:, 3:, FLUX_TOP] -= same[:, 3:, FLUX_TOP] * turn
@@ -326,10 +326,10 @@ def _sources(
 
 
 def _face_change(case: Face, change: Face | None, inward: int, unit: float) -> tuple[AnyArray, AnyArray]:
-    """Return the derivatives of the rows (3, 6) and values (3,) of `_face_condition`."""
+    """Return the derivatives of the rows (3, 6) and values (3,) of `face_condition`."""
     if change is None:
         return np.zeros((3, 6)), np.zeros(3)
-    rows, values = _face_condition(change, inward, unit)
+    rows, values = face_condition(change, inward, unit)
     fixed = slice(0, 3) if isinstance(case, SpinPotential) else slice(3, 6)
     rows = rows.copy()
     rows[:, fixed] -= np.eye(3)
@@ -355,7 +355,7 @@ def _jump_change(case: StackCase, change: StackChange, drive: AnyArray) -> AnyAr
     return jump
 
 
-def _states(c: _Columns, mu0: AnyArray, spins: AnyArray, flux0: AnyArray) -> AnyArray:
+def _states(c: Columns, mu0: AnyArray, spins: AnyArray, flux0: AnyArray) -> AnyArray:
     """Return derivatives of (mu, J) in SI, shape (P, n, 8, m)."""
     count, n, m = mu0.shape
     found = np.empty((count, n, 8, m), np.result_type(mu0, spins))
@@ -367,7 +367,7 @@ def _states(c: _Columns, mu0: AnyArray, spins: AnyArray, flux0: AnyArray) -> Any
 
 def _integrals(
     case: StackCase,
-    c: _Columns,
+    c: Columns,
     slabs: _Slabs,
     out: AnyArray,
     mu0: AnyArray,

@@ -98,17 +98,17 @@ def slab_operators(
     loss /= diffusion[:, None, None]
     turn = covariant_rotation(np.stack([f.gauge for f in fields]))
     response = np.stack([f.theta for f in fields])
-    system, in_plane = _local_system(response, turn, drift, loss)
-    length = _natural_length(system, thickness)
+    system, in_plane = local_system(response, turn, drift, loss)
+    length = natural_length(system, thickness)
     flux = conductance * ENERGY / length
-    generator = _scaled_generator(system, length, charge_flux / flux)
+    generator = scaled_generator(system, length, charge_flux / flux)
     norm = np.abs(generator[:, :6, :6]).sum(axis=1).max(axis=1)
     in_plane[:, :, :4] *= conductance[:, None, None]
     in_plane[:, :, 8] *= (conductance * ENERGY)[:, None]
     return SlabOperators(generator, norm, length, flux, in_plane)
 
 
-def _local_system(
+def local_system(
     response: AnyArray, turn: AnyArray, drift: AnyArray, loss: AnyArray
 ) -> tuple[AnyArray, AnyArray]:
     """Return (mu, j)' = system @ (mu, j, 1) and j_p = in_plane @ (mu, j, 1), j = J / (nu D).
@@ -135,13 +135,13 @@ def _local_system(
     return system, in_plane
 
 
-def _natural_length(system: AnyArray, thickness: AnyArray) -> AnyArray:
+def natural_length(system: AnyArray, thickness: AnyArray) -> AnyArray:
     """Return the length in which the spin block is balanced, at most the thickness [m]."""
     decay = np.sqrt(np.abs(system[:, 5:8, 1:4]).max(axis=(1, 2)))
     return 1.0 / np.maximum(decay, 1.0 / thickness)
 
 
-def _scaled_generator(system: AnyArray, length: AnyArray, charge_flux: AnyArray) -> AnyArray:
+def scaled_generator(system: AnyArray, length: AnyArray, charge_flux: AnyArray) -> AnyArray:
     """Return d/dz of (mu^a, J^{za}, mu^0, 1) in slab units, shape (n, 8, 8)."""
     unit = length[:, None, None]
     scaled = system.copy()

@@ -74,10 +74,10 @@ def changed_slabs(
     gauge = _stacked(fields, changes, "gauge")
     turn = Dual(covariant_rotation(gauge.value), covariant_rotation(gauge.change))
     theta = _stacked(fields, changes, "theta")
-    system, in_plane = _local_system(theta, turn, drift, loss)
+    system, in_plane = local_system(theta, turn, drift, loss)
     flux = conductance * ENERGY / units.length
     current = Dual(np.full(len(fields), charge_flux[0]), charge_flux[1]) / flux
-    generator = _scaled_generator(system, units.length, current)
+    generator = scaled_generator(system, units.length, current)
     height = Dual(*thickness) / units.length
     in_plane[:, :, :4] = in_plane[:, :, :4] * conductance[:, None, None]
     in_plane[:, :, 8] = in_plane[:, :, 8] * (conductance * ENERGY)[:, None]
@@ -107,7 +107,7 @@ def _loss(
     return loss
 
 
-def _local_system(response: Dual, turn: Dual, drift: Dual, loss: Dual) -> tuple[Dual, Dual]:
+def local_system(response: Dual, turn: Dual, drift: Dual, loss: Dual) -> tuple[Dual, Dual]:
     """Return the local laws as `slab._local_system` does."""
     n = len(response.value)
     planes, normal = slice(0, 8), slice(8, 12)
@@ -133,7 +133,7 @@ def _reshape(x: Dual, shape: tuple[int, ...]) -> Dual:
     return Dual(x.value.reshape(shape), x.change.reshape(shape))
 
 
-def _scaled_generator(system: Dual, length: AnyArray, charge_flux: Dual) -> Dual:
+def scaled_generator(system: Dual, length: AnyArray, charge_flux: Dual) -> Dual:
     """Return the generators in slab units as `slab._scaled_generator` does."""
     power = np.ones((8, 9))
     power[:4, 4:8], power[4:, :4], power[4:, 8:] = 0.0, 2.0, 2.0

@@ -166,7 +166,7 @@ def solve_stack(case: StackCase) -> StackSolution:
     Raises:
         SolverError: If the spin potential is not determined, or continuity is missed.
     """
-    return _solve_columns(case).solution(case)
+    return solve_columns(case).solution(case)
 
 
 def admittance(
@@ -188,7 +188,7 @@ def admittance(
         to `Conductance` for the bottom face of a stack above.
     """
     case = StackCase(layers, bottom, SpinPotential((0, 0, 0)), contacts or {}, frequency)
-    flux = _solve_columns(case, probe=True).upper[-1, 5:]
+    flux = solve_columns(case, probe=True).upper[-1, 5:]
     return flux[:, 1:] * (E_CHARGE**2 / ENERGY), flux[:, 0]
 
 
@@ -201,7 +201,7 @@ def admittance_parts(
         The parts of G [S/m^2], shape (3, 3) each, and of J_E [1/(m^2 s)], shape (3,) each.
     """
     case = StackCase((layer,), bottom, SpinPotential((0, 0, 0)), frequency=frequency)
-    found = _solve_columns(case, probe=True)
+    found = solve_columns(case, probe=True)
     parts = layer_sources(
         layer.fields, layer.thickness, found.integral[0, 1:4],
         found.upper[0, :4] - found.lower[0, :4], found.lower[0, 5:], found.drive, frequency,
@@ -214,7 +214,7 @@ def admittance_parts(
 
 
 @dataclass(frozen=True)
-class _Columns:
+class Columns:
     """States under m drives at once: column 0 is the case, the others probe its top face.
 
     States have shape (n, 8, m), `drive` shape (m,).
@@ -257,7 +257,7 @@ class _Columns:
         )  # fmt: skip
 
 
-def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
+def solve_columns(case: StackCase, probe: bool = False) -> Columns:
     """Solve a case, and with `probe` also for mu^a(top) = 1 meV along x, y, z undriven."""
     drive = np.array([1.0, 0.0, 0.0, 0.0]) if probe else np.ones(1)
     fields, thickness = [layer.fields for layer in case.layers], case.thickness
@@ -266,12 +266,12 @@ def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
     maps = slab_maps(operators.generator, operators.norm, height)
     unit = float(np.exp(np.mean(np.log(operators.flux))))
     ratio = operators.flux / unit
-    bottom = _face_condition(case.bottom, 1, unit)
-    top = _face_condition(case.top, -1, unit)
+    bottom = face_condition(case.bottom, 1, unit)
+    top = face_condition(case.top, -1, unit)
     low, high = np.multiply.outer(bottom[1], drive), np.multiply.outer(top[1], drive)
     if probe:
         high[:, 1:] = np.eye(3)
-    elements = _with_contacts(case, _in_common_units(maps, ratio), unit)
+    elements = _with_contacts(case, in_common_units(maps, ratio), unit)
     nodes, mismatch, matrix = solve_chain(elements, (bottom[0], low), (top[0], high), drive)
 
     node = np.arange(len(thickness))
@@ -282,7 +282,7 @@ def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
     inputs[:, FLUX_TOP] = nodes[node + 1, 3:] / ratio[:, None, None]
     inputs[:, DRIVE] = drive
     out = maps @ inputs
-    charge = _charge_potential(out[:, RISE], _charge_jumps(case, drive))
+    charge = charge_potential(out[:, RISE], _charge_jumps(case, drive))
 
     def state(mu0: AnyArray, spins: AnyArray) -> AnyArray:
         flux0 = np.broadcast_to(case.charge_flux * drive, (len(maps), 1, len(drive)))
@@ -296,13 +296,13 @@ def _solve_columns(case: StackCase, probe: bool = False) -> _Columns:
     integral[:, 5:] *= (operators.flux * operators.length)[:, None, None]
     integral[:, 4] = case.charge_flux * np.multiply.outer(thickness, drive)
     lower, upper = state(charge[0], nodes[node]), state(charge[1], nodes[node + 1])
-    return _Columns(
+    return Columns(
         drive, operators, lower, upper, integral, mismatch,
         maps, inputs, nodes, node, charge, unit, matrix,
     )  # fmt: skip
 
 
-def _face_condition(face: Face, inward: int, unit: float) -> tuple[AnyArray, AnyArray]:
+def face_condition(face: Face, inward: int, unit: float) -> tuple[AnyArray, AnyArray]:
     """Return rows (3, 6) and values (3,) of ``rows @ (mu, J) = values``, in meV and `unit`."""
     rows = np.zeros((3, 6))
     if isinstance(face, SpinPotential):
@@ -317,7 +317,7 @@ def _face_condition(face: Face, inward: int, unit: float) -> tuple[AnyArray, Any
     return rows, np.zeros(3)
 
 
-def _in_common_units(maps: AnyArray, ratio: AnyArray) -> AnyArray:
+def in_common_units(maps: AnyArray, ratio: AnyArray) -> AnyArray:
     """Return the first six rows of maps with fluxes in one unit, `ratio` times finer."""
     rows, ratio = maps[:, :6].copy(), ratio[:, None, None]
     rows[:, :3, MU_BOTTOM] *= ratio
@@ -346,7 +346,7 @@ def _charge_jumps(case: StackCase, drive: AnyArray) -> AnyArray:
     return jump
 
 
-def _charge_potential(rise: AnyArray, jump: AnyArray) -> AnyArray:
+def charge_potential(rise: AnyArray, jump: AnyArray) -> AnyArray:
     """Return mu^0 [meV] at the bottom and top of each layer, shape (2, n, m)."""
     lower = -np.cumsum((rise - jump)[::-1], axis=0)[::-1] - jump
     return np.stack([lower, lower + rise])

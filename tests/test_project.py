@@ -70,12 +70,10 @@ def offending_imports() -> list[str]:
     return found
 
 
-@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
 def test_every_import_of_any_kind_runs_along_the_order_of_folders():
     assert offending_imports() == []
 
 
-@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
 def test_the_package_root_holds_the_ground_and_the_door():
     assert {p.stem for p in SOURCE.glob("*.py")} <= {
         "__init__", "__main__", "units", "errors", "dual", "simulation"
@@ -83,7 +81,6 @@ def test_the_package_root_holds_the_ground_and_the_door():
     assert len([p for p in SOURCE.iterdir() if p.is_dir() and p.name != "__pycache__"]) <= 12
 
 
-@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
 def test_studies_do_not_know_each_other():
     found = []
     for path in (SOURCE / "studies").rglob("*.py"):
@@ -96,7 +93,6 @@ def test_studies_do_not_know_each_other():
     assert found == []
 
 
-@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
 def test_no_private_name_is_imported_from_another_file():
     found = [
         f"{'.'.join(own_module(path))} takes {name} from {module}"
@@ -107,7 +103,6 @@ def test_no_private_name_is_imported_from_another_file():
     assert found == []
 
 
-@pytest.mark.xfail(reason="the folders are being put in order", strict=True)
 def test_no_modules_import_each_other_in_a_circle():
     graph = {".".join(own_module(p)): {m for m, _ in imports_of(p)} for p in FILES}
     graph.pop("")

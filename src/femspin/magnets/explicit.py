@@ -64,14 +64,18 @@ class RungeKutta:
         if self.texture.thermal is not None:
             raise SolverError("a thermal field needs a fixed time step: use Heun or Midpoint")
 
-    def advance(self, m: Array, time: float, end: float) -> tuple[Array, float]:
+    def advance(
+        self, m: Array, time: float, end: float, limit: float = np.inf
+    ) -> tuple[Array, float]:
         """Return m and the time [ps] after one accepted step that does not pass `end`.
+
+        It is not longer than `limit` [ps].
 
         Raises:
             SolverError: If the step falls below round-off.
         """
         while True:
-            step, last = fitted_step(min(self.step, self.longest), end - time)
+            step, last = fitted_step(min(self.step, self.longest, limit), end - time)
             after, error, turn = self._try(m, time, step)
             if self.fixed or error <= self.tolerance:
                 break
@@ -140,8 +144,13 @@ class Heun:
         if self.generator is None and self.texture.thermal is not None:
             self.generator = self.texture.thermal.generator()
 
-    def advance(self, m: Array, time: float, end: float) -> tuple[Array, float]:
-        """Return m and the time [ps] after one step that does not pass `end`."""
+    def advance(
+        self, m: Array, time: float, end: float, limit: float = np.inf
+    ) -> tuple[Array, float]:
+        """Return m and the time [ps] after one step that does not pass `end`.
+
+        `limit` is not looked at: other steps would see the noise of another realisation.
+        """
         step, last = fitted_step(self.step, end - time)
         noise = random_rotation(self.texture, self.generator, step, m.shape)
         first = self.texture.rotation(m, time, noise)

@@ -77,14 +77,18 @@ class Midpoint:
             if self.generator is None:
                 self.generator = self.texture.thermal.generator()
 
-    def advance(self, m: Array, time: float, end: float) -> tuple[Array, float]:
+    def advance(
+        self, m: Array, time: float, end: float, limit: float = np.inf
+    ) -> tuple[Array, float]:
         """Return m and the time [ps] after one accepted step that does not pass `end`.
+
+        It is not longer than `limit` [ps].
 
         Raises:
             SolverError: If Newton's iteration fails or the step falls below round-off.
         """
         while True:
-            step, last = fitted_step(min(self.step, self.longest), end - time)
+            step, last = fitted_step(min(self.step, self.longest, limit), end - time)
             noise = random_rotation(self.texture, self.generator, step, m.shape)
             found = self._try(m, time, step, noise)
             if found is None and self.tolerance is None:

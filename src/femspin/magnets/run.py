@@ -34,8 +34,10 @@ _LONGEST = 300.0  # step [ps]; in longer ones the midpoint rule flips what it sh
 class Scheme(Protocol):
     """A time scheme of a ferromagnet: `RungeKutta`, `Heun` or `Midpoint`."""
 
-    def advance(self, m: Array, time: float, end: float) -> tuple[Array, float]:
-        """Return m and the time [ps] after one step that does not pass `end`."""
+    def advance(
+        self, m: Array, time: float, end: float, limit: float = np.inf
+    ) -> tuple[Array, float]:
+        """Return m and the time [ps] after one step that passes neither `end` nor `limit`."""
 
 
 @dataclass(frozen=True)

@@ -53,16 +53,9 @@ def _limited_step(
     scheme: Scheme, texture: Texture, torque: CoupledTorque, m: Array, clock: float, end: float
 ) -> tuple[Array, float]:
     """Return m and the time [ps] after a step in which no moment turns by more than allowed."""
-    longest = getattr(scheme, "longest", None)
-    if longest is None:
-        return scheme.advance(m, clock, end)
     speed = largest_size(texture.rate(m, clock))
     limit = torque.tolerance / speed if speed > 0 else np.inf
-    setattr(scheme, "longest", min(longest, limit))  # noqa: B010
-    try:
-        return scheme.advance(m, clock, end)
-    finally:
-        setattr(scheme, "longest", longest)  # noqa: B010
+    return scheme.advance(m, clock, end, limit)
 
 
 def _pumping_step(

@@ -181,7 +181,7 @@ class Torque(Table):
     @property
     def spin_density(self) -> float:
         """Angular-momentum density s = 2 M_0/gamma [J s/m^3]."""
-        return 2 * self.sublattice_magnetization * HBAR / (self.g_factor * MU_B)
+        return float(2 * self.sublattice_magnetization * HBAR / (self.g_factor * MU_B))
 
 
 class BandCase(Table):

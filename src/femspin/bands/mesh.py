@@ -72,7 +72,7 @@ def mesh_occupation(model: TwoSublattice, mu: float, kT: float, n: int) -> float
         for s in (1, -1):
             x = (band_energy(model, k, s) - mu) / (2 * kT)
             total += float((0.5 - 0.5 * np.tanh(x)).sum())
-    return 2 * total / n**model.dimension
+    return float(2 * total / n**model.dimension)
 
 
 def _points(model: TwoSublattice, n: int) -> Iterator[Array]:

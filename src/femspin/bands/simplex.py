@@ -102,7 +102,8 @@ def _bisect(model: TwoSublattice, mu: float, s: int, brackets: Array) -> Array:
         x = (a + b) / 2
         same = (band_energy(model, x[:, None] @ model.reciprocal, s) < mu) == left
         a, b = np.where(same, x, a), np.where(same, b, x)
-    return (a + b) / 2
+    found: Array = (a + b) / 2
+    return found
 
 
 def _polish(model: TwoSublattice, mu: float, s: int, u: Array) -> Array:

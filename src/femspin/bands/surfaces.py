@@ -267,7 +267,8 @@ def _crossings(band: _Band3, base: Array, axis: int, low: float, side: float) ->
     line, a, b = line[crosses], a[crosses], b[crosses]
     u = base[line]
     u[:, axis] = bracketed_roots(at, a, b)
-    return u
+    found: Array = u
+    return found
 
 
 def surface_integral(

@@ -125,7 +125,7 @@ class Signal(Table):
         for k, end in enumerate(self.times[1:], 1):
             if since < end:
                 part = (since - self.times[k - 1]) / (end - self.times[k - 1])
-                return self.values[k - 1] + part * (self.values[k] - self.values[k - 1])
+                return float(self.values[k - 1] + part * (self.values[k] - self.values[k - 1]))
         return self.values[-1]
 
 

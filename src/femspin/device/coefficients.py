@@ -102,7 +102,8 @@ def case_coefficients(case: Case, m: Array | None = None) -> CaseCoefficients:
 
 def _direction(case: Case, m: Array | None) -> Array:
     direction = np.asarray(case.magnetization.direction if m is None else m, float)
-    return direction / np.linalg.norm(direction)
+    found: Array = direction / np.linalg.norm(direction)
+    return found
 
 
 def _coefficients(case: Case, m: Array, only: str | None) -> CaseCoefficients:

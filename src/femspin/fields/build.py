@@ -58,15 +58,15 @@ def _moments(parameters: RegionParameters, along: float, temperature: float) -> 
 
 def _coupling(k: Kondo) -> float:
     if k.coupling is not None:
-        return k.coupling
+        return float(k.coupling)
     assert k.exchange_energy is not None
     assert k.moment_density is not None
-    return k.exchange_energy / k.moment_density
+    return float(k.exchange_energy / k.moment_density)
 
 
 def _exchange(k: Kondo) -> float:
     if k.exchange is not None:
-        return k.exchange
+        return float(k.exchange)
     assert k.spin is not None
     return exchange_from_curie(k.curie_temperature, k.spin) if k.curie_temperature else 0.0
 

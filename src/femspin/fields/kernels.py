@@ -23,7 +23,8 @@ def loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     """
     a, theta = np.asarray(a, float), np.asarray(theta, float)
     spin = theta.reshape(3, 4, 3, 4)[:, 1:, :, 1:]
-    return -np.einsum("abm,ib,imjn,ndc,jd->ac", LEVI_CIVITA, a, spin, LEVI_CIVITA, a)
+    found: Array = -np.einsum("abm,ib,imjn,ndc,jd->ac", LEVI_CIVITA, a, spin, LEVI_CIVITA, a)
+    return found
 
 
 def gauge_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
@@ -36,14 +37,16 @@ def gauge_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     """
     a, theta = np.asarray(a, float), np.asarray(theta, float)
     rows = theta.reshape(3, 4, 3, 4)[:, 1:]
-    return np.einsum("abm,ib,imjn->ajn", LEVI_CIVITA, a, rows)
+    found: Array = np.einsum("abm,ib,imjn->ajn", LEVI_CIVITA, a, rows)
+    return found
 
 
 def thin_response(theta: ArrayLike) -> Array:
     """Return the in-plane 8 x 8 response of a film with J^z = 0 (Schur complement of Theta)."""
     theta = np.asarray(theta, float)
     p, z = slice(0, 8), slice(8, 12)
-    return theta[p, p] - theta[p, z] @ np.linalg.solve(theta[z, z], theta[z, p])
+    found: Array = theta[p, p] - theta[p, z] @ np.linalg.solve(theta[z, z], theta[z, p])
+    return found
 
 
 def thin_loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
@@ -54,4 +57,5 @@ def thin_loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     """
     a = np.asarray(a, float)[:2]
     spin = thin_response(theta).reshape(2, 4, 2, 4)[:, 1:, :, 1:]
-    return -np.einsum("abm,ib,imjn,ndc,jd->ac", LEVI_CIVITA, a, spin, LEVI_CIVITA, a)
+    found: Array = -np.einsum("abm,ib,imjn,ndc,jd->ac", LEVI_CIVITA, a, spin, LEVI_CIVITA, a)
+    return found

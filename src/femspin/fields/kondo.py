@@ -318,7 +318,8 @@ def relaxation_tensor(rate_parallel: float, rate_perpendicular: float, m: ArrayL
     """
     m = np.asarray(m, float)
     projector = m[..., :, None] * m[..., None, :]
-    return rate_perpendicular * np.eye(3) + (rate_parallel - rate_perpendicular) * projector
+    found: Array = rate_perpendicular * np.eye(3) + (rate_parallel - rate_perpendicular) * projector
+    return found
 
 
 def rotation(phi: ArrayLike) -> Array:
@@ -334,4 +335,5 @@ def rotation(phi: ArrayLike) -> Array:
     if angle == 0.0:
         return np.eye(3)
     k = cross_matrix(phi / angle)
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
+    found: Array = np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
+    return found

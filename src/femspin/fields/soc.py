@@ -26,7 +26,8 @@ LEVI_CIVITA.setflags(write=False)
 
 def cross_matrix(vector: ArrayLike) -> Array:
     """Return the matrix of v x (.), shape (..., 3, 3), for vectors of shape (..., 3)."""
-    return np.einsum("abc,...b->...ac", LEVI_CIVITA, np.asarray(vector, float))
+    found: Array = np.einsum("abc,...b->...ac", LEVI_CIVITA, np.asarray(vector, float))
+    return found
 
 
 def velocity_matrix(
@@ -66,7 +67,8 @@ def gauge_field(velocity: ArrayLike, mass: float) -> Array:
 def cofactor(a: ArrayLike) -> Array:
     """Return cof(a)^{ia} = (1/2) eps^{ijk} eps^{abc} a^{jb} a^{kc}, shape (3, 3)."""
     a = np.asarray(a, float)
-    return 0.5 * np.einsum("ijk,abc,jb,kc->ia", LEVI_CIVITA, LEVI_CIVITA, a, a)
+    found: Array = 0.5 * np.einsum("ijk,abc,jb,kc->ia", LEVI_CIVITA, LEVI_CIVITA, a, a)
+    return found
 
 
 def spin_magnetic_field(a: ArrayLike, curl: ArrayLike | None = None) -> Array:
@@ -93,7 +95,8 @@ def spin_electric_field(a: ArrayLike, omega: ArrayLike) -> Array:
         PRB 108, 125309 (2023), Eqs. (17), (A17)-(A19); errata E21.
     """
     a, omega = np.asarray(a, float), np.asarray(omega, float)
-    return HBAR / E_CHARGE * np.einsum("abc,jb,c->ja", LEVI_CIVITA, a, omega)
+    found: Array = HBAR / E_CHARGE * np.einsum("abc,jb,c->ja", LEVI_CIVITA, a, omega)
+    return found
 
 
 def curvature_spin_hall(a: ArrayLike, scattering_time: float, mass: float) -> Array:

@@ -271,7 +271,8 @@ def closed_drift(fields: RegionFields, thickness: float) -> Array:
         PRB 108, 125309 (2023), Eq. (39), sum over nu = 0..3 (errata E28).
     """
     kernel = gauge_kernel(fields.gauge, fields.theta)
-    return -thickness * np.einsum("ajn,jn->a", kernel, fields.drift)
+    found: Array = -thickness * np.einsum("ajn,jn->a", kernel, fields.drift)
+    return found
 
 
 def thin_drift(fields: RegionFields, thickness: float) -> Array:
@@ -284,9 +285,10 @@ def thin_drift(fields: RegionFields, thickness: float) -> Array:
         Errata E20, E28.
     """
     response = thin_response(fields.theta).reshape(2, 4, 2, 4)[:, 1:]
-    return -thickness * np.einsum(
+    found: Array = -thickness * np.einsum(
         "abm,ib,imjn,jn->a", LEVI_CIVITA, fields.gauge[:2], response, fields.drift[:2]
     )
+    return found
 
 
 def reduced_parts(

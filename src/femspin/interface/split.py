@@ -124,7 +124,8 @@ def _piece_integrals(
     def integral(field: AnyArray) -> AnyArray:
         field = field.copy()
         field[..., 1:] = np.einsum("nqba,nq...b->nq...a", back, field[..., 1:])
-        return np.einsum("nq,nq...->n...", piece.dx, field)
+        found: AnyArray = np.einsum("nq,nq...->n...", piece.dx, field)
+        return found
 
     return (
         piece.dx.sum(axis=1), integral(value), integral(ordinary[:, :, axes]),

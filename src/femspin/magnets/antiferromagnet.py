@@ -318,14 +318,16 @@ def antiferromagnet_texture(
         where, function = space.positions * LENGTH, field
 
         def varying(time: float) -> Array:
-            return rate(magnet.gamma * np.asarray(function(where, time * TIME), float))
+            found: Array = rate(magnet.gamma * np.asarray(function(where, time * TIME), float))
+            return found
 
         precession = varying
     elif field is not None:
         constant = rate(magnet.gamma * np.asarray(field, float))
 
         def steady(_: float) -> Array:
-            return constant
+            found: Array = constant
+            return found
 
         precession = steady
     terms = staggered_terms(space, magnet)

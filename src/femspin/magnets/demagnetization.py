@@ -82,7 +82,8 @@ def _solid_angle(rho: Array, distance: Array) -> Array:
     top = np.einsum("ptk,ptk->pt", a, np.cross(b, c))
     products = [np.einsum("ptk,ptk->pt", x, y) for x, y in ((a, b), (a, c), (b, c))]
     bottom = r * s * t + products[0] * t + products[1] * s + products[2] * r
-    return 2 * np.arctan2(top, bottom)
+    found: Array = 2 * np.arctan2(top, bottom)
+    return found
 
 
 def boundary_matrix(points: Array, triangles: Indices) -> Array:
@@ -231,4 +232,5 @@ def _outward_triangles(space: TextureSpace) -> Indices:
     centre = mesh.p[:, mesh.t[:, cell]].mean(axis=1)
     outward = np.einsum("ij,ij->j", np.cross(b - a, c - a, axis=0), a - centre) > 0
     flipped = corners[[0, 2, 1]]
-    return space.node_of_vertex[np.where(outward, corners, flipped)].T
+    found: Indices = space.node_of_vertex[np.where(outward, corners, flipped)].T
+    return found

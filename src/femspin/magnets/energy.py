@@ -148,7 +148,8 @@ class Cubic:
         square = 0.5 * (first**2 + last**2)
         others = square.sum(axis=1, keepdims=True) - square
         slope = (self.strength * self.volumes)[:, None] * (first + last) * others
-        return slope @ self.axes
+        found: Array = slope @ self.axes
+        return found
 
     def matrix(self, m: Array) -> sp.csr_array:
         """Return the second derivative at m, node by node."""
@@ -311,7 +312,8 @@ def zeeman(
         where, function = space.positions * LENGTH, field
 
         def precession(time: float) -> Array:
-            return rate(gamma * np.asarray(function(where, time * TIME), float))
+            found: Array = rate(gamma * np.asarray(function(where, time * TIME), float))
+            return found
 
         return Zeeman(weights, precession)
     constant = rate(gamma * np.asarray(field, float))

@@ -87,18 +87,19 @@ def _ratio(a: NDArray[np.longdouble], b: NDArray[np.longdouble]) -> NDArray[np.l
 def _f(x: NDArray[np.longdouble], y: NDArray[np.longdouble],
        z: NDArray[np.longdouble]) -> NDArray[np.longdouble]:  # fmt: skip
     r = np.sqrt(x**2 + y**2 + z**2)
-    return (
+    found: NDArray[np.longdouble] = (
         y / 2 * (z**2 - x**2) * np.arcsinh(_ratio(y, np.sqrt(x**2 + z**2)))
         + z / 2 * (y**2 - x**2) * np.arcsinh(_ratio(z, np.sqrt(x**2 + y**2)))
         - x * y * z * np.arctan(_ratio(y * z, x * r))
         + (2 * x**2 - y**2 - z**2) * r / 6
     )
+    return found
 
 
 def _g(x: NDArray[np.longdouble], y: NDArray[np.longdouble],
        z: NDArray[np.longdouble]) -> NDArray[np.longdouble]:  # fmt: skip
     r = np.sqrt(x**2 + y**2 + z**2)
-    return (
+    found: NDArray[np.longdouble] = (
         x * y * z * np.arcsinh(_ratio(z, np.sqrt(x**2 + y**2)))
         + y / 6 * (3 * z**2 - y**2) * np.arcsinh(_ratio(x, np.sqrt(y**2 + z**2)))
         + x / 6 * (3 * z**2 - x**2) * np.arcsinh(_ratio(y, np.sqrt(x**2 + z**2)))
@@ -107,6 +108,7 @@ def _g(x: NDArray[np.longdouble], y: NDArray[np.longdouble],
         - z * x**2 / 2 * np.arctan(_ratio(y * z, x * r))
         - x * y * r / 3
     )
+    return found
 
 
 def _dipoles(offsets: Array, edges: Array) -> Array:

@@ -129,7 +129,8 @@ class TextureSpace:
         slope = out / self.volumes[:, None]
         if not self.sharpened:
             return slope
-        return 2 * slope - (self.mass @ slope) / self.volumes[:, None]
+        found: Array = 2 * slope - (self.mass @ slope) / self.volumes[:, None]
+        return found
 
     def along_matrix(self, velocity: Array) -> sp.csr_array:
         """Return the matrix of `along` at a velocity [nm/ps], shape (n, n) [1/ps]."""

@@ -37,7 +37,8 @@ def split(stack: Array) -> tuple[Array, Array]:
 def join(n: Array, m: Array) -> Array:
     """Return the stack of unit vectors m_A, m_B along m + n and m - n, shape (2 n, 3)."""
     stack = np.concatenate([m + n, m - n])
-    return stack / np.linalg.norm(stack, axis=1, keepdims=True)
+    found: Array = stack / np.linalg.norm(stack, axis=1, keepdims=True)
+    return found
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,10 @@ class _Bilinear:
     def gradient(self, m: Array, time: float) -> Array:
         half = len(self.volumes)
         a, b = m[:half], m[half:]
-        return np.tile(self.volumes, 2)[:, None] * np.concatenate(
+        found: Array = np.tile(self.volumes, 2)[:, None] * np.concatenate(
             [b @ self.block.T, a @ self.block]
         )
+        return found
 
     def secant(self, before: Array, after: Array, time: float) -> Array:
         return self.gradient(0.5 * (before + after), time)
@@ -203,7 +205,8 @@ def _pair(magnet: Antiferromagnet) -> Array:
     x, y, z = rate(np.asarray(magnet.homogeneous_dmi) / (2 * s))
     # d . (a x b) = a . (b x d) = a_i (epsilon_ijk d_k) b_j
     skew = np.array([[0, z, -y], [-z, 0, x], [y, -x, 0]])
-    return rate(magnet.homogeneous_exchange / (4 * s)) * np.eye(3) + skew
+    found: Array = rate(magnet.homogeneous_exchange / (4 * s)) * np.eye(3) + skew
+    return found
 
 
 def _stacked_field(

@@ -28,7 +28,8 @@ def cross(a: Array, b: Array) -> Array:
 
 def dot(a: Array, b: Array) -> Array:
     """Return a . b with a trailing axis kept, shape (n, 1)."""
-    return np.einsum("...i,...i->...", a, b)[..., None]
+    found: Array = np.einsum("...i,...i->...", a, b)[..., None]
+    return found
 
 
 def normalized(a: Array) -> Array:

@@ -13,8 +13,8 @@ from ..case.schema import Case, Region
 from ..case.values import INSULATORS
 from ..errors import CaseError
 from ..units import E_CHARGE
-from .lookup import find_material, material_from_table
-from .records import Material, MaterialValue
+from .lookup import find_material
+from .records import Material, MaterialValue, material_from_table
 
 __all__ = [
     "RegionParameters", "UsedValue", "complete_case", "polarisation_squared", "region_parameters",
@@ -78,7 +78,7 @@ class RegionParameters:
         length, time = self.region.spin_diffusion_length, self.region.spin_relaxation_time
         if length is not None:
             share = 1 - polarisation_squared(self.region) if onsager else 1.0
-            return self.diffusion * share / length**2
+            return float(self.diffusion * share / length**2)
         return 0.0 if time is None else 1 / time
 
 

@@ -76,19 +76,19 @@ class _NumberedLate:
         plain(**given).save(*arguments, **options)
 
 
-class MeshTri1(_NumberedLate, skfem.MeshTri1):
+class MeshTri1(_NumberedLate, skfem.MeshTri1):  # type: ignore[misc]
     """Triangles."""
 
 
-class MeshQuad1(_NumberedLate, skfem.MeshQuad1):
+class MeshQuad1(_NumberedLate, skfem.MeshQuad1):  # type: ignore[misc]
     """Quadrilaterals."""
 
 
-class MeshTet1(_NumberedLate, skfem.MeshTet1):
+class MeshTet1(_NumberedLate, skfem.MeshTet1):  # type: ignore[misc]
     """Tetrahedra."""
 
 
-class MeshHex1(_NumberedLate, skfem.MeshHex1):
+class MeshHex1(_NumberedLate, skfem.MeshHex1):  # type: ignore[misc]
     """Hexahedra."""
 
 

@@ -152,18 +152,21 @@ def facet_measures(mesh: Any, facets: AnyArray) -> Array:
         return np.ones(len(facets))
     corners = mesh.p[:, facet_corners(mesh, facets)]
     if mesh.dim() == 2:
-        return np.linalg.norm(corners[:, 1] - corners[:, 0], axis=0)
+        found: Array = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=0)
+        return found
     if corners.shape[1] == 3:
         return 0.5 * _cross_norm(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     # A plane quadrilateral has area |d1 x d2| / 2; of the three ways to pair its corners the
     # diagonals give the largest value, so the order in which they are listed does not matter.
     c = [corners[:, k] for k in range(4)]
     pairings = [(c[1] - c[0], c[3] - c[2]), (c[2] - c[0], c[3] - c[1]), (c[3] - c[0], c[2] - c[1])]
-    return 0.5 * np.max([_cross_norm(u, v) for u, v in pairings], axis=0)
+    areas: Array = 0.5 * np.max([_cross_norm(u, v) for u, v in pairings], axis=0)
+    return areas
 
 
 def _cross_norm(u: Array, v: Array) -> Array:
-    return np.linalg.norm(np.cross(u, v, axis=0), axis=0)
+    found: Array = np.linalg.norm(np.cross(u, v, axis=0), axis=0)
+    return found
 
 
 def cell_volumes(mesh: Any, cells: AnyArray | slice = slice(None)) -> Array:

@@ -73,7 +73,7 @@ class Block:
     @property
     def curved(self) -> bool:
         """Whether the elements have nodes besides their corners."""
-        return self.nodes.shape[1] > _CORNERS[self.shape]
+        return bool(self.nodes.shape[1] > _CORNERS[self.shape])
 
 
 @dataclass

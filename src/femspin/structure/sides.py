@@ -235,7 +235,8 @@ def _under(
     outlines = [_outline(structure, facets.numbers[part == k], axis) for k in range(count)]
 
     def inside_one(lateral: Array) -> NDArray[np.bool_]:
-        return np.any([_within(outline, lateral) for outline in outlines], axis=0)
+        found: NDArray[np.bool_] = np.any([_within(outline, lateral) for outline in outlines], axis=0)
+        return found
 
     corners = mesh.p[:, mesh.t[:, cells]]
     middle = corners.mean(axis=1)
@@ -251,7 +252,8 @@ def _under(
         at = mesh._mapping().F(scattered_points(mesh, _SAMPLES), cells[cut])
         found = inside_one(_across(axis) @ at.reshape(len(axis), -1))
         weights[cut] = found.reshape(len(cut), -1).mean(axis=1)
-    return weights * (axis @ middle < depth.max())
+    value: Array = weights * (axis @ middle < depth.max())
+    return value
 
 
 def _across(axis: Array) -> Array:
@@ -308,7 +310,8 @@ def _within(outline: Array, points: Array) -> NDArray[np.bool_]:
     """Return which points (dim - 1, n) lie inside an outline: an odd number of crossings."""
     if outline.ndim == 2:
         ends = np.sort(outline[0])
-        return np.searchsorted(ends, points[0]) % 2 == 1
+        found: NDArray[np.bool_] = np.searchsorted(ends, points[0]) % 2 == 1
+        return found
     start, end = outline
     rise = end[1] - start[1]
     slope = (end[0] - start[0]) / np.where(rise == 0, 1.0, rise)

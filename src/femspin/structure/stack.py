@@ -65,7 +65,8 @@ def graded_cells(thickness: float, decay: ArrayLike, per_decay: float, growth: f
                 f" cells_per_decay_length, or set cells (got {growth})",
             )
     sizes = np.array(half + half[::-1])
-    return sizes * (thickness / sizes.sum())
+    found: Array = sizes * (thickness / sizes.sum())
+    return found
 
 
 def layer_edges(stack: Stack, kinds: Mapping[str, str]) -> Array:
@@ -79,7 +80,8 @@ def layer_edges(stack: Stack, kinds: Mapping[str, str]) -> Array:
     for kind in ("F", "FI"):
         tops = [k for k, layer in enumerate(stack.layers) if kinds[layer.region] == kind]
         if tops:
-            return edges - edges[tops[-1] + 1]
+            found: Array = edges - edges[tops[-1] + 1]
+            return found
     return edges
 
 

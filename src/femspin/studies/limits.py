@@ -306,7 +306,8 @@ def pure_gauge_helix(z: ArrayLike, length: float, thickness: float, gauge: float
     z = np.asarray(z, float)
     size = np.cosh((thickness - z) / length) / np.cosh(thickness / length)
     turn = np.stack([-np.sin(gauge * z), np.zeros_like(z), np.cos(gauge * z)], axis=-1)
-    return size[..., None] * turn
+    found: Array = size[..., None] * turn
+    return found
 
 
 def thin_layer_reduction(ratio: ArrayLike) -> Array:
@@ -318,7 +319,8 @@ def thin_layer_reduction(ratio: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), Eq. (34); errata E19.
     """
-    return np.tanh(np.asarray(ratio, float))
+    found: Array = np.tanh(np.asarray(ratio, float))
+    return found
 
 
 def edelstein_density(
@@ -373,4 +375,5 @@ def swap_currents(flux: ArrayLike, kappa: float) -> Array:
         Lifshits and Dyakonov, PRL 103, 186601 (2009).
     """
     flux = np.asarray(flux, float)
-    return flux + kappa * (flux.T - np.trace(flux) * np.eye(3))
+    found: Array = flux + kappa * (flux.T - np.trace(flux) * np.eye(3))
+    return found

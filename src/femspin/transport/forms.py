@@ -29,7 +29,8 @@ def _covariant(field: Array, gradient: Array, rotation: Array, axes: tuple[int, 
     """Return (D_j v)^eta, shape (3, 4, ...): derivatives along the mesh axes plus rotation."""
     derivative = np.zeros((3, *field.shape))
     derivative[list(axes)] = gradient.transpose(1, 0, *range(2, gradient.ndim))
-    return derivative + np.einsum("jez,z...->je...", rotation, field)
+    found: Array = derivative + np.einsum("jez,z...->je...", rotation, field)
+    return found
 
 
 def _four(components: Any) -> tuple[Array, Array]:

@@ -38,7 +38,8 @@ class FacetFace:
     @property
     def areas(self) -> Array:
         """Measure of the facets, shape (n_facets,)."""
-        return self.loads.sum(axis=1)
+        found: Array = self.loads.sum(axis=1)
+        return found
 
     def add(self, space: Space, law: FluxLaw, pumped: Array, values: Array, load: Array) -> None:
         """Add -int v G mu to the matrix and int v (J_E - G mu_p) to the load.
@@ -61,7 +62,8 @@ class FacetFace:
         integral = np.einsum("ei,eia->ea", self.loads, mu[space.dofs[self.rows], 1:])
         areas = self.areas[:, None]
         given = np.einsum("...ab,...b->...a", law.conductance, integral - areas * pumped)
-        return given + areas * law.drift
+        found: Array = given + areas * law.drift
+        return found
 
 
 def facet_face(space: Space, name: str, facets: Indices, cells: Indices) -> FacetFace:

@@ -160,7 +160,8 @@ class FollowingRegion:
         """Return nu (omega_m x - Gamma_m) mu of every cell."""
         tensor = c.dos * (cross_matrix(c.moment_omega) - c.moment_relaxation)
         tensor = tensor.reshape(-1, 3, 3) if tensor.ndim == 4 else tensor
-        return np.einsum("...ab,...b->...a", tensor, mu)
+        found: Array = np.einsum("...ab,...b->...a", tensor, mu)
+        return found
 
     def _refuse_pumping(self, pumped: Array | None) -> None:
         if pumped is not None and pumped.any():

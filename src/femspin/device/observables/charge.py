@@ -22,7 +22,8 @@ def charge_current(device: Device, transport: Transport, region: str) -> Array:
     integrals = cell_integrals(space, c, transport.state.mu, region)
     density = flux_density(c, integrals)[:, :, 0]
     mean = integrals.measure @ density / integrals.measure.sum()
-    return -mean * SPIN_CURRENT
+    found: Array = -mean * SPIN_CURRENT
+    return found
 
 
 def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:

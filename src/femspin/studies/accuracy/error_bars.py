@@ -312,7 +312,8 @@ def _discretisation(value: Array, tables: _Tables) -> Array:
     def change(a: Any, b: Any) -> Array | None:
         if not _numeric(a) or not _numeric(b):
             return None
-        return np.abs(np.asarray(a, float) - np.asarray(b, float))
+        found: Array | None = np.abs(np.asarray(a, float) - np.asarray(b, float))
+        return found
 
     step = change(tables.better, value)
     assert step is not None
@@ -367,7 +368,7 @@ def tail_factor(change: float, before: float) -> float:
     ratio = change / before
 
     def mismatch(s: float) -> float:
-        return (2.0**-s - 3.0**-s) / (1 - 2.0**-s) - ratio
+        return float((2.0**-s - 3.0**-s) / (1 - 2.0**-s) - ratio)
 
     slow, fast = 0.9, 40.0
     if mismatch(slow) < 0:
@@ -375,4 +376,4 @@ def tail_factor(change: float, before: float) -> float:
     if mismatch(fast) > 0:
         return 1.0
     s = brentq(mismatch, slow, fast)
-    return min(1 / (1 - (2 / 3) ** s), _LARGEST_TAIL)
+    return float(min(1 / (1 - (2 / 3) ** s), _LARGEST_TAIL))

@@ -234,7 +234,7 @@ def choose_parameters(case: Any, paths: Sequence[str] | None = None) -> tuple[Pa
 def _meshed(case: Any, path: str) -> bool:
     """Return whether the layer at a path has a mesh that its thickness would change."""
     layer = case.structure.layers[int(path.split(".")[2])]
-    return case.solver.method != "stack" and case.regions[layer.region].model == "resolved"
+    return bool(case.solver.method != "stack" and case.regions[layer.region].model == "resolved")
 
 
 def possible_outputs(device: Device) -> tuple[str, ...]:

@@ -182,7 +182,7 @@ def _moment_left(system: TextureSystem) -> float:
     options, magnet = system.table.hysteresis, system.magnet
     assert options is not None
     stiff = magnet.exchange_field if isinstance(magnet, Antiferromagnet) else options.largest
-    return system.table.relax_torque / stiff
+    return float(system.table.relax_torque / stiff)
 
 
 def _crossing(x: Array, y: Array, nothing: float) -> float | None:

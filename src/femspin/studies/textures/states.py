@@ -158,4 +158,5 @@ def _nearest(system: TextureSystem, path: Path) -> Array:
         raise CaseError(key, f"{str(path)!r} has no field {name!r} on its points; it has {known}")
     values = np.asarray(mesh.point_data[name], float)
     _, nearest = cKDTree(mesh.points).query(system.space.positions)
-    return values[nearest]
+    found: Array = values[nearest]
+    return found

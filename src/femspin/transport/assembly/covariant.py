@@ -312,7 +312,8 @@ def load_local(piece: Piece, c: Coefficients, axes: tuple[int, ...]) -> Array:
 def _load(piece: Piece, t: PointTensors, axes: tuple[int, ...]) -> Array:
     value = np.einsum("nqjea,nqje->nqa", t.rotation, t.forced)
     jets = np.concatenate([t.forced[:, :, list(axes)], value[:, :, None]], axis=2)
-    return np.einsum("nqic,nqca,nq->nia", piece.jet, jets, piece.dx, optimize=True)
+    found: Array = np.einsum("nqic,nqca,nq->nia", piece.jet, jets, piece.dx, optimize=True)
+    return found
 
 
 def apply_local(piece: Piece, c: Coefficients, axes: tuple[int, ...], local: Array) -> Array:
@@ -329,7 +330,8 @@ def apply_local(piece: Piece, c: Coefficients, axes: tuple[int, ...], local: Arr
     jets = jets_of(piece, local).reshape(n, q, rows * 4, 1)
     full = jet_tensor(piece, t, axes).reshape(n, q, rows * 4, rows * 4)
     out = (full @ jets).reshape(n, q, rows, 4)
-    return np.einsum("nqic,nqca->nia", piece.jet, out, optimize=True) - _load(piece, t, axes)
+    found: Array = np.einsum("nqic,nqca->nia", piece.jet, out, optimize=True) - _load(piece, t, axes)
+    return found
 
 
 def interpolation(

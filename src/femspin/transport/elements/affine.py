@@ -87,7 +87,8 @@ def affine_points(mesh: Any, cells: Indices, places: Array) -> Array:
     origin, *axes = reference_frame(mesh)
     start = mesh.p[:, mesh.t[origin, cells]]
     forward = np.stack([mesh.p[:, mesh.t[a, cells]] - start for a in axes], axis=1)
-    return start.T[:, None] + np.einsum("jan,aq->nqj", forward, places)
+    found: Array = start.T[:, None] + np.einsum("jan,aq->nqj", forward, places)
+    return found
 
 
 def affine_measures(mesh: Any, cells: Indices) -> Array:

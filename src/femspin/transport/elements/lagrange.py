@@ -34,7 +34,7 @@ def lagrange_element(mesh: Any, order: int) -> Any:
     return known() if known else LagrangeElement(mesh.refdom, order)
 
 
-class LagrangeElement(skfem.ElementH1):
+class LagrangeElement(skfem.ElementH1):  # type: ignore[misc]
     """Full polynomials of one order on a simplex, or of one order per axis on a cube.
 
     Every basis function is a product of factors of the linear forms that vanish on the sides of
@@ -100,7 +100,8 @@ def _nodes_by_entity(
 
     def inside(vertices: list[int]) -> Indices:
         zero = vanishing[:, vertices].all(axis=1)
-        return nodes[((nodes == 0) == zero).all(axis=1)]
+        found: Indices = nodes[((nodes == 0) == zero).all(axis=1)]
+        return found
 
     everything = list(range(refdom.nnodes))
     return [

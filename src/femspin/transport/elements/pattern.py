@@ -39,7 +39,8 @@ class Pattern:
     def slots(self, cells: Any = slice(None)) -> AnyArray:
         """Return the slots of the local pairs of some cells, shape (n, n_local^2)."""
         starts = self.indptr[self.dofs[cells]]
-        return np.repeat(starts, self.dofs.shape[1], axis=1) + self.offsets[cells]
+        found: AnyArray = np.repeat(starts, self.dofs.shape[1], axis=1) + self.offsets[cells]
+        return found
 
 
 def build_pattern(dofs: AnyArray, n_dofs: int) -> Pattern:

@@ -349,7 +349,8 @@ class Space:
     def facet_means(self, facets: AnyArray, cells: AnyArray, values: Array) -> Array:
         """Return the mean over each facet of dof values (n_dofs, k), shape (n_facets, k)."""
         phi, dx, dofs = self._facet_basis(facets, cells)
-        return np.einsum("iep,ep,iek->ek", phi, dx, values[dofs]) / dx.sum(axis=1)[:, None]
+        found: Array = np.einsum("iep,ep,iek->ek", phi, dx, values[dofs]) / dx.sum(axis=1)[:, None]
+        return found
 
     def _facet_basis(self, facets: AnyArray, cells: AnyArray) -> tuple[Array, Array, AnyArray]:
         """Return basis values (local, facet, point), weights (facet, point) and dofs."""
@@ -439,4 +440,5 @@ def outer_cells(space: Space, facets: AnyArray) -> AnyArray:
     inside[space.cells] = True
     inside[-1] = False
     left, right = space.structure.facet_cells(facets)
-    return np.where(inside[left], left, right)
+    found: AnyArray = np.where(inside[left], left, right)
+    return found

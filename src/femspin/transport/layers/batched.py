@@ -101,7 +101,8 @@ class BatchSolution:
         thickness = np.broadcast_to(np.asarray(self.batch.layers[k].thickness), (len(laws),))
         with np.errstate(all="ignore"):  # stacks without a solution: NaN
             flow = (laws[:, :, :8] @ self.integral[:, k, :, None])[..., 0]
-            return (flow + laws[:, :, 8] * thickness[:, None]).reshape(-1, 2, 4)
+            found: AnyArray = (flow + laws[:, :, 8] * thickness[:, None]).reshape(-1, 2, 4)
+            return found
 
     def split(self, k: int, face: Literal["top", "bottom"] = "top") -> FluxSplit:
         """Return the causes of the spin flux that leaves layer k, parts of shape (B, 3).

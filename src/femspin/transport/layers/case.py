@@ -194,4 +194,5 @@ class StackCase:
     def interfaces(self) -> AnyArray:
         """Position z of each interface [m], shape (n + 1,)."""
         z = np.concatenate([[0.0], np.cumsum(self.thickness)])
-        return z - z[self.z_zero]
+        found: AnyArray = z - z[self.z_zero]
+        return found

@@ -139,7 +139,8 @@ class StackTangent:
         laws, case = self.solution.operators.in_plane[k], self.solution.case
         new = laws[:, :8] @ self.integral[k] + laws[:, 8] * self.change.layer(k).thickness
         new = new + self.in_plane[k, :, :8] @ self.solution.integral[k]
-        return (new + self.in_plane[k, :, 8] * case.layers[k].thickness).reshape(2, 4)
+        found: AnyArray = (new + self.in_plane[k, :, 8] * case.layers[k].thickness).reshape(2, 4)
+        return found
 
     def split(self, k: int, face: Literal["top", "bottom"] = "top") -> FluxSplit:
         """Return the derivative of `StackSolution.split`, part by part."""
@@ -158,7 +159,8 @@ class StackTangent:
         count = len(self.lower)
         if not 0 <= k <= count:
             raise ValueError(f"interface must be 0 to {count}, got {k}")
-        return self.lower[k] if k < count and (side > 0 or k == 0) else self.upper[k - 1]
+        found: AnyArray = self.lower[k] if k < count and (side > 0 or k == 0) else self.upper[k - 1]
+        return found
 
 
 def stack_derivatives(

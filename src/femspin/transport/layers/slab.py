@@ -138,7 +138,8 @@ def local_system(
 def natural_length(system: AnyArray, thickness: AnyArray) -> AnyArray:
     """Return the length in which the spin block is balanced, at most the thickness [m]."""
     decay = np.sqrt(np.abs(system[:, 5:8, 1:4]).max(axis=(1, 2)))
-    return 1.0 / np.maximum(decay, 1.0 / thickness)
+    found: AnyArray = 1.0 / np.maximum(decay, 1.0 / thickness)
+    return found
 
 
 def scaled_generator(system: AnyArray, length: AnyArray, charge_flux: AnyArray) -> AnyArray:
@@ -219,7 +220,8 @@ def join(lower: AnyArray, upper: AnyArray, height: AnyArray) -> AnyArray:
     result[:, FLUX_BOTTOM] = below[:, FLUX_BOTTOM]
     result[:, MU_TOP] = above[:, MU_TOP]
     result[:, CHARGE_INTEGRAL] += height[:, None] * below[:, RISE]
-    return result
+    found: AnyArray = result
+    return found
 
 
 def middle_state(lower: AnyArray, upper: AnyArray) -> AnyArray:

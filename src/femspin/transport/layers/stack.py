@@ -106,7 +106,8 @@ class StackSolution:
         """Return the integral over layer k of J^{p eta}, p = x, y [1/(m s)], shape (2, 4)."""
         laws = self.operators.in_plane[k]
         thickness = self.case.layers[k].thickness
-        return (laws[:, :8] @ self.integral[k] + laws[:, 8] * thickness).reshape(2, 4)
+        found: AnyArray = (laws[:, :8] @ self.integral[k] + laws[:, 8] * thickness).reshape(2, 4)
+        return found
 
     def split(self, k: int, face: Literal["top", "bottom"] = "top") -> FluxSplit:
         """Return the causes of the spin flux that leaves layer k through one of its faces.
@@ -129,7 +130,8 @@ class StackSolution:
         count = len(self.lower)
         if not 0 <= k <= count:
             raise ValueError(f"interface must be 0 to {count}, got {k}")
-        return self.lower[k] if k < count and (side > 0 or k == 0) else self.upper[k - 1]
+        found: AnyArray = self.lower[k] if k < count and (side > 0 or k == 0) else self.upper[k - 1]
+        return found
 
     def _state(self, z: ArrayLike, side: int) -> AnyArray:
         """Return (mu, J) at z, shape (..., 8): two maps meet at each point."""

@@ -244,4 +244,5 @@ def _dense(matrix: Rows, tensor: Array) -> Array:
     n = len(tensor)
     full = np.einsum("ij,ab->iajb", matrix.csr().toarray(), np.eye(3))
     full[np.arange(n), :, np.arange(n), :] += tensor
-    return full.reshape(3 * n, 3 * n)
+    found: Array = full.reshape(3 * n, 3 * n)
+    return found

@@ -1,1 +1,0 @@
-"""Motion of the magnetization under field, damping and the interface torque."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from femspin import CaseError, case_from_table, simulate
-from femspin.case.quantity import parse_quantity
+from femspin.case.quantity import _DAILY, _convert, parse_quantity
 from femspin.materials.parameters import complete_case
 from femspin.studies.sweep import scan_points
 from femspin.units import MU_0
 
+ROOT = Path(__file__).parents[1]
 STACK = {
     "structure": {"layers": [{"region": "M", "thickness": "2 nm"},
                              {"region": "Pt", "thickness": "5 nm", "cells": 6}]},
@@ -153,3 +159,20 @@ def test_a_resolved_case_in_si_comes_back_bit_for_bit():
     from femspin.case import dump_case
 
     assert dump_case(case_from_table(dump_case(case))) == dump_case(case)
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"), [(unit, text) for unit, row in _DAILY.items() for text in row]
+)
+@given(st.floats(-1e9, 1e9))
+def test_units_of_every_day_are_read_bit_for_bit_as_by_the_units_library(unit, text, number):
+    read = _convert(number, text, {"unit": unit, "example": "1"}, False)
+    assert read == number * _DAILY[unit][text]
+
+
+def test_a_case_of_everyday_units_does_not_load_the_units_library():
+    code = (
+        "import sys; from femspin import load_case; load_case('cases/eus_pt.toml');"
+        " assert 'pint' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -47,6 +47,29 @@ _SPELLINGS = (
     (re.compile(rf"{_PREFIX}(?:[Oo]ersted|Oe)(?![A-Za-z0-9_])"), r"\1si_oersted"),
 )
 _FIELD, _MAGNETIZATION = "tesla", "ampere / meter"
+# Units of every day, with the numbers that the library multiplies by (it says 1/nm = 1e9 - 1e-7):
+# loading the library takes longer than anything else that a small case needs.
+_DAILY: dict[str, dict[str, float]] = {
+    "m": {"pm": 1e-12, "angstrom": 1e-10, "nm": 1e-9, "um": 1e-6, "mm": 1e-3, "cm": 1e-2},
+    "s": {"fs": 1e-15, "ps": 1e-12, "ns": 1e-9, "us": 1e-6, "ms": 1e-3},
+    "J": {"ueV": 1.602176634e-25, "meV": 1.6021766339999998e-22, "eV": 1.602176634e-19},
+    "J*m": {"eV*angstrom": 1.602176634e-29, "meV*nm": 1.6021766339999998e-31},
+    "T": {"nT": 1e-9, "uT": 1e-6, "mT": 1e-3},
+    "V": {"uV": 1e-6, "mV": 1e-3},
+    "A": {"nA": 1e-9, "uA": 1e-6, "mA": 1e-3},
+    "kg": {"m_e": 9.1093837139e-31},
+    "rad": {"deg": 0.017453292519943295},
+    "1/m": {"1/nm": 999999999.9999999, "1/um": 1e6},
+    "1/s": {"1/fs": 999999999999999.9, "1/ps": 1e12, "1/ns": 999999999.9999999},
+    "J/m": {"pJ/m": 1e-12},
+    "J/m**2": {"uJ/m^2": 1e-6, "mJ/m^2": 1e-3},
+    "J/m**3": {"kJ/m^3": 1e3, "MJ/m^3": 1e6},
+    "A/m": {"kA/m": 1e3, "MA/m": 1e6},
+    "S/m": {"kS/m": 1e3, "MS/m": 1e6},
+    "ohm*m": {"uohm*cm": 1e-8, "nohm*m": 1e-9},
+    "V/m": {"kV/m": 1e3, "V/um": 1e6, "MV/m": 1e6},
+    "m**2/s": {"cm^2/s": 1e-4},
+}
 # What is written for another quantity, by the unit needed and one of the unit given.
 _ADVICE = (
     ("S/m", "ohm*m", 'a resistivity; give it as resistivity = "{text}" instead'),
@@ -105,7 +128,14 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
         )
     # Text that is already in the SI unit must come back bit for bit (a resolved case reruns to
     # the same numbers), so it does not pass through a unit conversion.
-    value = number if rest == unit else _convert(number, rest, needed, velocity_of_energy)
+    if rest.replace("^", "**") == unit:
+        value = number
+    elif velocity_of_energy and rest in _DAILY["J*m"]:
+        value = number * _DAILY["J*m"][rest] / HBAR
+    elif rest in _DAILY.get(unit, ()):
+        value = number * _DAILY[unit][rest]
+    else:
+        value = _convert(number, rest, needed, velocity_of_energy)
     if abs(value) == float("inf"):
         raise PydanticCustomError("not_finite", 'must be finite, like "{example}"', needed)
     return value

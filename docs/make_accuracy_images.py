@@ -17,7 +17,8 @@ import scipy.sparse.linalg as spl
 
 from femspin import build_device, case_from_table, load_case, solve_transport
 from femspin.case.schema import Stack
-from femspin.device.observables.quantities import discretised_numbers, flat_numbers
+from femspin.device.observables.mesh import discretised_numbers
+from femspin.device.observables.quantities import flat_numbers
 from femspin.fields.soc import covariant_rotation
 from femspin.structure.refine import refine
 from femspin.structure.stack import build_stack

@@ -13,7 +13,8 @@ from femspin import build_device, case_from_table, simulate, solve
 from femspin.case.load import read_table
 from femspin.device import build as pipeline
 from femspin.device.functionals import device_functionals
-from femspin.device.observables.quantities import discretised_numbers, flat_numbers
+from femspin.device.observables.mesh import discretised_numbers
+from femspin.device.observables.quantities import flat_numbers
 from femspin.device.steady import transport_of
 from femspin.errors import CaseError, MeshError
 from femspin.interface.split import cell_integrals, flux_density

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from femspin.device.observables.table import spin_swapping, stack_averages
+from femspin.device.observables.averages import spin_swapping, stack_averages
 from femspin.fields.hall import isotropic_spin_hall, response, response_polarised
 from femspin.fields.kernels import loss_kernel
 from femspin.fields.region import RegionFields

@@ -15,16 +15,10 @@ from test_stack import reference_case
 from femspin import build_device, case_from_table, solve, solve_transport
 from femspin.case import to_toml
 from femspin.cli.main import main
-from femspin.device.observables.table import (
-    bulk_spin_current,
-    field_response,
-    observables_table,
-    region_averages,
-    spin_memory_loss,
-    spin_transparency,
-    stack_averages,
-    torque_efficiencies,
-)
+from femspin.device.observables.averages import field_response, region_averages, stack_averages
+from femspin.device.observables.losses import bulk_spin_current, spin_memory_loss, spin_transparency
+from femspin.device.observables.mesh import discretised_numbers
+from femspin.device.observables.torques import torque_efficiencies
 from femspin.errors import CaseError
 from femspin.fields.kondo import rotation
 from femspin.studies import limits
@@ -568,7 +562,7 @@ def test_result_holds_every_observable_and_they_can_be_expected():
     device = build(anisotropic_table())
     solution = solve(device)
     table = solution.table["observables"]
-    direct = observables_table(device, solution.transport)
+    direct = discretised_numbers(device, solution.transport)["observables"]
     for key in ("spin_transparency", "spin_memory_loss", "equivalent_delta"):
         assert table["interfaces"]["Pt|F"][key] == direct["interfaces"]["Pt|F"][key]
     assert 0 < table["interfaces"]["Pt|F"]["spin_transparency"] < 1

@@ -17,7 +17,8 @@ from femspin.cli.main import main
 from femspin.device.build import changed_device
 from femspin.device.coefficients import extrapolated_derivative, with_parameters
 from femspin.device.functionals import device_functionals
-from femspin.device.observables.quantities import discretised_numbers, flat_numbers
+from femspin.device.observables.mesh import discretised_numbers
+from femspin.device.observables.quantities import flat_numbers
 from femspin.materials.parameters import complete_case
 from femspin.studies.sensitivity.elements import (
     choose_outputs,

@@ -14,7 +14,8 @@ import numpy as np
 from ..case import Case, load_case
 from ..case.input_files import real_path
 from ..device.build import build_device
-from ..device.observables.quantities import discretised_numbers, flat_numbers
+from ..device.observables.mesh import discretised_numbers
+from ..device.observables.quantities import flat_numbers
 from ..device.steady import solve_transport
 from ..errors import CaseError
 from ..materials.parameters import complete_case

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..interface.currents import InterfaceCurrents
-from .observables.interfaces import interface_table
+from .observables.said import interface_table
 
 __all__ = ["FrequencyResponse", "TransientResponse"]
 

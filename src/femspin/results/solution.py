@@ -13,10 +13,9 @@ import numpy as np
 from ..case.input_files import real_path
 from ..case.load import dump_case
 from ..case.toml import to_toml
-from ..device.observables.conductances import conductance_table
-from ..device.observables.interfaces import interface_table
-from ..device.observables.quantities import discretised_numbers, flat_numbers
-from ..device.observables.regions import region_table
+from ..device.observables.mesh import MeshSaid
+from ..device.observables.quantities import flat_numbers
+from ..device.observables.said import GROUPS, interface_table, observables
 from ..device.observables.warnings import validity_of, warnings_of
 from ..device.response_tables import FrequencyResponse, TransientResponse
 from ..errors import CaseError, closest
@@ -80,9 +79,7 @@ class Solution:
             "title": device.case.title,
             "conventions": CONVENTIONS,
             "magnetization": transport.m,
-            **discretised_numbers(device, transport),
-            "conductances": conductance_table(device, transport),
-            "regions": region_table(device, transport),
+            **observables(MeshSaid(device, transport), GROUPS),
             "balance_residual": transport.balance,
             "mesh": {
                 "dimension": device.space.dimension,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..device.model import Device
-from ..device.observables.table import RegionAverage, region_averages
+from ..device.observables.averages import RegionAverage, region_averages
 from ..device.steady import solve_transport
 from ..errors import CaseError
 from ..materials.parameters import RegionParameters

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .charge import charge_current, electrode_table
-from .interfaces import interface_table
-from .table import observables_table
-from .torques import torque_table
-
-if TYPE_CHECKING:
-    from ..model import Device, Transport
-__all__ = ["discretised_numbers", "flat_numbers", "numbers_of"]
+__all__ = ["flat_numbers", "numbers_of"]
 
 
 def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:
@@ -39,19 +32,6 @@ def _numbers(entry: Any, name: str) -> Iterator[tuple[str, float]]:
         yield name, math.nan
     elif isinstance(entry, int | float | np.floating) and not isinstance(entry, bool):
         yield name, float(entry)
-
-
-def discretised_numbers(device: Device, transport: Transport) -> dict[str, Any]:
-    """Return the tables of `Solution.table` whose numbers depend on mesh and elements."""
-    return {
-        "interfaces": {n: interface_table(i) for n, i in transport.interfaces.items()},
-        "torques": torque_table(device, transport),
-        "electrodes": electrode_table(device, transport),
-        "charge_current_density": {
-            n: charge_current(device, transport, n) for n in device.conductors
-        },
-        "observables": observables_table(device, transport),
-    }
 
 
 def flat_numbers(table: Mapping[str, Any]) -> dict[str, float]:

@@ -1,55 +1,17 @@
-"""The numbers of a solution as plain tables, in SI, ready for `result.json`."""
+"""Thickness of regions."""
 
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...structure import sides
-from ...transport.layers.lengths import lengths, resolved_rates
 from ...units import LENGTH
 
 if TYPE_CHECKING:
-    from ..model import Device, Transport
+    from ..model import Device
 
-__all__ = [
-    "region_table", "region_thickness",
-    ]  # fmt: skip
-
-
-def region_table(device: Device, transport: Transport) -> dict[str, Any]:
-    """Return what each conducting region was computed with, and its lengths."""
-    table: dict[str, Any] = {}
-    for name, f in transport.all_fields.items():
-        scale = lengths(f, resolved_rates(device.case))
-        entry: dict[str, Any] = {
-            "kind": device.kinds[name],
-            "dos": f.dos,
-            "diffusion_constant": f.diffusion,
-            "conductivity": f.measured_conductivity,
-            "drude_conductivity": f.conductivity,
-            "gauge_field": f.gauge,
-            "precession": f.omega,
-            "relaxation": f.relaxation,
-            "lengths": {
-                k: getattr(scale, k)
-                for k in ("relaxation", "precession", "spin_orbit", "gauge", "shortest")
-            },
-        }
-        if f.moments is not None:
-            entry["moments"] = {
-                "direction_seen_by_carriers": f.m,
-                "spin": f.moments.spin,
-                "splitting": f.moments.splitting,
-                "tau_parallel": 1 / f.moments.rate_parallel if f.moments.rate_parallel else None,
-                "tau_perpendicular": 1 / f.moments.rate_perpendicular
-                if f.moments.rate_perpendicular
-                else None,
-                "curie_temperature": f.moments.curie,
-                "exchange_energy": f.moments.exchange_energy,
-            }
-        table[name] = entry
-    return table
+__all__ = ["region_thickness"]
 
 
 def region_thickness(device: Device, region: str) -> float | None:

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...units import E_CHARGE, HBAR, Array
-from ..neighbours import magnet_area
-from .fluxes import Drive, acted_upon, drives, driving_flux, moment_axis, moment_fluxes
+from .drive import Drive, Efficiency
+from .fluxes import acted_upon, drives, driving_flux, moment_axis, moment_fluxes
 
 if TYPE_CHECKING:
     from ..model import Device, Transport
-__all__ = ["by_metal", "drive_entry", "left_out", "torque_entry", "torque_fluxes", "torque_table"]
-
-
-def torque_table(device: Device, transport: Transport) -> dict[str, Any]:
-    """Return torques on the moments of every F region and on every driven FI region.
-
-    Efficiencies are those of one metal, or stand in a table of each metal's name where several
-    drive the magnet.
-    """
-    return {
-        name: _torque(device, transport, name, flux, m)
-        for name, (flux, m) in torque_fluxes(device, transport).items()
-    }
+__all__ = ["TorqueEfficiency", "by_metal", "drive_entry", "efficiency_entry", "left_out", "torque_efficiencies", "torque_entry", "torque_fluxes"]
 
 
 def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array, Array]]:
@@ -43,13 +32,6 @@ def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array
         if np.any(flux) or acted_upon(device, transport, name):
             found[name] = (flux, transport.m)
     return found
-
-
-def _torque(
-    device: Device, transport: Transport, magnet: str, flux: Array, m: Array
-) -> dict[str, Any]:
-    table: dict[str, Any] = {"area": magnet_area(device, magnet), **torque_entry(flux, m)}
-    return table | by_metal(drives(device, transport, magnet), lambda d: drive_entry(d, flux, m))
 
 
 def torque_entry(flux: Array, m: Array) -> dict[str, Any]:
@@ -86,3 +68,47 @@ def by_metal(
 def left_out(reason: str | None) -> dict[str, str]:
     """Return the part of a table that says why its numbers are null, empty if they are not."""
     return {} if reason is None else {"left_out": reason}
+
+
+@dataclass(frozen=True)
+class TorqueEfficiency:
+    """Damping-like and field-like torque of one magnet by the current in one metal.
+
+    Args:
+        magnet: F or FI region.
+        metal: Region whose current and field they are divided by.
+        per_current: e J / j [1], see `femspin.device.observables.drive.Efficiency`.
+        per_field: e J / E [S/m], resolved about E x n.
+        missing: Why some of them do not exist, or None.
+    """
+
+    magnet: str
+    metal: str
+    per_current: Efficiency
+    per_field: Efficiency
+    missing: str | None = None
+
+
+def torque_efficiencies(device: Device, transport: Transport) -> tuple[TorqueEfficiency, ...]:
+    """Return the torque efficiencies of every F and every driven FI region for each metal."""
+    return tuple(
+        TorqueEfficiency(
+            name, drive.metal, drive.per_current(flux, m), drive.per_field(flux, m),
+            drive.left_out(m) or drive.missing_per_field,
+        )
+        for name, (flux, m) in torque_fluxes(device, transport).items()
+        for drive in drives(device, transport, name)
+    )  # fmt: skip
+
+
+def efficiency_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
+    """Return the efficiencies of a flux R J^M [1/(m^2 s)] per current and per field."""
+    current, field = drive.per_current(flux, m), drive.per_field(flux, m)
+    return {
+        "metal": drive.metal,
+        "damping_like": current.damping_like,
+        "field_like": current.field_like,
+        "damping_like_per_field": field.damping_like,
+        "field_like_per_field": field.field_like,
+        **left_out(drive.left_out(m) or drive.missing_per_field),
+    }

@@ -27,7 +27,8 @@ from scipy.optimize import brentq
 
 from ...device.build import build_device
 from ...device.model import Device, Transport
-from ...device.observables.quantities import discretised_numbers, flat_numbers
+from ...device.observables.mesh import discretised_numbers
+from ...device.observables.quantities import flat_numbers
 from ...device.steady import solve_transport, transport_of
 from ...errors import SolverError
 from ...interface.currents import NOTHING, InterfaceCurrents

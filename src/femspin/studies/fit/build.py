@@ -14,7 +14,8 @@ from ...case.paths import number_name, path_parts, replaced, resolved_path
 from ...case.schema import Case
 from ...device.build import build_device
 from ...device.coefficients import CaseCoefficients, Parameter, case_coefficients, find_parameter
-from ...device.observables.stack import GROUPS, all_numbers
+from ...device.observables.said import GROUPS
+from ...device.observables.stack import all_numbers
 from ...device.stack_problem import StackState, stack_case, stack_problem
 from ...errors import CaseError, closest
 from ...materials.parameters import complete_case

@@ -24,11 +24,9 @@ from ...device.coefficients import (
     with_parameters,
 )
 from ...device.model import Device, Transport
-from ...device.observables.charge import charge_current, electrode_table
-from ...device.observables.interfaces import interface_table
+from ...device.observables.mesh import MeshSaid
 from ...device.observables.quantities import flat_numbers
-from ...device.observables.table import observables_table
-from ...device.observables.torques import torque_table
+from ...device.observables.said import DISCRETISED, observables
 from ...device.steady import transport_of
 from ...fields.region import RegionFields
 from ...transport.assembly.coefficients import Coefficients, block_tensors, coefficients
@@ -316,27 +314,8 @@ def _numbers_at(
 
 def _needed(device: Device, transport: Transport, names: Sequence[str]) -> dict[str, float]:
     """Return the numbers of the tables that some names are in."""
-    groups = {name.partition(".")[0] for name in names}
-    crossing = groups & {"interfaces", "observables", "torques"}
+    groups = [g for g in DISCRETISED if any(name.startswith(f"{g}.") for name in names)]
+    crossing = {"interfaces", "torques"}.intersection(groups) or "observables" in str(groups)
     if crossing or device.reduced:
         transport = transport_of(device, transport.m, transport.fields, transport.state)
-    table: dict[str, Any] = {}
-    if "interfaces" in groups:
-        table["interfaces"] = {
-            n: interface_table(i) for n, i in transport.interfaces.items()
-        }
-    if "torques" in groups:
-        table["torques"] = torque_table(device, transport)
-    if "electrodes" in groups:
-        table["electrodes"] = electrode_table(device, transport)
-    if "charge_current_density" in groups:
-        wanted = [
-            n for n in device.conductors
-            if any(x.startswith(f"charge_current_density.{n}.") for x in names)
-        ]  # fmt: skip
-        table["charge_current_density"] = {
-            n: charge_current(device, transport, n) for n in wanted
-        }
-    if "observables" in groups:
-        table["observables"] = observables_table(device, transport)
-    return flat_numbers(table)
+    return flat_numbers(observables(MeshSaid(device, transport), groups))

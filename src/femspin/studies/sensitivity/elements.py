@@ -27,7 +27,8 @@ from ...device.coefficients import Parameter, find_parameter, scalar_parameters
 from ...device.functionals import device_functionals
 from ...device.generic import generic_transport
 from ...device.model import Device, Transport
-from ...device.observables.quantities import discretised_numbers, flat_numbers
+from ...device.observables.mesh import discretised_numbers
+from ...device.observables.quantities import flat_numbers
 from ...errors import CaseError, SolverError, closest
 from ...transport.adjoint import adjoint_solutions, tangent_solutions
 from ...units import Array

@@ -20,8 +20,8 @@ from ...device.coefficients import (
     extrapolated_derivative,
     field_derivatives,
 )
-from ...device.observables.quantities import numbers_of
-from ...device.observables.stack import GROUPS
+from ...device.observables.said import GROUPS
+from ...device.observables.stack import numbers_below
 from ...device.stack_problem import StackState, moved, stack_case, stack_change, stack_problem
 from ...errors import CaseError, SolverError, closest
 from ...transport.layers.derivative import StackTangent, stack_derivatives
@@ -107,12 +107,7 @@ def _require_stack(case: Case) -> None:
 
 def _numbers(state: StackState, groups: Sequence[str]) -> dict[str, float]:
     """Return the numbers of some tables by dotted name."""
-    return {
-        f"{g}.{k}": v
-        for g in groups
-        for k, v in numbers_of(GROUPS[g](state)).items()
-        if np.isfinite(v)
-    }
+    return {k: v for k, v in numbers_below(groups, state).items() if np.isfinite(v)}
 
 
 def stack_sensitivities(

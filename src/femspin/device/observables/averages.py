@@ -1,16 +1,10 @@
-r"""Measurable numbers of one solution: currents, densities, efficiencies, spin memory loss.
-
-All follow from averages of mu and its gradient over each region, which are exact functionals of
-the discrete solution, and from the consistent interface fluxes; nothing is differentiated at a
-facet and nothing is solved again.
-"""
+"""Averages of a solution over its regions, and the response of charge that they mean."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,27 +14,10 @@ from ...interface.split import cell_integrals
 from ...structure.sides import region_thickness
 from ...transport.layers.stack import StackSolution
 from ...units import E_CHARGE, ENERGY, LENGTH, Array
-from .fluxes import Drive, Efficiency, drives, round_off
-from .losses import (
-    InterfaceLoss,
-    bulk_spin_current,
-    is_inner,
-    loss_entry,
-    spin_memory_loss,
-    spin_transparency,
-)
-from .torques import by_metal, left_out, torque_fluxes
 
 if TYPE_CHECKING:
     from ..model import Device, Transport
-
-__all__ = [
-    "FieldResponse", "InterfaceLoss", "RegionAverage", "SpinSwapping", "TorqueEfficiency",
-    "bulk_spin_current", "efficiency_entry", "field_response", "observables_table",
-    "region_averages", "response_table", "spin_memory_loss", "spin_swapping",
-    "spin_transparency", "stack_averages", "torque_efficiencies",
-]  # fmt: skip
-
+__all__ = ["FieldResponse", "RegionAverage", "SpinSwapping", "field_response", "region_averages", "response_table", "spin_swapping", "stack_averages"]
 
 
 @dataclass(frozen=True)
@@ -137,25 +114,6 @@ class FieldResponse:
 
 
 @dataclass(frozen=True)
-class TorqueEfficiency:
-    """Damping-like and field-like torque of one magnet by the current in one metal.
-
-    Args:
-        magnet: F or FI region.
-        metal: Region whose current and field they are divided by.
-        per_current: e J / j [1], see `femspin.device.observables.fluxes.Efficiency`.
-        per_field: e J / E [S/m], resolved about E x n.
-        missing: Why some of them do not exist, or None.
-    """
-
-    magnet: str
-    metal: str
-    per_current: Efficiency
-    per_field: Efficiency
-    missing: str | None = None
-
-
-@dataclass(frozen=True)
 class SpinSwapping:
     r"""Isotropic part of the spin-spin response of a region.
 
@@ -237,31 +195,6 @@ def field_response(
     return FieldResponse(field, along, across, along * float(thickness.sum()))
 
 
-def torque_efficiencies(device: Device, transport: Transport) -> tuple[TorqueEfficiency, ...]:
-    """Return the torque efficiencies of every F and every driven FI region for each metal."""
-    return tuple(
-        TorqueEfficiency(
-            name, drive.metal, drive.per_current(flux, m), drive.per_field(flux, m),
-            drive.left_out(m) or drive.missing_per_field,
-        )
-        for name, (flux, m) in torque_fluxes(device, transport).items()
-        for drive in drives(device, transport, name)
-    )  # fmt: skip
-
-
-def efficiency_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
-    """Return the efficiencies of a flux R J^M [1/(m^2 s)] per current and per field."""
-    current, field = drive.per_current(flux, m), drive.per_field(flux, m)
-    return {
-        "metal": drive.metal,
-        "damping_like": current.damping_like,
-        "field_like": current.field_like,
-        "damping_like_per_field": field.damping_like,
-        "field_like_per_field": field.field_like,
-        **left_out(drive.left_out(m) or drive.missing_per_field),
-    }
-
-
 def spin_swapping(fields: RegionFields) -> SpinSwapping:
     """Return the spin swapping coefficients of a region from its response.
 
@@ -276,44 +209,6 @@ def spin_swapping(fields: RegionFields) -> SpinSwapping:
     fit = np.linalg.solve(basis.T @ basis, basis.T @ block.ravel())
     rest = np.linalg.norm(block.ravel() - basis @ fit) / np.linalg.norm(block)
     return SpinSwapping(float(fit[0]), float(fit[1]), float(fit[2]), float(rest))
-
-
-def observables_table(device: Device, transport: Transport) -> dict[str, Any]:
-    """Return everything measurable that needs no further solution, as plain tables in SI."""
-    averages = region_averages(device, transport)
-    least = round_off(device, transport)
-    interfaces: dict[str, Any] = {}
-    for name, currents in transport.interfaces.items():
-        if not is_inner(device, name):
-            continue
-        entry: dict[str, Any] = {"spin_transparency": spin_transparency(device, transport, name)}
-        if currents.source is not None:
-            entry |= loss_entry(spin_memory_loss(device, transport, name))
-        interfaces[name] = entry
-    return {
-        "torque_efficiency": {
-            name: by_metal(
-                drives(device, transport, name), partial(efficiency_entry, flux=flux, m=m)
-            )
-            for name, (flux, m) in torque_fluxes(device, transport).items()
-        },
-        "interfaces": interfaces,
-        "charge": response_table(field_response(averages, least)),
-        "regions": {a.name: _region_entry(a, least) for a in averages},
-    }
-
-
-def _region_entry(average: RegionAverage, least: float) -> dict[str, Any]:
-    swapping = spin_swapping(average.fields)
-    return {
-        "charge": response_table(field_response([average], least)),
-        "mean_potential": average.mu[1:] / ENERGY,
-        "spin_density": average.spin_density,
-        "areal_spin_density": average.areal_density,
-        "spin_swapping": {
-            k: getattr(swapping, k) for k in ("identity", "swap", "trace", "remainder")
-        },
-    }
 
 
 def response_table(response: FieldResponse | None) -> dict[str, float]:

@@ -171,9 +171,10 @@ def left_out(reason: str | None) -> dict[str, str]:
 
 
 def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
-    """Return voltage and current of every electrode.
+    """Return voltage, current and spin condition of every electrode.
 
-    Currents are conventional, into the device: A in 3D, A/m in 2D, A/m^2 in 1D.
+    Currents are conventional, into the device: A in 3D, A/m in 2D, A/m^2 in 1D.  `spin` is
+    ``sink`` or ``blocked``, defaults written out.
     """
     from ..interface.flux import region_residual
 
@@ -195,6 +196,7 @@ def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
             "voltage": -float(transport.state.mu[contact.dofs[0], 0]) * ENERGY / (2 * E_CHARGE),
             "current": -float(total[contact.dofs, 0].sum()) * unit,
             "current_unit": {1: "A/m^2", 2: "A/m", 3: "A"}[device.space.dimension],
+            "spin": "sink" if len(contact.sinks) else "blocked",
         }
     return table
 

@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from .errors import SolverError
 from .interface.report import NOTHING, InterfaceCurrents
+from .order_tail import tail_factor
 from .pipeline import Device, Transport, build_device, solve_transport, transport_of
 from .results.solution import discretised_numbers, flat_numbers
 from .structure.corners import graded_to_points, singular_points
@@ -59,7 +59,6 @@ log = logging.getLogger("femspin")
 _MOST_UNKNOWNS = 1_500_000
 # Round-off of the numbers themselves, relative to the largest of their group.
 _ROUND_OFF = 1e-14
-_LARGEST_TAIL = 2.5
 _EXACT = ("area", "balance_residual")
 # Halvings of the cells at singular points, and unknowns beyond which it would cost too much.
 _HALVINGS, _MOST_GRADED = 6, 150_000
@@ -212,8 +211,9 @@ def _with_edges(tables: _Tables, device: Device, transport: Transport) -> _Table
     """Return tables with what the error at singular edges is compared with, if there are any."""
     if device.space.dimension != 3:
         return tables
-    held = _held(device)
-    exponents = singular_edges(device.structure, device.conductors, held)[1]
+    held, sizes = _held(device), [f.conductivity for f in transport.fields.values()]
+    contrast = max(sizes) / min(sizes)
+    exponents = singular_edges(device.structure, device.conductors, held, contrast)[1]
     if not exponents.size:
         return tables
     order, s = device.space.order, 4 * float(exponents.min())
@@ -421,30 +421,3 @@ def _numeric(value: Any) -> bool:
     return isinstance(value, int | float | np.ndarray | np.floating) and not isinstance(
         value, bool
     )
-
-
-def tail_factor(change: float, before: float) -> float:
-    r"""Return the error of order 2 over its distance to order 3, from 1 up.
-
-    With errors :math:`E_p \propto p^{-s}`, s from the ratio of the changes 2 to 3 and 1 to 2.
-    Smooth solutions have a large s and the factor 1; it is bounded by 2.5, because changes that
-    cancel by accident tell nothing.
-
-    Args:
-        change: |Q_3 - Q_2|.
-        before: |Q_2 - Q_1|.
-    """
-    if change == 0 or before == 0:
-        return 1.0
-    ratio = change / before
-
-    def mismatch(s: float) -> float:
-        return (2.0**-s - 3.0**-s) / (1 - 2.0**-s) - ratio
-
-    slow, fast = 0.9, 40.0
-    if mismatch(slow) < 0:
-        return _LARGEST_TAIL
-    if mismatch(fast) > 0:
-        return 1.0
-    s = brentq(mismatch, slow, fast)
-    return min(1 / (1 - (2 / 3) ** s), _LARGEST_TAIL)

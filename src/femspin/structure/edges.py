@@ -28,23 +28,25 @@ Mask = NDArray[np.bool_]
 _FACTOR = 2**32  # more than there are vertices
 # Exponents from here on count as smooth: flat faces of few facets turn a little.
 _SMOOTH = 0.9
-# Three or more metals around one edge, as low as a contact that ends on a flat face; and a contact
-# that ends where two metals meet, as low as it gets at a ratio of six of their conductivities.
-_SEVERAL, _AT_JOINT = 0.5, 0.25
+# Three or more metals around one edge: as low as a contact that ends on a flat face.
+_SEVERAL = 0.5
 
 
 def singular_edges(
-    structure: Structure, conductors: Sequence[str], held: Sequence[str]
+    structure: Structure,
+    conductors: Sequence[str],
+    held: Sequence[str],
+    contrast: float = 1.0,
 ) -> tuple[Indices, Array]:
     """Return the edges with singular potentials: their ends (2, n), and exponents (n,).
 
-    With one metal the exponent is that of the theory; where metals meet it is a lower bound for
-    any ratio of their conductivities.
+    With one metal the exponent is that of the theory; where metals meet it is a lower bound.
 
     Args:
         structure: A mesh of tetrahedra or hexahedra.
         conductors: Regions that carry current.
         held: Names of the faces or interfaces that hold a potential.
+        contrast: Largest over smallest conductivity of the metals.
     """
     mesh = structure.mesh
     sides = region_sides(mesh, structure.region_of_cell)
@@ -70,7 +72,7 @@ def singular_edges(
         return np.asarray(np.bincount(at, chosen[side], len(found)) > 0)
 
     angles = _angles(structure, cells, found)
-    exponent = _exponents(angles, any_side(fixed), any_side(outer & ~fixed))
+    exponent = _exponents(angles, any_side(fixed), any_side(outer & ~fixed), contrast)
     chosen = exponent < _SMOOTH
     return np.stack(np.divmod(found[chosen], _FACTOR)), exponent[chosen]
 
@@ -144,18 +146,20 @@ def _between(axis: Array, left: Array, right: Array) -> Array:
     return np.asarray(np.arctan2(sine, (left * right).sum(axis=0)))
 
 
-def _exponents(angles: Array, held: Mask, free: Mask) -> Array:
+def _exponents(angles: Array, held: Mask, free: Mask, contrast: float) -> Array:
     """Return the smallest exponent of the potentials at edges, or a bound below it.
 
     Two metals in the angles a and b between sides of one kind have
     sigma_a tan(lambda a) + sigma_b tan(lambda b) = 0 (or with cotangents), which needs one of
     lambda a, lambda b beyond pi/2; around an edge inside a metal the same holds of half the
-    angles, by symmetry.
+    angles, by symmetry.  Between sides of different kind tan(lambda a) tan(lambda b) is the ratio
+    of the conductivities, no smaller than one over their contrast.
 
     Args:
         angles: Of each region, shape (n_edges, n_regions).
         held: Edges with a side that holds the potential.
         free: Edges with a side that holds none.
+        contrast: Largest over smallest conductivity of the metals.
     """
     total, largest = angles.sum(axis=1), angles.max(axis=1)
     count = (angles > 0).sum(axis=1)
@@ -166,5 +170,6 @@ def _exponents(angles: Array, held: Mask, free: Mask) -> Array:
         count <= 1, np.where(held | free, np.pi / np.maximum(total, 1e-9), np.inf), exponent
     )
     mixed = 0.5 * np.pi / np.maximum(total, 1e-9)
-    mixed = np.where(count > 1, np.minimum(mixed, _AT_JOINT), mixed)
+    joint = np.arctan(contrast**-0.5) / np.maximum(largest, 1e-9)
+    mixed = np.where(count > 1, np.minimum(mixed, joint), mixed)
     return np.where(held & free, mixed, exponent)

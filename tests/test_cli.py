@@ -575,6 +575,38 @@ def test_what_stops_a_run_gives_one_line_and_no_folder(
     assert [p.name for p in case.parent.iterdir()] == ["case.toml"]
 
 
+def test_summary_gives_electrodes_with_bars_and_spin_condition(tmp_path, call):
+    """Voltage and current of each electrode as value ± bar of result.json, and what spins meet."""
+    text = """
+[structure]
+layers = [{ region = "Pt", thickness = "4 nm" }]
+[regions.Pt]
+kind = "HM"
+material = "Pt"
+[drive.electrodes]
+top = { voltage = "1 mV" }
+bottom = { voltage = "0 V", spin = "sink" }
+"""
+    file = tmp_path / "film.toml"
+    file.write_text(text)
+    code, out, _ = call("run", file, "-o", tmp_path / "out")
+    assert code == 0
+    table = json.loads((tmp_path / "out" / "result.json").read_text())["electrodes"]
+    assert [table[n]["spin"] for n in ("top", "bottom")] == ["blocked", "sink"]
+    for name, entry in table.items():
+        v, i = entry["voltage"], entry["current"]
+        line = (f"electrode {name}: voltage {v['value']:.6e} ±{v['error']:.1e} V, current"
+                f" {i['value']:.6e} ±{i['error']:.1e} A/m^2, spin {entry['spin']}")  # fmt: skip
+        assert line in out.splitlines()
+    text += "[solver]\nerror_bars = false\n"
+    file.write_text(text)
+    code, out, _ = call("run", file, "-o", tmp_path / "bare")
+    assert code == 0
+    lines = [x for x in out.splitlines() if x.startswith("electrode ")]
+    assert len(lines) == 2
+    assert not any("±" in x for x in lines)
+
+
 # ---------------------------------------------------------------- --set
 
 

@@ -92,6 +92,24 @@ def efficiency_lines(magnet: str, entry: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def electrode_line(
+    name: str, entry: Mapping[str, Any], bars: Mapping[str, Any] | None
+) -> str:
+    """Return what an electrode does: voltage, current with their error bars, spin condition.
+
+    Args:
+        name: Of the electrode.
+        entry: Its part of the table of electrodes.
+        bars: The errors of these numbers, None if there are none.
+    """
+    units = {"voltage": "V", "current": entry["current_unit"]}
+    cells = [
+        f"{key} {entry[key]:.6e}" + ("" if bars is None else f" ±{bars[key]:.1e}") + f" {unit}"
+        for key, unit in units.items()
+    ]
+    return f"electrode {name}: {', '.join(cells)}, spin {entry['spin']}"
+
+
 def _bar(bars: Mapping[str, Any], key: str) -> float:
     """Return the largest error of the components of a row of the summary."""
     names = {"total": "spin_current", "M on moments": "M_on_moments"}
@@ -150,8 +168,7 @@ def _summary(
         for line in efficiency_lines(name, entry):
             print(line)
     for name, entry in table["electrodes"].items():
-        print(f"electrode {name}: {entry['voltage']:.6e} V, {entry['current']:.6e}"
-              f" {entry['current_unit']}")  # fmt: skip
+        print(electrode_line(name, entry, None if errors is None else errors["electrodes"][name]))
     if "dynamics" in table:
         m = ", ".join(f"{x:.6f}" for x in table["dynamics"]["final"])
         print(f"\nmagnetization at the end: ({m})")

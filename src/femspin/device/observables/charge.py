@@ -27,9 +27,10 @@ def charge_current(device: Device, transport: Transport, region: str) -> Array:
 
 
 def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
-    """Return voltage and current of every electrode.
+    """Return voltage, current and spin condition of every electrode.
 
-    Currents are conventional, into the device: A in 3D, A/m in 2D, A/m^2 in 1D.
+    Currents are conventional, into the device: A in 3D, A/m in 2D, A/m^2 in 1D.  `spin` is
+    ``sink`` or ``blocked``, defaults written out.
     """
     from ...interface.flux import region_residual
 
@@ -51,5 +52,6 @@ def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
             "voltage": -float(transport.state.mu[contact.dofs[0], 0]) * ENERGY / (2 * E_CHARGE),
             "current": -float(total[contact.dofs, 0].sum()) * unit,
             "current_unit": {1: "A/m^2", 2: "A/m", 3: "A"}[device.space.dimension],
+            "spin": "sink" if len(contact.sinks) else "blocked",
         }
     return table

@@ -21,8 +21,7 @@ from femspin.device.observables.quantities import numbers_of
 from femspin.errors import FemspinError, SolverError
 from femspin.fields.hall import response
 from femspin.fields.region import RegionFields
-from femspin.simulation import simulate
-from femspin.studies.sweep import run_scan
+from femspin.simulation import simulate, solve_point, sweep
 from femspin.studies.sweep.stacks import stack_tables
 from femspin.studies.sweep.workers import solved_together
 from femspin.transport.layers import batched
@@ -507,7 +506,7 @@ def same_numbers(new, old):
 
 
 def test_tables_of_a_scan_are_those_of_single_runs(points):
-    for case, table in zip(points, stack_tables(points), strict=True):
+    for case, table in zip(points, stack_tables(points, solve_point), strict=True):
         same_numbers(numbers_of(table()), numbers_of(simulate(case, errors=False).table))
 
 
@@ -520,7 +519,7 @@ def test_a_scan_has_the_same_table_whether_or_not_points_are_solved_together(tmp
     case = case_from_table(tomllib.loads(SCAN))
     results = {}
     for name, options in (("together", {}), ("alone", {"solve": solve_alone})):
-        results[name] = run_scan(case, output=tmp_path / name, **options)
+        results[name] = sweep(case, output=tmp_path / name, **options)
         assert not results[name].failures
         assert results[name].computed == 10
     one, other = results.values()
@@ -529,7 +528,7 @@ def test_a_scan_has_the_same_table_whether_or_not_points_are_solved_together(tmp
     for new, old in zip(one.points, other.points, strict=True):
         assert new.coordinates == old.coordinates
         same_numbers(new.numbers, old.numbers)
-    again = run_scan(case, output=tmp_path / "together")
+    again = sweep(case, output=tmp_path / "together")
     assert again.computed == 0
     assert again.points == one.points
 
@@ -562,7 +561,7 @@ processes = 1
 def test_a_point_that_fails_among_others_has_the_message_of_a_single_run(tmp_path):
     """A layer without loss between faces that only push spin has no potential."""
     case = case_from_table(tomllib.loads(PUSHED))
-    results = [run_scan(case, output=tmp_path / name, **options)
+    results = [sweep(case, output=tmp_path / name, **options)
                for name, options in (("a", {}), ("b", {"solve": solve_alone}))]  # fmt: skip
     for result in results:
         assert [k for k, _ in result.failures] == [1]
@@ -574,7 +573,7 @@ def test_a_point_that_fails_among_others_has_the_message_of_a_single_run(tmp_pat
 
 def test_a_case_that_cannot_be_built_raises_where_its_table_is_asked_for(points):
     wrong = points[1].model_copy(update={"structure": None})
-    tables = stack_tables([points[0], wrong, points[2]])
+    tables = stack_tables([points[0], wrong, points[2]], solve_point)
     with pytest.raises(FemspinError) as expected:
         simulate(wrong, errors=False)
     with pytest.raises(type(expected.value)) as error:
@@ -589,9 +588,9 @@ def test_an_unforeseen_error_leaves_every_point_to_be_solved_by_itself(points, m
     def broken(problems):
         raise RuntimeError("no")
 
-    expected = numbers_of(stack_tables(points[:1])[0]())
+    expected = numbers_of(stack_tables(points[:1], solve_point)[0]())
     monkeypatch.setattr(stacks, "exact_transports", broken)
-    found = numbers_of(stack_tables(points[:2])[0]())
+    found = numbers_of(stack_tables(points[:2], solve_point)[0]())
     assert found.keys() == expected.keys()
 
 

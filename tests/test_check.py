@@ -14,7 +14,8 @@ from femspin.cli import rehearsal
 from femspin.cli.main import main
 from femspin.cli.rehearsal import rehearse
 from femspin.device.observables.quantities import numbers_of
-from femspin.studies.sweep import run_scan, scan_points
+from femspin.simulation import sweep
+from femspin.studies.sweep import scan_points
 
 CASES = Path(__file__).parents[1] / "cases"
 STACK = """
@@ -305,7 +306,7 @@ def test_a_scan_with_an_unknown_column_ends_before_its_points(tmp_path):
     table = load_case_table(STACK + '[scan]\ncolumns = ["no"]\n[scan.axes]\n'
                             '"drive.temperature" = ["10 K", "20 K"]\n')  # fmt: skip
     with pytest.raises(CaseError, match=r"scan\.columns: no number 'no'"):
-        run_scan(case_from_table(table), output=tmp_path / "out", here=True)
+        sweep(case_from_table(table), output=tmp_path / "out", here=True)
 
 
 def load_case_table(text: str) -> dict:

@@ -522,6 +522,19 @@ def test_simulate_refuses_what_is_no_case():
             simulate(given)
 
 
+def test_little_is_imported_before_signals_are_listened_for():
+    """What arrives earlier is a traceback of Python's own, so that this time has to be short."""
+    code = "import sys, femspin.cli.start; print(*sys.modules)"
+    idle = subprocess.run(
+        [sys.executable, "-c", "import sys, threading; print(*sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    new = set(out.stdout.split()) - set(idle.stdout.split())
+    assert "femspin.cli.stopping" in new
+    assert not new & {"argparse", "inspect", "numpy", "pathlib", "pydantic", "re", "typing"}
+
+
 def test_an_interrupt_that_turns_into_another_error_is_still_one(case, call, monkeypatch):
     from femspin.cli import main as module
     from femspin.cli import run, stopping

@@ -10,6 +10,7 @@ from femspin import case_from_table, simulate
 from femspin.device import layered as stack_method
 from femspin.errors import MeshError, SolverError
 from femspin.interface import currents as report
+from femspin.simulation import solve_point
 from femspin.structure import entities
 from femspin.structure.overlap import require_no_overlap
 from femspin.studies.sweep.stacks import stack_tables
@@ -129,7 +130,7 @@ def test_parts_that_miss_their_sum_by_more_than_a_millionth_are_an_error(mode, m
     for key, change in MODES[mode].items():
         case[key] = case.get(key, {}) | change
     case = case_from_table(case)
-    run = simulate if mode != "scan of stacks" else lambda c, **_: stack_tables([c], None)[0]()
+    run = simulate if mode != "scan of stacks" else lambda c, **_: stack_tables([c], solve_point)[0]()
     run(case, errors=False)
 
     def wrong(parts):

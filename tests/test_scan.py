@@ -22,7 +22,8 @@ from femspin.cli.main import main
 from femspin.device.observables.quantities import numbers_of
 from femspin.errors import CaseError, FemspinError, SolverError
 from femspin.results.table import unit_of
-from femspin.studies.sweep import run_scan, scan_points
+from femspin.simulation import sweep
+from femspin.studies.sweep import scan_points
 from femspin.studies.sweep.plot import plot_scan
 from femspin.studies.sweep.run import point_folder
 from femspin.studies.sweep.store import PointStore, Record, point_key
@@ -295,7 +296,7 @@ def test_numbers_of_a_point_are_those_of_its_solution():
 
 def test_a_failing_point_is_recorded_and_the_others_finish(tmp_path):
     case = scan_case(TEMPERATURES, "processes = 2")
-    result = run_scan(case, tmp_path, tmp_path / "out", solve=fails_at_5_k)
+    result = sweep(case, tmp_path, tmp_path / "out", solve=fails_at_5_k)
     assert temperatures(result) == [2, None, 10, 20]
     assert [p.error for p in result.points] == ["", "no convergence\\nat all", "", ""]
     result.write(tmp_path / "out")
@@ -308,14 +309,14 @@ def test_a_failing_point_is_recorded_and_the_others_finish(tmp_path):
     assert facts["failures"] == [{"row": 1, "coordinates": {"drive.temperature": 5.0},
                                   "error": "no convergence\\nat all"}]  # fmt: skip
     # Failures are tried again; what is there is not.
-    again = run_scan(case, tmp_path, tmp_path / "out", solve=temperature_of)
+    again = sweep(case, tmp_path, tmp_path / "out", solve=temperature_of)
     assert temperatures(again) == [2, 5, 10, 20]
     assert sorted(calls(tmp_path)) == [2, 5, 10, 20]
 
 
 def test_any_exception_is_recorded_with_its_name(tmp_path):
     case = scan_case(TEMPERATURES, "processes = 1")
-    result = run_scan(case, None, tmp_path / "out", solve=divides_at_5_k)
+    result = sweep(case, None, tmp_path / "out", solve=divides_at_5_k)
     assert [p.error for p in result.points if p.error] == [
         "ZeroDivisionError: float division by zero"
     ]
@@ -323,7 +324,7 @@ def test_any_exception_is_recorded_with_its_name(tmp_path):
 
 def test_a_point_that_kills_its_worker_is_retried_once_and_the_others_are_untouched(tmp_path):
     axes = '"drive.temperature" = { from = "1 K", to = "12 K", points = 12 }'
-    result = run_scan(
+    result = sweep(
         scan_case(axes, "processes = 2"), tmp_path, tmp_path / "out", solve=kills_at_5_k
     )
     assert temperatures(result) == [1, 2, 3, 4, None, 6, 7, 8, 9, 10, 11, 12]
@@ -336,7 +337,7 @@ def test_a_point_that_kills_its_worker_is_retried_once_and_the_others_are_untouc
 
 def test_a_worker_that_dies_by_accident_costs_nothing(tmp_path):
     case = scan_case(TEMPERATURES, "processes = 2")
-    result = run_scan(case, tmp_path, tmp_path / "out", solve=exits_once_at_5_k)
+    result = sweep(case, tmp_path, tmp_path / "out", solve=exits_once_at_5_k)
     assert temperatures(result) == [2, 5, 10, 20]
     assert not result.failures
 
@@ -345,9 +346,9 @@ def test_workers_that_cannot_start_end_the_scan(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import tomllib\nfrom femspin.case import case_from_table\n"
-        "from femspin.studies.sweep import run_scan\n"
+        "from femspin.simulation import sweep\n"
         f"case = case_from_table(tomllib.loads('''{BASE}\n[scan.axes]\n{TEMPERATURES}'''))\n"
-        "run_scan(case, None, 'out')\n"
+        "sweep(case, None, 'out')\n"
     )
     run = subprocess.run(
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60
@@ -360,26 +361,26 @@ def test_workers_that_cannot_start_end_the_scan(tmp_path):
 def test_a_rerun_solves_only_what_is_new(tmp_path):
     output = tmp_path / "out"
     case = scan_case(TEMPERATURES, "processes = 2")
-    first = run_scan(case, tmp_path, output, solve=temperature_of)
+    first = sweep(case, tmp_path, output, solve=temperature_of)
     files = {p: p.stat().st_mtime_ns for p in point_folder(output).iterdir()}
     assert (len(files), first.computed) == (4, 4)
-    second = run_scan(case, tmp_path, output, solve=temperature_of)
+    second = sweep(case, tmp_path, output, solve=temperature_of)
     assert second.computed == 0
     assert second.points == first.points
     assert {p: p.stat().st_mtime_ns for p in point_folder(output).iterdir()} == files
     assert len(calls(tmp_path)) == 4
     longer = scan_case(TEMPERATURES.replace('"20 K"', '"20 K", "30 K", "2000 mK"'))
-    third = run_scan(longer, tmp_path, output, solve=temperature_of)
+    third = sweep(longer, tmp_path, output, solve=temperature_of)
     assert temperatures(third) == [2, 5, 10, 20, 30, 2]
     assert third.computed == 1
-    fresh = run_scan(case, tmp_path, output, fresh=True, solve=temperature_of)
+    fresh = sweep(case, tmp_path, output, fresh=True, solve=temperature_of)
     assert fresh.computed == 4
     assert len(calls(tmp_path)) == 9
 
 
 def test_progress_counts_up_to_the_number_of_points(tmp_path):
     seen = []
-    run_scan(
+    sweep(
         scan_case(TEMPERATURES, "processes = 2"), None, tmp_path / "out",
         lambda done, total: seen.append((done, total)), solve=temperature_of,
     )  # fmt: skip
@@ -392,7 +393,7 @@ def test_serial_and_parallel_scans_write_the_same_tables(tmp_path):
         axes = f'"drive.temperature" = ["2 K", "300 K"]\n{ANGLE}'
         case = scan_case(axes, f"processes = {processes}", base=SHORT)
         output = tmp_path / f"out{processes}"
-        run_scan(case, None, output).write(output)
+        sweep(case, None, output).write(output)
         result = json.loads((output / "result.json").read_text())
         result["inputs"].pop("scan")
         texts.append(((output / "table.csv").read_text(), result))
@@ -405,7 +406,7 @@ SHORT = BASE + "[output]\nfields = false\nplots = false\n"
 
 def test_a_point_has_the_numbers_of_a_run_of_its_own(tmp_path):
     case = scan_case('"regions.Pt.spin_hall_angle" = [0.05, 0.2]', "processes = 1")
-    result = run_scan(case, None, tmp_path / "out")
+    result = sweep(case, None, tmp_path / "out")
     for (_, single), point in zip(scan_points(case), result.points, strict=True):
         values = simulate(single).values
         assert len(point.numbers) > 10
@@ -423,7 +424,7 @@ def solved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scan")
     axes = f'{ANGLE}\n"structure.layers.Pt.thickness" = ["2 nm", "4 nm"]'
     tail = '[scan.plot]\nx = "angle"\ny = ["interfaces.Pt|F.spin_current", "balance_residual"]'
-    result = run_scan(scan_case(axes, "processes = 2", tail), None, folder / "out")
+    result = sweep(scan_case(axes, "processes = 2", tail), None, folder / "out")
     return result, result.write(folder / "out")
 
 
@@ -487,7 +488,7 @@ def test_columns_can_be_chosen_by_name_or_by_the_head_of_a_name(tmp_path):
         'processes = 1\ncolumns = ["torques.F"]',
         '[scan.plot]\ny = ["torques.nothing"]',
     )
-    result = run_scan(case, None, tmp_path / "out", solve=temperature_of)
+    result = sweep(case, None, tmp_path / "out", solve=temperature_of)
     assert result.columns == (*(f"torques.F.torque.{a}" for a in "xyz"), "torques.nothing")
     assert [c.head for c in result.table][1] == "torques.F.torque.x [J/m^2]"
     assert math.isnan(result.points[0].numbers["torques.nothing"])
@@ -496,7 +497,7 @@ def test_columns_can_be_chosen_by_name_or_by_the_head_of_a_name(tmp_path):
 def test_a_number_that_is_an_axis_has_one_column(tmp_path):
     axes = '"regions.F.diffusion_constant" = ["1e-4 m^2/s", "2e-4 m^2/s"]'
     case = scan_case(axes, 'processes = 1\ncolumns = ["regions.F"]')
-    heads = [c.head for c in run_scan(case, None, tmp_path / "out").table]
+    heads = [c.head for c in sweep(case, None, tmp_path / "out").table]
     assert len(set(heads)) == len(heads)
     assert heads[0] == "regions.F.diffusion_constant [m^2/s]"
 
@@ -508,7 +509,7 @@ def test_a_number_that_is_an_axis_has_one_column(tmp_path):
 def test_unknown_number_is_refused_after_the_first_point(tmp_path, head, tail, setting):
     case = scan_case(TEMPERATURES, f"processes = 1\n{head}", tail)
     with pytest.raises(CaseError, match=rf"scan\.{setting}: no number 'torques\.G'.*did you mean"):
-        run_scan(case, tmp_path, tmp_path / "out", solve=temperature_of)
+        sweep(case, tmp_path, tmp_path / "out", solve=temperature_of)
     assert len(calls(tmp_path)) <= 2
 
 
@@ -558,7 +559,7 @@ def test_plot_has_labels_with_units_and_one_curve_per_value_of_the_other_axis(so
 )  # fmt: skip
 def test_plots_of_other_shapes(tmp_path, axes, head, curves):
     case = scan_case(axes, f"{head}\nprocesses = 1", '[scan.plot]\ny = ["torques.F.torque.x"]')
-    result = run_scan(case, None, tmp_path / "out", solve=temperature_of)
+    result = sweep(case, None, tmp_path / "out", solve=temperature_of)
     figure, (panel,) = plot_scan(result)
     assert len(panel.lines) == curves
     figure.savefig(tmp_path / "scan.png")

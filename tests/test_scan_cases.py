@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from femspin import load_case
-from femspin.studies.sweep import run_scan
+from femspin.simulation import sweep
 
 FOLDER = Path(__file__).parents[1] / "cases"
 
@@ -21,7 +21,7 @@ def scanned(tmp_path_factory):
     def run(name):
         if name not in done:
             output = tmp_path_factory.mktemp(name) / "out"
-            result = run_scan(load_case(FOLDER / f"{name}.toml"), FOLDER, output)
+            result = sweep(load_case(FOLDER / f"{name}.toml"), FOLDER, output)
             assert not result.failures
             result.write(output)
             assert (output / "scan.png").stat().st_size > 10_000

@@ -12,7 +12,7 @@ from texture_setup import CASES as REFERENCES
 
 from femspin import load_case
 from femspin.results.expected import compare_expected
-from femspin.studies.sweep import run_scan
+from femspin.simulation import sweep
 from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.system import build_texture_system
 from femspin.units import E_CHARGE, HBAR, MU_0
@@ -44,7 +44,7 @@ def scanned(tmp_path_factory):
     def run(name):
         if name not in done:
             output = tmp_path_factory.mktemp(name) / "out"
-            result = run_scan(load_case(FOLDER / f"{name}.toml"), FOLDER, output)
+            result = sweep(load_case(FOLDER / f"{name}.toml"), FOLDER, output)
             assert not result.failures
             result.write(output)
             assert (output / "scan.png").stat().st_size > 10_000

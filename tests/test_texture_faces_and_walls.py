@@ -23,7 +23,7 @@ from femspin.magnets.ferromagnet import ferromagnet_texture
 from femspin.magnets.magnet import Ferromagnet
 from femspin.magnets.space import mesh_space
 from femspin.magnets.walls import Wall, find_walls
-from femspin.studies.sweep import ScanPoints, run_scan
+from femspin.studies.sweep import ScanPoints
 from femspin.studies.sweep.plot import plot_scan
 from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.states import initial_texture, wall_frame
@@ -359,7 +359,7 @@ def scan_of_walls():
 
 
 def test_rows_of_a_scan_say_whose_wall_left(tmp_path):
-    result = run_scan(scan_of_walls(), tmp_path, tmp_path / "out")
+    result = sweep(scan_of_walls(), tmp_path, tmp_path / "out")
     assert [p.numbers["texture.wall.lost"] for p in result.points] == [0, 1, 1]
     assert [len(p.warnings) for p in result.points] == [0, 1, 1]
     assert len(result.warnings) == 1  # one text for both, whenever they left

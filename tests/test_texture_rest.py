@@ -149,6 +149,21 @@ def test_a_rest_under_torque_that_is_unstable_is_left():
         assert m[0, 2] == pytest.approx(sign, abs=1e-9)
 
 
+def test_a_rest_that_is_left_for_an_oscillation_is_called_unstable():
+    """Above an easy plane held up by a field m turns at cos(theta) = (B - a/alpha)/M for ever.
+
+    The torque left at the state along the field is 0, so that a large one is not the reason.
+    """
+    magnet = fm(anisotropy=-4e5, damping=0.3)
+    hard = -2 * magnet.anisotropy / magnet.saturation
+    torque = SpinOrbitTorque((0.0, 0.0, -1.0), magnet.gamma * magnet.damping * hard)
+    field = (0.0, 0.0, 1.5 * hard)
+    texture = ferromagnet_texture(point(), magnet, field=field, torques=(torque,))
+    with pytest.raises(SolverError, match="sustain an oscillation") as told:
+        relax_texture(texture, texture.start([0, 0, 1.0]))
+    assert "the state at rest is unstable" in str(told.value)
+
+
 def test_a_chain_of_unstable_states_ends_with_an_error():
     with pytest.raises(SolverError, match="no stable equilibrium"):
         stable(0.0, lambda x: x + 1.0)

@@ -9,7 +9,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False  # of type checkers; typing itself loads before Ctrl-C is listened for
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 

@@ -82,6 +82,7 @@ def sweep(
     output: Path | str = "scan.out",
     progress: Callable[[int, int], None] | None = None,
     fresh: bool = False,
+    solve: Callable[[Case, Path | None], Mapping[str, Any]] | None = None,
     here: bool = False,
 ) -> ScanResult:
     """Return the results of all points of a case with [scan], solved in several processes.
@@ -95,6 +96,8 @@ def sweep(
         output: The result folder; `ScanResult.write` writes it.
         progress: Called with the number of finished points and of all points.
         fresh: Solve all points anew.
+        solve: What returns the result table of a case instead of `simulate`; a function of a
+            module.  Points kept by one such function are not told from those of another.
         here: Solve one point after the other in this process, without workers.
 
     Raises:
@@ -102,7 +105,8 @@ def sweep(
     """
     from .studies.sweep import run_scan
 
-    return run_scan(case, solve_point, folder, output, progress, fresh, here, together=True)
+    own = solve is None
+    return run_scan(case, solve or solve_point, folder, output, progress, fresh, here, together=own)
 
 
 def solve_point(case: Case, folder: Path | None) -> Mapping[str, Any]:

@@ -8,8 +8,11 @@ import os
 import signal
 import sys
 import threading
-from types import FrameType
-from typing import Any
+
+TYPE_CHECKING = False  # of type checkers; typing itself loads before Ctrl-C is listened for
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
 
 __all__ = [
     "OUTPUT", "ClosedStream", "NamedOutput", "Stopped", "begin_work", "how", "listen", "received",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -140,8 +139,9 @@ def relax_texture(
         m = _descended(texture, m, tolerance, limit, False)
     if not stays:
         return m
-    again = _left if texture.torques else partial(_descended, tilt=True)
-    return stable(m, lambda rest: again(texture, rest, tolerance, limit))
+    if texture.torques:
+        return stable(m, lambda rest: _left(texture, rest, limit))
+    return stable(m, lambda rest: _descended(texture, rest, tolerance, limit, True))
 
 
 def _fields_of_torques(texture: Texture, m: Array) -> Texture:
@@ -258,7 +258,7 @@ def _lower(texture: Texture, before: Array, after: Array, tolerance: float) -> b
     return bool(gain > tolerance * texture.gamma * TIME * work + rounding)
 
 
-def _left(texture: Texture, rest: Array, tolerance: float, limit: int) -> Array:
+def _left(texture: Texture, rest: Array, limit: int) -> Array:
     """Return the very same state where it is stable, else where the motion comes to rest."""
     if not unstable(texture, rest):
         return rest
@@ -271,7 +271,10 @@ def _left(texture: Texture, rest: Array, tolerance: float, limit: int) -> Array:
 
     after = escaped(texture, rest, advance, 5 * limit)
     if after is None:
-        raise _unsettled(texture, rest, tolerance, limit)
+        raise SolverError(
+            "no stable equilibrium: the state at rest is unstable, and the motion that leaves it"
+            " reaches no other; the torques may sustain an oscillation"
+        )
     return after
 
 

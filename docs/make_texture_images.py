@@ -14,7 +14,7 @@ import numpy as np
 from femspin import load_case
 from femspin.results.texture_plots import plot_curve, plot_snapshot, plot_wall
 from femspin.results.texture_result import TextureResult
-from femspin.studies.sweep import run_scan
+from femspin.simulation import sweep
 from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.system import build_texture_system
 
@@ -55,7 +55,7 @@ def saturation() -> None:
     case = load_case(CASES / f"{name}.toml")
     magnet = build_texture_system(case, CASES).magnet
     with TemporaryDirectory() as folder:
-        table = {c.name: c.values for c in run_scan(case, CASES, Path(folder) / "out").table}
+        table = {c.name: c.values for c in sweep(case, CASES, Path(folder) / "out").table}
     torque = np.array(table["texture.spin_orbit.0.damping_like_rate"], float)
     figure, axis = plt.subplots(figsize=(6.2, 3.8), layout="constrained")
     fine = np.geomspace(torque[0], torque[-1], 200)

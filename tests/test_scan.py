@@ -560,7 +560,7 @@ def test_plot_has_labels_with_units_and_one_curve_per_value_of_the_other_axis(so
 def test_plots_of_other_shapes(tmp_path, axes, head, curves):
     case = scan_case(axes, f"{head}\nprocesses = 1", '[scan.plot]\ny = ["torques.F.torque.x"]')
     result = sweep(case, None, tmp_path / "out", solve=temperature_of)
-    figure, (panel,) = plot_scan(result)
+    figure, (panel,) = result.plot()
     assert len(panel.lines) == curves
     figure.savefig(tmp_path / "scan.png")
     if 'spacing = "log"' in axes:

@@ -23,8 +23,8 @@ from femspin.magnets.ferromagnet import ferromagnet_texture
 from femspin.magnets.magnet import Ferromagnet
 from femspin.magnets.space import mesh_space
 from femspin.magnets.walls import Wall, find_walls
+from femspin.simulation import sweep
 from femspin.studies.sweep import ScanPoints
-from femspin.studies.sweep.plot import plot_scan
 from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.states import initial_texture, wall_frame
 from femspin.studies.textures.system import build_texture_system
@@ -370,7 +370,7 @@ def test_rows_of_a_scan_say_whose_wall_left(tmp_path):
     assert {"texture.wall.velocity [m/s]", "texture.wall.lost"} <= set(rows[0])
     summary = json.loads((tmp_path / "out" / "result.json").read_text())
     assert ["warnings" in p for p in summary["points"]] == [False, True, True]
-    _, panels = plot_scan(result)
+    _, panels = result.plot()
     hollow = [line for line in panels[0].lines if line.get_markerfacecolor() == "white"]
     assert [len(line.get_xdata()) for line in hollow] == [2]
 

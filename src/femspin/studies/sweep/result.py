@@ -152,6 +152,12 @@ class ScanResult:
             "versions": versions(),
         }  # fmt: skip
 
+    def plot(self) -> tuple[Any, Any]:
+        """Return figure and axes of ``plot.y`` against ``plot.x``, see `plot.plot_scan`."""
+        from .plot import plot_scan
+
+        return plot_scan(self.case, self.axes, self.coordinates, self.numbers, self.unit)
+
     def write(self, folder: Path | str, overwrite: bool = False) -> Path:
         """Write the result folder in one piece and return it.
 
@@ -168,9 +174,7 @@ class ScanResult:
             if not write_parquet(table, part / "table.parquet"):
                 write_netcdf(table, part / "table.nc")
             if self.case.output.plots and len(self.failures) < len(self.points):
-                from .plot import plot_scan
-
-                figure, _ = plot_scan(self.case, self.axes, self.coordinates, self.numbers, self.unit)
+                figure, _ = self.plot()
                 figure.savefig(part / "scan.png", dpi=150)
         return target
 

@@ -24,7 +24,6 @@ from femspin.errors import CaseError, FemspinError, SolverError
 from femspin.results.table import unit_of
 from femspin.simulation import sweep
 from femspin.studies.sweep import scan_points
-from femspin.studies.sweep.plot import plot_scan
 from femspin.studies.sweep.run import point_folder
 from femspin.studies.sweep.store import PointStore, Record, point_key
 
@@ -534,7 +533,7 @@ def test_units_of_numbers(name, unit):
 
 
 def test_plot_has_labels_with_units_and_one_curve_per_value_of_the_other_axis(solved):
-    figure, panels = plot_scan(solved[0])
+    figure, panels = solved[0].plot()
     assert panels[0].get_ylabel() == "Pt|F spin current\n(A/m², ħ/2e)"
     assert panels[-1].get_xlabel() == "angle of the magnetization from x to y (deg)"
     assert len(panels[0].lines) == 2 * 3

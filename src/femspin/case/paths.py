@@ -71,8 +71,9 @@ def resolved_path(
         if isinstance(node, Mapping):
             what = _NAMED.get(tuple(parts))
             if what is not None and part not in node and not new_names:
-                raise CaseError(where, f"no {what} {part!r}{closest(part, node)}; the case has"
-                                f" {', '.join(map(str, node)) or 'none'}")  # fmt: skip
+                raise CaseError(where, f"no {what} {part!r}" + closest(
+                    part, node, f"the case has {', '.join(map(str, node)) or 'none'}"
+                ))  # fmt: skip
             flipped = "|".join(reversed(part.split("|")))
             if parts == ["interfaces"] and part not in node and flipped in node:
                 part = flipped

@@ -314,9 +314,9 @@ class Texture(Table):
                                  " [texture.mesh]")  # fmt: skip
             return False
         if regions and self.region not in regions:
-            raise refuse("texture.region", "no region {n}{hint}; regions: {all}",
-                         n=repr(self.region), hint=closest(self.region, regions),
-                         all=", ".join(regions))  # fmt: skip
+            raise refuse("texture.region", "no region {n}{hint}", n=repr(self.region),
+                         hint=closest(self.region, regions, f"regions: {', '.join(regions)}"),
+                         )  # fmt: skip
         return True
 
     @property

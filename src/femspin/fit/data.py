@@ -158,8 +158,9 @@ def _place(name: str, heads: Sequence[tuple[str, str]], where: str, data: DataSe
     key = {data.x.column: "x", data.y.column: "y"}.get(name, "sigma")
     names = [head for head, _ in heads]
     if name not in names:
-        raise CaseError(f"{where}.{key}.column", f"no column {name!r}{closest(name, names)}; the"
-                        f" file has {', '.join(n[:40] for n in names)}")  # fmt: skip
+        raise CaseError(f"{where}.{key}.column", f"no column {name!r}" + closest(
+            name, names, f"the file has {', '.join(n[:40] for n in names)}"
+        ))  # fmt: skip
     if names.count(name) > 1:
         raise CaseError(f"{where}.{key}.column", f"the file has two columns {name!r}")
     return names.index(name)

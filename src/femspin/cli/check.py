@@ -20,8 +20,10 @@ from ..interface.conductance import layer_conductance, thin_conductance
 from ..pipeline import Device
 from ..rehearsal import Rehearsal, rehearse
 from ..results.expected import compare_expected
+from ..results.input_warnings import resolution
+from ..results.inputs import case_digest
 from ..results.report import region_thickness
-from ..results.write import to_json
+from ..results.write import holds, refuse_target, to_json
 from ..scan import ScanPoints, scan_points
 from ..scan.run import wanted_names
 from ..transport.memory import estimated_bytes, resident_bytes, stored_numbers
@@ -42,11 +44,14 @@ def check(args: argparse.Namespace) -> int:
         return _check_fit(args, file)
     case = load_case(file, args.set)
     try:
-        refuse_to_replace_inputs(output_folder(case, file, None), case, file)
+        folder = output_folder(case, file, None)
+        refuse_target(folder, True)
+        refuse_to_replace_inputs(folder, case, file)
         found, table = _checked(case, file.parent)
+        found += _held(folder, case_digest(case, file.parent))
     except CaseError as error:
         raise with_file(error, file) from None
-    table["warnings"] = list(dict.fromkeys([*table.get("warnings", ()), *found]))
+    table["warnings"] = found
     if args.json:
         sys.stdout.write(to_json(table))
     elif not args.quiet:
@@ -57,6 +62,14 @@ def check(args: argparse.Namespace) -> int:
         for warning in table["warnings"]:
             print(f"warning: {warning}")
     return 0
+
+
+def _held(folder: Path, digest: str) -> list[str]:
+    """Return a sentence if a run needs --force to replace what is in its result folder."""
+    if not (folder / "result.json").is_file() or holds(folder, digest):
+        return []
+    return [f"output.directory: {str(folder)!r} holds a result of other inputs, which a run"
+            " replaces with --force only"]  # fmt: skip
 
 
 def _checked(case: Case, folder: Path) -> tuple[list[str], dict[str, Any]]:
@@ -97,6 +110,7 @@ def _check_bands(args: argparse.Namespace, file: Path) -> int:
 
     case = load_band_case(file, args.set)
     try:
+        refuse_target(file.with_suffix(".out"), True)
         found = study(case.model_copy(update={"scan": None}))
     except CaseError as error:
         raise with_file(error, file) from None
@@ -117,6 +131,7 @@ def _check_fit(args: argparse.Namespace, file: Path) -> int:
     if args.set:
         raise CaseError("--set", "replaces a key of a case; a fit file has none of its own")
     try:
+        refuse_target(file.with_suffix(".out"), True)
         model = build_model(load_fit(file), file.parent)
     except CaseError as error:
         raise with_file(error, file) from None
@@ -153,7 +168,7 @@ def check_table(device: Device, warnings: Sequence[str] = ()) -> dict[str, Any]:
             "precession_length": scale.precession,
             "spin_orbit_length": scale.spin_orbit,
             "shortest_length": scale.shortest,
-            "longest_cell_over_shortest_length": _resolution(device, name, scale.shortest),
+            "longest_cell_over_shortest_length": resolution(device, name, scale.shortest),
         }
         if device.kinds[name] == "F":
             thickness = region_thickness(device, name) or float(np.ptp(z)) * LENGTH
@@ -177,24 +192,8 @@ def check_table(device: Device, warnings: Sequence[str] = ()) -> dict[str, Any]:
             "memory_estimate_bytes": memory_estimate(device),
         },
         "estimates": [u.path for u in device.used if u.value.status == "estimate"],
-        "warnings": [*warnings, *_coarse(regions)],
+        "warnings": list(warnings),
     }
-
-
-def _resolution(device: Device, region: str, shortest: float) -> float:
-    """Return the largest vertical cell extent over the shortest length of a region."""
-    mesh = device.structure.mesh
-    z = mesh.p[-1, mesh.t[:, device.structure.cells(region)]]
-    return float(np.ptp(z, axis=0).min()) * LENGTH / shortest
-
-
-def _coarse(regions: dict[str, Any]) -> list[str]:
-    return [
-        f"{name}: even the thinnest cells are {entry['longest_cell_over_shortest_length']:.2g}"
-        " shortest lengths high; refine the mesh"
-        for name, entry in regions.items()
-        if entry["longest_cell_over_shortest_length"] > 0.5
-    ]
 
 
 def memory_estimate(device: Device) -> int:

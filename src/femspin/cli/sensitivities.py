@@ -45,6 +45,7 @@ __all__ = ["sensitivities"]
 Progress = Callable[[float], None] | None
 
 _FILES = (".json", ".csv", ".png")
+_OTHER_FILES = (".txt", ".dat", ".tsv", ".md", ".pdf", ".svg", ".jpg", ".xlsx", ".html", ".toml")
 _ZERO = 1e-10  # of the largest number of the same kind: round-off
 _DOUBTFUL = 1e-6
 _LEFT_OUT = {
@@ -97,6 +98,9 @@ def _targets(args: argparse.Namespace, file: Path, digest: str) -> tuple[_Target
 def _check_target(path: Path, kind: str, file: Path, force: bool) -> None:
     option = "--output" if kind == "folder" else "--output, --csv"
     if kind == "folder":
+        if path.is_file() or (path.suffix.lower() in _OTHER_FILES and not path.is_dir()):
+            raise CaseError(option, f"{str(path)!r} is neither a folder nor a file that ends in"
+                            f" {', '.join(_FILES[:-1])} or {_FILES[-1]}")  # fmt: skip
         check_target(path, force)
         for kept in (file, Path.cwd()):
             if real_path(kept).is_relative_to(real_path(path)):

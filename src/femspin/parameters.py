@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .case.defaults import key_at
+from .case.defaults import key_at, table_problem
 from .case.load import dump_case
 from .case.messages import dotted
 from .case.paths import path_parts, resolved_path
@@ -149,8 +149,9 @@ def _no_parameter(parts: Sequence[str], table: Mapping[str, Any], known: Iterabl
     inner = [name for name in known if name.startswith(f"{own}.")]
     if inner:
         return f"stands for several numbers; name one of them: {', '.join(inner[:6])}"
-    key = key_at(parts)
-    if key is not None and not key.tables and _is_absent(table, parts):
+    if problem := table_problem(parts):
+        return problem
+    if key_at(parts) is not None and _is_absent(table, parts):
         return "is not set in the case; give it the value there at which it is to be varied"
     # The slip is most often in the last word, and long heads in common make all names alike.
     head = dotted(parts[:-1]) + "."

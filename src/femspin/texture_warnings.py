@@ -160,9 +160,9 @@ def _bulk_twist(system: TextureSystem) -> list[str]:
     thick = [(axis, extent) for axis, extent in system.space.faces if extent * turn > _FINE]
     return [
         f"texture.magnet.bulk_dmi twists m by {extent * turn:.2g} rad across the {extent:.4g} nm"
-        f" along {'xyz'[axis]}, which are not meshed: counted to leading order as an anisotropy, good"
-        f" below {_FINE:g} rad; mesh"
-        f" them, or name {'xyz'[axis]!r} in texture.mesh.periodic if there are no faces"
+        f" along {'xyz'[axis]}, which are not meshed: counted to leading order as an anisotropy,"
+        f" good below {_FINE:g} rad; mesh them, or name {'xyz'[axis]!r} in texture.mesh.periodic if"
+        " there are no faces"
         for axis, extent in thick
     ]
 
@@ -183,8 +183,8 @@ def _side_twist(system: TextureSystem) -> list[str]:
     return ["texture.mesh.shape: a line does not change along y: the twist of the interfacial DMI"
             f" at the sides of a strip {mesh.width * 1e9:.4g} nm wide is left out, about"
             f" {left_out:.2g} J/m^3 (m_x hard), more than {100 * _SHARE:g} % of"
-            f" texture.magnet.anisotropy = {magnet.anisotropy:.3g} J/m^3; mesh a film for a narrow strip, or name 'y' in"
-            " texture.mesh.periodic for a wide one"]  # fmt: skip
+            f" texture.magnet.anisotropy = {magnet.anisotropy:.3g} J/m^3; mesh a film for a"
+            " narrow strip, or name 'y' in texture.mesh.periodic for a wide one"]  # fmt: skip
 
 
 # ---------------------------------------------------------------- stray field, transport, current

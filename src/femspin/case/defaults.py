@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, PlainSerializer
 from ..errors import CaseError
 from .messages import dotted
 
-__all__ = ["Key", "key_at", "start_of_list"]
+__all__ = ["Key", "key_at", "start_of_list", "table_problem"]
 
 _COMPUTED = ("override",)  # tables in which a key that is absent is computed, not zero
 
@@ -75,6 +75,14 @@ def start_of_list(parts: Sequence[str], where: str) -> list[Any] | None:
         raise CaseError(where, f"{dotted(parts)} is not in the case, and what is left out is no"
                         " zero; write all of it there first")  # fmt: skip
     return zero
+
+
+def table_problem(parts: Sequence[str]) -> str:
+    """Return what is wrong with a path that should name a number but names a table, or nothing."""
+    key = key_at(parts)
+    if key is None or not key.tables:
+        return ""
+    return f"is a table; name a number in it, as {', '.join(key.tables[0].model_fields)}"
 
 
 def _inner(key: Key, part: str) -> Key | None:

@@ -48,10 +48,10 @@ def check(args: argparse.Namespace) -> int:
         refuse_target(folder, True)
         refuse_to_replace_inputs(folder, case, file)
         found, table = _checked(case, file.parent)
-        found += _held(folder, case_digest(case, file.parent))
+        notes = _held(folder, case_digest(case, file.parent))
     except CaseError as error:
         raise with_file(error, file) from None
-    table["warnings"] = found
+    table |= {"warnings": found, "notes": notes}
     if args.json:
         sys.stdout.write(to_json(table))
     elif not args.quiet:
@@ -59,8 +59,9 @@ def check(args: argparse.Namespace) -> int:
         (_print if case.texture is None else print_texture)(table)
         if case.scan is not None:
             print(f"scan: {case.scan.summary}; the numbers above are those of its first point")
-        for warning in table["warnings"]:
-            print(f"warning: {warning}")
+        for kind in ("warning", "note"):
+            for text in table[f"{kind}s"]:
+                print(f"{kind}: {text}")
     return 0
 
 

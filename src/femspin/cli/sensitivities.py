@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +37,7 @@ from ..sensitivity_report import (
     write_sensitivities,
 )
 from ..stack_sensitivity import solved_stack, stack_sensitivities
+from .files import check_file, new_file
 from .run import _progress, with_file
 
 __all__ = ["sensitivities"]
@@ -105,11 +105,8 @@ def _check_target(path: Path, kind: str, file: Path, force: bool) -> None:
         for kept in (file, Path.cwd()):
             if real_path(kept).is_relative_to(real_path(path)):
                 raise CaseError(option, f"{str(path)!r} would replace {str(kept)!r}")
-    elif real_path(path) == real_path(file):
-        raise CaseError(option, f"{str(path)!r} is the case file")
-    elif path.is_dir() or not path.parent.is_dir():
-        what = "is a folder, not a file" if path.is_dir() else "lies in no folder that exists"
-        raise CaseError(option, f"{str(path)!r} {what}")
+    else:
+        check_file(path, option, file)
 
 
 def _report(case: Case, folder: Path, args: argparse.Namespace) -> SensitivityReport:
@@ -186,16 +183,12 @@ def _write(
         if kind == "folder":
             write_sensitivities(report, target, force or holds(target, digest), digest)
             continue
-        part = target.with_name(f".{target.stem}.{os.getpid()}.part{kind}")
-        try:
+        with new_file(target) as part:
             if kind == ".png":
-                plot_tornado(report)[0].savefig(part, dpi=140)
+                plot_tornado(report)[0].savefig(part, dpi=140, format="png")
             else:
                 text = sensitivity_csv if kind == ".csv" else _json
                 part.write_text(text(report), encoding="utf-8")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _json(report: SensitivityReport) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analytic.stack import solve_stack
+from ..case.defaults import table_problem
 from ..case.load import case_from_table, dump_case, read_table
 from ..case.paths import number_name, path_parts, replaced, resolved_path
 from ..case.schema import Case
@@ -24,10 +25,10 @@ from ..input_files import UnreadableError, open_regular
 from ..materials.parameters import complete_case
 from ..pipeline import build_device
 from ..scan.points import ScanPoints
-from .data import read_measured
+from .data import in_si, read_measured
 from .model import FitModel, FreeParameter, ModelSet
 from .numbers import GROUPS, all_numbers
-from .problem import StackState, stack_case, stack_problem
+from .problem import StackProblem, StackState, stack_case, stack_problem
 from .schema import DataSet, Fit
 
 __all__ = ["build_model"]
@@ -55,8 +56,6 @@ def build_model(fit: Fit, folder: Path) -> FitModel:
             parameters.append(FreeParameter(f"scale of {entry.label}", 1.0, -np.inf, np.inf,
                                             False, "", 1.0, k))  # fmt: skip
         sets.append(_model_set(entry, f"data.{k}", table, named, folder, factor))
-    for k, found in enumerate(sets):
-        _check_result(found, f"data.{k}.y.result")
     return FitModel(fit, tuple(parameters), tuple(sets))
 
 
@@ -147,6 +146,8 @@ def _explained(error: CaseError, where: str, parts: Sequence[str]) -> CaseError:
 
 def _resolved(name: str, table: Mapping[str, Any], where: str) -> tuple[str, ...]:
     parts = resolved_path(name, table, where)
+    if problem := table_problem(parts):
+        raise CaseError(where, problem)
     known = list(Case.model_fields)
     if parts[0] not in known:
         raise CaseError(where, f"the case has no table {parts[0]!r}{closest(parts[0], known)}")
@@ -223,6 +224,8 @@ def _model_set(
         raise CaseError(where, f"{error.path}: {error.problem}") from None
     for name in named:
         _found(cases[0], name, f"parameters.{name}")
+    _check_result(entry.y.result, cases[0], problems[0], f"{where}.y.result")
+    measured = in_si(measured, entry, where)
     return ModelSet(entry.label, entry, measured, tuple(cases), problems, factor, points.axes[0])
 
 
@@ -242,10 +245,9 @@ def _points(table: dict[str, Any], name: str, axis: Any, where: str) -> ScanPoin
         raise CaseError(f"{where}.x", f"{error.path}: {error.problem}") from None
 
 
-def _check_result(s: ModelSet, where: str) -> None:
+def _check_result(name: str, case: Case, problem: StackProblem, where: str) -> None:
     """Refuse a name that is no number of the result; one solution of the stack tells."""
-    name, problem = s.entry.y.result, s.problems[0]
-    c: CaseCoefficients = case_coefficients(s.cases[0], problem.m)
+    c: CaseCoefficients = case_coefficients(case, problem.m)
     known = all_numbers(StackState(problem, solve_stack(stack_case(problem, c)), c))
     if name in known:
         return

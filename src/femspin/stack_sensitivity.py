@@ -26,6 +26,7 @@ from .chain_rule import (
 from .errors import CaseError, SolverError, closest
 from .fit.numbers import GROUPS
 from .fit.problem import StackState, moved, stack_case, stack_change, stack_problem
+from .materials.parameters import complete_case
 from .scan.store import numbers_of
 from .sensitivity import Sensitivities, choose_parameters
 from .units import E_CHARGE
@@ -73,12 +74,14 @@ class SolvedStack:
 
 
 def solved_stack(case: Case) -> SolvedStack:
-    """Return the exact solution of a completed case.
+    """Return the exact solution of a case; its material values are filled in.
 
     Raises:
-        CaseError: If the case is no resolved stack of one dimension under a prescribed drive.
+        CaseError: If the case lacks values, or is no resolved stack of one dimension under a
+            prescribed drive.
         SolverError: If its equations cannot be solved.
     """
+    case, _ = complete_case(case)
     _require_stack(case)
     problem = stack_problem(case)
     coefficients = case_coefficients(case, problem.m)

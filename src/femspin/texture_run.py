@@ -28,7 +28,7 @@ from .texture_rest import relaxed
 from .texture_states import initial_texture
 from .texture_system import TextureSystem, TransportTorque, build_texture_system
 from .texture_transport import phase_seconds, torque_warning
-from .texture_wall import LOST
+from .texture_wall import LOST, WALL_REACH
 from .texture_warnings import case_warnings, refuse_unfit_texture, state_warnings
 from .units import TIME
 
@@ -162,7 +162,11 @@ def run_motion(
     end = recorder.rows[-1][0]
     warnings = state_warnings(system, [*(f[0] for f in recorder.frames), motion.order(state)])
     if recorder.track.lost:
-        warnings = (f"{LOST[recorder.track.lost]}; the run ends there", *warnings)
+        words = "" if recorder.track.lost == "unsure" else (
+            f", and velocities leave out the last {WALL_REACH:g} widths of its way"
+            " (texture.wall.undisturbed_until)"
+        )  # fmt: skip
+        warnings = (f"{LOST[recorder.track.lost]}; the run ends there{words}", *warnings)
     if system.coupled is not None:
         system.coupled.finish(end, motion.order(state))
     told = [

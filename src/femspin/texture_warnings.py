@@ -161,8 +161,8 @@ def _bulk_twist(system: TextureSystem) -> list[str]:
     return [
         f"texture.magnet.bulk_dmi twists m by {extent * turn:.2g} rad across the {extent:.4g} nm"
         f" along {'xyz'[axis]}, which are not meshed: counted to leading order as an anisotropy,"
-        f" good below {_FINE:g} rad; mesh them, or name {'xyz'[axis]!r} in texture.mesh.periodic if"
-        " there are no faces"
+        f" good below {_FINE:g} rad; mesh them, or name {'xyz'[axis]!r} in texture.mesh.periodic"
+        " if there are no faces"
         for axis, extent in thick
     ]
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from .case.defaults import key_at, table_problem
 from .case.load import dump_case
 from .case.messages import dotted
@@ -221,6 +223,8 @@ def with_parameters(case: Case, values: Mapping[str, float]) -> Case:
 def _put(node: Any, parts: Sequence[str], value: float) -> Any:
     """Return a copy of nested tables with one number replaced; the rest is shared."""
     if not parts:
+        if isinstance(node, list | Mapping | BaseModel):
+            raise TypeError("several numbers")
         return value
     first, rest = parts[0], parts[1:]
     if isinstance(node, list):

@@ -452,3 +452,19 @@ def test_every_condition_of_the_theory_says_value_limit_and_key():
         assert key.split(".")[0] in Region.model_fields
         sentence = ValidityWarning(code, "Pt", "words", 2.0, 1.0).sentence
         assert sentence == f"regions.Pt.{key}: words"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('[drive]\nmagnetic_field = ["1 T", "0 T", "0 T"]\n', "drive.magnetic_field: not used"),
+        ('[drive]\ntemperature = "10 K"\n', "drive.temperature: not used"),
+        ("[magnetization]\ndirection = [1, 0, 0]\n", "magnetization.direction: not used"),
+        ("[solver]\norder = 1\n", "solver.order: not used"),
+    ],
+)
+def test_what_a_texture_with_its_own_mesh_does_not_use_is_refused(table, words, file, capsys):
+    file.write_text(LINE + table)
+    both_refuse(file, capsys, words)
+    file.write_text(LINE + '[drive]\ntemperature = "300 K"\n[solver]\norder = 2\n')  # defaults
+    assert main(["check", str(file)]) == 0

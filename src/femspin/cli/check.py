@@ -45,8 +45,8 @@ def check(args: argparse.Namespace) -> int:
     case = load_case(file, args.set)
     try:
         folder = output_folder(case, file, None)
-        refuse_target(folder, True)
         refuse_to_replace_inputs(folder, case, file)
+        refuse_target(folder, True)
         found, table = _checked(case, file.parent)
         notes = _held(folder, case_digest(case, file.parent))
     except CaseError as error:

@@ -549,8 +549,6 @@ def test_magnets_that_do_not_follow_the_texture_are_named_with_their_direction()
     given = copy.deepcopy(TWO_MAGNETS) | {"magnetization": {"direction": [1, 0, 0]}}
     found = texture_lengths(case_from_table(given), None)["warnings"]
     assert not any("follows the texture" in w for w in found)
-    # YIG touches Pt, and nothing is said about their face.
-    assert [w.split(":")[0] for w in found] == ["interfaces.Pt|YIG"]
 
 
 def test_points_of_a_scan_keep_a_default_direction_a_default():
@@ -592,7 +590,7 @@ def test_velocities_of_a_wall_that_left_leave_out_the_pull_of_the_end():
     rows = wall_rows()
     assert np.abs(np.diff(rows[:, 1]) / np.diff(rows[:, 0])).max() > 110  # the pull is seen
     free = undisturbed(rows, "wall left")
-    assert 0.3 < len(free) / len(rows) < 0.5  # 35 of 47 nm
+    assert len(free) == np.sum(rows[-1, 1] - rows[:, 1] > 35e-9) > 5  # of 46 nm
     v = np.diff(free[:, 1]) / np.diff(free[:, 0])
     # 7 widths from the last row: d >= 7 widths, the pull is at most 50 exp(-14) of v.
     assert np.all(np.abs(v / 100.0 - 1) <= 50 * np.exp(-14))

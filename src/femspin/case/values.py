@@ -63,7 +63,7 @@ class Table(BaseModel):
 class ExpectedNumber(Table):
     """A number that the result must have, within ``atol + rtol |value|``."""
 
-    value: float
+    value: float = Field(description="of the result")
     rtol: Annotated[float, Field(ge=0)] | None = Field(None, description="default: 1e-6")
     atol: Annotated[float, Field(ge=0)] | None = Field(None, description="default: 0")
 

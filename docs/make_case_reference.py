@@ -60,6 +60,7 @@ those of [theory.md](theory.md).
 # Path of every table, in the order of the page.
 TABLES: dict[str, str] = {
     "Case": "top level",
+    "ExpectedNumber": '[expected."NAME"], or a number alone',
     "Stack": "[structure]",
     "Layer": "[[structure.layers]]",
     "MeshFile": "[mesh]",

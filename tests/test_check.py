@@ -372,3 +372,101 @@ def test_files_that_shipped_cases_speak_of_exist():
         for name in re.findall(r"[\w./-]+\.(?:toml|csv|msh|json|md|py)\b", case.read_text()):
             places = (case.parent / name, CASES.parent / name)
             assert any(p.exists() for p in places), f"{case.name} speaks of {name}"
+
+
+# ---------------------------------------------------------------- the same words as the run
+
+
+def test_run_and_check_warn_of_coarse_cells_in_the_same_words(file, capsys):
+    """A layer of 5 nm in two cells: 2.5 nm over the spin diffusion length of 1.5 nm."""
+    file.write_text(STACK.replace('thickness = "5 nm"', 'thickness = "5 nm", cells = 2'))
+    assert main(["check", str(file)]) == 0
+    checked = [x for x in capsys.readouterr().out.splitlines() if x.startswith("warning: ")]
+    assert main(["run", str(file)]) == 0
+    ran = [x for x in capsys.readouterr().err.splitlines() if x.startswith("warning: ")]
+    assert checked == ran
+    (coarse,) = [x for x in ran if "shortest length" in x]
+    ratio, shortest = map(float, re.findall(r"are (\S+) times .* length, (\S+) nm", coarse)[0])
+    assert ratio == pytest.approx(2.5 / shortest, rel=0.05)  # two digits are shown
+    assert "structure.layers: " in coarse
+    assert "(at most 0.5)" in coarse
+    file.write_text(file.read_text() + '[solver]\nmethod = "stack"\n')  # has no mesh to refine
+    assert main(["check", str(file)]) == 0
+    assert "shortest length," not in capsys.readouterr().out
+
+
+def test_check_of_a_scan_says_each_kind_of_warning_once(file, capsys):
+    text = STACK.replace('thickness = "5 nm"', 'thickness = "5 nm", cells = 2')
+    axis = '[scan]\n[scan.axes]\n"regions.Pt.spin_diffusion_length" = ["1 nm", "1.5 nm"]\n'
+    file.write_text(text + axis)
+    assert main(["check", str(file), "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert len([w for w in warnings if "shortest length" in w]) == 1
+
+
+@pytest.mark.parametrize("kind", ["system", "foreign", "file"])
+def test_check_refuses_a_result_folder_that_run_refuses(kind, file, capsys):
+    folder = {"system": Path("/etc"), "foreign": file.parent / "mine",
+              "file": file.parent / "taken"}[kind]  # fmt: skip
+    (file.parent / "mine").mkdir()
+    (file.parent / "mine" / "thesis.tex").write_text("mine")
+    (file.parent / "taken").write_text("mine")
+    file.write_text(STACK + f'directory = "{folder}"\n')
+    both_refuse(file, capsys, "output.directory: ")
+    both_refuse(file, capsys, "exists and is not an earlier result")
+    assert (file.parent / "mine" / "thesis.tex").read_text() == "mine"
+
+
+def test_check_notes_a_result_of_other_inputs_that_a_run_would_not_replace(file, capsys):
+    file.write_text(STACK)
+    assert main(["run", str(file), "-q"]) == 0
+    capsys.readouterr()
+    assert main(["check", str(file)]) == 0
+    assert "--force" not in capsys.readouterr().out
+    assert main(["check", str(file), "--set", "drive.temperature=20 K", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert len(table["notes"]) == 1
+    assert "--force" in table["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("{ value = 1.0, rtoll = 0.1 }", "rtoll: unknown key; did you mean 'rtol'?"),
+        ("{ value = 1.0, rtol = -0.1 }", "rtol: must be >= 0 (got -0.1)"),
+        ("{ value = 1.0, atol = -1 }", "atol: must be >= 0 (got -1)"),
+        ("{ value = 1.0, rtol = nan }", "rtol: must be a finite number"),
+        ("{ rtol = 0.1 }", "value: is missing"),
+        ('"1.0"', "must be a number or a table"),
+        ("true", "must be a number or a table"),
+    ],
+)
+def test_an_expected_number_that_is_none_is_named(entry, words, file, capsys):
+    file.write_text(STACK + f'[expected]\n"interfaces.Pt|M.spin_current.y" = {entry}\n')
+    both_refuse(file, capsys, words)
+
+
+def test_every_condition_of_the_theory_says_value_limit_and_key():
+    from femspin.case.region import Region
+    from femspin.fields.validity import _KEYS, ValidityWarning
+
+    for code, key in _KEYS.items():
+        assert key.split(".")[0] in Region.model_fields
+        sentence = ValidityWarning(code, "Pt", "words", 2.0, 1.0).sentence
+        assert sentence == f"regions.Pt.{key}: words"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('[drive]\nmagnetic_field = ["1 T", "0 T", "0 T"]\n', "drive.magnetic_field: not used"),
+        ('[drive]\ntemperature = "10 K"\n', "drive.temperature: not used"),
+        ("[magnetization]\ndirection = [1, 0, 0]\n", "magnetization.direction: not used"),
+        ("[solver]\norder = 1\n", "solver.order: not used"),
+    ],
+)
+def test_what_a_texture_with_its_own_mesh_does_not_use_is_refused(table, words, file, capsys):
+    file.write_text(LINE + table)
+    both_refuse(file, capsys, words)
+    file.write_text(LINE + '[drive]\ntemperature = "300 K"\n[solver]\norder = 2\n')  # defaults
+    assert main(["check", str(file)]) == 0

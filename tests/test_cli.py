@@ -380,7 +380,7 @@ def test_nothing_but_a_result_is_ever_replaced(case, call, monkeypatch, tmp_path
     (tmp_path / "notes/mine.txt").write_text("x")
     target = tmp_path / "notes"
     assert "is not an earlier result" in refuses(call, case, "-o", target, "--force")
-    assert "is not an earlier result" in refuses(call, case, "-o", case, "--force")
+    assert "would replace the case file" in refuses(call, case, "-o", case, "--force")
     assert "no folder can be made in" in refuses(call, case, "-o", case / "out")
     (target / "result.json").write_text('{"files": ["mine.txt"]}')
     (target / "inner").mkdir()

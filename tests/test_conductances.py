@@ -547,7 +547,8 @@ def test_the_command_refuses_in_one_line(case, call, tmp_path):
     assert "is the case file" in err
     assert case.read_text() == before
     code, out, err = call("conductances", case, "--csv", tmp_path / "none" / "g.csv")
-    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "lies in no folder that exists" in err
     metal = tmp_path / "metal.toml"
     metal.write_text(
         '[structure]\nlayers = [{ region = "Pt", thickness = "3 nm" }]\n'

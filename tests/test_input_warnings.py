@@ -9,6 +9,7 @@ from femspin import case_from_table, simulate
 from femspin.cli.rehearsal import rehearse
 from femspin.device.build import build_device
 from femspin.errors import CaseError
+from femspin.materials.parameters import complete_case
 from femspin.studies.sensitivity.layers import solved_stack
 
 KONDO = {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
@@ -205,3 +206,24 @@ def test_a_small_but_real_current_keeps_its_efficiency():
     for key in ("efficiency_damping_like", "efficiency_field_like"):
         ratio = small["torques"]["F"][key] / usual["torques"]["F"][key]
         assert ratio == pytest.approx(1e-5, rel=0.05)  # theta^2 = 1 % of the mode exact
+
+
+def test_the_exact_stack_takes_a_case_as_it_is_written():
+    """A resistivity or a material is filled in, not passed over."""
+    table = {
+        "structure": {"layers": [{"region": "M", "thickness": "2 nm"},
+                                 {"region": "Pt", "thickness": "5 nm"}]},
+        "regions": {"M": {"kind": "FI"},
+                    "Pt": {"kind": "HM", "material": "Pt", "resistivity": "20 uohm*cm"}},
+        "interfaces": {"Pt|M": {"G_r": "-1e14 S/m^2"}},
+        "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+        "magnetization": {"direction": [1, 0, 0]},
+        "solver": {"method": "stack"},
+    }  # fmt: skip
+    case = case_from_table(table)
+    found = solved_stack(case).values
+    name = "interfaces.Pt|M.spin_current.y"
+    assert found[name] == pytest.approx(solved_stack(complete_case(case)[0]).values[name])
+    assert found[name] == pytest.approx(simulate(case).values[name], rel=1e-9)
+    del table["regions"]["Pt"]["resistivity"]
+    assert solved_stack(case_from_table(table)).values[name] != pytest.approx(found[name])

@@ -115,7 +115,7 @@ def test_unknown_material_names_the_closest_and_the_known():
     assert message.startswith(
         "regions.F.material: unknown material 'EuS/Pd'; did you mean 'EuS/Pt'"
     )
-    assert "; known: Pt, " in message
+    assert "? known: Pt, " in message
 
 
 def test_a_case_material_comes_before_the_database():

@@ -11,9 +11,10 @@ import pytest
 import femspin
 from femspin import CaseError, build_device, case_from_table, load_case, simulate
 from femspin.case.load import dump_case, set_key
-from femspin.case.parameters import find_parameter
+from femspin.case.parameters import find_parameter, with_parameters
 from femspin.case.paths import number_name, path_parts, resolved_path
 from femspin.cli.main import main
+from femspin.errors import closest
 from femspin.materials.parameters import complete_case
 from femspin.results.texture_result import TextureResult
 from femspin.studies.sensitivity.elements import choose_outputs, choose_parameters
@@ -202,3 +203,87 @@ def test_the_mesh_of_a_case_is_found_beside_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     device = build_device(load_case(case))
     assert "Pt" in device.kinds
+
+
+# ---------------------------------------------------------------- vectors that are left out
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts", "list_"),
+    [
+        ("drive.magnetic_field.z=1 T", ("drive", "magnetic_field"), ["0.0 T", "0.0 T", "1 T"]),
+        ("drive.electric_field.0=1 V/m", ("drive", "electric_field"),
+         ["1 V/m", "0.0 V/m", "0.0 V/m"]),
+        ("magnetization.direction.x=1", ("magnetization", "direction"), [1, 0.0, 1.0]),
+        ("texture.magnet.cubic_axes.0.y=1", ("texture", "magnet", "cubic_axes"),
+         [[1.0, 1, 0.0], [0.0, 1.0, 0.0]]),
+        ("regions.F.soc.strain.x.x=0.1", ("regions", "F", "soc", "strain"),
+         [[0.1, 0.0, 0.0], [0.0] * 3, [0.0] * 3]),
+        ("interfaces.F|Pt.conductance.0.1=1 S/m^2", ("interfaces", "F|Pt", "conductance"),
+         [["0.0 S/m**2", "1 S/m^2", "0.0 S/m**2"], ["0.0 S/m**2"] * 3, ["0.0 S/m**2"] * 3]),
+    ],
+)  # fmt: skip
+def test_a_component_of_a_vector_that_is_left_out_starts_from_its_default(setting, parts, list_):
+    table = {"regions": {"F": {"kind": "F"}}}
+    set_key(table, setting)
+    for part in parts:
+        table = table[part]
+    assert table == list_
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["regions.F.override.gauge.x.y", "regions.F.override.hall_angles.z", "texture.wall.zero.x",
+     "regions.F.polarisation.z", "structure.layers.0.cells", "texture.resonance.kick_axis.x"],
+)  # fmt: skip
+def test_what_is_computed_where_it_is_left_out_does_not_start_from_zero(path):
+    table = {"regions": {"F": {"kind": "F"}}}
+    with pytest.raises(CaseError, match=r"is not in the case, and what is left out is no zero"):
+        set_key(table, f"{path}=1")
+
+
+def test_a_scan_along_a_field_that_the_case_leaves_out_sets_it(file):
+    assert load_case(file).drive.magnetic_field is None
+    axis = '[scan]\n[scan.axes]\n"drive.magnetic_field.z" = ["1 T", "2 T"]\n'
+    file.write_text(STACK + axis + '"magnetization.direction.x" = [0.5]\n')
+    found = [case for _, case in scan_points(load_case(file))]
+    assert [c.drive.magnetic_field for c in found] == [[0, 0, 1], [0, 0, 2]]
+    assert [c.magnetization.direction for c in found] == [[0.5, 0, 0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("drive.magnetic_field.z", "is not set in the case; give it the value there"),
+        ("regions.Pt.spin_diffusion_lenght", "did you mean 'regions.Pt.spin_diffusion_length'?"),
+        ("regions.pt.spin_hall_angle", "no region 'pt'; did you mean 'Pt'?"),
+        ("regions.Pt.soc", "is a table; name a number in it, as rashba"),
+        ("drive.electric_field", "stands for several numbers; name one of them: drive.electric"),
+    ],
+)
+def test_what_is_no_parameter_is_said_with_what_is_near(path, words, file):
+    complete, _ = complete_case(load_case(file))
+    with pytest.raises(CaseError) as error:
+        find_parameter(complete, path)
+    assert words in str(error.value)
+    with pytest.raises(CaseError) as error:
+        choose_parameters(complete, [path])
+    assert words in str(error.value)
+    if "lenght" not in path and path != "regions.Pt.soc":
+        with pytest.raises(CaseError) as error:
+            with_parameters(complete, {path: 1.0})
+        assert words in str(error.value)
+
+
+def test_a_misspelt_region_is_no_new_region(file, capsys):
+    assert main(["check", str(file), "--set", "regions.pt.spin_hall_angle=0.2"]) == 2
+    assert "--set: no region 'pt'; did you mean 'Pt'? the case has" in capsys.readouterr().err
+
+
+def test_the_closest_word_is_found_whatever_its_case():
+    assert closest("PT", ["Pt", "Ta"]) == "; did you mean 'Pt'?"
+    assert closest("eus", ["EuS", "YIG"]) == "; did you mean 'EuS'?"
+    assert closest("g_R", ["g_r", "G_R", "G_r"]) == "; did you mean 'g_r'?"
+    assert closest("xyz", ["Pt"], "allowed: Pt") == "; allowed: Pt"
+    assert closest("pt", ["Pt"], "allowed: Pt") == "; did you mean 'Pt'? allowed: Pt"
+    assert closest("xyz", ["Pt"]) == ""

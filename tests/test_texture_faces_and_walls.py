@@ -25,6 +25,7 @@ from femspin.magnets.space import mesh_space
 from femspin.magnets.walls import Wall, find_walls
 from femspin.simulation import sweep
 from femspin.studies.sweep import ScanPoints
+from femspin.studies.textures.numbers import undisturbed
 from femspin.studies.textures.simulate import simulate_texture
 from femspin.studies.textures.states import initial_texture, wall_frame
 from femspin.studies.textures.system import build_texture_system
@@ -544,9 +545,10 @@ TWO_MAGNETS = {
 def test_magnets_that_do_not_follow_the_texture_are_named_with_their_direction():
     words = "the moments of YIG rest along [0.0, 0.0, 1.0]"
     found = texture_lengths(case_from_table(copy.deepcopy(TWO_MAGNETS)), None)["warnings"]
-    assert [words in w for w in found] == [True]
+    assert [words in w for w in found if "follows the texture" in w] == [True]
     given = copy.deepcopy(TWO_MAGNETS) | {"magnetization": {"direction": [1, 0, 0]}}
-    assert texture_lengths(case_from_table(given), None)["warnings"] == []
+    found = texture_lengths(case_from_table(given), None)["warnings"]
+    assert not any("follows the texture" in w for w in found)
 
 
 def test_points_of_a_scan_keep_a_default_direction_a_default():
@@ -568,3 +570,49 @@ def test_the_largest_turn_is_that_along_an_edge(kind):
     m = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
     assert space.largest_turn(m) == pytest.approx(0.3, rel=1e-12)
     assert space.cell_extents == pytest.approx(dict.fromkeys(range(dimension), 1.0))
+
+
+# ---------------------------------------------------------------- velocities of a wall that left
+
+
+def wall_rows(v=100.0, width=5e-9, end=50e-9, dt=1e-11):
+    """Return rows of a wall at velocity v whose image pulls with v exp(-2d/width)."""
+    rows, x, t = [], 0.0, 0.0
+    while x < end - 0.5 * width:
+        rows.append([t, x, width, 0.0, v])
+        for _ in range(100):
+            x += (v + 50 * v * np.exp(-2 * max(end - x, 0) / width)) * dt / 100
+        t += dt
+    return np.array(rows)
+
+
+def test_velocities_of_a_wall_that_left_leave_out_the_pull_of_the_end():
+    rows = wall_rows()
+    assert np.abs(np.diff(rows[:, 1]) / np.diff(rows[:, 0])).max() > 110  # the pull is seen
+    free = undisturbed(rows, "wall left")
+    assert len(free) == np.sum(rows[-1, 1] - rows[:, 1] > 35e-9) > 5  # of 46 nm
+    v = np.diff(free[:, 1]) / np.diff(free[:, 0])
+    # 7 widths from the last row: d >= 7 widths, the pull is at most 50 exp(-14) of v.
+    assert np.all(np.abs(v / 100.0 - 1) <= 50 * np.exp(-14))
+    for stopped in ("time", "wall lost"):
+        assert undisturbed(rows, stopped) is rows
+    assert len(undisturbed(rows[-3:], "wall left")) == 0
+
+
+def test_a_wall_that_left_has_the_velocity_of_one_far_from_the_end():
+    """The same wall in a long and in a short magnet, which it leaves."""
+    drive = {"fields": [{"field": ["0 T", "0 T", "40 mT"]}], "wall": {}}
+    start = {"initial": {"type": "wall", "position": "-60 nm"}}
+    short = solved(WALL, mesh=LINE | {"length": "200 nm"}, duration="1 ns",
+                   output_interval="2 ps", **drive, **start)  # fmt: skip
+    numbers = short.numbers["wall"]
+    assert numbers["lost"] == 1
+    assert any("undisturbed_until" in w for w in short.warnings)
+    until = float(numbers["undisturbed_until"])
+    assert 0 < until < float(short.numbers["duration"])
+    long = solved(WALL, mesh=LINE | {"length": "400 nm"}, duration=f"{until!r} s",
+                  output_interval="2 ps", **drive, **start)  # fmt: skip
+    assert long.numbers["wall"]["lost"] == 0
+    assert float(long.numbers["wall"]["undisturbed_until"]) == pytest.approx(until)
+    for key in ("velocity", "largest_velocity"):
+        assert float(numbers[key]) == pytest.approx(float(long.numbers["wall"][key]), rel=1e-3)

@@ -127,8 +127,9 @@ def test_an_earlier_result_is_replaced_as_a_whole(solution, tmp_path):
     folder = solution.write(tmp_path / "out")
     (folder / "fields_0001.vtu").write_text("of an earlier, longer run")
     relist(folder, [*FILES, "fields_0001.vtu"])
+    other = simulate(case_from_table(tomllib.loads(CASE.replace("5 nm", "6 nm"))))
     with pytest.raises(CaseError, match="holds a result; use --force to replace it"):
-        solution.write(folder)
+        other.write(folder)
     assert (folder / "fields_0001.vtu").is_file()
     solution.write(folder, overwrite=True)
     assert is_complete(folder)
@@ -516,3 +517,56 @@ def test_the_result_folder_is_a_path_of_the_caller(tmp_path):
         assert part.parent == tmp_path
         (part / "result.json").write_text("{}")
     assert (tmp_path / "out/result.json").is_file()
+
+
+def test_a_result_of_the_same_inputs_is_replaced_without_being_asked_for(solution, tmp_path):
+    """Python does as the command line does."""
+    folder = solution.write(tmp_path / "out")
+    (folder / "currents.csv").write_text("spoilt")
+    solution.write(folder)
+    assert is_complete(folder)
+    table = json.loads((folder / "result.json").read_text())
+    for digest in ("", "another", None):  # none of them is that of the inputs
+        (folder / "result.json").write_text(json.dumps(table | {"inputs_digest": digest}))
+        with pytest.raises(CaseError, match="holds a result"):
+            solution.write(folder)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize("name", ["/proc/x", "/proc/x/y"])
+def test_a_folder_that_the_system_refuses_is_named_and_not_what_stands_beside_it(
+    name, case, capsys
+):
+    for command in (["run", str(case), "-o", name], ["sensitivities", str(case), "-o", name],
+                    ["check", str(case), "--set", f"output.directory={name}"]):  # fmt: skip
+        assert main([*command, "-q"]) == 2
+        err = capsys.readouterr().err
+        assert "output.directory: no folder can be made in '/proc'" in err
+        assert err.count("\n") == 1
+        assert "lock" not in err
+        assert ".part" not in err
+
+
+@pytest.mark.parametrize("command", ["sensitivities", "conductances"])
+def test_single_files_are_not_written_over_devices_or_pipes(command, case, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    for target, words in ((tmp_path / "pipe", "is a pipe or device, not a file"),
+                          (tmp_path, "is a folder, not a file"),
+                          (tmp_path / "no" / "x.csv", "lies in no folder that exists"),
+                          (case, "is the case file")):  # fmt: skip
+        assert main([command, str(case), "--csv", str(target), "-q"]) == 2
+        err = capsys.readouterr().err
+        assert words in err
+        assert err.count("\n") == 1
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_sensitivities_into_a_file_of_no_known_kind_are_refused_in_a_sentence(
+    case, tmp_path, capsys
+):
+    (tmp_path / "found").write_text("mine")
+    for name in ("found", "found.txt"):
+        assert main(["sensitivities", str(case), "-o", str(tmp_path / name)]) == 2
+        words = "is neither a folder nor a file that ends in .json, .csv or .png"
+        assert words in capsys.readouterr().err
+    assert (tmp_path / "found").read_text() == "mine"

@@ -42,7 +42,19 @@ class SolverError(FemspinError):
     """The linear or time solver did not reach its tolerance; no result is written."""
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'"`` for the closest known word, else an empty string."""
-    match = get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{match[0]}'" if match else ""
+def closest(word: str, known: Iterable[str], then: str = "") -> str:
+    """Return ``"; did you mean 'x'?"`` for the closest known word, whatever its case.
+
+    Args:
+        word: What was given.
+        known: What is allowed.
+        then: What the message goes on with, after the hint or in place of it.
+    """
+    words: dict[str, list[str]] = {}
+    for name in known:
+        words.setdefault(str(name).casefold(), []).append(str(name))
+    match = get_close_matches(word.casefold(), words, n=1, cutoff=0.5)
+    if not match:
+        return f"; {then}" if then else ""
+    best = get_close_matches(word, words[match[0]], n=1, cutoff=0.0)[0]
+    return f"; did you mean '{best}'?" + (f" {then}" if then else "")

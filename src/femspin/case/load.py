@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import CaseError
+from ..errors import CaseError, closest
 from .messages import dotted, first_problem, one_line
 from .paths import replaced, resolved_path, split_setting
 from .schema import Case, Kondo, Magnet, Region, SpinOrbit
@@ -71,9 +71,23 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
     """
     table = read_table(path)
     _refuse_other_files(table, str(path))
+    before = dict(table)
     for override in overrides:
         set_key(table, override)
+    _refuse_half_regions(before, table)
     return case_from_table(table, str(path))
+
+
+def _refuse_half_regions(before: Mapping[str, Any], table: Mapping[str, Any]) -> None:
+    """Refuse a region that --set has made of a misspelt name."""
+    old, new = before.get("regions"), table.get("regions")
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return
+    for name, region in new.items():
+        if name not in old and not (isinstance(region, Mapping) and "kind" in region):
+            known = f"the case has {', '.join(map(str, old)) or 'none'}"
+            raise CaseError("--set", f"no region {name!r}{closest(name, old, known)}; a new one"
+                            " needs a kind")  # fmt: skip
 
 
 def _refuse_other_files(table: Mapping[str, Any], file: str) -> None:

@@ -26,8 +26,9 @@ _MESSAGES = {
     "finite_number": "must be a finite number",
 }
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-_MISMATCHES = ("float_type", "string_type", "list_type", "literal_error")
-_ALTERNATIVES = {"float_type": "a number", "string_type": "text", "list_type": "a list"}
+_MISMATCHES = ("float_type", "string_type", "list_type", "literal_error", "model_type")
+_ALTERNATIVES = {"float_type": "a number", "string_type": "text", "list_type": "a list",
+                 "model_type": "a table"}  # fmt: skip
 _LONGEST_VALUE = 60
 _ABSENT = object()
 _ANY_NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?!\w)")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from ..errors import CaseError, closest
+from .defaults import key_at, table_problem
 from .load import dump_case
 from .messages import dotted
 from .paths import path_parts, resolved_path
@@ -130,22 +133,47 @@ def find_parameter(case: Case, path: str) -> Parameter:
     Raises:
         CaseError: If there is none; names the closest one.
     """
-    known = {p.path: p for p in scalar_parameters(case)}
-    try:
-        parts = list(resolved_path(path, dump_case(case), path))
-    except CaseError:
-        parts = [path]
+    known, table = {p.path: p for p in scalar_parameters(case)}, dump_case(case)
+    parts = list(resolved_path(path, table, path))
     if len(parts) == 6 and parts[3] == "strain" and parts[4] > parts[5]:
         parts[4:] = parts[:3:-1]
     found = known.get(dotted(parts))
     if found is None and parts[-1] == "resistivity":
         raise CaseError(path, "the conductivity is what is varied; name it instead")
     if found is None:
-        raise CaseError(
-            path, "is no number of the case that can be varied continuously"
-            f"{closest(path, known)}",
-        )  # fmt: skip
+        raise CaseError(path, _no_parameter(parts, table, known))
     return found
+
+
+def _no_parameter(parts: Sequence[str], table: Mapping[str, Any], known: Iterable[str]) -> str:
+    """Return why a path leads to no parameter, and what is nearest to it."""
+    own = dotted(parts)
+    inner = [name for name in known if name.startswith(f"{own}.")]
+    if inner:
+        return f"stands for several numbers; name one of them: {', '.join(inner[:6])}"
+    if problem := table_problem(parts):
+        return problem
+    if key_at(parts) is not None and _is_absent(table, parts):
+        return "is not set in the case; give it the value there at which it is to be varied"
+    # The slip is most often in the last word, and long heads in common make all names alike.
+    head = dotted(parts[:-1]) + "."
+    beside = [name for name in known if name.startswith(head)]
+    near = closest(parts[-1], (name[len(head) :] for name in beside))
+    if near:
+        near = closest(own, [head + near.split("'")[1]])
+    return ("is no number of the case that can be varied continuously"
+            f"{near or closest(own, known)}")  # fmt: skip
+
+
+def _is_absent(node: Any, parts: Sequence[str]) -> bool:
+    for part in parts:
+        if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, Mapping) and part in node:
+            node = node[part]
+        else:
+            return True
+    return False
 
 
 def by_region(case: Case, path: str) -> str:
@@ -176,18 +204,27 @@ def with_parameters(case: Case, values: Mapping[str, float]) -> Case:
     Args:
         case: A completed case.
         values: By path as in `Parameter.path`.
+
+    Raises:
+        CaseError: If the case has no number there.
     """
     for path, value in values.items():
         parts = path_parts(path)
-        case = _put(case, parts, float(value))
-        if len(parts) == 6 and parts[3] == "strain":
-            case = _put(case, (*parts[:4], parts[5], parts[4]), float(value))
+        try:
+            case = _put(case, parts, float(value))
+            if len(parts) == 6 and parts[3] == "strain":
+                case = _put(case, (*parts[:4], parts[5], parts[4]), float(value))
+        except (AttributeError, KeyError, ValueError, IndexError, TypeError):
+            found = find_parameter(case, path).path  # says what is wrong, where all of it is
+            raise CaseError(path, f"is called {found} here") from None
     return case
 
 
 def _put(node: Any, parts: Sequence[str], value: float) -> Any:
     """Return a copy of nested tables with one number replaced; the rest is shared."""
     if not parts:
+        if isinstance(node, list | Mapping | BaseModel):
+            raise TypeError("several numbers")
         return value
     first, rest = parts[0], parts[1:]
     if isinstance(node, list):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import CaseError, closest
+from .defaults import start_of_list
 from .messages import dotted
 
 __all__ = ["number_name", "path_parts", "replaced", "resolved_path", "split_setting"]
@@ -49,7 +50,8 @@ def resolved_path(
     """Return the parts of a dotted path as the tables of a case have them.
 
     An entry of a list is named by its position, counted from 0, a layer also by its region, a
-    component of a vector also by x, y or z; an interface by its regions in either order.
+    component of a vector also by x, y or z; an interface by its regions in either order.  A
+    vector that the case leaves out starts from its default, or from zero.
 
     Args:
         name: The path.
@@ -71,12 +73,15 @@ def resolved_path(
         if isinstance(node, Mapping):
             what = _NAMED.get(tuple(parts))
             if what is not None and part not in node and not new_names:
-                raise CaseError(where, f"no {what} {part!r}{closest(part, node)}; the case has"
-                                f" {', '.join(map(str, node)) or 'none'}")  # fmt: skip
+                raise CaseError(where, f"no {what} {part!r}" + closest(
+                    part, node, f"the case has {', '.join(map(str, node)) or 'none'}"
+                ))  # fmt: skip
             flipped = "|".join(reversed(part.split("|")))
             if parts == ["interfaces"] and part not in node and flipped in node:
                 part = flipped
-            found = node.get(part, {})
+            found = node.get(part)
+            if found is None:
+                found = _left_out([*parts, part], where) if len(parts) + 1 < len(given) else {}
         elif isinstance(node, list):
             part = _position(part, node, where, dotted(parts))
             found = node[int(part)]
@@ -85,6 +90,12 @@ def resolved_path(
         parts.append(part)
         node = found
     return tuple(parts)
+
+
+def _left_out(parts: Sequence[str], where: str) -> Any:
+    """Return what a path goes on through where the case has nothing: a list, or a table."""
+    found = start_of_list(parts, where)
+    return {} if found is None else found
 
 
 def _position(part: str, entries: Sequence[Any], where: str, path: str) -> str:
@@ -105,15 +116,29 @@ def _position(part: str, entries: Sequence[Any], where: str, path: str) -> str:
     raise CaseError(where, f"{part!r} is no entry of the list {path}; {allowed}")
 
 
-def replaced(node: Any, parts: Sequence[str], value: Any) -> Any:
-    """Return nested tables with the value at a path replaced; what does not change is shared."""
-    if not parts:
+def replaced(tables: Any, parts: Sequence[str], value: Any) -> Any:
+    """Return the tables of a case with the value at a path replaced, or set where it is absent.
+
+    What does not change is shared.
+
+    Args:
+        tables: Of the case.
+        parts: The path, see `resolved_path`.
+        value: What stands there then.
+    """
+    return _replaced(tables, parts, 0, value)
+
+
+def _replaced(node: Any, parts: Sequence[str], depth: int, value: Any) -> Any:
+    if depth == len(parts):
         return value
-    first, rest = parts[0], parts[1:]
+    if node is None:
+        node = _left_out(parts[:depth], dotted(parts))
     if isinstance(node, list):
-        k = int(first)
-        return [*node[:k], replaced(node[k], rest, value), *node[k + 1 :]]
-    return {**node, first: replaced(node.get(first, {}), rest, value)}
+        k = int(parts[depth])
+        return [*node[:k], _replaced(node[k], parts, depth + 1, value), *node[k + 1 :]]
+    inner = _replaced(node.get(parts[depth]), parts, depth + 1, value)
+    return {**node, parts[depth]: inner}
 
 
 def number_name(name: str, known: Iterable[str]) -> str:

@@ -214,10 +214,10 @@ def _unit(text: str, example: str) -> Any:
         unit = _registry().parse_units("1" + text if text.startswith("/") else text)
     except pint.UndefinedUnitError as error:
         name = error.unit_names if isinstance(error.unit_names, str) else error.unit_names[0]
-        hint = closest(name, _COMMON_UNITS) if len(name) > 2 else ""
+        then = f'write it like "{example}"'
+        hint = closest(name, _COMMON_UNITS, then) if len(name) > 2 else f"; {then}"
         raise PydanticCustomError(
-            "unknown_unit", 'has an unknown unit {name}{hint}; write it like "{example}"',
-            {"name": repr(name), "hint": hint, "example": example},
+            "unknown_unit", 'has an unknown unit {name}{hint}', {"name": repr(name), "hint": hint},
         ) from None  # fmt: skip
     except Exception:  # pint raises many kinds, down to tokenizer errors
         raise _no_quantity(example) from None

@@ -232,8 +232,8 @@ class Scan(Table):
                     raise refuse("axes", "{a} and {b} set the same key", a=name, b=other)
         x = self.plot.x
         if x is not None and x not in self.axes:
-            raise refuse("plot.x", "no such axis{hint}; axes: {all}",
-                         hint=closest(x, self.axes), all=", ".join(self.axes))  # fmt: skip
+            raise refuse("plot.x", "no such axis{hint}",
+                         hint=closest(x, self.axes, f"axes: {', '.join(self.axes)}"))  # fmt: skip
         return self
 
     def _angle_is_an_angle(self) -> None:

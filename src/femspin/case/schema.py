@@ -239,7 +239,7 @@ class Case(ReadTable):
     """A whole case file."""
 
     title: str = ""
-    expected: dict[str, ExpectedNumber] = Field(
+    expected: dict[str, float | ExpectedNumber] = Field(
         {}, description="numbers this case must give; see README"
     )
     materials: dict[str, dict[str, Any]] = Field({})
@@ -269,11 +269,12 @@ class Case(ReadTable):
         for name in self.regions:  # names become names of interfaces and files
             check_region_name(name)
         if self.structure is not None:
-            words, known = "no region {n}{hint}; [regions] has {all}", ", ".join(self.regions)
+            known = f"[regions] has {', '.join(self.regions)}"
             for k, layer in enumerate(self.structure.layers):
                 if layer.region not in self.regions:
-                    raise refuse(f"structure.layers.{k}.region", words, n=repr(layer.region),
-                                 hint=closest(layer.region, self.regions), all=known)  # fmt: skip
+                    raise refuse(f"structure.layers.{k}.region", "no region {n}{hint}",
+                                 n=repr(layer.region),
+                                 hint=closest(layer.region, self.regions, known))  # fmt: skip
             for name in sorted(set(self.regions) - {x.region for x in self.structure.layers}):
                 raise refuse(f"regions.{name}", "no layer of [structure] uses this region")
         if self.texture is None and all(r.kind in INSULATORS for r in self.regions.values()):
@@ -308,5 +309,5 @@ class Case(ReadTable):
             words = "name the FI region that moves; FI regions: {m}"
             raise refuse("dynamics.region", words, m=known)
         if name is not None and name not in magnets:
-            words = "no FI region {n}; FI regions: {m}"
-            raise refuse("dynamics.region", words, n=repr(name), m=known)
+            raise refuse("dynamics.region", "no FI region {n}{hint}", n=repr(name),
+                         hint=closest(name, magnets, f"FI regions: {known}"))  # fmt: skip

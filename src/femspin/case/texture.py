@@ -310,13 +310,13 @@ class Texture(Table):
         if self.region is None:
             for name in ("structure", "mesh", "regions", "interfaces"):
                 if getattr(case, name):
-                    raise refuse(name, "not used: the texture has a mesh of its own,"
-                                 " [texture.mesh]")  # fmt: skip
+                    raise refuse(name, _NOT_USED)
+            _refuse_device_keys(case)
             return False
         if regions and self.region not in regions:
-            raise refuse("texture.region", "no region {n}{hint}; regions: {all}",
-                         n=repr(self.region), hint=closest(self.region, regions),
-                         all=", ".join(regions))  # fmt: skip
+            raise refuse("texture.region", "no region {n}{hint}", n=repr(self.region),
+                         hint=closest(self.region, regions, f"regions: {', '.join(regions)}"),
+                         )  # fmt: skip
         return True
 
     @property
@@ -325,3 +325,22 @@ class Texture(Table):
         interval = self.output_interval or self.duration / _DEFAULT_OUTPUTS
         count = max(1, round(self.duration / interval))
         return [self.duration * k / count for k in range(count + 1)]
+
+
+_NOT_USED = "not used: the texture has a mesh of its own, [texture.mesh]"
+_INSTEAD = {
+    "drive": "; fields, currents and temperature are texture.fields, texture.current and"
+    " texture.temperature",
+    "magnetization": "; it starts from texture.initial",
+    "solver": "; steps are texture.step and texture.tolerance",
+}
+
+
+def _refuse_device_keys(case: Table) -> None:
+    """Refuse what only a device would use; defaults, as in a resolved case, may stand there."""
+    for name, instead in _INSTEAD.items():
+        table = getattr(case, name)
+        blank = type(table)()
+        for key in type(table).model_fields:
+            if getattr(table, key) != getattr(blank, key):
+                raise refuse(f"{name}.{key}", _NOT_USED + instead)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import hypot, isfinite
+from math import hypot
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,12 +52,20 @@ class Table(BaseModel):
         if isinstance(data, dict):
             for key in data:
                 if key not in cls.model_fields:
-                    hint = closest(str(key), cls.model_fields)
+                    allowed = f"allowed: {', '.join(cls.model_fields)}"
+                    hint = closest(str(key), cls.model_fields, allowed)
                     raise PydanticCustomError(
-                        "unknown_key", "unknown key{hint}; allowed: {allowed}",
-                        {"key": str(key), "hint": hint, "allowed": ", ".join(cls.model_fields)},
-                    )  # fmt: skip
+                        "unknown_key", "unknown key{hint}", {"key": str(key), "hint": hint}
+                    )
         return data
+
+
+class ExpectedNumber(Table):
+    """A number that the result must have, within ``atol + rtol |value|``."""
+
+    value: float = Field(description="of the result")
+    rtol: Annotated[float, Field(ge=0)] | None = Field(None, description="default: 1e-6")
+    atol: Annotated[float, Field(ge=0)] | None = Field(None, description="default: 0")
 
 
 class ReadTable(Table):
@@ -151,23 +159,9 @@ def _extent(length: float) -> float:
     return length
 
 
-def _expected_number(entry: Any) -> Any:
-    table = entry if isinstance(entry, dict) else {"value": entry}
-    numbers = all(
-        isinstance(x, int | float) and not isinstance(x, bool) and isfinite(x)
-        for x in table.values()
-    )
-    if "value" not in table or set(table) - {"value", "rtol", "atol"} or not numbers:
-        raise PydanticCustomError(
-            "expected", "must be a number, or a table with value and rtol or atol"
-        )
-    return entry
-
-
 Vector = Annotated[list[float], Field(min_length=3, max_length=3)]
 Direction = Annotated[Vector, AfterValidator(_direction)]
 Extent = Annotated[Length, AfterValidator(_extent)]
 FileName = Annotated[str, AfterValidator(_file_name)]
-ExpectedNumber = Annotated[Any, AfterValidator(_expected_number)]
 Dimension = Annotated[Literal[1, 2, 3], BeforeValidator(_no_boolean)]
 Order = Annotated[Literal[1, 2], BeforeValidator(_no_boolean)]

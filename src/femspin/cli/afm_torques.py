@@ -73,7 +73,7 @@ def write_study(result: BandStudy, folder: Path, overwrite: bool = False) -> Non
     Args:
         result: The study.
         folder: Result folder.
-        overwrite: Replace an earlier result.
+        overwrite: Replace an earlier result of other inputs.
 
     Raises:
         CaseError: If the folder exists and may not be replaced.

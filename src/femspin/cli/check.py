@@ -14,11 +14,13 @@ from ..case import Case, load_case
 from ..case.load import read_table
 from ..case.messages import one_per_kind
 from ..device.model import Device
+from ..device.observables.input_warnings import resolution
 from ..device.observables.regions import region_thickness
 from ..errors import CaseError
 from ..interface.conductance import layer_conductance, thin_conductance
 from ..results.expected import compare_expected
-from ..results.folder import to_json
+from ..results.folder import holds, refuse_target, to_json
+from ..results.inputs import case_digest
 from ..studies.accuracy.error_bars import bars_are_affordable
 from ..studies.sweep import ScanPoints, scan_points
 from ..studies.sweep.run import wanted_names
@@ -43,11 +45,14 @@ def check(args: argparse.Namespace) -> int:
         return _check_fit(args, file)
     case = load_case(file, args.set)
     try:
-        refuse_to_replace_inputs(output_folder(case, file, None), case, file)
+        folder = output_folder(case, file, None)
+        refuse_to_replace_inputs(folder, case, file)
+        refuse_target(folder, True)
         found, table = _checked(case, file.parent)
+        notes = _held(folder, case_digest(case, file.parent))
     except CaseError as error:
         raise with_file(error, file) from None
-    table["warnings"] = list(dict.fromkeys([*table.get("warnings", ()), *found]))
+    table |= {"warnings": found, "notes": notes}
     if args.json:
         sys.stdout.write(to_json(table))
     elif not args.quiet:
@@ -55,9 +60,18 @@ def check(args: argparse.Namespace) -> int:
         (_print if case.texture is None else print_texture)(table)
         if case.scan is not None:
             print(f"scan: {case.scan.summary}; the numbers above are those of its first point")
-        for warning in table["warnings"]:
-            print(f"warning: {warning}")
+        for kind in ("warning", "note"):
+            for text in table[f"{kind}s"]:
+                print(f"{kind}: {text}")
     return 0
+
+
+def _held(folder: Path, digest: str) -> list[str]:
+    """Return a sentence if a run needs --force to replace what is in its result folder."""
+    if not (folder / "result.json").is_file() or holds(folder, digest):
+        return []
+    return [f"output.directory: {str(folder)!r} holds a result of other inputs, which a run"
+            " replaces with --force only"]  # fmt: skip
 
 
 def _checked(case: Case, folder: Path) -> tuple[list[str], dict[str, Any]]:
@@ -98,6 +112,7 @@ def _check_bands(args: argparse.Namespace, file: Path) -> int:
 
     case = load_band_case(file, args.set)
     try:
+        refuse_target(file.with_suffix(".out"), True)
         found = study(case.model_copy(update={"scan": None}))
     except CaseError as error:
         raise with_file(error, file) from None
@@ -118,6 +133,7 @@ def _check_fit(args: argparse.Namespace, file: Path) -> int:
     if args.set:
         raise CaseError("--set", "replaces a key of a case; a fit file has none of its own")
     try:
+        refuse_target(file.with_suffix(".out"), True)
         model = build_model(load_fit(file), file.parent)
     except CaseError as error:
         raise with_file(error, file) from None
@@ -154,7 +170,7 @@ def check_table(device: Device, warnings: Sequence[str] = ()) -> dict[str, Any]:
             "precession_length": scale.precession,
             "spin_orbit_length": scale.spin_orbit,
             "shortest_length": scale.shortest,
-            "longest_cell_over_shortest_length": _resolution(device, name, scale.shortest),
+            "longest_cell_over_shortest_length": resolution(device, name, scale.shortest),
         }
         if device.kinds[name] == "F":
             thickness = region_thickness(device, name) or float(np.ptp(z)) * LENGTH
@@ -178,24 +194,8 @@ def check_table(device: Device, warnings: Sequence[str] = ()) -> dict[str, Any]:
             "memory_estimate_bytes": memory_estimate(device),
         },
         "estimates": [u.path for u in device.used if u.value.status == "estimate"],
-        "warnings": [*warnings, *_coarse(regions)],
+        "warnings": list(warnings),
     }
-
-
-def _resolution(device: Device, region: str, shortest: float) -> float:
-    """Return the largest vertical cell extent over the shortest length of a region."""
-    mesh = device.structure.mesh
-    z = mesh.p[-1, mesh.t[:, device.structure.cells(region)]]
-    return float(np.ptp(z, axis=0).min()) * LENGTH / shortest
-
-
-def _coarse(regions: dict[str, Any]) -> list[str]:
-    return [
-        f"{name}: even the thinnest cells are {entry['longest_cell_over_shortest_length']:.2g}"
-        " shortest lengths high; refine the mesh"
-        for name, entry in regions.items()
-        if entry["longest_cell_over_shortest_length"] > 0.5
-    ]
 
 
 def memory_estimate(device: Device) -> int:

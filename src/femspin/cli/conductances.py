@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from ..case import load_case
-from ..case.input_files import real_path
 from ..device.build import build_device
 from ..device.model import Device
 from ..device.observables.regions import region_thickness
@@ -21,6 +19,7 @@ from ..interface.closed_forms import spin_orbit_constants
 from ..interface.conductance import ConductanceTable, conductance_table
 from ..results.folder import to_json
 from ..units import LENGTH
+from .files import check_file, new_file
 from .progress import with_file
 from .run import say_what_is_left_out
 
@@ -34,13 +33,15 @@ def conductances(args: argparse.Namespace) -> int:
     """Print the conductances of every F region of a case; return the exit code."""
     file = Path(args.case)
     case = load_case(file, args.set)
+    if args.csv is not None:  # refused early, before the work
+        check_file(Path(args.csv), "--csv", file)
     say_what_is_left_out(case)
     try:
         tables = conductance_tables(build_device(case, file.parent))
     except CaseError as error:
         raise with_file(error, file) from None
     if args.csv is not None:
-        _write_csv(Path(args.csv), tables, file)
+        _write_csv(Path(args.csv), tables)
     if args.json:
         sys.stdout.write(to_json(tables_as_dict(tables)))
     elif not args.quiet:
@@ -146,10 +147,8 @@ def _print(table: ConductanceTable, conditions: tuple[ValidityWarning, ...]) -> 
         print(f"    {state} {c.code:22} {c.value:10.3g} <= {c.limit:<10.3g} {c.message}")
 
 
-def _write_csv(target: Path, tables: _Tables, case: Path) -> None:
+def _write_csv(target: Path, tables: _Tables) -> None:
     """Write all rows to a file that appears whole or not at all."""
-    if real_path(target) == real_path(case):
-        raise CaseError("--csv", f"{str(target)!r} is the case file")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_CSV)
@@ -159,9 +158,5 @@ def _write_csv(target: Path, tables: _Tables, case: Path) -> None:
             values += [row.parts.get(part) for part in "MLSAE"]
             writer.writerow([name, row.name, row.equation, row.unit,
                              *("" if v is None else repr(float(v)) for v in values)])  # fmt: skip
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with new_file(target) as part:
         part.write_text(text.getvalue(), encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

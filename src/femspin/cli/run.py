@@ -119,8 +119,8 @@ def _bar(bars: Mapping[str, Any], key: str) -> float:
 
 def _check_folder(folder: Path, case: Case, file: Path, force: bool) -> None:
     """Refuse early, before the work, what writing would refuse after it."""
-    check_target(folder, force)
     refuse_to_replace_inputs(folder, case, file)
+    check_target(folder, force)
 
 
 def refuse_to_replace_inputs(folder: Path, case: Case, file: Path) -> None:

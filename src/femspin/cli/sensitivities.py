@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +39,7 @@ from ..studies.sensitivity.report import (
     tornado_bars,
     write_sensitivities,
 )
+from .files import check_file, new_file
 from .progress import progress_bar, with_file
 
 __all__ = ["sensitivities"]
@@ -47,6 +47,7 @@ __all__ = ["sensitivities"]
 Progress = Callable[[float], None] | None
 
 _FILES = (".json", ".csv", ".png")
+_OTHER_FILES = (".txt", ".dat", ".tsv", ".md", ".pdf", ".svg", ".jpg", ".xlsx", ".html", ".toml")
 _ZERO = 1e-10  # of the largest number of the same kind: round-off
 _DOUBTFUL = 1e-6
 _LEFT_OUT = {
@@ -99,15 +100,15 @@ def _targets(args: argparse.Namespace, file: Path, digest: str) -> tuple[_Target
 def _check_target(path: Path, kind: str, file: Path, force: bool) -> None:
     option = "--output" if kind == "folder" else "--output, --csv"
     if kind == "folder":
+        if path.is_file() or (path.suffix.lower() in _OTHER_FILES and not path.is_dir()):
+            raise CaseError(option, f"{str(path)!r} is neither a folder nor a file that ends in"
+                            f" {', '.join(_FILES[:-1])} or {_FILES[-1]}")  # fmt: skip
         check_target(path, force)
         for kept in (file, Path.cwd()):
             if real_path(kept).is_relative_to(real_path(path)):
                 raise CaseError(option, f"{str(path)!r} would replace {str(kept)!r}")
-    elif real_path(path) == real_path(file):
-        raise CaseError(option, f"{str(path)!r} is the case file")
-    elif path.is_dir() or not path.parent.is_dir():
-        what = "is a folder, not a file" if path.is_dir() else "lies in no folder that exists"
-        raise CaseError(option, f"{str(path)!r} {what}")
+    else:
+        check_file(path, option, file)
 
 
 def _report(case: Case, folder: Path, args: argparse.Namespace) -> SensitivityReport:
@@ -184,16 +185,12 @@ def _write(
         if kind == "folder":
             write_sensitivities(report, target, force or holds(target, digest), digest)
             continue
-        part = target.with_name(f".{target.stem}.{os.getpid()}.part{kind}")
-        try:
+        with new_file(target) as part:
             if kind == ".png":
-                plot_tornado(report)[0].savefig(part, dpi=140)
+                plot_tornado(report)[0].savefig(part, dpi=140, format="png")
             else:
                 text = sensitivity_csv if kind == ".csv" else _json
                 part.write_text(text(report), encoding="utf-8")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _json(report: SensitivityReport) -> str:

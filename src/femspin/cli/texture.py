@@ -91,7 +91,7 @@ def _summary(result: TextureResult, folder: Path, seconds: float) -> None:
 def print_texture(table: Mapping[str, Any]) -> None:
     """Print what `texture_lengths` returns."""
     for name, value in table.items():
-        if name not in ("warnings", "scan", "units"):
+        if name not in ("warnings", "notes", "scan", "units"):
             print(f"  {name:32} {_shown(value)} {VECTOR_UNITS.get(name, '')}".rstrip())
 
 

@@ -17,6 +17,13 @@ __all__ = ["ValidityWarning", "validity", "validity_conditions"]
 # Angles enter first-order modes with an error of their square.
 LARGEST_ANGLE = 0.1
 
+_KEYS = {
+    "perturbative_exchange": "kondo.exchange_energy", "mean_free_path": "scattering_time",
+    "mean_free_path_spin": "scattering_time", "gauge_mean_free_path": "scattering_time",
+    "omega_tau": "scattering_time", "first_order_angle": "theta_mode",
+    "neglected_angle": "theta_mode",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ValidityWarning:
@@ -35,6 +42,11 @@ class ValidityWarning:
     message: str
     value: float
     limit: float
+
+    @property
+    def sentence(self) -> str:
+        """The message behind the key of the case that decides it."""
+        return f"regions.{self.region}.{_KEYS[self.code]}: {self.message}"
 
     @property
     def holds(self) -> bool:
@@ -84,9 +96,9 @@ def validity_conditions(
     if tau is not None:
         for condition in _mean_free_path(fields, tau, thickness):
             add(*condition)
-        add("omega_tau",
-            "precession between two collisions, omega tau; diffusion needs it below 1",
-            np.linalg.norm(fields.omega) * tau, 1.0)  # fmt: skip
+        turn = float(np.linalg.norm(fields.omega)) * tau
+        add("omega_tau", f"precession between two collisions, omega tau = {turn:.3g}; diffusion"
+            " needs it below 1", turn, 1.0)  # fmt: skip
     for condition in _angles(parameters, fields):
         add(*condition)
     return tuple(found)
@@ -112,8 +124,9 @@ def _mean_free_path(fields: RegionFields, tau: float, thickness: float | None) -
                       free, ell))  # fmt: skip
     rotation = float(np.linalg.norm(fields.gauge, axis=1).max())
     if rotation > 0:
-        found.append(("gauge_mean_free_path", "rotation by the spin-orbit field over one mean free"
-                      " path [rad]; motional narrowing needs it below 1",
+        found.append(("gauge_mean_free_path", "the spin-orbit field turns spins by"
+                      f" {free * rotation:.3g} rad over one mean free path of {free / LENGTH:.3g}"
+                      " nm; motional narrowing needs it below 1 rad",
                       free * rotation, 1.0))  # fmt: skip
     return found
 
@@ -125,8 +138,9 @@ def _angles(parameters: RegionParameters, fields: RegionFields) -> list[_Conditi
     if mode in ("first", "eq38"):
         # The symmetric part holds the polarisation, which is no angle.
         largest = 0.5 * float(np.abs(fields.theta - fields.theta.T).max())
-        found.append(("first_order_angle", f"largest angle in theta_mode {mode!r}, which is of"
-                      " first order in it", largest, LARGEST_ANGLE))  # fmt: skip
+        found.append(("first_order_angle", f"{mode!r} is of first order in angles, of which the"
+                      f" largest is {largest:.3g} (at most {LARGEST_ANGLE:g}); \"exact\" takes"
+                      " any", largest, LARGEST_ANGLE))  # fmt: skip
     if mode not in ("eq38", "hall"):
         return found
     override = region.override
@@ -143,6 +157,7 @@ def _angles(parameters: RegionParameters, fields: RegionFields) -> list[_Conditi
             larmor = max(larmor, factor * float(np.abs(cofactor(fields.gauge)).max()))
     # A spin Hall angle that was given is lost whole, however small it is.
     left_out, limit = (spin_hall, 0.0) if spin_hall > 0 else (larmor, LARGEST_ANGLE)
-    found.append(("neglected_angle", f"largest Larmor or spin Hall angle, left out by"
-                  f" theta_mode {mode!r}", left_out, limit))  # fmt: skip
+    which = "spin Hall" if spin_hall > 0 else "Larmor"
+    found.append(("neglected_angle", f"{mode!r} leaves out the {which} angle of {left_out:.3g} (at"
+                  f" most {limit:g}); \"exact\" does not", left_out, limit))  # fmt: skip
     return found

@@ -163,17 +163,20 @@ class FixedStep:
         """Return a sentence about an error that matters, empty without."""
         longest = self.scheme.step
         if self.thermal and self.variance > _TOLD_VARIANCE:
-            return (f"the step of {longest:.4g} ps makes thermal fluctuations about"
-                    f" {100 * self.variance:.2g} % too large, as a temperature higher by as much"
-                    ' would; use a shorter one or scheme = "midpoint"')  # fmt: skip
+            return (f"texture.step: {longest:.4g} ps make thermal fluctuations about"
+                    f" {100 * self.variance:.2g} % too large (at most {100 * _TOLD_VARIANCE:g} %"
+                    " pass in silence), as a temperature higher by as much would; use a shorter"
+                    ' one or texture.scheme = "midpoint"')  # fmt: skip
         if self.error <= _TOLD:
             return ""
         if self.thermal:
-            return (f"the step of {longest:.4g} ps is long for the motion: the error of one step"
-                    f" is about {self.error:.2g} rad; use a shorter one")  # fmt: skip
+            return (f"texture.step: {longest:.4g} ps are long for the motion: the error of one"
+                    f" step is about {self.error:.2g} rad (at most {_TOLD:g} pass in silence); use"
+                    " a shorter one")  # fmt: skip
         other = _ADAPTIVE if self.name != "Rotor" else ""
-        return (f"the steps of {longest:.4g} ps add up to an estimated error of {self.error:.2g}"
-                " rad in the course of the run; shorter ones bring it down as"
+        return (f"texture.step: the steps of {longest:.4g} ps add up to an estimated error of"
+                f" {self.error:.2g} rad in the course of the run (at most {_TOLD:g} pass in"
+                " silence); shorter ones bring it down as"
                 f" step^{_ORDER[self.name]}{other}")  # fmt: skip
 
     def state(self) -> Array:

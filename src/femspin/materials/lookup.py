@@ -43,7 +43,7 @@ def find_material(
     """
     known = {**load_database(), **extra}
     if name not in known:
-        problem = f"unknown material '{name}'{closest(name, known)}; known: {', '.join(known)}"
+        problem = f"unknown material '{name}'{closest(name, known, 'known: ' + ', '.join(known))}"
         raise CaseError(path, problem)
     return known[name]
 

@@ -96,7 +96,7 @@ def material_from_table(name: str, table: Mapping[str, Any], path: str) -> Mater
     allowed = (*MATERIAL_KEYS, *_TEXTS)
     for key in table:
         if key not in allowed:
-            problem = f"unknown key '{key}'{closest(key, allowed)}; known: {', '.join(allowed)}"
+            problem = f"unknown key '{key}'{closest(key, allowed, 'known: ' + ', '.join(allowed))}"
             raise CaseError(f"{path}.{key}", problem)
     description, notes = table.get("description", ""), table.get("notes", [])
     if not isinstance(description, str):
@@ -137,7 +137,7 @@ def _value(key: str, entry: Any, path: str) -> MaterialValue:
     parts = ("value", "source", "status")
     for part in entry:
         if part not in parts:
-            problem = f"unknown key '{part}'{closest(part, parts)}; known: {', '.join(parts)}"
+            problem = f"unknown key '{part}'{closest(part, parts, 'known: ' + ', '.join(parts))}"
             raise CaseError(f"{path}.{part}", problem)
     for part in ("value", "source"):
         if part not in entry:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..case.paths import number_name
+from ..case.values import ExpectedNumber
 from ..errors import CaseError, closest
 
 __all__ = ["Expectation", "compare_expected"]
@@ -25,12 +25,12 @@ class Expectation:
 
 
 def compare_expected(
-    expected: Mapping[str, Any], values: Mapping[str, float]
+    expected: Mapping[str, float | ExpectedNumber], values: Mapping[str, float]
 ) -> tuple[Expectation, ...]:
     """Return the comparison of an [expected] table with the numbers of a solution.
 
     Args:
-        expected: Dotted names to a number, or to {value, rtol, atol}; see
+        expected: Dotted names to a number, or to one with its tolerances; see
             `femspin.case.paths.number_name`.
         values: `Solution.values`.
 
@@ -40,13 +40,11 @@ def compare_expected(
     result = []
     for given, entry in expected.items():
         path, name = f"expected.{given}", number_name(given, values)
-        table = entry if isinstance(entry, Mapping) else {"value": entry}
-        unknown = set(table) - {"value", "rtol", "atol"}
-        if unknown or "value" not in table:
-            raise CaseError(path, "needs a number, or a table with value and rtol or atol")
+        wanted = entry if isinstance(entry, ExpectedNumber) else ExpectedNumber(value=entry)
         if name not in values:
             raise CaseError(path, f"the result has no such number{closest(given, values)}")
-        value, found = float(table["value"]), values[name]
-        allowed = float(table.get("atol", 0.0)) + float(table.get("rtol", _RTOL)) * abs(value)
+        value, found = wanted.value, values[name]
+        rtol = _RTOL if wanted.rtol is None else wanted.rtol
+        allowed = (wanted.atol or 0.0) + rtol * abs(value)
         result.append(Expectation(name, value, found, abs(found - value) <= allowed))
     return tuple(result)

@@ -25,7 +25,10 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_target", "digest_of", "holds", "only_writer", "result_folder", "to_json"]
+__all__ = [
+    "check_target", "digest_of", "holds", "only_writer", "refuse_target", "result_folder",
+    "to_json",
+]  # fmt: skip
 
 _KEY = "output.directory"
 _LISTED = "files"  # key of result.json: the names of all files of the result
@@ -38,21 +41,27 @@ def result_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     Whatever ends the block early leaves `target` as it was.  Of an earlier result the files that
     its `result.json` lists are replaced; what else somebody has put there is kept.
 
+    Args:
+        target: The result folder.
+        overwrite: Replace an earlier result; one of the same inputs (`inputs_digest`) is replaced
+            in any case.
+
     Raises:
         CaseError: If `target` exists and is not an earlier result, or may not be replaced.
         OSError: If a file cannot be written; it has a name.
     """
     target = _resolved(target)  # a link stays a link: what it points to is replaced
-    check_target(target, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(
-        tempfile.mkdtemp(prefix=f"{_prefix(target)}{os.getpid()}.", suffix=".part",
-                         dir=target.parent)
-    )  # fmt: skip
+    check_target(target, True)
+    with _refused(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(
+            tempfile.mkdtemp(prefix=f"{_prefix(target)}{os.getpid()}.", suffix=".part",
+                             dir=target.parent)
+        )  # fmt: skip
     try:
         yield part
         part.chmod(0o777 & ~_umask())
-        check_target(target, overwrite)  # another run may have been faster
+        check_target(target, overwrite or holds(target, _digest(part)))
         _list_files(part)
         _keep_foreign(target, part)
         _take_place(part, target)
@@ -72,12 +81,21 @@ def check_target(target: Path, overwrite: bool = False) -> None:
     Raises:
         CaseError: If `target` exists and is not an earlier result, or may not be replaced.
     """
+    _clear_leftovers(_resolved(target))
+    refuse_target(target, overwrite)
+
+
+def refuse_target(target: Path, overwrite: bool = False) -> None:
+    """Refuse what `check_target` refuses, and change nothing."""
     target = _resolved(target)
     name = repr(str(target))
     above = next((p for p in target.parents if p.exists()), target)
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise CaseError(_KEY, f"no folder can be made in {str(above)!r}")
-    _clear_leftovers(target)
+    try:  # what is allowed and what the disk then does are two things, as for root in /proc
+        with tempfile.TemporaryDirectory(prefix=".", dir=above):
+            pass
+    except OSError as error:
+        raise CaseError(_KEY, f"no folder can be made in {str(above)!r}:"
+                        f" {error.strerror or error}") from None  # fmt: skip
     if not target.exists():
         return
     entries = list(target.iterdir()) if target.is_dir() else []
@@ -107,9 +125,10 @@ def only_writer(target: Path) -> Iterator[None]:
     """
     target = _resolved(target)
     made = [p for p in target.parents if not p.exists()]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    file = target.with_name(f"{_prefix(target)}lock")
-    stream = _locked(file, target)
+    with _refused(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = target.with_name(f"{_prefix(target)}lock")
+        stream = _locked(file, target)
     try:
         yield
     finally:
@@ -120,6 +139,16 @@ def only_writer(target: Path) -> Iterator[None]:
         for folder in made:  # those that hold nothing in the end
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def _refused(target: Path) -> Iterator[None]:
+    """Name the result folder, not what stands beside it for a while, where the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise CaseError(_KEY, f"{str(target)!r} cannot be written:"
+                        f" {error.strerror or error}") from None  # fmt: skip
 
 
 def _locked(file: Path, target: Path) -> IO[str] | None:
@@ -208,11 +237,16 @@ def holds(target: Path, digest: str) -> bool:
 
     It may be replaced without being asked for: the same numbers come out again.
     """
+    return bool(digest) and _digest(Path(target)) == digest
+
+
+def _digest(folder: Path) -> str:
+    """Return the digest of the inputs of the result in a folder; an empty text without one."""
     try:
-        found = json.loads((Path(target) / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(digest) and isinstance(found, dict) and found.get("inputs_digest") == digest
+        found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return str(found["inputs_digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _take_place(part: Path, target: Path) -> None:

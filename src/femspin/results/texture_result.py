@@ -107,7 +107,8 @@ class TextureResult:
         """Write the result folder in one piece and return it.
 
         Raises:
-            CaseError: If the folder exists and is no earlier result, or `overwrite` is False.
+            CaseError: If the folder exists and is no earlier result, or holds one of other inputs
+            and `overwrite` is False.
         """
         target = Path(folder)
         with result_folder(target, overwrite) as part:

@@ -17,7 +17,10 @@ from ...units import E_CHARGE, ENERGY, LENGTH, Array
 
 if TYPE_CHECKING:
     from ..model import Device, Transport
-__all__ = ["FieldResponse", "RegionAverage", "SpinSwapping", "field_response", "region_averages", "response_table", "spin_swapping", "stack_averages"]
+__all__ = [
+    "FieldResponse", "RegionAverage", "SpinSwapping", "field_response", "region_averages", "response_table",
+    "spin_swapping", "stack_averages",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

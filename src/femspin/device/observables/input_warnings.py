@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...interface.reduced import thin_drift
-from ...units import E_CHARGE
+from ...transport.layers.lengths import lengths, resolved_rates
+from ...units import E_CHARGE, LENGTH
 from ..neighbours import neighbours
 
 if TYPE_CHECKING:
     from ..model import Device
 
-__all__ = ["doubtful_input", "missing_input"]
+__all__ = ["coarse_mesh", "doubtful_input", "missing_input", "resolution"]
 
 _PLAIN = ("mgo", "al2o3", "alox", "sio2", "sin", "si3n4", "hfo2", "taox", "ta2o5", "tio2", "zno",
           "mgal2o4", "srtio3", "sto", "hbn", "ga2o3", "sapphire", "quartz", "glass", "vacuum",
           "air")  # fmt: skip
+_COARSE = 0.5  # of the shortest length of a region, per cell
 _NO_DRIFT = 1e-9  # of the spin current that the whole drive could be
 
 
@@ -29,6 +31,35 @@ def missing_input(device: Device) -> list[str]:
 def doubtful_input(device: Device) -> list[str]:
     """Return values that are allowed and hardly meant, and what a model leaves out."""
     return _large_angles(device) + _fast_transverse(device) + _dropped_drift(device)
+
+
+def coarse_mesh(device: Device) -> list[str]:
+    """Return the regions whose cells are too high for the lengths over which spins change."""
+    if device.case.solver.method == "stack":  # exact, whatever the mesh
+        return []
+    found, stack = [], device.case.structure is not None
+    rates = resolved_rates(device.case)
+    for name, fields in device.fields(device.direction).items():
+        shortest = lengths(fields, rates).shortest
+        ratio = resolution(device, name, shortest)
+        if ratio > _COARSE:
+            key, cure = (
+                ("structure.layers", "give them more cells, or none for a graded mesh, or raise"
+                 " structure.cells_per_decay_length")
+                if stack else ("mesh.file", "refine the mesh there")
+            )  # fmt: skip
+            found.append(
+                f"{key}: even the thinnest cells of {name} are {ratio:.2g} times as high as its"
+                f" shortest length, {shortest / LENGTH:.3g} nm (at most {_COARSE:g}); {cure}"
+            )
+    return found
+
+
+def resolution(device: Device, region: str, shortest: float) -> float:
+    """Return the height of the thinnest cells of a region over its shortest length [m]."""
+    mesh = device.structure.mesh
+    z = mesh.p[-1, mesh.t[:, device.structure.cells(region)]]
+    return float(np.ptp(z, axis=0).min()) * LENGTH / shortest
 
 
 def _has_moments(device: Device, name: str) -> bool:

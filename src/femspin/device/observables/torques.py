@@ -14,7 +14,10 @@ from .fluxes import acted_upon, drives, driving_flux, moment_axis, moment_fluxes
 
 if TYPE_CHECKING:
     from ..model import Device, Transport
-__all__ = ["TorqueEfficiency", "by_metal", "drive_entry", "efficiency_entry", "left_out", "torque_efficiencies", "torque_entry", "torque_fluxes"]
+__all__ = [
+    "TorqueEfficiency", "by_metal", "drive_entry", "efficiency_entry",
+    "left_out", "torque_efficiencies", "torque_entry", "torque_fluxes",
+]  # fmt: skip
 
 
 def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array, Array]]:

@@ -9,8 +9,8 @@ from scipy.spatial import KDTree
 
 from ...fields.validity import ValidityWarning, validity
 from ...materials.parameters import polarisation_squared
-from ...units import LENGTH
-from .input_warnings import doubtful_input, missing_input
+from ...units import E_CHARGE, ENERGY, FLUX, LENGTH
+from .input_warnings import coarse_mesh, doubtful_input, missing_input
 from .regions import region_thickness
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, 
 def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
     found = [f"mesh.file: {note}" for note in device.structure.notes]
-    found += [f"{w.region}: {w.message}" for w in validity_of(device, transport)]
+    found += [w.sentence for w in validity_of(device, transport)]
     found += _drive_warnings(device) + _gain_warnings(device, transport)
     found += _electrode_warnings(device) + _corner_warnings(device)
-    return found + missing_input(device) + doubtful_input(device)
+    return found + coarse_mesh(device) + missing_input(device) + doubtful_input(device)
 
 
 def _corner_warnings(device: Device) -> list[str]:
@@ -66,8 +66,9 @@ def _drive_warnings(device: Device) -> list[str]:
     for axis in device.structure.axes:
         if field[axis] != 0 and axis not in periodic:
             found.append(
-                f"drive.electric_field: nothing carries a current along {'xyz'[axis]}, where the"
-                " device ends at insulating faces; charge builds up until the field is cancelled"
+                f"drive.electric_field: {field[axis]:.3g} V/m drive no current along"
+                f" {'xyz'[axis]}, where the device ends at insulating faces; charge builds up"
+                " until the field is cancelled; use drive.electrodes, or a periodic direction"
             )
     voltages = {e.voltage for e in case.drive.electrodes.values() if e.voltage is not None}
     currents = [e.current for e in case.drive.electrodes.values() if e.current]
@@ -126,9 +127,11 @@ def _gain_warnings(device: Device, transport: Transport) -> list[str]:
     found = []
     for name in device.flux_tables:
         G = transport.state.laws[name].conductance if transport.state else np.zeros((3, 3))
-        if np.linalg.eigvalsh(G + G.T).max() > 1e-9 * np.abs(G).max() > 0:
+        largest = np.linalg.eigvalsh(G + G.T).max()
+        if largest > 1e-9 * np.abs(G).max() > 0:
+            gain = largest * E_CHARGE**2 * FLUX / ENERGY
             found.append(
                 f"interfaces.{name}: the conductance creates spin (G + G^T has a positive"
-                " eigenvalue); absorption needs G_s <= 0 and G_s <= G_r"
+                f" eigenvalue, {gain:.3g} S/m^2); absorption needs G_s <= 0 and G_s <= G_r"
             )
     return found

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...case.defaults import table_problem
 from ...case.input_files import UnreadableError, open_regular
 from ...case.load import case_from_table, dump_case, read_table
 from ...case.paths import number_name, path_parts, replaced, resolved_path
@@ -16,12 +17,12 @@ from ...device.build import build_device
 from ...device.coefficients import CaseCoefficients, Parameter, case_coefficients, find_parameter
 from ...device.observables.said import GROUPS
 from ...device.observables.stack import all_numbers
-from ...device.stack_problem import StackState, stack_case, stack_problem
+from ...device.stack_problem import StackProblem, StackState, stack_case, stack_problem
 from ...errors import CaseError, closest
 from ...materials.parameters import complete_case
 from ...transport.layers.stack import solve_stack
 from ..points import ScanPoints
-from .data import read_measured
+from .data import in_si, read_measured
 from .model import FitModel, FreeParameter, ModelSet
 from .schema import DataSet, Fit
 
@@ -49,8 +50,6 @@ def build_model(fit: Fit, folder: Path) -> FitModel:
             parameters.append(FreeParameter(f"scale of {entry.label}", 1.0, -np.inf, np.inf,
                                             False, "", 1.0, k))  # fmt: skip
         sets.append(_model_set(entry, f"data.{k}", table, named, folder, factor))
-    for k, found in enumerate(sets):
-        _check_result(found, f"data.{k}.y.result")
     return FitModel(fit, tuple(parameters), tuple(sets))
 
 
@@ -141,6 +140,8 @@ def _explained(error: CaseError, where: str, parts: Sequence[str]) -> CaseError:
 
 def _resolved(name: str, table: Mapping[str, Any], where: str) -> tuple[str, ...]:
     parts = resolved_path(name, table, where)
+    if problem := table_problem(parts):
+        raise CaseError(where, problem)
     known = list(Case.model_fields)
     if parts[0] not in known:
         raise CaseError(where, f"the case has no table {parts[0]!r}{closest(parts[0], known)}")
@@ -217,6 +218,8 @@ def _model_set(
         raise CaseError(where, f"{error.path}: {error.problem}") from None
     for name in named:
         _found(cases[0], name, f"parameters.{name}")
+    _check_result(entry.y.result, cases[0], problems[0], f"{where}.y.result")
+    measured = in_si(measured, entry, where)
     return ModelSet(entry.label, entry, measured, tuple(cases), problems, factor, points.axes[0])
 
 
@@ -236,10 +239,9 @@ def _points(table: dict[str, Any], name: str, axis: Any, where: str) -> ScanPoin
         raise CaseError(f"{where}.x", f"{error.path}: {error.problem}") from None
 
 
-def _check_result(s: ModelSet, where: str) -> None:
+def _check_result(name: str, case: Case, problem: StackProblem, where: str) -> None:
     """Refuse a name that is no number of the result; one solution of the stack tells."""
-    name, problem = s.entry.y.result, s.problems[0]
-    c: CaseCoefficients = case_coefficients(s.cases[0], problem.m)
+    c: CaseCoefficients = case_coefficients(case, problem.m)
     known = all_numbers(StackState(problem, solve_stack(stack_case(problem, c)), c))
     if name in known:
         return

@@ -9,7 +9,7 @@ import csv
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ...results.table import unit_of
 from ...units import Array
 from .schema import DataSet
 
-__all__ = ["Measured", "read_measured"]
+__all__ = ["Measured", "in_si", "read_measured"]
 
 
 _LARGEST_FILE = 10_000_000
@@ -42,10 +42,11 @@ class Measured:
     Args:
         x: In the unit of the file, shape (n,).
         x_unit: That unit, or an empty text.
-        y: In SI, shape (n,).
-        sigma: In SI, shape (n,), or None.
+        y: In the unit of the file, or in SI, see `in_si`; shape (n,).
+        sigma: In that of `sigma_unit`, or in SI; shape (n,), or None.
         y_unit: Unit of the file, or an empty text.
-        y_size: One unit of the file in SI.
+        sigma_unit: Unit of sigma in the file.
+        y_size: One unit of the file in SI; NaN before `in_si`.
         rows: Numbers of the rows in the file, from 1; those without numbers are left out.
         notes: What was done to read it, as sentences.
     """
@@ -55,13 +56,14 @@ class Measured:
     y: Array
     sigma: Array | None
     y_unit: str
-    y_size: float
+    sigma_unit: str = ""
+    y_size: float = math.nan
     rows: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def read_measured(data: DataSet, folder: Path, where: str) -> Measured:
-    """Return the numbers of a data set.
+    """Return the numbers of a data set, as they stand in the file.
 
     Args:
         data: The entry of the fit file.
@@ -69,7 +71,7 @@ def read_measured(data: DataSet, folder: Path, where: str) -> Measured:
         where: Dotted path of the entry, for messages.
 
     Raises:
-        CaseError: For a file, column, number or unit that is not there or not right.
+        CaseError: For a file, column or number that is not there or not right.
     """
     wanted = [data.x.column, data.y.column]
     if data.sigma is not None and data.sigma.column is not None:
@@ -80,16 +82,36 @@ def read_measured(data: DataSet, folder: Path, where: str) -> Measured:
     y, y_head = _column(data.y.column, heads, rows, numbers, f"{where}.y.column")
     x_unit = data.x.unit if data.x.unit is not None else x_head
     y_unit = data.y.unit if data.y.unit is not None else y_head
-    size = _size(y_unit, unit_of(data.y.result, 1), f"{where}.y.unit", data.y.result)
-    sigma = None
+    sigma, sigma_unit = None, y_unit
     if data.sigma is not None:
-        sigma = _sigma(data, y, y_unit, heads, rows, numbers, where)
+        sigma, sigma_unit = _sigma(data, y, y_unit, heads, rows, numbers, where)
         if not np.all(sigma > 0):
             k = int(np.flatnonzero(~(sigma > 0))[0])
             raise CaseError(f"{where}.sigma",
                             f"must be > 0 (got {sigma[k]:g} in row {numbers[k]})")
-        sigma = sigma * size
-    return Measured(x, x_unit, y * size, sigma, y_unit, size, tuple(numbers), notes)
+    return Measured(x, x_unit, y, sigma, y_unit, sigma_unit, rows=tuple(numbers), notes=notes)
+
+
+def in_si(found: Measured, data: DataSet, where: str) -> Measured:
+    """Return a data set with y and sigma in SI.
+
+    Args:
+        found: From `read_measured`.
+        data: The entry of the fit file; its result must be one that is known.
+        where: Dotted path of the entry, for messages.
+
+    Raises:
+        CaseError: If a unit is missing or does not fit the result.
+    """
+    needed = unit_of(data.y.result, 1)
+    size = _size(found.y_unit, needed, f"{where}.y.unit", data.y.result)
+    sigma = found.sigma
+    if sigma is not None:
+        own = size
+        if found.sigma_unit != found.y_unit:
+            own = _size(found.sigma_unit, needed, f"{where}.sigma.column", data.y.result)
+        sigma = sigma * own
+    return replace(found, y=found.y * size, sigma=sigma, y_size=size)
 
 
 def _read(
@@ -157,8 +179,9 @@ def _place(name: str, heads: Sequence[tuple[str, str]], where: str, data: DataSe
     key = {data.x.column: "x", data.y.column: "y"}.get(name, "sigma")
     names = [head for head, _ in heads]
     if name not in names:
-        raise CaseError(f"{where}.{key}.column", f"no column {name!r}{closest(name, names)}; the"
-                        f" file has {', '.join(n[:40] for n in names)}")  # fmt: skip
+        raise CaseError(f"{where}.{key}.column", f"no column {name!r}" + closest(
+            name, names, f"the file has {', '.join(n[:40] for n in names)}"
+        ))  # fmt: skip
     if names.count(name) > 1:
         raise CaseError(f"{where}.{key}.column", f"the file has two columns {name!r}")
     return names.index(name)
@@ -243,18 +266,14 @@ def _sigma(
     rows: Sequence[Sequence[str]],
     numbers: Sequence[int],
     where: str,
-) -> Array:
-    """Return the standard deviations in the unit of y."""
+) -> tuple[Array, str]:
+    """Return the standard deviations and their unit."""
     s = data.sigma
     assert s is not None
     if s.absolute is not None:
-        return np.full_like(y, s.absolute)
+        return np.full_like(y, s.absolute), y_unit
     if s.relative is not None:
-        return s.relative * np.abs(y)
+        return s.relative * np.abs(y), y_unit
     assert s.column is not None
     found, head = _column(s.column, heads, rows, numbers, f"{where}.sigma.column")
-    if head and head != y_unit:
-        needed = unit_of(data.y.result, 1)
-        own = _size(head, needed, f"{where}.sigma.column", data.y.result)
-        found = found * own / _size(y_unit, needed, f"{where}.y.unit", data.y.result)
-    return found
+    return found, head or y_unit

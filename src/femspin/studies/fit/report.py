@@ -87,7 +87,8 @@ def write_fit(result: FitResult, folder: Path | str, overwrite: bool = False) ->
     """Write the result folder in one piece and return it.
 
     Raises:
-        CaseError: If the folder exists and is no earlier result, or `overwrite` is False.
+        CaseError: If the folder exists and is no earlier result, or holds one of other inputs
+            and `overwrite` is False.
     """
     from .plot import plot_fit
 

@@ -24,6 +24,7 @@ from ...device.observables.said import GROUPS
 from ...device.observables.stack import numbers_below
 from ...device.stack_problem import StackState, moved, stack_case, stack_change, stack_problem
 from ...errors import CaseError, SolverError, closest
+from ...materials.parameters import complete_case
 from ...transport.layers.derivative import StackTangent, stack_derivatives
 from ...transport.layers.stack import StackCase, solve_stack
 from ...units import E_CHARGE, Array
@@ -71,12 +72,14 @@ class SolvedStack:
 
 
 def solved_stack(case: Case) -> SolvedStack:
-    """Return the exact solution of a completed case.
+    """Return the exact solution of a case; its material values are filled in.
 
     Raises:
-        CaseError: If the case is no resolved stack of one dimension under a prescribed drive.
+        CaseError: If the case lacks values, or is no resolved stack of one dimension under a
+            prescribed drive.
         SolverError: If its equations cannot be solved.
     """
+    case, _ = complete_case(case)
     _require_stack(case)
     problem = stack_problem(case)
     coefficients = case_coefficients(case, problem.m)

@@ -126,7 +126,8 @@ def write_sensitivities(
         digest: Of all that they depend on, kept in the result.
 
     Raises:
-        CaseError: If the folder exists and is no earlier result, or `overwrite` is False.
+        CaseError: If the folder exists and is no earlier result, or holds one of another
+            digest and `overwrite` is False.
     """
     target = Path(folder)
     summary = sensitivity_summary(report)

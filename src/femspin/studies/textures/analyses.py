@@ -19,7 +19,7 @@ from ...results.series import Series
 from ...results.texture_result import TextureResult
 from ...units import Array
 from .device import transport_numbers
-from .instability import Branch, instability
+from .instability import INSTABILITY_PARTS, Branch, instability
 from .line_shape import line_shape
 from .motion import start_motion
 from .numbers import run_numbers, texture_facts, topological_charge
@@ -229,6 +229,9 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
         "threshold": Number(value, unit), "bracket": Number(high - low, unit),
         "runs": len(tried), "just_above": run_numbers(changed, last),
     }  # fmt: skip
+    if options.criterion == "unstable":
+        first, end, _ = options.bracket
+        numbers["looked_every"] = Number((end - first) / INSTABILITY_PARTS, unit)
     measure = "growth rate [1/s]" if options.criterion == "unstable" else "measure"
     heads = (f"{options.vary} [{unit}]", "beyond", measure)
     curve = Series("bisection", heads, np.array(sorted(tried)))
@@ -250,8 +253,10 @@ def _unstable_from(case: Case, system: TextureSystem, progress: Progress) -> _Fo
     branch = Branch(lambda value: _varied(case, system, value))
     found = instability(branch, low, high, options.tolerance, progress)
     if found is None:
+        part = (high - low) / INSTABILITY_PARTS
         problem = (f"{high:g} {unit} is not beyond the threshold (unstable): the state at rest is"
-                   " stable all the way from low")  # fmt: skip
+                   f" stable at all values from low on that were looked at, {part:.3g} {unit}"
+                   " apart; a narrower window of instability needs a narrower range")  # fmt: skip
         raise CaseError("texture.threshold.high", problem)
     tried = [[v, float(g > 0), g] for v, g in found.rates.items() if np.isfinite(g)]
     return found.low, found.high, found.threshold, tried

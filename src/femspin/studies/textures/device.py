@@ -140,7 +140,8 @@ def torque_warning(torque: CoupledTorque | None) -> str:
         return ""
     share = report["largest_error"] / report["largest_rate"]
     return (f"a torque of transport that was kept between solutions was off by {share:.2g} of the"
-            " largest torque; lower texture.transport.tolerance or texture.step")  # fmt: skip
+            f" largest torque (at most {_TOLD:g} pass in silence); lower"
+            " texture.transport.tolerance or texture.step")  # fmt: skip
 
 
 def phase_seconds(torque: CoupledTorque, total: float) -> Mapping[str, float]:

@@ -20,10 +20,10 @@ from .states import initial_texture
 from .steady import at_full_strength
 from .system import TextureSystem
 
-__all__ = ["Bracket", "Branch", "instability"]
+__all__ = ["INSTABILITY_PARTS", "Bracket", "Branch", "instability"]
 
 
-_PARTS = 24  # of the range, at the ends of which the state is looked at first
+INSTABILITY_PARTS = 24  # of the range, at the ends of which the state is looked at first
 _FARTHEST = 0.1  # angle [rad] by which a moment may turn from one value to the next
 _MOST_HALVINGS = 12  # of a part in which the state turns by more
 _MOST_BISECTIONS = 200
@@ -126,6 +126,9 @@ def instability(
 ) -> Bracket | None:
     """Return where the state at rest first loses its stability, None if it does nowhere.
 
+    The state is looked at at the ends of `INSTABILITY_PARTS` equal parts of the range: a window
+    of instability that lies within one part is not seen.
+
     Args:
         branch: The state along the key.
         low: First value.
@@ -139,13 +142,13 @@ def instability(
     """
     if branch.growth(low) > 0:
         raise CaseError("texture.threshold.low", f"{low:g} is beyond the threshold (unstable)")
-    ends = np.linspace(low, high, _PARTS + 1).tolist()
+    ends = np.linspace(low, high, INSTABILITY_PARTS + 1).tolist()
     k = 0
     while branch.growth(ends[k + 1]) <= 0:
         k += 1
-        if k == _PARTS:
+        if k == INSTABILITY_PARTS:
             return None
-        progress(k / (2 * _PARTS))
+        progress(k / (2 * INSTABILITY_PARTS))
     a, b = ends[k : k + 2]
     for _ in range(_MOST_BISECTIONS):
         if b - a <= tolerance * 0.5 * abs(a + b):

@@ -14,12 +14,13 @@ from ...units import Array, Indices
 from .device import transport_numbers
 from .motion import Motion
 from .system import TextureSystem
-from .wall import WALL_STOPS, WALL_UNITS
+from .wall import WALL_REACH, WALL_STOPS, WALL_UNITS
 
 if TYPE_CHECKING:
     from .recorder import TextureRun
 
-__all__ = ["run_numbers", "sampling_warning", "texture_facts", "topological_charge"]
+__all__ = ["run_numbers", "sampling_warning", "texture_facts", "topological_charge",
+           "undisturbed"]  # fmt: skip
 
 
 _PARTS = {
@@ -61,11 +62,13 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
     if system.table.rotation_axis is not None and half > 2:
         table["rotation"] = _rotation(run.time, run.angles["rotation"])
     if run.wall_series is not None:
-        table["wall"] = _wall_numbers(run.wall_series.rows)
+        rows = run.wall_series.rows
+        free = undisturbed(rows, run.stopped)
+        table["wall"] = _wall_numbers(rows, free)
         table["wall"]["lost"] = int(run.stopped in WALL_STOPS)
         drive = _alternating(system)
-        if drive is not None and len(run.wall_series.rows):
-            found = _locked_in(run.wall_series.rows, *drive)
+        if drive is not None and len(free):
+            found = _locked_in(free, *drive)
             table["wall"]["alternating"] = with_units(found, WALL_UNITS)
     return table
 
@@ -179,21 +182,46 @@ def _rotation(time: Array, angle: Array) -> dict[str, float]:
             "turns": float((angle[-1] - angle[0]) / (2 * np.pi))}  # fmt: skip
 
 
-def _wall_numbers(rows: Array) -> dict[str, Any]:
+def undisturbed(rows: Array, stopped: str) -> Array:
+    """Return the rows of a wall before the end of the magnet, or another wall, draws it in.
+
+    A wall is drawn towards its image behind a free end as exp(-2d/lambda) of its distance d.  Of
+    one that left or met another the last `WALL_REACH` widths of its way are dropped.
+
+    Args:
+        rows: Time, position, width, ... of every output, shape (k, 5).
+        stopped: Why the run ended.
+    """
+    if stopped != WALL_STOPS[0] or not len(rows):
+        return rows
+    far = np.abs(rows[:, 1] - rows[-1, 1]) > WALL_REACH * np.median(np.abs(rows[:, 2]))
+    return rows[: np.flatnonzero(far)[-1] + 1] if far.any() else rows[:0]
+
+
+def _wall_numbers(every: Array, rows: Array) -> dict[str, Any]:
     """Return position, width and tilt at the end, and velocities; nothing without rows.
 
     `velocity` is the mean over the second half, `final_velocity` over the last output interval;
     the oscillation is what is left of the position after its mean drift over the second half.
+
+    Args:
+        every: All rows.
+        rows: Those of velocities and of the range of widths, see `undisturbed`.
     """
-    if not len(rows):
+    if not len(every):
         return {}
+    table: dict[str, Any] = {
+        "position": float(every[-1, 1]), "width": float(every[-1, 2]),
+        "tilt": float(every[-1, 3]), "displacement": float(every[-1, 1] - every[0, 1]),
+    }  # fmt: skip
+    if not len(rows):
+        return with_units(table, WALL_UNITS)
     time, position, width, tilt = rows[:, :4].T
     half = len(rows) // 2
     late = slice(half, None)
-    table: dict[str, Any] = {
-        "position": float(position[-1]), "width": float(width[-1]), "tilt": float(tilt[-1]),
-        "displacement": float(position[-1] - position[0]),
+    table |= {
         "smallest_width": float(width.min()), "largest_width": float(width.max()),
+        "undisturbed_until": float(time[-1]),
     }  # fmt: skip
     if len(rows) > 3:
         slope = np.polyfit(time[late] - time[half], position[late], 1)

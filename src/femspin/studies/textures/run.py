@@ -18,7 +18,7 @@ from .motion import Motion, State, check_canting
 from .numbers import sampling_warning
 from .recorder import Recorder, TextureRun
 from .system import TextureSystem
-from .wall import LOST
+from .wall import LOST, WALL_REACH
 from .warnings import state_warnings
 
 __all__ = ["run_motion"]
@@ -78,7 +78,11 @@ def run_motion(
     end = recorder.rows[-1][0]
     warnings = state_warnings(system, [*(f[0] for f in recorder.frames), motion.order(state)])
     if recorder.track.lost:
-        warnings = (f"{LOST[recorder.track.lost]}; the run ends there", *warnings)
+        words = "" if recorder.track.lost == "unsure" else (
+            f", and velocities leave out the last {WALL_REACH:g} widths of its way"
+            " (texture.wall.undisturbed_until)"
+        )  # fmt: skip
+        warnings = (f"{LOST[recorder.track.lost]}; the run ends there{words}", *warnings)
     if system.coupled is not None:
         system.coupled.finish(end, motion.order(state))
     told = [

@@ -14,7 +14,7 @@ from ...units import LENGTH, Array
 from .states import wall_frame
 from .system import TextureSystem
 
-__all__ = ["LOST", "WALL_STOPS", "WALL_UNITS", "WallTrack", "state_numbers"]
+__all__ = ["LOST", "WALL_REACH", "WALL_STOPS", "WALL_UNITS", "WallTrack", "state_numbers"]
 
 
 LOST = {
@@ -28,11 +28,17 @@ LOST = {
 WALL_STOPS = ("wall left", "wall lost")
 """Why a run ends when its wall is gone, and when it cannot be told from others."""
 
+WALL_REACH = 7.0
+"""Widths of its way before a wall leaves that its velocities do not count.
+
+The pull of its image is then exp(-14) of the anisotropy field.
+"""
+
 WALL_UNITS: Mapping[str, str] = {
     "position": "m", "width": "m", "tilt": "rad", "displacement": "m", "smallest_width": "m",
     "largest_width": "m", "velocity": "m/s", "fitted_velocity": "m/s", "final_velocity": "m/s",
     "largest_velocity": "m/s", "tilt_rate": "rad/s", "velocity_amplitude": "m/s", "phase": "rad",
-    "displacement_amplitude": "m",
+    "displacement_amplitude": "m", "undisturbed_until": "s",
 }  # fmt: skip
 
 

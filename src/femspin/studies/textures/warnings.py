@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...case.schema import Case
+from ...device.observables.input_warnings import coarse_mesh, doubtful_input, missing_input
 from ...errors import CaseError
 from ...magnets.magnet import Ferromagnet
 from ...magnets.walls import static_width
@@ -34,7 +35,7 @@ def case_warnings(system: TextureSystem, case: Case) -> tuple[str, ...]:
     return (
         *_field_warnings(system), *_coarse(system), *_bulk_twist(system), *_side_twist(system),
         *_stray_field(system), *_other_magnets(system, case), *_older_sign(system),
-        *_unbalanced(system),
+        *_unbalanced(system), *_device_warnings(system),
     )  # fmt: skip
 
 
@@ -43,8 +44,9 @@ def state_warnings(system: TextureSystem, states: Sequence[Array]) -> tuple[str,
     found = []
     turn = system.space.largest_turn(states[-1])
     if turn > _TURN and system.table.temperature is None:
-        found.append(f"the texture turns by up to {np.degrees(turn):.3g} deg from node to node at"
-                     " the end, which the mesh does not resolve; use smaller cells")  # fmt: skip
+        found.append(f"{_mesh_key(system)}: the texture turns by up to {np.degrees(turn):.3g} deg"
+                     f" from node to node at the end, more than {np.degrees(_TURN):.3g} deg, which"
+                     " the mesh does not resolve; use smaller cells")  # fmt: skip
     current = system.table.current
     if current is not None and any(current.density) and _without_effect(system, states):
         found.append("texture.current has no effect: the texture does not change along it")
@@ -155,9 +157,10 @@ def _bulk_twist(system: TextureSystem) -> list[str]:
     turn = abs(magnet.bulk_dmi) / (2 * magnet.exchange_stiffness) * LENGTH
     thick = [(axis, extent) for axis, extent in system.space.faces if extent * turn > _FINE]
     return [
-        f"the bulk DMI twists m by {extent * turn:.2g} rad across the {extent:.4g} nm along"
-        f" {'xyz'[axis]}, which are not meshed: counted to leading order as an anisotropy; mesh"
-        f" them, or name {'xyz'[axis]!r} in texture.mesh.periodic if there are no faces"
+        f"texture.magnet.bulk_dmi twists m by {extent * turn:.2g} rad across the {extent:.4g} nm"
+        f" along {'xyz'[axis]}, which are not meshed: counted to leading order as an anisotropy,"
+        f" good below {_FINE:g} rad; mesh them, or name {'xyz'[axis]!r} in texture.mesh.periodic"
+        " if there are no faces"
         for axis, extent in thick
     ]
 
@@ -175,10 +178,11 @@ def _side_twist(system: TextureSystem) -> list[str]:
     left_out = magnet.interfacial_dmi**2 / (4 * magnet.exchange_stiffness) * np.tanh(half) / half
     if left_out < _SHARE * magnet.anisotropy:
         return []
-    return ["a line does not change along y: the twist of the interfacial DMI at the sides of a"
-            f" strip {mesh.width * 1e9:.4g} nm wide is left out, about {left_out:.2g} J/m^3 (m_x"
-            " hard); mesh a film for a narrow strip, or name 'y' in texture.mesh.periodic for a"
-            " wide one"]  # fmt: skip
+    return ["texture.mesh.shape: a line does not change along y: the twist of the interfacial DMI"
+            f" at the sides of a strip {mesh.width * 1e9:.4g} nm wide is left out, about"
+            f" {left_out:.2g} J/m^3 (m_x hard), more than {100 * _SHARE:g} % of"
+            f" texture.magnet.anisotropy = {magnet.anisotropy:.3g} J/m^3; mesh a film for a"
+            " narrow strip, or name 'y' in texture.mesh.periodic for a wide one"]  # fmt: skip
 
 
 # ---------------------------------------------------------------- stray field, transport, current
@@ -188,8 +192,9 @@ def _stray_field(system: TextureSystem) -> list[str]:
     trace = getattr(system.demagnetization, "trace", None)
     if trace is None or abs(trace - 1) <= _TRACE:
         return []
-    return [f"the stray field of these tetrahedra is {100 * abs(trace - 1):.2g} % too"
-            f" {'small' if trace < 1 else 'large'}: the demagnetizing factors of the body add up"
+    return [f"{_mesh_key(system)}: the stray field of these tetrahedra is"
+            f" {100 * abs(trace - 1):.2g} % too {'small' if trace < 1 else 'large'} (at most"
+            f" {100 * _TRACE:g} % pass in silence): the demagnetizing factors of the body add up"
             f" to {trace:.4f}, exactly to 1; use smaller cells"]  # fmt: skip
 
 
@@ -217,6 +222,14 @@ def _unbalanced(system: TextureSystem) -> list[str]:
             " how much (spin_balance)"]  # fmt: skip
 
 
+def _device_warnings(system: TextureSystem) -> list[str]:
+    """Return what is doubtful about the device, whatever the texture does."""
+    device = system.device
+    if device is None:
+        return []
+    return coarse_mesh(device) + missing_input(device) + doubtful_input(device)
+
+
 def _older_sign(system: TextureSystem) -> list[str]:
     return [
         f"texture.spin_orbit.{k}.field_like is read as in older files, a field along p: the"
@@ -233,8 +246,10 @@ def _field_warnings(system: TextureSystem) -> list[str]:
     carriers = np.asarray(system.device.conditions.magnetic_field, float)
     if np.allclose(carriers, system.steady_field) or not carriers.any():
         return notes
-    return [*notes, "drive.magnetic_field acts on the carriers alone and differs from the steady"
-            " field of texture.fields, which acts on the magnet alone"]  # fmt: skip
+    own = ", ".join(f"{x:.4g}" for x in np.asarray(system.steady_field, float))
+    return [*notes, f"drive.magnetic_field, ({', '.join(f'{x:.4g}' for x in carriers)}) T, acts on"
+            f" the carriers alone and differs from the steady field of texture.fields, ({own}) T,"
+            " which acts on the magnet alone"]  # fmt: skip
 
 
 def _without_effect(system: TextureSystem, states: Sequence[Array]) -> bool:

@@ -72,14 +72,17 @@ class Exchange(Quadratic):
     Args:
         space: The nodal space.
         stiffness: A/s [nm^2/ps].
+        sloped: Whether DMI gives m a slope at free ends.
     """
 
     space: TextureSpace
     stiffness: float
+    sloped: bool = False
 
     @cached_property
     def _scaled(self) -> sp.csr_array:
-        return sp.csr_array(2 * self.stiffness * self.space.stiffness)
+        matrix = self.space.sloped_exchange if self.sloped else self.space.exchange
+        return sp.csr_array(2 * self.stiffness * matrix)
 
     def gradient(self, m: Array, time: float) -> Array:
         """Return 2 A S m."""
@@ -352,7 +355,8 @@ def ferromagnet_terms(space: TextureSpace, magnet: Ferromagnet) -> tuple[Term, .
     s, v = magnet.spin_density, space.volumes
     terms: list[Term] = []
     if magnet.exchange_stiffness:
-        terms.append(Exchange(space, diffusivity(magnet.exchange_stiffness / s)))
+        sloped = bool(magnet.interfacial_dmi or magnet.bulk_dmi)
+        terms.append(Exchange(space, diffusivity(magnet.exchange_stiffness / s), sloped))
     terms.extend(_anisotropy(v, magnet.anisotropy / s, magnet.axis))
     terms.extend(_anisotropy(v, -magnet.hard_anisotropy / s, magnet.hard_axis))
     if magnet.thin_film:
@@ -376,7 +380,8 @@ def staggered_terms(space: TextureSpace, magnet: Antiferromagnet) -> tuple[Term,
     s, v = magnet.spin_density, space.volumes
     terms: list[Term] = []
     if magnet.exchange_stiffness:
-        terms.append(Exchange(space, diffusivity(magnet.exchange_stiffness / s)))
+        sloped = bool(magnet.interfacial_dmi)
+        terms.append(Exchange(space, diffusivity(magnet.exchange_stiffness / s), sloped))
     terms.extend(_anisotropy(v, magnet.anisotropy / s, magnet.axis))
     terms.extend(_anisotropy(v, -magnet.hard_anisotropy / s, magnet.hard_axis))
     if magnet.interfacial_dmi:

@@ -141,8 +141,9 @@ def helix(wave, axis_two, count=24):
 
 
 def test_energies_of_helices_are_those_of_the_lattice():
-    """With s = sin(kh/2): exchange A (2s/h)^2 (1 + s^2/3) of the second difference D2 taken as
-    -D2 + h^2 D2^2/12; DMI of a cycloid and of a helix D sin(kh)/h (1 + 2 s^2/3) per volume.
+    """Per volume, exchange A (2s/h)^2 (1 + s^2/3) and DMI D sin(kh)/h (1 + 2 s^2/3).
+
+    Here s = sin(kh/2), and the square of the slope is -D2 + h^2 D2^2/12 of second differences D2.
     """
     wave, count = 0.3, 24
     h = 2 * np.pi / wave / count
@@ -170,7 +171,7 @@ def periodic_grid(dimension, count):
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])
 def test_exchange_and_dmi_of_oblique_waves_err_by_order_4_on_grids(dimension):
-    """m = x-hat cos(k.r) + z-hat sin(k.r) with k = (1, 1, ...): |k|^2 A and -k_x D per volume."""
+    """Of m = x-hat cos(k.r) + z-hat sin(k.r), k = (1, 1, ...): |k|^2 A and -k_x D per volume."""
     errors = []
     for count in (12, 24):
         space = mesh_space(periodic_grid(dimension, count), periodic=range(dimension))
@@ -186,7 +187,10 @@ def test_exchange_and_dmi_of_oblique_waves_err_by_order_4_on_grids(dimension):
 
 @pytest.mark.parametrize("kind", ["line", "quad", "hex"])
 def test_grids_with_uneven_cells_weigh_exchange_by_the_same_rule(kind):
-    """Linear slopes cost A |grad m|^2 V exactly, and the matrices keep their symmetry."""
+    """Linear slopes cost A |grad m|^2 V exactly, and the matrices keep their symmetry.
+
+    Where no DMI tilts them, ends are mirrors, and a slope there costs more.
+    """
     rng = np.random.default_rng(3)
     edges = [np.concatenate([[0.0], np.cumsum(rng.uniform(0.5, 1.5, 6))]) for _ in range(3)]
     mesh = {
@@ -200,13 +204,25 @@ def test_grids_with_uneven_cells_weigh_exchange_by_the_same_rule(kind):
     value = space.positions @ slope
     one = np.ones(space.size)
     exact = slope @ slope * space.volume
-    assert value @ (space.exchange @ value) == pytest.approx(exact, rel=1e-12)
-    assert abs(space.exchange - space.exchange.T).max() < 1e-13
-    assert np.linalg.eigvalsh(space.exchange.toarray()).min() > -1e-12
+    assert value @ (space.sloped_exchange @ value) == pytest.approx(exact, rel=1e-12)
+    assert value @ (space.exchange @ value) > exact
+    for matrix in (space.exchange, space.sloped_exchange):
+        assert abs(matrix - matrix.T).max() < 1e-13
+        assert np.linalg.eigvalsh(matrix.toarray()).min() > -1e-12
     for k in range(3):
         # 1 d_k f - f d_k 1
         assert one @ (space.turns[k] @ value) == pytest.approx(slope[k] * space.volume, abs=1e-11)
         assert abs(space.turns[k] + space.turns[k].T).max() < 1e-13
+
+
+def test_the_energy_of_exchange_keeps_small_angles_on_fine_cells():
+    """A sum of squares: m . S m rounds to 1e-16 |S|, here 1000 times the energy."""
+    space = mesh_space(skfem.MeshLine(np.linspace(0, 1e-3, 21)))
+    angle = 1e-9 * space.positions[:, 0] / 1e-3
+    m = np.stack([np.sin(angle), 0 * angle, np.cos(angle)], axis=1)
+    exact = (1e-9 / 1e-3) ** 2 * space.volume
+    # angles of 5e-11 between nodes hold the rounding of m, 1e-16
+    assert Exchange(space, 1.0).energy(m, 0.0) == pytest.approx(exact, rel=0.05)
 
 
 def test_a_slanted_cell_leaves_linear_elements():

@@ -165,7 +165,7 @@ def grid_edges(
 def _merged(
     edges: Indices, extent: Array, area: Array, node_of_vertex: Indices, size: int
 ) -> Edges:
-    """Return edges of cells, rows cell, lower and upper vertex, with those that coincide as one."""
+    """Return the edges of cells, rows cell, lower and upper vertex, each of them once."""
     cell, ends = edges[0], node_of_vertex[edges[1:]]
     kept = ends[0] != ends[1]  # one cell across a periodic direction
     cell, ends = cell[kept], ends[:, kept]

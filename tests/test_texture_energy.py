@@ -233,6 +233,7 @@ def test_a_slanted_cell_leaves_linear_elements():
     assert slanted.edges is None
     assert slanted.exchange is slanted.stiffness
     assert mesh_space(meshes()["tri"]).edges is None
+    assert replace(mesh_space(mesh), sharpened=False).edges is None
 
 
 def relaxed_wall(cell, dmi=0.0, **changes):

@@ -55,7 +55,8 @@ class TextureSpace:
         gradient: C^k [nm^2] for k = x, y, z, each of shape (n, n); zero off `axes`.
         periods: Mesh coordinates that are periodic, with their periods [nm].
         faces: Directions that are not meshed and end in free faces, with their extents [nm].
-        sharpened: Take back what the lumped mass smooths of (u . grad) m, see `along`.
+        sharpened: Take back what linear elements with a lumped mass miss of (u . grad) m, and on
+            right-angled cells of exchange and DMI; see `along` and `edges`.
         driven: Torques act on the faces of the region, as at an interface of a device.
     """
 
@@ -86,7 +87,9 @@ class TextureSpace:
 
     @cached_property
     def edges(self) -> tuple[Edges, ...] | None:
-        """The edges along each mesh coordinate, None unless all cells are right-angled."""
+        """The edges along each mesh coordinate; None if a cell is not right-angled, or unasked."""
+        if not self.sharpened:
+            return None
         return grid_edges(self.mesh, self.cells, self.node_of_vertex, self.section)
 
     @cached_property

@@ -336,7 +336,10 @@ def wall_motion(magnet, cell, times, start=0.0, velocity=0.0, extent=30, tilt=0.
 
 
 def test_a_current_moves_a_wall_at_beta_u_over_alpha_with_a_contracted_width():
-    """V = beta u / alpha and lambda sqrt(1 - (v - u)^2 / c^2), both of order (h/lambda)^2."""
+    """V = beta u / alpha and lambda sqrt(1 - (v - u)^2 / c^2).
+
+    The mesh errs by (h/lambda)^4, the step in time, proportional to h, by less with its square.
+    """
     case = CASES["D07"]
     p, out = case["inputs"], case["outputs"]
     times = np.linspace(0, 20e-12, 21)
@@ -347,9 +350,9 @@ def test_a_current_moves_a_wall_at_beta_u_over_alpha_with_a_contracted_width():
             transfer=SpinTransfer([p["u_n"], 0, 0], p["beta"]),
         )  # fmt: skip
         found.append(((path[-1, 0] - path[-2, 0]) / 1e-12, path[-1, 1]))
-    for k, name in enumerate(("v_formula", "width_formula")):
-        limit, rest = richardson(found[0][k], found[1][k])
-        assert abs(limit - out[name]) < rest
+    coarse, fine = np.abs(np.array(found) / [out["v_formula"], out["width_formula"]] - 1)
+    assert (coarse / fine > 8).all()
+    assert (fine < 1e-4).all()
 
 
 def test_a_current_step_without_beta_shifts_a_wall_by_u_over_gamma():
@@ -427,10 +430,10 @@ def test_a_wall_coasts_as_a_relativistic_particle():
     start = 0.6 / np.sqrt(1 - 0.36)
     exact = c / gamma * (np.arcsinh(start) - np.arcsinh(start * np.exp(-gamma * times)))
     ends = [p[-1] - p[0] for p in paths]
-    assert 3.2 < (ends[1] - ends[0]) / (ends[2] - ends[1]) < 4.8
-    limit = (4 * paths[2] - paths[1]) / 3
+    # more than third order: the step in time is the smaller part
+    assert (ends[1] - ends[0]) / (ends[2] - ends[1]) > 8
     # the adiabatic width is exact to 1e-3 at Gamma / w_0 = 0.045
-    assert (limit - limit[0])[-1] == pytest.approx(exact[-1], rel=1.3e-3)
+    assert ends[2] == pytest.approx(exact[-1], rel=1.3e-3)
 
 
 @pytest.mark.slow

@@ -59,9 +59,9 @@ def magnet(name):
 
 
 def mesh_error(name, order=2):
-    """Return a bound on what linear elements miss of a wall, c (h/lambda)^2 with c = 1/4.
+    """Return a bound on what the cells and the steps of a case miss of a wall, (h/lambda)^2/4.
 
-    The error is of second order; halving the cells of these cases gives c between 0.1 and 0.2.
+    The cells themselves err by c (h/lambda)^4 with c below 1/4.
     """
     system = build_texture_system(load_case(FOLDER / f"{name}.toml"), FOLDER)
     return (system.space.spacing * 1e-9 / system.magnet.wall_width) ** order / 4

@@ -66,10 +66,10 @@ def meshes() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def richardson(coarse: float, fine: float) -> tuple[float, float]:
-    """Return the limit of a second-order sequence from h and h/2, and the error left of it.
+def richardson(coarse: float, fine: float, order: int = 2) -> tuple[float, float]:
+    """Return the limit of a sequence of an order from h and h/2, and the error left of it.
 
-    The next error is of order h^4: a sixteenth of the correction between the meshes at most,
-    where the meshes resolve the wall.
+    The next error is of an order higher by two: a sixteenth of the correction between the meshes
+    at most, where the meshes resolve the wall.
     """
-    return (4 * fine - coarse) / 3, abs(fine - coarse) / 16
+    return fine + (fine - coarse) / (2**order - 1), abs(fine - coarse) / 16

@@ -80,7 +80,7 @@ class AntiferroTexture:
     def longest_step(self) -> float:
         """Return 2 / w_max [ps], the stability limit of the rotor scheme on this mesh."""
         magnet = self.magnet
-        k = 4 * magnet.exchange_stiffness / (self.space.spacing * LENGTH) ** 2
+        k = magnet.exchange_stiffness * self.space.steepest / LENGTH**2
         local = abs(magnet.anisotropy) + abs(magnet.hard_anisotropy) + k
         omega = np.sqrt(2 * magnet.homogeneous_exchange * local) / magnet.spin_density
         return float(2 / rate(omega))

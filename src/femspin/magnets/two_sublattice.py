@@ -182,7 +182,8 @@ def two_sublattice_texture(
     weights = 0.5 * np.concatenate([v, v])
     terms: list[Term] = [_Bilinear(v, _pair(magnet))]
     if magnet.exchange_stiffness:
-        terms.append(_OfOrder(Exchange(space, diffusivity(magnet.exchange_stiffness / s))))
+        rate_of_exchange = diffusivity(magnet.exchange_stiffness / s)
+        terms.append(_OfOrder(Exchange(space, rate_of_exchange, bool(magnet.interfacial_dmi))))
     for strength, axis in (
         (magnet.anisotropy, magnet.axis),
         (-magnet.hard_anisotropy, magnet.hard_axis),

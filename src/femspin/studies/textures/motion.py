@@ -289,7 +289,7 @@ def _ferro_scheme(system: TextureSystem, texture: Texture) -> Any:
 def _exchange_rate(system: TextureSystem) -> float:
     """Return the fastest exchange precession on the mesh [1/ps]."""
     magnet = system.magnet
-    k = 4 * magnet.exchange_stiffness / (system.space.spacing * LENGTH) ** 2
+    k = magnet.exchange_stiffness * system.space.steepest / LENGTH**2
     return float(2 * k / magnet.spin_density * TIME)
 
 

@@ -11,8 +11,9 @@ import pytest
 import femspin
 from femspin import CaseError, build_device, case_from_table, load_case, simulate
 from femspin.case.load import dump_case, set_key
+from femspin.case.names import number_name, path_parts
 from femspin.case.parameters import find_parameter, with_parameters
-from femspin.case.paths import number_name, path_parts, resolved_path
+from femspin.case.paths import resolved_path
 from femspin.cli.main import main
 from femspin.errors import closest
 from femspin.materials.parameters import complete_case

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, PlainSerializer
 
 from ..errors import CaseError
 from .messages import dotted
+from .schema import Case
 
 __all__ = ["Key", "key_at", "start_of_list", "table_problem"]
 
@@ -38,8 +39,6 @@ class Key:
 
 def key_at(parts: Sequence[str]) -> Key | None:
     """Return what a case may have at a path, None where there is no such key."""
-    from .schema import Case  # the schema of a scan asks for paths, too
-
     found = Key(Case, None)
     for part in parts:
         inner = _inner(found, part)

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from ..errors import CaseError, closest
 from .messages import dotted, first_problem, one_line
-from .paths import replaced, resolved_path, split_setting
+from .names import split_setting
+from .paths import replaced, resolved_path
 from .schema import Case, Kondo, Magnet, Region, SpinOrbit
 
 __all__ = ["case_from_table", "dump_case", "load_case", "plain_values", "read_table", "set_key", ]

@@ -12,7 +12,8 @@ from ..errors import CaseError, closest
 from .defaults import key_at, table_problem
 from .load import dump_case
 from .messages import dotted
-from .paths import path_parts, resolved_path
+from .names import path_parts
+from .paths import resolved_path
 from .scan import number_and_unit
 from .schema import Case
 from .values import INSULATORS

@@ -7,41 +7,19 @@ fit and the outputs of sensitivities a number of the result.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import CaseError, closest
 from .defaults import start_of_list
 from .messages import dotted
+from .names import AXES, path_parts
 
-__all__ = ["number_name", "path_parts", "replaced", "resolved_path", "split_setting"]
-
-_PART = r"""(?:"[^"\x00-\x1f]*"|'[^'\x00-\x1f]*'|[^."'#=\[\]{}\x00-\x1f]+)"""
-_PATH = re.compile(rf"\s*{_PART}(?:\s*\.\s*{_PART})*\s*")
-_AXES = "xyz"
+__all__ = ["replaced", "resolved_path", ]
 
 # Tables whose keys are names: a path through an unknown name is a slip, not a new entry.
 _NAMED = {("regions",): "region", ("materials",): "material",
           ("drive", "electrodes"): "electrode"}  # fmt: skip
-
-
-def path_parts(name: str) -> tuple[str, ...]:
-    """Split a dotted path; parts in quotes may hold dots.  Empty if it is no dotted path."""
-    if _PATH.fullmatch(name) is None:
-        return ()
-    found = (part.strip() for part in re.findall(_PART, name))
-    parts = tuple(p[1:-1] if p[:1] in ('"', "'") else p for p in found)
-    return parts if all(parts) else ()
-
-
-def split_setting(text: str) -> tuple[str, str] | None:
-    """Return path and value of ``path=value``, None if it does not have this form."""
-    match = _PATH.match(text)
-    if match is None or not text[match.end() :].startswith("="):
-        key, equals, value = text.partition("=")
-        return (key.strip(), value) if equals and key.strip() else None
-    return match[0].strip(), text[match.end() + 1 :]
 
 
 def resolved_path(
@@ -109,8 +87,8 @@ def _position(part: str, entries: Sequence[Any], where: str, path: str) -> str:
     if len(same) > 1:
         raise CaseError(where, f"{path} has {part!r} {len(same)} times; say which, by its"
                         f" position: {', '.join(same)}")  # fmt: skip
-    if len(entries) == len(_AXES) and not any(regions) and part in tuple(_AXES):
-        return str(_AXES.index(part))
+    if len(entries) == len(AXES) and not any(regions) and part in tuple(AXES):
+        return str(AXES.index(part))
     allowed = f"0 to {len(entries) - 1}" if entries else "it is empty"
     allowed += "".join(f" or {r!r}" for r in dict.fromkeys(regions) if r)
     raise CaseError(where, f"{part!r} is no entry of the list {path}; {allowed}")
@@ -140,24 +118,3 @@ def _replaced(node: Any, parts: Sequence[str], depth: int, value: Any) -> Any:
     inner = _replaced(node.get(parts[depth]), parts, depth + 1, value)
     return {**node, parts[depth]: inner}
 
-
-def number_name(name: str, known: Iterable[str]) -> str:
-    """Return the name of a number, vector or table of the result as the result has it.
-
-    Names may stand in quotes, an interface in either order, and a component of a vector be
-    counted from 0.  A name that is not known comes back as it is.
-
-    Args:
-        name: Dotted name.
-        known: Names of the numbers of the result.
-    """
-    names, parts = list(known), path_parts(name)
-    if not parts or name in names:
-        return name
-    flipped = tuple("|".join(reversed(p.split("|"))) for p in parts)
-    for form in (parts, flipped):
-        last = _AXES[int(form[-1])] if form[-1] in ("0", "1", "2") else form[-1]
-        for candidate in (".".join(form), ".".join((*form[:-1], last))):
-            if any(n == candidate or n.startswith(f"{candidate}.") for n in names):
-                return candidate
-    return name

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, create_model, mo
 from pydantic_core import PydanticCustomError
 
 from ..errors import closest
-from .paths import path_parts
+from .names import path_parts
 from .quantity import parse_quantity
 from .values import Table, refuse
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from . import quantity as q
-from .paths import path_parts
+from .names import path_parts
 from .scan import number_and_unit
 from .values import Direction, Table, refuse
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..case.names import path_parts
 from ..case.parameters import (
     Parameter,
     find_parameter,
@@ -21,7 +22,6 @@ from ..case.parameters import (
     with_parameters,
     without_repetition,
 )
-from ..case.paths import path_parts
 from ..case.schema import Case
 from ..case.values import INSULATORS
 from ..errors import SolverError

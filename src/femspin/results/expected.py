@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..case.paths import number_name
+from ..case.names import number_name
 from ..case.values import ExpectedNumber
 from ..errors import CaseError, closest
 
@@ -31,7 +31,7 @@ def compare_expected(
 
     Args:
         expected: Dotted names to a number, or to one with its tolerances; see
-            `femspin.case.paths.number_name`.
+            `femspin.case.names.number_name`.
         values: `Solution.values`.
 
     Raises:

@@ -11,7 +11,8 @@ import numpy as np
 from ...case.defaults import table_problem
 from ...case.input_files import UnreadableError, open_regular
 from ...case.load import case_from_table, dump_case, read_table
-from ...case.paths import number_name, path_parts, replaced, resolved_path
+from ...case.names import number_name, path_parts
+from ...case.paths import replaced, resolved_path
 from ...case.schema import Case
 from ...device.build import build_device
 from ...device.coefficients import CaseCoefficients, Parameter, case_coefficients, find_parameter

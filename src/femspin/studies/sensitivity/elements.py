@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...case.names import number_name
 from ...case.parameters import by_region
-from ...case.paths import number_name
 from ...device.coefficients import Parameter, find_parameter, scalar_parameters
 from ...device.functionals import device_functionals
 from ...device.generic import generic_transport

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...case.paths import number_name
+from ...case.names import number_name
 from ...case.schema import Case
 from ...results.style import COLOURS, blank, readable, spelled_unit
 from ...results.table import LOST, WALL, matching

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...case.files import input_digest
 from ...case.messages import one_per_kind
-from ...case.paths import number_name
+from ...case.names import number_name
 from ...case.scan import Scan
 from ...case.schema import Case
 from ...errors import CaseError, closest

@@ -15,10 +15,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import scipy.sparse.linalg as spl
 
-from femspin import build_device, case_from_table, load_case, solve_transport
+from femspin import build_device, case_from_table, load_case
 from femspin.case.schema import Stack
 from femspin.device.observables.mesh import discretised_numbers
 from femspin.device.observables.quantities import flat_numbers
+from femspin.device.steady import solve_transport
 from femspin.fields.soc import covariant_rotation
 from femspin.structure.refine import refine
 from femspin.structure.stack import build_stack

@@ -15,7 +15,6 @@ from numpy.testing import assert_allclose
 from reference import CASES, case_table
 
 from femspin import build_device, case_from_table
-from femspin.cli.conductances import conductance_tables
 from femspin.cli.main import main
 from femspin.fields.build import Conditions, region_fields
 from femspin.fields.hall import response
@@ -42,6 +41,7 @@ from femspin.interface.conductance import (
     thin_conductance,
 )
 from femspin.materials.parameters import region_parameters
+from femspin.studies.conductances import conductance_tables
 from femspin.transport.layers.stack import StackLayer, admittance, admittance_parts
 from femspin.units import E_CHARGE, HBAR, M_E
 

@@ -11,13 +11,14 @@ import pytest
 from scipy.constants import e as E
 from test_textured_transport import ferromagnet, stack
 
-from femspin import build_device, case_from_table, solve_transport
+from femspin import build_device, case_from_table
 from femspin.device.coupled.build import exact_texture, textured_transport
 from femspin.device.coupled.regions import HBAR_SOLVER
 from femspin.device.coupled.steps import run_coupled
 from femspin.device.coupled.torque import CoupledTorque, node_rate, staggered_rates
 from femspin.device.motion import QuasiStaticTorque
 from femspin.device.observables.fluxes import driving_flux
+from femspin.device.steady import solve_transport
 from femspin.errors import CaseError
 from femspin.fields.soc import cross_matrix
 from femspin.interface.split import cell_integrals, cell_parts, flux_density

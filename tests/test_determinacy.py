@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from test_solvers import region
 
-from femspin import build_device, case_from_table, solve_transport
+from femspin import build_device, case_from_table
+from femspin.device.steady import solve_transport
 from femspin.errors import SolverError
 from femspin.transport.determinacy import require_determined
 from femspin.transport.linear.multigrid import _inverse

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy.constants import e as E
 
-from femspin import build_device, case_from_table, simulate, solve_transport
+from femspin import build_device, case_from_table, simulate
 from femspin.device.motion import QuasiStaticTorque
 from femspin.device.observables.drive import efficiency
 from femspin.device.observables.fluxes import driving_flux
+from femspin.device.steady import solve_transport
 from femspin.errors import CaseError, SolverError
 from femspin.magnets.macrospin import Macrospin, integrate, relax
 from femspin.results.solution import Solution

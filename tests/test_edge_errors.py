@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from test_structure import gmsh_file
 
-from femspin import build_device, case_from_table, solve_transport
+from femspin import build_device, case_from_table
 from femspin.device.observables.mesh import discretised_numbers
 from femspin.device.observables.quantities import flat_numbers
+from femspin.device.steady import solve_transport
 from femspin.structure import edges
 from femspin.structure.edges import graded_to_edges, singular_edges
 from femspin.studies.accuracy import error_bars

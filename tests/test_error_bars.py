@@ -13,10 +13,11 @@ from random_stacks import random_stack
 from reference import CASES as REFERENCE
 from reference import STEADY, case_table
 
-from femspin import build_device, case_from_table, load_case, simulate, solve_transport
+from femspin import build_device, case_from_table, load_case, simulate
 from femspin.device.functionals import device_functionals
 from femspin.device.observables.mesh import discretised_numbers
 from femspin.device.observables.quantities import flat_numbers
+from femspin.device.steady import solve_transport
 from femspin.errors import CaseError, SolverError
 from femspin.structure.corners import graded_to_points, singular_points
 from femspin.structure.model import cell_volumes

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from femspin import build_device, case_from_table, solve_transport
+from femspin import build_device, case_from_table
 from femspin.cli.main import main
+from femspin.device.steady import solve_transport
 from femspin.errors import CaseError
 from femspin.fields.build import region_fields
 from femspin.fields.kondo import (

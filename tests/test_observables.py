@@ -12,13 +12,14 @@ from numpy.testing import assert_allclose
 from reference import CASES, case_table
 from test_stack import reference_case
 
-from femspin import build_device, case_from_table, solve, solve_transport
+from femspin import build_device, case_from_table, solve
 from femspin.case import to_toml
 from femspin.cli.main import main
 from femspin.device.observables.averages import field_response, region_averages, stack_averages
 from femspin.device.observables.losses import bulk_spin_current, spin_memory_loss, spin_transparency
 from femspin.device.observables.mesh import discretised_numbers
 from femspin.device.observables.torques import torque_efficiencies
+from femspin.device.steady import solve_transport
 from femspin.errors import CaseError
 from femspin.fields.kondo import rotation
 from femspin.studies import limits

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from test_spaces import at_order, shuffled
 from test_structure import CELLS, stack
 
-from femspin import build_device, solve_transport
+from femspin import build_device
 from femspin.case.load import load_case
+from femspin.device.steady import solve_transport
 from femspin.errors import CaseError
 from femspin.structure import load_mesh, refine
 from femspin.structure.model import cell_volumes, facet_measures

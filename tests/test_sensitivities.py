@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from femspin import CaseError, build_device, case_from_table, load_case, solve_transport
+from femspin import CaseError, build_device, case_from_table, load_case
 from femspin.case.load import dump_case
 from femspin.case.parameters import without_repetition
 from femspin.cli.main import main
@@ -19,6 +19,7 @@ from femspin.device.coefficients import extrapolated_derivative, with_parameters
 from femspin.device.functionals import device_functionals
 from femspin.device.observables.mesh import discretised_numbers
 from femspin.device.observables.quantities import flat_numbers
+from femspin.device.steady import solve_transport
 from femspin.materials.parameters import complete_case
 from femspin.studies.sensitivity.elements import (
     choose_outputs,

@@ -13,7 +13,8 @@ import pytest
 import scipy.sparse as sp
 from test_transport import box
 
-from femspin import build_device, case_from_table, solve_transport
+from femspin import build_device, case_from_table
+from femspin.device.steady import solve_transport
 from femspin.errors import SolverError
 from femspin.transport.assembly.operator import BlockOperator
 from femspin.transport.linear import solve as solvers

@@ -13,8 +13,9 @@ from numpy.polynomial import legendre
 from reference import CASES, case_table
 from test_transport import CELLS, Waves, strong_source, unit_coefficients
 
-from femspin import build_device, case_from_table, solve_transport
+from femspin import build_device, case_from_table
 from femspin.case.schema import Stack
+from femspin.device.steady import solve_transport
 from femspin.interface.currents import shares
 from femspin.structure import build_stack, load_mesh
 from femspin.structure.interfaces import find_pairs

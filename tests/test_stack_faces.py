@@ -7,11 +7,12 @@ import copy
 import numpy as np
 import pytest
 
-from femspin import build_device, case_from_table, simulate, solve_transport
+from femspin import build_device, case_from_table, simulate
 from femspin.device.coefficients import extrapolated_derivative, with_parameters
 from femspin.device.observables.mesh import discretised_numbers
 from femspin.device.observables.quantities import flat_numbers, numbers_of
 from femspin.device.observables.stack import all_numbers
+from femspin.device.steady import solve_transport
 from femspin.materials.parameters import complete_case
 from femspin.simulation import solve_point
 from femspin.studies.accuracy.error_bars import error_bars

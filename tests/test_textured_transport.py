@@ -11,10 +11,10 @@ import pytest
 from scipy.sparse.linalg import spsolve
 from test_transport import CELLS, box, unit_coefficients
 
-from femspin import build_device, case_from_table, solve_transport
+from femspin import build_device, case_from_table
 from femspin.case.schema import Stack
 from femspin.device.coupled.build import exact_texture, textured_transport
-from femspin.device.steady import transport_of
+from femspin.device.steady import solve_transport, transport_of
 from femspin.fields.build import region_fields
 from femspin.fields.kondo import mean_spin
 from femspin.fields.textured import mean_spins, textured_fields

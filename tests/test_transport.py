@@ -8,8 +8,9 @@ import scipy.sparse.linalg as spl
 from reference import CASES, PAPER, case_table
 from skfem import Basis
 
-from femspin import build_device, case_from_table, solve, solve_transport
+from femspin import build_device, case_from_table, solve
 from femspin.case.schema import Stack
+from femspin.device.steady import solve_transport
 from femspin.errors import SolverError
 from femspin.fields.kondo import rotation
 from femspin.fields.soc import LEVI_CIVITA, covariant_rotation

@@ -14,32 +14,61 @@ TYPE_CHECKING = False  # of type checkers; typing itself loads before Ctrl-C is 
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import materials
+    from .case.load import case_from_table, load_case
+    from .case.region import Region
+    from .case.schema import Case, Layer, Stack
+    from .device.build import build_device
+    from .errors import CaseError, FemspinError, MeshError, SolverError
+    from .results.solution import Solution
+    from .simulation import (
+        conductances,
+        fit,
+        magnetoresistance,
+        sensitivities,
+        simulate,
+        solve,
+        sweep,
+    )
+
 __version__ = "0.1.0"
 
 # Loaded on first use, so that importing the package stays fast.
 _PUBLIC = {
-    "Case": "case",
+    "Case": "case.schema",
     "CaseError": "errors",
-    "Device": "device.model",
     "FemspinError": "errors",
+    "Layer": "case.schema",
     "MeshError": "errors",
+    "Region": "case.region",
     "Solution": "results.solution",
     "SolverError": "errors",
+    "Stack": "case.schema",
     "build_device": "device.build",
-    "case_from_table": "case",
-    "load_case": "case",
+    "case_from_table": "case.load",
+    "conductances": "simulation",
+    "fit": "simulation",
+    "load_case": "case.load",
+    "magnetoresistance": "simulation",
+    "materials": "materials",
+    "sensitivities": "simulation",
     "simulate": "simulation",
     "solve": "simulation",
-    "solve_transport": "device.steady",
+    "sweep": "simulation",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "Case", "CaseError", "FemspinError", "Layer", "MeshError", "Region", "Solution", "SolverError",
+    "Stack", "__version__", "build_device", "case_from_table", "conductances", "fit", "load_case",
+    "magnetoresistance", "materials", "sensitivities", "simulate", "solve", "sweep",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
+        module = import_module(f".{_PUBLIC[name]}", __name__)
         # import_module may bind a submodule of the same name, so the value is stored last.
-        value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+        value = module if _PUBLIC[name] == name else getattr(module, name)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,14 +20,22 @@ from .device.observables.fluxes import driving_flux
 from .device.response import time_response
 from .device.steady import solve_transport
 from .errors import CaseError, SolverError
+from .materials.parameters import complete_case
 from .results.solution import Solution
 from .units import LENGTH, Array
 
 if TYPE_CHECKING:
     from .results.texture_result import TextureResult
     from .studies.accuracy.error_bars import ErrorBars
+    from .studies.conductances import ConductanceTables
+    from .studies.fit import FitResult
+    from .studies.magnetoresistance import SmrAmplitudes
+    from .studies.sensitivity.elements import Sensitivities
     from .studies.sweep import ScanResult
-__all__ = ["Progress", "simulate", "simulate_transport", "solve", "solve_point", "sweep"]
+__all__ = [
+    "Progress", "as_case", "conductances", "fit", "magnetoresistance", "sensitivities", "simulate",
+     "simulate_transport", "solve", "solve_point", "sweep",
+]  # fmt: skip
 
 
 Progress = Callable[[float], None]
@@ -55,11 +63,7 @@ def simulate(
     Raises:
         FemspinError: If the case is wrong or a solver fails.
     """
-    if isinstance(case, str | Path):
-        case = load_case(case)
-    elif not isinstance(case, Case):
-        raise CaseError("case", "must be a Case or the path of a case file; case_from_table makes"
-                        f" a Case of a dictionary (got {type(case).__name__})")  # fmt: skip
+    case = as_case(case)
     if case.scan is not None:
         return _scanned(case, folder, progress)
     if case.texture is not None:
@@ -189,3 +193,88 @@ def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Sol
         (float(trajectory.time[k]), solve_transport(device, trajectory.m[k])) for k in chosen
     )
     return Solution(device, frames[-1][1], trajectory, frames, torque.solutions)
+
+
+def fit(path: str | Path) -> FitResult:
+    """Return the parameters that a fit file asks for, with errors and correlations.
+
+    Args:
+        path: A fit file; paths in it start in its folder.
+
+    Raises:
+        CaseError: If the file, its data or its case are wrong, or the data do not determine the
+            parameters.
+        SolverError: If the fit does not converge.
+    """
+    from .studies.fit import build_model, fit_model, load_fit
+
+    return fit_model(build_model(load_fit(path), Path(path).parent))
+
+
+def sensitivities(
+    case: Case | str | Path,
+    outputs: Sequence[str] | None = None,
+    parameters: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Sensitivities:
+    """Return the derivatives of reported numbers by numbers of a case, in SI.
+
+    Args:
+        case: A case, or the path of a case file; of its steady state.
+        outputs: Names or patterns of numbers; default the spin currents and torques driven.
+        parameters: Dotted paths or patterns; default every scalar of the case.
+        progress: Called with the fraction of the work that is done.
+
+    Raises:
+        FemspinError: If a name is unknown or a solver fails.
+    """
+    from .studies.sensitivity.case import case_sensitivities
+
+    case = as_case(case)
+    complete, _ = complete_case(case)
+    return case_sensitivities(complete, case.folder, outputs, parameters, progress)[1]
+
+
+def magnetoresistance(
+    case: Case | str | Path, rotate: Literal["m", "B"] = "m"
+) -> SmrAmplitudes:
+    """Return the amplitudes of the spin Hall magnetoresistance of a case.
+
+    Args:
+        case: A case, or the path of a case file.
+        rotate: ``m`` alone, or ``B`` with the moments along it, as for a paramagnet.
+
+    Raises:
+        FemspinError: If electrodes drive the device, B is to rotate and is zero, or a solver fails.
+    """
+    from .studies.magnetoresistance import smr_amplitudes
+
+    return smr_amplitudes(build_device(as_case(case)), rotate=rotate)
+
+
+def conductances(case: Case | str | Path) -> ConductanceTables:
+    """Return the conductances of every F region of a case, with conditions of validity, by name.
+
+    Args:
+        case: A case, or the path of a case file.
+
+    Raises:
+        CaseError: If no region is of kind F.
+    """
+    from .studies.conductances import conductance_tables
+
+    return conductance_tables(build_device(as_case(case)))
+
+
+def as_case(case: Case | str | Path) -> Case:
+    """Return a case, read from a file if its path is given.
+
+    Raises:
+        CaseError: If it is neither, or the file is wrong.
+    """
+    if isinstance(case, str | Path):
+        return load_case(case)
+    if not isinstance(case, Case):
+        raise CaseError("case", "must be a Case or the path of a case file; case_from_table makes"
+                        f" a Case of a dictionary (got {type(case).__name__})")  # fmt: skip
+    return case

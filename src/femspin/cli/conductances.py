@@ -11,19 +11,17 @@ from typing import Any
 
 from ..case import load_case
 from ..device.build import build_device
-from ..device.model import Device
-from ..device.observables.regions import region_thickness
 from ..errors import CaseError
-from ..fields.validity import ValidityWarning, validity_conditions
-from ..interface.closed_forms import spin_orbit_constants
-from ..interface.conductance import ConductanceTable, conductance_table
+from ..fields.validity import ValidityWarning
+from ..interface.conductance import ConductanceTable
 from ..results.folder import to_json
+from ..studies.conductances import ConductanceTables, conductance_tables
 from ..units import LENGTH
 from .files import check_file, new_file
 from .progress import with_file
 from .run import say_what_is_left_out
 
-__all__ = ["conductance_tables", "conductances", "tables_as_dict"]
+__all__ = ["conductances", "tables_as_dict"]
 
 _COLUMNS = ("printed", "corrected", "exact")
 _CSV = ("region", "name", "equation", "unit", *_COLUMNS, "error", *(f"exact_{p}" for p in "MLSAE"))
@@ -50,34 +48,7 @@ def conductances(args: argparse.Namespace) -> int:
     return 0
 
 
-_Tables = dict[str, tuple[ConductanceTable, tuple[ValidityWarning, ...]]]
-
-
-def conductance_tables(device: Device) -> _Tables:
-    """Return the conductances of every F region of a case, and all conditions of validity.
-
-    Raises:
-        CaseError: If no region is of kind F.
-    """
-    tables: _Tables = {}
-    for name, region in device.parameters.items():
-        if device.kinds[name] != "F":
-            continue
-        fields = device.region_fields(name, device.direction)
-        thickness = region_thickness(device, name)
-        assert thickness is not None
-        soc = spin_orbit_constants(region, device.conditions.magnetic_field)
-        table = conductance_table(fields, thickness, soc)
-        known = {condition.code for condition in table.validity}
-        rest = validity_conditions(region, fields, thickness)
-        tables[name] = table, (*table.validity, *(c for c in rest if c.code not in known))
-    if not tables:
-        kinds = ", ".join(f"{n}: {k}" for n, k in device.kinds.items())
-        raise CaseError("regions", f'no region of kind "F" has conductances to show (got {kinds})')
-    return tables
-
-
-def tables_as_dict(tables: _Tables) -> dict[str, Any]:
+def tables_as_dict(tables: ConductanceTables) -> dict[str, Any]:
     """Return the tables as plain data, G in S/m^2, lengths in m."""
     return {
         name: {
@@ -147,7 +118,7 @@ def _print(table: ConductanceTable, conditions: tuple[ValidityWarning, ...]) -> 
         print(f"    {state} {c.code:22} {c.value:10.3g} <= {c.limit:<10.3g} {c.message}")
 
 
-def _write_csv(target: Path, tables: _Tables) -> None:
+def _write_csv(target: Path, tables: ConductanceTables) -> None:
     """Write all rows to a file that appears whole or not at all."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

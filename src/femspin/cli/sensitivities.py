@@ -12,25 +12,15 @@ import numpy as np
 
 from ..case import Case, load_case
 from ..case.input_files import real_path
-from ..device.build import build_device
-from ..device.observables.mesh import discretised_numbers
-from ..device.observables.quantities import flat_numbers
-from ..device.steady import solve_transport
 from ..errors import CaseError
 from ..materials.parameters import complete_case
 from ..results.folder import check_target, digest_of, holds, only_writer, to_json
 from ..results.inputs import case_digest
+from ..studies.sensitivity.case import case_sensitivities
 from ..studies.sensitivity.elements import (
-    Sensitivities,
-    choose_outputs,
     choose_parameters,
-    default_outputs,
-    is_output,
-    possible_outputs,
     table_rows,
 )
-from ..studies.sensitivity.elements import sensitivities as device_sensitivities
-from ..studies.sensitivity.layers import solved_stack, stack_sensitivities
 from ..studies.sensitivity.report import (
     SensitivityReport,
     plot_tornado,
@@ -48,7 +38,6 @@ Progress = Callable[[float], None] | None
 
 _FILES = (".json", ".csv", ".png")
 _OTHER_FILES = (".txt", ".dat", ".tsv", ".md", ".pdf", ".svg", ".jpg", ".xlsx", ".html", ".toml")
-_ZERO = 1e-10  # of the largest number of the same kind: round-off
 _DOUBTFUL = 1e-6
 _LEFT_OUT = {
     "dynamics": "the motion of the magnetization is left out",
@@ -118,64 +107,15 @@ def _report(case: Case, folder: Path, args: argparse.Namespace) -> SensitivityRe
         f"steady state at the magnetization of the case; [{key}]: {text}"
         for key, text in _LEFT_OUT.items() if getattr(case, key) is not None
     )  # fmt: skip
-    solve = _stack if case.solver.method == "stack" else _elements
     with progress_bar(not (args.quiet or args.json)) as progress:
-        completed, found, left = solve(complete, folder, args, progress)
+        completed, found, left = case_sensitivities(
+            complete, folder, args.outputs, args.parameters, progress
+        )
     if left:
         notes += (f"zero, left out: {', '.join(left)}",)
     method = "stack" if case.solver.method == "stack" else "finite elements"
     dimension = case.structure.dimension if case.structure is not None else 3
     return SensitivityReport(completed, found, notes, dimension, method)
-
-
-_Found = tuple[Case, Sensitivities, list[str]]
-
-
-def _elements(case: Case, folder: Path, args: argparse.Namespace, progress: Progress) -> _Found:
-    device = build_device(case, folder)
-    if args.outputs:
-        choose_outputs(args.outputs, possible_outputs(device))
-    transport = solve_transport(device, device.direction)
-    values = flat_numbers(discretised_numbers(device, transport))
-    names, left = _outputs(args.outputs, values)
-    found = device_sensitivities(device, transport, names, args.parameters, progress=progress)
-    return device.case, found, left
-
-
-def _stack(case: Case, folder: Path, args: argparse.Namespace, progress: Progress) -> _Found:
-    solved = solved_stack(case)
-    names, left = _outputs(args.outputs, solved.values)
-    return case, stack_sensitivities(solved, names, args.parameters, progress), left
-
-
-def _outputs(
-    wanted: Sequence[str] | None, values: Mapping[str, float]
-) -> tuple[tuple[str, ...], list[str]]:
-    """Return the outputs, and those that patterns mean but that are zero."""
-    if not wanted:
-        names = default_outputs(values)
-        if not names:
-            raise CaseError("--outputs", "no spin current and no torque is driven; name outputs")
-        return names, []
-    names = choose_outputs(wanted, [name for name in values if is_output(name)])
-    largest: dict[str, float] = {}
-    for name, value in values.items():
-        kind = _kind(name)
-        largest[kind] = max(largest.get(kind, 0.0), abs(value))
-    left = [
-        name for name in names
-        if name not in wanted and abs(values[name]) <= _ZERO * largest[_kind(name)]
-    ]  # fmt: skip
-    kept = tuple(name for name in names if name not in left)
-    if not kept:
-        raise CaseError("--outputs", f"all of it is zero: {', '.join(left)}")
-    return kept, left
-
-
-def _kind(name: str) -> str:
-    """Return what numbers of different interfaces, magnets and axes have in common."""
-    parts = name.split(".")
-    return ".".join(p for k, p in enumerate(parts) if k != 1 and p not in ("x", "y", "z"))
 
 
 def _write(

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, BaseModel, PlainSerializer
 
 from ..errors import CaseError
 from .messages import dotted
-from .schema import Case
 
 __all__ = ["Key", "key_at", "start_of_list", "table_problem"]
 
@@ -37,9 +36,9 @@ class Key:
         return tuple(f for f in forms if isinstance(f, type) and issubclass(f, BaseModel))
 
 
-def key_at(parts: Sequence[str]) -> Key | None:
+def key_at(parts: Sequence[str], schema: type[BaseModel]) -> Key | None:
     """Return what a case may have at a path, None where there is no such key."""
-    found = Key(Case, None)
+    found = Key(schema, None)
     for part in parts:
         inner = _inner(found, part)
         if inner is None:
@@ -48,7 +47,9 @@ def key_at(parts: Sequence[str]) -> Key | None:
     return found
 
 
-def start_of_list(parts: Sequence[str], where: str) -> list[Any] | None:
+def start_of_list(
+    parts: Sequence[str], where: str, schema: type[BaseModel]
+) -> list[Any] | None:
     """Return the list that stands at a path before one of its entries is set; None for no list.
 
     Its default, or zeros where a key that is left out means none.
@@ -56,11 +57,12 @@ def start_of_list(parts: Sequence[str], where: str) -> list[Any] | None:
     Args:
         parts: The path of a key that the case leaves out.
         where: Path of the setting that names it, for the message.
+        schema: Of the whole case.
 
     Raises:
         CaseError: If what is left out is no zero.
     """
-    key = key_at(parts)
+    key = key_at(parts, schema)
     if key is None:
         return None
     lists = [(form, extra) for form, extra in _forms(key.annotation) if get_origin(form) is list]
@@ -76,9 +78,9 @@ def start_of_list(parts: Sequence[str], where: str) -> list[Any] | None:
     return zero
 
 
-def table_problem(parts: Sequence[str]) -> str:
+def table_problem(parts: Sequence[str], schema: type[BaseModel]) -> str:
     """Return what is wrong with a path that should name a number but names a table, or nothing."""
-    key = key_at(parts)
+    key = key_at(parts, schema)
     if key is None or not key.tables:
         return ""
     return f"is a table; name a number in it, as {', '.join(key.tables[0].model_fields)}"

@@ -99,7 +99,7 @@ def _refuse_other_files(table: Mapping[str, Any], file: str) -> None:
                         file)  # fmt: skip
     if {"case", "parameters", "data"} <= set(table):
         raise CaseError("", "a fit (it has [parameters] and [[data]]), no case; use `femspin fit`,"
-                        " in Python femspin.studies.fit.fit_model", file)  # fmt: skip
+                        " in Python femspin.fit", file)  # fmt: skip
 
 
 def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
@@ -171,11 +171,11 @@ def set_key(table: dict[str, Any], override: str) -> None:
         raise CaseError("--set", f"must be key.path=value (got {override!r})")
     key, text = setting
     try:
-        parts = resolved_path(key, table, "--set", new_names=True)
+        parts = resolved_path(key, table, "--set", Case, new_names=True)
     except CaseError as error:
         named = error.problem.startswith(repr(key))
         raise CaseError("--set", error.problem if named else f"{key}: {error.problem}") from None
-    table.update(replaced(table, parts, _value(text)))
+    table.update(replaced(table, parts, _value(text), Case))
 
 
 def _value(text: str) -> Any:

@@ -135,7 +135,7 @@ def find_parameter(case: Case, path: str) -> Parameter:
         CaseError: If there is none; names the closest one.
     """
     known, table = {p.path: p for p in scalar_parameters(case)}, dump_case(case)
-    parts = list(resolved_path(path, table, path))
+    parts = list(resolved_path(path, table, path, Case))
     if len(parts) == 6 and parts[3] == "strain" and parts[4] > parts[5]:
         parts[4:] = parts[:3:-1]
     found = known.get(dotted(parts))
@@ -152,9 +152,9 @@ def _no_parameter(parts: Sequence[str], table: Mapping[str, Any], known: Iterabl
     inner = [name for name in known if name.startswith(f"{own}.")]
     if inner:
         return f"stands for several numbers; name one of them: {', '.join(inner[:6])}"
-    if problem := table_problem(parts):
+    if problem := table_problem(parts, Case):
         return problem
-    if key_at(parts) is not None and _is_absent(table, parts):
+    if key_at(parts, Case) is not None and _is_absent(table, parts):
         return "is not set in the case; give it the value there at which it is to be varied"
     # The slip is most often in the last word, and long heads in common make all names alike.
     head = dotted(parts[:-1]) + "."

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from ..errors import CaseError, closest
 from .defaults import start_of_list
 from .messages import dotted
@@ -23,7 +25,11 @@ _NAMED = {("regions",): "region", ("materials",): "material",
 
 
 def resolved_path(
-    name: str, tables: Mapping[str, Any], where: str, new_names: bool = False
+    name: str,
+    tables: Mapping[str, Any],
+    where: str,
+    schema: type[BaseModel],
+    new_names: bool = False,
 ) -> tuple[str, ...]:
     """Return the parts of a dotted path as the tables of a case have them.
 
@@ -35,6 +41,7 @@ def resolved_path(
         name: The path.
         tables: Of the case, raw or as `dump_case` returns them.
         where: Path of the setting that holds `name`, for messages.
+        schema: Of the whole case, which knows what stands where the case says nothing.
         new_names: Whether regions, materials and electrodes that are not there may be added.
 
     Raises:
@@ -59,7 +66,7 @@ def resolved_path(
                 part = flipped
             found = node.get(part)
             if found is None:
-                found = _left_out([*parts, part], where) if len(parts) + 1 < len(given) else {}
+                found = _left_out([*parts, part], where, schema) if len(parts) + 1 < len(given) else {}
         elif isinstance(node, list):
             part = _position(part, node, where, dotted(parts))
             found = node[int(part)]
@@ -70,9 +77,9 @@ def resolved_path(
     return tuple(parts)
 
 
-def _left_out(parts: Sequence[str], where: str) -> Any:
+def _left_out(parts: Sequence[str], where: str, schema: type[BaseModel]) -> Any:
     """Return what a path goes on through where the case has nothing: a list, or a table."""
-    found = start_of_list(parts, where)
+    found = start_of_list(parts, where, schema)
     return {} if found is None else found
 
 
@@ -94,7 +101,7 @@ def _position(part: str, entries: Sequence[Any], where: str, path: str) -> str:
     raise CaseError(where, f"{part!r} is no entry of the list {path}; {allowed}")
 
 
-def replaced(tables: Any, parts: Sequence[str], value: Any) -> Any:
+def replaced(tables: Any, parts: Sequence[str], value: Any, schema: type[BaseModel]) -> Any:
     """Return the tables of a case with the value at a path replaced, or set where it is absent.
 
     What does not change is shared.
@@ -103,18 +110,21 @@ def replaced(tables: Any, parts: Sequence[str], value: Any) -> Any:
         tables: Of the case.
         parts: The path, see `resolved_path`.
         value: What stands there then.
+        schema: Of the whole case.
     """
-    return _replaced(tables, parts, 0, value)
+    return _replaced(tables, parts, 0, value, schema)
 
 
-def _replaced(node: Any, parts: Sequence[str], depth: int, value: Any) -> Any:
+def _replaced(
+    node: Any, parts: Sequence[str], depth: int, value: Any, schema: type[BaseModel]
+) -> Any:
     if depth == len(parts):
         return value
     if node is None:
-        node = _left_out(parts[:depth], dotted(parts))
+        node = _left_out(parts[:depth], dotted(parts), schema)
     if isinstance(node, list):
         k = int(parts[depth])
-        return [*node[:k], _replaced(node[k], parts, depth + 1, value), *node[k + 1 :]]
-    inner = _replaced(node.get(parts[depth]), parts, depth + 1, value)
+        return [*node[:k], _replaced(node[k], parts, depth + 1, value, schema), *node[k + 1 :]]
+    inner = _replaced(node.get(parts[depth]), parts, depth + 1, value, schema)
     return {**node, parts[depth]: inner}
 

@@ -101,6 +101,7 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
 
     Args:
         text: ``"<number> <unit>"``; the unit is made of names, powers, products and quotients.
+            A quantity of pint counts as its text.
         unit: SI unit to convert to.
         example: Shown in the message, e.g. ``"1.5 nm"``.
         velocity_of_energy: Also accept energy x length, divided by hbar (Rashba constants are
@@ -109,6 +110,8 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
     Raises:
         PydanticCustomError: For a bare number, an unknown unit or a wrong dimension.
     """
+    if hasattr(text, "magnitude") and hasattr(text, "units"):  # of pint, in Python
+        text = f"{float(text.magnitude)!r} {text.units}"
     needed = {"unit": unit.replace("**", "^"), "example": example}
     if not isinstance(text, str):
         raise PydanticCustomError(

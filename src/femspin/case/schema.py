@@ -6,12 +6,15 @@ All physical values are SI floats once validated; the text forms are described b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from ..errors import closest
+from ..errors import CaseError, closest
 from . import quantity as q
+from .messages import first_problem
+from .paths import replaced, resolved_path
 from .region import Kondo, Magnet, Override, Region, SpinOrbit
 from .scan import Scan
 from .texture import Texture
@@ -282,6 +285,26 @@ class Case(ReadTable):
         self._faces_have_one_condition()
         self._dynamics_has_a_magnet()
         return self
+
+    def with_values(self, values: Mapping[str, Any]) -> Case:
+        """Return the case with other values of some keys, checked like those of a file.
+
+        Args:
+            values: As they would stand in a case file, by dotted path: ``"regions.Pt.dos"``,
+                ``"structure.layers.Pt.thickness"``, ``"drive.magnetic_field.z"``.
+
+        Raises:
+            CaseError: If a path leads nowhere, or a value is not allowed there.
+        """
+        table: Any = self.model_dump(mode="json", exclude_none=True)
+        for path, value in values.items():
+            table = replaced(table, resolved_path(path, table, path, Case), value, Case)
+        try:
+            changed = Case.model_validate(table)
+        except ValidationError as error:
+            raise CaseError(*first_problem(error, table, Case)) from None
+        changed._folder = self._folder
+        return changed
 
     def with_electrodes(self, electrodes: dict[str, Electrode]) -> Case:
         """Return the case with other electrodes."""

@@ -115,7 +115,7 @@ class ScanPoints(Sequence[tuple[dict[str, Coordinate], Case]]):
             if axis.rotation is not None:
                 rotated = (axis.rotation, axis.values[k])
             else:
-                table = replaced(table, axis.parts, axis.values[k])
+                table = replaced(table, axis.parts, axis.values[k], Case)
         try:
             case = case_from_table(table)
             if rotated is not None:  # last, so that it turns the field of this point
@@ -189,7 +189,7 @@ def _axis(name: str, entry: list[Any] | Range | Angle, base: Mapping[str, Any]) 
         return Axis(name, turned, angles, angles, "deg", entry)
     values = tuple(entry.values if isinstance(entry, Range) else entry)
     coordinates, unit = _coordinates(values)
-    parts = resolved_path(name, base, dotted(("scan", "axes", name)))
+    parts = resolved_path(name, base, dotted(("scan", "axes", name)), Case)
     log = isinstance(entry, Range) and entry.spacing == "log"
     return Axis(name, parts, values, coordinates, unit, log=log)
 
@@ -231,13 +231,13 @@ def _turned(table: Any, case: Case, rotation: Angle, angle: float) -> Any:
     first, second = ("xyz".index(letter) for letter in rotation.plane)
     direction[first], direction[second] = _cosine(angle), _cosine(angle - 90)
     if rotation.of != "field":
-        table = replaced(table, ("magnetization", "direction"), direction)
+        table = replaced(table, ("magnetization", "direction"), direction, Case)
     if rotation.of != "magnetization":
         size = math.hypot(*(case.drive.magnetic_field or [0.0]))
         if size == 0:
             raise CaseError("drive.magnetic_field", "a rotation of the field needs a field")
         field = [f"{size * x!r} T" for x in direction]
-        table = replaced(table, ("drive", "magnetic_field"), field)
+        table = replaced(table, ("drive", "magnetic_field"), field, Case)
     return table
 
 

@@ -118,9 +118,9 @@ def _set(table: dict[str, Any], name: str, value: Any, where: str, key: str) -> 
     """Return the tables with one value replaced."""
     parts = _resolved(name, table, where)
     try:
-        changed: dict[str, Any] = replaced(table, parts, value)
+        changed: dict[str, Any] = replaced(table, parts, value, Case)
         if len(parts) == 6 and parts[3] == "strain":  # a strain is symmetric
-            changed = replaced(changed, (*parts[:4], parts[5], parts[4]), value)
+            changed = replaced(changed, (*parts[:4], parts[5], parts[4]), value, Case)
     except (AttributeError, ValueError, IndexError, TypeError):
         raise CaseError(where, "leads nowhere in the case") from None
     try:
@@ -140,8 +140,8 @@ def _explained(error: CaseError, where: str, parts: Sequence[str]) -> CaseError:
 
 
 def _resolved(name: str, table: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    parts = resolved_path(name, table, where)
-    if problem := table_problem(parts):
+    parts = resolved_path(name, table, where, Case)
+    if problem := table_problem(parts, Case):
         raise CaseError(where, problem)
     known = list(Case.model_fields)
     if parts[0] not in known:
@@ -177,7 +177,7 @@ def _only_positive(table: dict[str, Any], name: str, p: Parameter) -> bool:
     """Return whether the case file takes no negative value of a parameter."""
     value = f"{-p.scale!r} {p.unit}" if p.unit else -p.scale
     try:
-        case_from_table(replaced(table, resolved_path(name, table, name), value))
+        case_from_table(replaced(table, resolved_path(name, table, name, Case), value, Case))
     except CaseError:
         return p.value > 0
     return False

@@ -299,8 +299,8 @@ def _varied(case: Case, system: TextureSystem, value: float) -> TextureSystem:
     table = dump_case(case)
     table["texture"] |= {"analysis": "run"}
     del table["texture"]["threshold"]
-    parts = resolved_path(options.vary, table, "texture.threshold.vary")
-    table = replaced(table, parts, f"{value!r} {unit}" if unit else value)
+    parts = resolved_path(options.vary, table, "texture.threshold.vary", Case)
+    table = replaced(table, parts, f"{value!r} {unit}" if unit else value, Case)
     try:
         varied = case_from_table(table)
     except CaseError as error:

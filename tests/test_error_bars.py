@@ -25,6 +25,7 @@ from femspin.structure.refine import refine
 from femspin.studies.accuracy import adaptive
 from femspin.studies.accuracy.adaptive import adapt, goal_errors, goal_scales
 from femspin.studies.accuracy.error_bars import enriched, error_bars, tail_factor
+from femspin.studies.accuracy.round_off import SHAKES, shaken_solutions
 from femspin.transport.adjoint import adjoint_solutions
 from femspin.transport.assembly.covariant import interpolation
 from femspin.transport.linear.solve import KrylovSolver
@@ -203,6 +204,55 @@ def test_error_bars_cover_random_numbers_of_random_stacks(stacks, numbers):
     assert len(ratio) >= 0.8 * len(stacks) * numbers
     assert np.mean(ratio <= 1) >= 0.98
     assert np.mean(ratio <= 1.5) >= 0.995
+
+
+def all_errors_over_bars(seed: int) -> dict[str, float]:
+    """Return true errors over error bars of all numbers of a random stack."""
+    table = random_stack(np.random.default_rng(seed))
+    device = build_device(case_from_table(table))
+    transport = solve_transport(device, device.direction)
+    values = flat_numbers(discretised_numbers(device, transport))
+    bars = flat_numbers(error_bars(device, transport).table)
+    table["solver"] |= {"method": "stack"}
+    table["structure"]["cells_per_decay_length"] = 72
+    exact = build_device(case_from_table(table))
+    truth = flat_numbers(discretised_numbers(exact, solve_transport(exact, exact.direction)))
+    return {n: abs(values[n] - truth[n]) / bars[n] for n in set(bars) & set(truth) if bars[n] > 0}
+
+
+def test_bars_cover_the_charge_round_off_that_a_polarised_metal_hands_on_to_spins():
+    """Spin potentials are a millionth of the charge potential there; digits are lost at 1e-7.
+
+    A bar is three standard deviations of the round-off: two of them are out of reach.
+    """
+    ratio = all_errors_over_bars(1009)
+    assert len(ratio) > 200
+    assert np.mean(np.array(list(ratio.values())) <= 1) >= 0.97
+    assert max(ratio.values()) < 2
+
+
+@pytest.mark.parametrize("seed", [1063, 3014])
+def test_charge_that_rounded_equations_lose_at_an_insulating_face_is_within_its_bar(seed):
+    """All charge rows add up to nothing: what is left of it is the round-off of the current."""
+    assert all_errors_over_bars(seed)["interfaces.top.charge_current"] <= 1
+
+
+def test_what_an_impatient_iteration_leaves_is_within_the_bars():
+    """Against the same elements solved by factors: round-off is all that differs."""
+    case = strip(cell="tri").case
+    numbers, left = {}, []
+    for method, given in (("iterative", 1e-6), ("direct", 1e-12)):
+        solver = case.solver.model_copy(update={"method": method, "tolerance": given})
+        device = build_device(case.model_copy(update={"solver": solver}))
+        transport = solve_transport(device, device.direction, rough=True)
+        numbers[method] = flat_numbers(discretised_numbers(device, transport))
+        if method == "iterative":
+            left = [flat_numbers(discretised_numbers(device, t))
+                    for t in shaken_solutions(device, transport)]  # fmt: skip
+    for name, value in numbers["iterative"].items():
+        if name.startswith("interfaces") and "spin_current" in name:
+            seen = np.sqrt(np.mean([(t[name] - value) ** 2 for t in left]))
+            assert abs(value - numbers["direct"][name]) <= SHAKES * seen, name
 
 
 def test_bars_are_not_far_too_large_either():

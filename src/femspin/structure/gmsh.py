@@ -13,7 +13,16 @@ from ..case.input_files import UnreadableError, read_regular
 from ..case.values import INSULATORS
 from ..errors import MeshError, closest
 from ..units import AnyArray
-from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, facet_cells, find_facets
+from .cracks import require_no_cracks
+from .entities import (
+    MeshHex1,
+    MeshQuad1,
+    MeshTet1,
+    MeshTri1,
+    facet_cells,
+    find_facets,
+    region_sides,
+)
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Interface, Structure
 from .msh import BadMeshError, Block, MshFile, parse_msh
@@ -48,7 +57,8 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
 
     Raises:
         MeshError: If the file cannot be read, mixes cell types, has cells without a region,
-            regions that the case does not know, or sizes that cannot be a device.
+            regions that the case does not know, parts that overlap or touch without common nodes,
+            or sizes that cannot be a device.
     """
     data = _read(path)
     shape = _cell_shape(data, path)
@@ -69,6 +79,7 @@ def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structu
     conducting = np.flatnonzero(
         np.isin(region_of_cell, [k for k, n in enumerate(regions) if kinds[n] not in INSULATORS])
     )
+    require_no_cracks(mesh, region_sides(mesh, region_of_cell), str(path))
     interfaces = find_interfaces(mesh, regions, region_of_cell, kinds)
     named = _named_facets(data, mesh, _FACETS[shape], used, len(axes) - 1)
     faces = _outer_faces(named, interfaces, regions, outer_facets(mesh, conducting))
@@ -184,7 +195,8 @@ def _check_joined(points: NDArray[np.float64], path: Path) -> None:
     if double:
         raise MeshError(
             "mesh.file", f"{double} points of {str(path)!r} coincide with another one:"
-            " neighbouring regions must share theirs (gmsh: fragment the volumes)",
+            " neighbouring regions must share theirs (gmsh: fragment the volumes, or call"
+            " gmsh.model.mesh.removeDuplicateNodes() where the two sides are meshed alike)",
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from ..units import AnyArray, Array
 from .entities import grouped_facets
 from .model import pieces
 
-__all__ = ["require_no_overlap"]
+__all__ = ["facet_normals", "require_no_overlap"]
 
 
 # Heights over a facet, relative to the mesh, whose sign is round-off.
@@ -89,9 +89,19 @@ def _normals(mesh: Any, slots: AnyArray) -> tuple[Array, Array]:
     """Return the middles and normals of facets, given as facets of a cell, (dim, n) each."""
     local, cell = np.divmod(slots, mesh.nelements)
     table = np.asarray(mesh.elem.refdom.facets)
-    p = np.stack([mesh.p[:, mesh.t[column[local], cell]] for column in table.T], axis=1)
+    return facet_normals(
+        np.stack([mesh.p[:, mesh.t[column[local], cell]] for column in table.T], axis=1)
+    )
+
+
+def facet_normals(p: Array) -> tuple[Array, Array]:
+    """Return the middles and normals, not of unit length, of facets, shape (dim, n) each.
+
+    Args:
+        p: Their corners in any order, shape (dim, corners, n).
+    """
     middle = p.mean(axis=1)
-    if mesh.dim() == 2:
+    if len(p) == 2:
         x, y = p[:, 1] - p[:, 0]
         return middle, np.stack([-y, x])
     if p.shape[1] == 3:

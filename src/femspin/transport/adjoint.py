@@ -55,7 +55,11 @@ def adjoint_solutions(
 
 
 def tangent_solutions(
-    problem: TransportProblem, state: TransportState, residuals: Sequence[Array]
+    problem: TransportProblem,
+    state: TransportState,
+    residuals: Sequence[Array],
+    tolerance: float = _TOLERANCE,
+    rough: bool = False,
 ) -> list[Array]:
     """Return the change of mu, shape (n_dofs, 4) each, caused by changes of the residual.
 
@@ -63,15 +67,16 @@ def tangent_solutions(
         problem: Mesh and conditions.
         state: Its solution.
         residuals: Changes of b - K mu of the unknowns, shape (n_free,) each.
+        tolerance: Relative residual that an iterative solver must reach.
+        rough: Whether whatever is reached will do.
 
     Raises:
-        SolverError: If a relative residual stays above 1e-9.
+        SolverError: If a relative residual stays above the tolerance.
     """
     if not residuals:
         return []
-    return _expanded(
-        problem, _solve(problem, state, np.stack(residuals, axis=1), False, _TOLERANCE)
-    )
+    loads = np.stack(residuals, axis=1)
+    return _expanded(problem, _solve(problem, state, loads, False, tolerance, rough))
 
 
 def reduced_weights(problem: TransportProblem, weights: Array) -> Array:

@@ -23,7 +23,7 @@ what shaking all digits of the potentials does to every number.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,9 +33,8 @@ from ...device.build import build_device
 from ...device.model import Device, Transport
 from ...device.observables.mesh import discretised_numbers
 from ...device.observables.quantities import flat_numbers
-from ...device.steady import solve_transport, transport_of
+from ...device.steady import solve_transport
 from ...errors import SolverError
-from ...interface.currents import NOTHING, InterfaceCurrents
 from ...structure.corners import graded_to_points, singular_points
 from ...structure.edges import graded_to_edges, singular_edges
 from ...structure.model import Structure
@@ -43,6 +42,7 @@ from ...transport.assembly.covariant import interpolation
 from ...transport.linear.solve import Method
 from ...units import Array
 from .order_tail import tail_factor
+from .round_off import ROUND_OFF, SHAKES, shaken_solutions
 
 __all__ = [
     "ErrorBars",
@@ -59,8 +59,6 @@ log = logging.getLogger("femspin")
 
 # Beyond this many unknowns of the next order the estimate would cost more than the run.
 _MOST_UNKNOWNS = 1_500_000
-# Round-off of the numbers themselves, relative to the largest of their group.
-_ROUND_OFF = 1e-14
 _EXACT = ("area", "balance_residual")
 # Halvings of the cells at singular points, and unknowns beyond which it would cost too much.
 _HALVINGS, _MOST_GRADED = 6, 150_000
@@ -75,10 +73,6 @@ _RESERVE = 3.0
 _FEW = 20_000
 # Of an integral by Simpson's rule, over its distance to that by the 3/8 rule: 9/5 and a reserve.
 _SAMPLED = 2.0
-# Digits of double precision that sums over cells may lose, and how many shakes are looked at.
-_SHAKE, _SHAKES = 16 * float(np.finfo(float).eps), 3
-# Of the largest spin potential, what a solution may be off everywhere: rounded matrices.
-_SHIFT = 3e-13
 # Of the largest change of a vector: a component whose change is smaller has it by accident.
 _ACCIDENT = 0.1
 _ESTIMATE_TOLERANCE = 1e-8
@@ -137,7 +131,7 @@ def error_bars(device: Device, transport: Transport) -> ErrorBars | None:
         tables = _Tables(discretised_numbers(device, transport),
                          discretised_numbers(finer, better), sampled=True)  # fmt: skip
         floor, unknowns = transport.state.report.residual, transport.state.report.unknowns
-        return _bars(device, transport, max(_ROUND_OFF, floor), tables, 0, unknowns)
+        return _bars(device, transport, max(ROUND_OFF, floor), tables, 0, unknowns)
     size = _unknowns_of_order(device, device.space.order + 1)
     if size > _MOST_UNKNOWNS:
         log.warning("no error bars: elements of the next order would have about %d unknowns", size)
@@ -178,7 +172,7 @@ def compare_orders(
         tables = replace(tables, best=_numbers_of(enriched(device, 2), transport))
     tables = replace(tables, graded=_graded_numbers(device, transport))
     tables = _with_edges(tables, device, transport)
-    floor = max(_ROUND_OFF, transport.balance)
+    floor = max(ROUND_OFF, transport.balance)
     return _bars(device, transport, floor, tables, finer.space.order, finer.space.size)
 
 
@@ -318,45 +312,12 @@ def _bars(
     order: int,
     unknowns: int,
 ) -> ErrorBars:
-    shaken = [discretised_numbers(device, t) for t in _shaken(device, transport)]
+    shaken = [discretised_numbers(device, t) for t in shaken_solutions(device, transport)]
     best = tables.better if tables.graded is None else tables.graded
     return ErrorBars(
         _compare(floor, tables, shaken), flat_numbers(tables.value), flat_numbers(best),
         order, unknowns, flat_numbers(tables.better),
     )  # fmt: skip
-
-
-def _shaken(device: Device, transport: Transport) -> Iterator[Transport]:
-    """Yield the solution with the last digits of potentials and currents changed at random."""
-    rng = np.random.default_rng(0)
-    for _ in range(_SHAKES):
-        mu = transport.state.mu * (1 + _SHAKE * rng.standard_normal(transport.state.mu.shape))
-        if device.case.solver.method == "stack":
-            other = replace(transport, state=replace(transport.state, mu=mu))
-        else:
-            mu[:, 1:] += _SHIFT * np.abs(mu[:, 1:]).max(initial=0.0) * rng.standard_normal(3)
-            state = replace(transport.state, mu=mu)
-            other = transport_of(device, transport.m, transport.fields, state)
-        level = max(_ROUND_OFF, transport.balance) * _largest(transport)
-        yield replace(other, interfaces={
-            name: _shaken_currents(i, level, rng.standard_normal)
-            for name, i in other.interfaces.items()
-        })  # fmt: skip
-
-
-def _largest(transport: Transport) -> float:
-    """Return the largest component of any part or spin current at interfaces, or next to none."""
-    vectors = [v for i in transport.interfaces.values() for v in (i.flux[1:], *i.parts.values())]
-    return max((float(np.abs(v).max()) for v in vectors), default=0.0) + NOTHING / _ROUND_OFF
-
-
-def _shaken_currents(
-    currents: InterfaceCurrents, level: float, normal: Callable[[int], Array]
-) -> InterfaceCurrents:
-    """Return currents with random changes of some size."""
-    flux = currents.flux + level * np.array([0.0, 1.0, 1.0, 1.0]) * normal(4)
-    noisy = {key: v + level * normal(3) for key, v in currents.parts.items()}
-    return replace(currents, flux=flux, parts=noisy)
 
 
 def _compare(floor: float, tables: _Tables, shaken: list[Any]) -> Any:
@@ -373,7 +334,7 @@ def _compare(floor: float, tables: _Tables, shaken: list[Any]) -> Any:
     error = _discretisation(value, tables) + floor * np.abs(value).max()
     changes = [np.asarray(t, float) - value for t in shaken if _numeric(t)]
     if changes:
-        error = error + _SHAKES * np.sqrt(np.mean(np.square(changes), axis=0))
+        error = error + SHAKES * np.sqrt(np.mean(np.square(changes), axis=0))
     return error if error.shape else float(error)
 
 

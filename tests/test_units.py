@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
+from scipy import constants
 
-from femspin import CaseError, case_from_table, simulate
+from femspin import CaseError, case_from_table, simulate, units
 from femspin.case.quantity import _DAILY, _convert, parse_quantity
 from femspin.materials.parameters import complete_case
 from femspin.studies.sweep import scan_points
@@ -176,3 +177,14 @@ def test_a_case_of_everyday_units_does_not_load_the_units_library():
         " assert 'pint' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_constants_are_those_of_codata():
+    """Exact ones to the last digit, measured ones within the changes between its editions."""
+    exact = [constants.e, constants.k, constants.hbar]
+    assert [units.E_CHARGE, units.K_B, units.HBAR] == pytest.approx(exact, rel=1e-15)
+    for own, theirs in (
+        (units.MU_B, constants.physical_constants["Bohr magneton"][0]),
+        (units.M_E, constants.m_e), (units.MU_0, constants.mu_0),
+    ):  # fmt: skip
+        assert own == pytest.approx(theirs, rel=1e-8)

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import constants as _si
 
 __all__ = [
     "DENSITY", "DIFFUSION", "DOS", "ENERGY", "E_CHARGE", "FLUX", "HBAR", "K_B", "LENGTH", "MU_0", "MU_B",
@@ -33,17 +32,18 @@ Indices = NDArray[np.int64]
 AnyArray = NDArray[Any]
 """Real or complex numbers, or indices of any width."""
 
-HBAR: float = _si.hbar
+# CODATA 2022; those of scipy would take longer to load than a small case to solve.
+HBAR: float = 1.0545718176461565e-34
 """Reduced Planck constant [J s]."""
-E_CHARGE: float = _si.e
+E_CHARGE: float = 1.602176634e-19
 """Elementary charge, positive [C]; electrons carry minus this."""
-K_B: float = _si.k
+K_B: float = 1.380649e-23
 """Boltzmann constant [J/K]."""
-MU_B: float = _si.physical_constants["Bohr magneton"][0]
+MU_B: float = 9.2740100657e-24
 """Bohr magneton [J/T]."""
-M_E: float = _si.m_e
+M_E: float = 9.1093837139e-31
 """Electron mass [kg]."""
-MU_0: float = _si.mu_0
+MU_0: float = 1.25663706127e-06
 """Vacuum permeability [T m/A]."""
 
 # Size of one internal unit in SI.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,16 +21,15 @@ from ..interface.conductance import layer_conductance, thin_conductance
 from ..results.expected import compare_expected
 from ..results.folder import holds, refuse_target, to_json
 from ..results.inputs import case_digest
-from ..studies.accuracy.error_bars import bars_are_affordable
-from ..studies.sweep import ScanPoints, scan_points
-from ..studies.sweep.run import wanted_names
 from ..transport.layers.lengths import lengths, resolved_rates
 from ..transport.linear.memory import estimated_bytes, resident_bytes, stored_numbers
 from ..units import LENGTH
 from .progress import with_file
 from .rehearsal import Rehearsal, rehearse
 from .run import output_folder, refuse_to_replace_inputs
-from .texture import print_texture, texture_lengths
+
+if TYPE_CHECKING:
+    from ..studies.points import ScanPoints
 
 __all__ = ["check", "check_table"]
 
@@ -57,13 +56,21 @@ def check(args: argparse.Namespace) -> int:
         sys.stdout.write(to_json(table))
     elif not args.quiet:
         print(f"{file}: valid")
-        (_print if case.texture is None else print_texture)(table)
+        _print_of(case)(table)
         if case.scan is not None:
             print(f"scan: {case.scan.summary}; the numbers above are those of its first point")
         for kind in ("warning", "note"):
             for text in table[f"{kind}s"]:
                 print(f"{kind}: {text}")
     return 0
+
+
+def _print_of(case: Case) -> Callable[[Any], None]:
+    if case.texture is None:
+        return _print
+    from .texture import print_texture
+
+    return print_texture
 
 
 def _held(folder: Path, digest: str) -> list[str]:
@@ -84,6 +91,9 @@ def _checked(case: Case, folder: Path) -> tuple[list[str], dict[str, Any]]:
         rehearsal = rehearse(case, folder)
         compare_expected(case.expected, rehearsal.values)
         return list(rehearsal.warnings), _implied(case, rehearsal)
+    from ..studies.sweep import scan_points
+    from ..studies.sweep.run import wanted_names
+
     points = scan_points(case)
     rehearsals = [_rehearsed_point(points, k, folder) for k in points.corners]
     wanted_names(case.scan, rehearsals[0].columns)
@@ -102,6 +112,8 @@ def _rehearsed_point(points: ScanPoints, index: int, folder: Path) -> Rehearsal:
 def _implied(case: Case, rehearsal: Rehearsal) -> dict[str, Any]:
     if case.texture is None:
         return check_table(rehearsal.system, rehearsal.warnings)
+    from .texture import texture_lengths
+
     return dict(texture_lengths(rehearsal.system))
 
 
@@ -203,6 +215,8 @@ def memory_estimate(device: Device) -> int:
 
     With the solution of the next order, where error bars are asked for and not given up.
     """
+    from ..studies.accuracy.error_bars import bars_are_affordable
+
     solver = device.case.solver
     bars = solver.error_bars and solver.method != "stack" and bars_are_affordable(device)
     numbers = stored_numbers(device.space, device.problem.scaled(device.fields(device.direction)))

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ..errors import MeshError
 from ..units import AnyArray, Array
@@ -84,6 +83,8 @@ def _near(middle: Array, radius: Array) -> Iterator[tuple[AnyArray, AnyArray]]:
     """
     if not len(radius):
         return
+    from scipy.spatial import cKDTree
+
     tree, reach = cKDTree(middle.T), 2 * radius
     count = tree.query_ball_point(middle.T, reach, return_length=True)
     start = 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from ..errors import MeshError
 from ..units import AnyArray, Array
@@ -127,6 +126,8 @@ def _pierced(mesh: Any, outer: AnyArray) -> AnyArray:
         mesh: The mesh.
         outer: The facets with one cell, as facets of it.
     """
+    from scipy.spatial import cKDTree
+
     tree = cKDTree(_surface_points(mesh, outer))
     least = _INSIDE_HEX if mesh.t.shape[0] == 8 else _INSIDE
     found = []

@@ -14,7 +14,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from ..units import AnyArray, Array
 from .interfaces import outer_facets
@@ -331,6 +330,8 @@ def _curved(structure: Structure, cells: AnyArray, border: Facets) -> Footprint:
     centre = corners.mean(axis=1)
     radius = np.linalg.norm(corners - centre[:, None], axis=0).max(axis=0)
     middle = mesh.p[:, mesh.t[:, cells]].mean(axis=1)
+    from scipy.spatial import cKDTree
+
     nearest = cKDTree(centre.T).query(middle.T)[1]
     apart, normals = (middle - centre[:, nearest]).T, border.normals[nearest]
     along = np.einsum("nd,nd->n", apart, normals[:, axes])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from ...fields.validity import ValidityWarning, validity
 from ...materials.parameters import polarisation_squared
@@ -103,6 +102,8 @@ def _electrode_warnings(device: Device) -> list[str]:
 
 def _near_electrodes(device: Device, polarised: list[str]) -> list[str]:
     """Return the blocked electrodes within a spin diffusion length of a polarised metal."""
+    from scipy.spatial import KDTree
+
     space, found = device.space, []
     at = space.locations
     own = {n: np.unique(space.dofs[space.in_region(n)]) for n in device.conductors}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from scipy.optimize import brentq
-
 __all__ = ["tail_factor"]
 
 _LARGEST_TAIL = 2.5
@@ -32,5 +30,7 @@ def tail_factor(change: float, before: float) -> float:
         return _LARGEST_TAIL
     if mismatch(fast) > 0:
         return 1.0
+    from scipy.optimize import brentq
+
     s = brentq(mismatch, slow, fast)
     return float(min(1 / (1 - (2 / 3) ** s), _LARGEST_TAIL))

@@ -352,6 +352,36 @@ def test_bars_cover_where_currents_are_singular(cell):
         assert abs(bars.numbers[name] - truth[name]) <= (1.5 * error + 1e-9) * scale, name
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["tri", "quad"])
+def test_bars_cover_what_a_spin_sink_takes_from_the_end_of_an_interface(cell):
+    """A polarised current into a contact at the seam of two metals: errors of two percent.
+
+    A solution of order 3 graded 16 halvings to the corners judges.
+    """
+    table = tomllib.loads(STRIP)
+    table["structure"] |= {"cell": cell}
+    table["regions"]["Co"] |= {"polarisation": 0.4}
+    table["solver"] = {"polarisation_form": "onsager"}
+    for metal in ("Co", "Cu"):
+        table["regions"][metal].pop("override")
+    device = build_device(case_from_table(table))
+    transport = solve_transport(device, device.direction)
+    bars = error_bars(device, transport)
+    fine = graded_to_points(
+        refine(device.structure), singular_points(device.structure, device.conductors), 16
+    )
+    better = build_device(device.case, None, fine, 3)
+    better.problem.options = replace(better.problem.options, method="direct")
+    truth = flat_numbers(discretised_numbers(better, solve_transport(better, device.direction)))
+    scale = goal_scales(bars.numbers)["interfaces.Cu|Co.spin_current.z"]
+    assert abs(bars.numbers["interfaces.Cu|Co.spin_current.z"]
+               - truth["interfaces.Cu|Co.spin_current.z"]) > 5e-3 * scale  # fmt: skip
+    for name, error in goal_errors(bars).items():
+        scale = goal_scales(bars.numbers)[name]
+        assert abs(bars.numbers[name] - truth[name]) <= (error + 1e-9) * scale, name
+
+
 def test_corners_ends_and_changes_are_singular_and_smooth_boundaries_are_not():
     box = strip(cell="tri")
     found = singular_points(box.structure, box.conductors)

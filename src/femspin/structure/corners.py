@@ -13,9 +13,11 @@ from .interfaces import find_pairs, mesh_quality
 from .model import Structure
 from .refine import refine
 
-__all__ = ["graded_to_points", "singular_points"]
+__all__ = ["MOST_GRADED", "graded_to_points", "singular_points"]
 
 
+# Unknowns of the next order beyond which error bars do without a graded mesh.
+MOST_GRADED = 150_000
 # A boundary that turns by less is a curve [rad].
 _CORNER = 0.35
 

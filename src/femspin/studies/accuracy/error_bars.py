@@ -35,7 +35,7 @@ from ...device.observables.mesh import discretised_numbers
 from ...device.observables.quantities import flat_numbers
 from ...device.steady import solve_transport
 from ...errors import SolverError
-from ...structure.corners import graded_to_points, singular_points
+from ...structure.corners import MOST_GRADED, graded_to_points, singular_points
 from ...structure.edges import graded_to_edges, singular_edges
 from ...structure.model import Structure
 from ...transport.assembly.covariant import interpolation
@@ -60,8 +60,8 @@ log = logging.getLogger("femspin")
 # Beyond this many unknowns of the next order the estimate would cost more than the run.
 _MOST_UNKNOWNS = 1_500_000
 _EXACT = ("area", "balance_residual")
-# Halvings of the cells at singular points, and unknowns beyond which it would cost too much.
-_HALVINGS, _MOST_GRADED = 6, 150_000
+# Halvings of the cells at singular points.
+_HALVINGS = 6
 # Halvings of the cells at singular edges, of order 1, and how far its errors are from the rule
 # p^(-4 lambda): 1.1 to 1.6 times less than it says of order 3.
 _EDGE_HALVINGS, _NOT_YET = 2, 1.5
@@ -184,7 +184,7 @@ def _numbers_of(other: Device, transport: Transport) -> dict[str, Any]:
 def _graded_numbers(device: Device, transport: Transport) -> dict[str, Any] | None:
     """Return the numbers on a plane mesh graded to its singular points, None if there are none."""
     order = device.space.order + 1
-    if device.space.dimension != 2 or _unknowns_of_order(device, order) > _MOST_GRADED:
+    if device.space.dimension != 2 or _unknowns_of_order(device, order) > MOST_GRADED:
         return None
     points = singular_points(device.structure, device.conductors)
     if not points.size:

@@ -47,9 +47,18 @@ def save(figure, name: str) -> None:
 def medium(gauge, relaxation: float, along: tuple[int, ...]) -> Coefficients:
     """Return a medium with nu = D = 1."""
     return Coefficients(
-        1.0, 1.0, np.eye(12), covariant_rotation(gauge), gauge, relaxation * np.eye(3),
-        np.zeros(3), np.zeros((3, 4)), np.zeros((3, 3)), np.zeros(3), along,
-    )  # fmt: skip
+        1.0,
+        1.0,
+        np.eye(12),
+        covariant_rotation(gauge),
+        gauge,
+        relaxation * np.eye(3),
+        np.zeros(3),
+        np.zeros((3, 4)),
+        np.zeros((3, 3)),
+        np.zeros(3),
+        along,
+    )
 
 
 def space_of(table: dict, order: int):
@@ -60,10 +69,16 @@ def space_of(table: dict, order: int):
 def rectangle(n: int, order: int, q: float, r: float, carried: bool):
     """Return current at the side that holds mu = e_z, and mu at the centre, of 4 nm x 1 nm."""
     space = space_of(
-        {"dimension": 2, "cell": "tri", "lateral": "insulating", "cells_x": 4 * n,
-         "width": "4 nm", "layers": [{"region": "F", "thickness": "1 nm", "cells": n}]},
+        {
+            "dimension": 2,
+            "cell": "tri",
+            "lateral": "insulating",
+            "cells_x": 4 * n,
+            "width": "4 nm",
+            "layers": [{"region": "F", "thickness": "1 nm", "cells": n}],
+        },
         order,
-    )  # fmt: skip
+    )
     gauge = np.array([[0.0, q, 0.0], [0.0, 0.0, 0.0], [-q * r, 0.0, 0.0]])
     c = medium(gauge, 1 / 1.5**2, space.structure.axes if carried else ())
     matrix = block_matrix(space, {"F": assemble_region(space, "F", c)}).tocsr()
@@ -119,13 +134,21 @@ def helix_rate(n: int, order: int, carried: bool) -> float:
     q, gamma = 1.0, 0.05  # the helix turns by 2 q per length along x + y
     side = f"{np.pi / q} nm"
     space = space_of(
-        {"dimension": 3, "cell": "hex", "lateral": "insulating", "cells_x": n, "cells_y": n,
-         "width": side, "depth": side,
-         "layers": [{"region": "F", "thickness": "0.3 nm", "cells": 1}]},
+        {
+            "dimension": 3,
+            "cell": "hex",
+            "lateral": "insulating",
+            "cells_x": n,
+            "cells_y": n,
+            "width": side,
+            "depth": side,
+            "layers": [{"region": "F", "thickness": "0.3 nm", "cells": 1}],
+        },
         order,
-    )  # fmt: skip
-    c = medium(q * np.array([[-1.0, 1, 0], [-1, 1, 0], [0, 0, 0]]), gamma,
-               space.structure.axes if carried else ())  # fmt: skip
+    )
+    c = medium(
+        q * np.array([[-1.0, 1, 0], [-1, 1, 0], [0, 0, 0]]), gamma, space.structure.axes if carried else ()
+    )
     spin = np.flatnonzero(np.arange(space.size) % 4)
     matrix, mass = (
         block_matrix(space, {"F": assemble_region(space, "F", x)}).tocsr()[spin][:, spin].tocsc()
@@ -156,9 +179,11 @@ def helix() -> None:
 def spin_arrow(panel, at, angle: float, **style) -> None:
     """Draw a spin at a point, turned by an angle from the vertical."""
     panel.annotate(
-        "", at + 0.13 * np.array([np.sin(angle), np.cos(angle)]), at,
+        "",
+        at + 0.13 * np.array([np.sin(angle), np.cos(angle)]),
+        at,
         arrowprops={"arrowstyle": "-|>", "lw": 1.8, "shrinkA": 0, "shrinkB": 0, **style},
-    )  # fmt: skip
+    )
 
 
 def sketch() -> None:
@@ -231,16 +256,21 @@ def stack_errors(name: str, order: int, cells: int | None = None):
 def effectivity() -> None:
     """Bars against true errors of the shipped stacks, on their own and on coarse meshes."""
     figure, panel = plt.subplots(figsize=(5.6, 4.6))
-    styles = ((2, None, "o", "P2, mesh of the case"), (2, 3, "^", "P2, 3 cells per layer"),
-              (1, 8, "s", "P1, 8 cells per layer"))  # fmt: skip
+    styles = (
+        (2, None, "o", "P2, mesh of the case"),
+        (2, 3, "^", "P2, 3 cells per layer"),
+        (1, 8, "s", "P1, 8 cells per layer"),
+    )
     for order, cells, marker, label in styles:
         rows = []
         for name in STACKS:
             found = stack_errors(name, order, cells)
             ratio = found[:, 0] / found[:, 1]
             size = (found[:, 1] / found[:, 2]).max()
-            print(f"effectivity {name} {label}: {len(found)} vectors, "
-                  f"{ratio.min():.3f} to {ratio.max():.3f}, largest error {size:.1e}")  # fmt: skip
+            print(
+                f"effectivity {name} {label}: {len(found)} vectors, "
+                f"{ratio.min():.3f} to {ratio.max():.3f}, largest error {size:.1e}"
+            )
             rows.append(found)
         bar, error, scale = np.concatenate(rows).T
         panel.loglog(error / scale, bar / scale, marker, ms=5, alpha=0.6, label=label)
@@ -257,17 +287,25 @@ STRIP = {
     "regions": {
         "Pt": {"kind": "HM", "material": "Pt"},
         "F": {
-            "kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
-            "mass": "1 m_e", "scattering_time": "1 fs", "soc": {"rashba": "0.1 eV*angstrom"},
-            "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
-                      "curie_temperature": "559 K"},
+            "kind": "F",
+            "dos": "2e47 1/(J*m^3)",
+            "diffusion_constant": "2e-4 m^2/s",
+            "mass": "1 m_e",
+            "scattering_time": "1 fs",
+            "soc": {"rashba": "0.1 eV*angstrom"},
+            "kondo": {
+                "spin": 2.5,
+                "moment_density": "4e27 1/m^3",
+                "exchange_energy": "5 meV",
+                "curie_temperature": "559 K",
+            },
         },
         "YIG": {"kind": "FI"},
     },
     "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "-1 mV"}}},
     "magnetization": {"direction": [1, 1, 1]},
     "solver": {"elements": "plain"},  # on every mesh alike: only the meshes differ
-}  # fmt: skip
+}
 
 
 def adaptive_levels(device, target: float, most: int = 200_000):
@@ -301,19 +339,14 @@ def goal(level, truth) -> tuple[int, float, float]:
     """Return unknowns, estimated and true relative error of the worst output of the goal."""
     _, transport, bars = level
     relative, errors = adaptive.goal_errors(bars), flat_numbers(bars.table)
-    true = {
-        k: abs(bars.numbers[k] - truth[k]) * v / errors[k]
-        for k, v in relative.items()
-        if errors[k]
-    }
+    true = {k: abs(bars.numbers[k] - truth[k]) * v / errors[k] for k, v in relative.items() if errors[k]}
     return transport.state.report.unknowns, max(relative.values()), max(true.values())
 
 
 def plot_levels(panel, series, truth, label: str, color: str, marker: str):
     """Draw estimated and true errors against unknowns; return the true ones, shape (n, 2)."""
     rows = np.array([goal(level, truth) for level in series])
-    panel.loglog(rows[:, 0], rows[:, 1], marker + "--", mfc="none", color=color,
-                 label=f"{label}, estimated")  # fmt: skip
+    panel.loglog(rows[:, 0], rows[:, 1], marker + "--", mfc="none", color=color, label=f"{label}, estimated")
     panel.loglog(rows[:, 0], rows[:, 2], marker + "-", color=color, label=f"{label}, true")
     for n, estimated, true in rows:
         print(f"{label}: {n:.0f} unknowns, estimated {estimated:.2e}, true {true:.2e}")
@@ -323,10 +356,14 @@ def plot_levels(panel, series, truth, label: str, color: str, marker: str):
 def saved(adapted, uniform) -> float:
     """Return the ratio of unknowns at the last error that both curves reach."""
     error = max(adapted[-1, 1], uniform[-1, 1])
-    return float(np.divide(*(
-        np.exp(np.interp(np.log(error), np.log(rows[::-1, 1]), np.log(rows[::-1, 0])))
-        for rows in (uniform, adapted)
-    )))  # fmt: skip
+    return float(
+        np.divide(
+            *(
+                np.exp(np.interp(np.log(error), np.log(rows[::-1, 1]), np.log(rows[::-1, 0])))
+                for rows in (uniform, adapted)
+            )
+        )
+    )
 
 
 def adaptive_strip() -> None:
@@ -390,8 +427,7 @@ def plot_hall_bar(rows, uniform) -> None:
         print(f"Hall bar, uniform: {size} unknowns, true {true:.2e}")
     figure, panel = plt.subplots(figsize=(6, 4.2))
     columns = np.array(rows).T
-    panel.loglog(columns[0], columns[1], "o--", mfc="none", color=CARRIED,
-                 label="adaptive, estimated")  # fmt: skip
+    panel.loglog(columns[0], columns[1], "o--", mfc="none", color=CARRIED, label="adaptive, estimated")
     panel.loglog(columns[0], columns[2], "o-", color=CARRIED, label="adaptive, true")
     panel.loglog(*np.array(uniform).T, "s-", color=PLAIN, label="uniform, true")
     panel.set(xlabel="unknowns", ylabel="relative error of the worst output")

@@ -13,8 +13,19 @@ import femspin
 
 PAGES = Path(__file__).parent / "api"
 SOURCE = Path(femspin.__file__).parent
-FOLDERS = ("case", "materials", "fields", "structure", "bands", "transport", "interface", "magnets", "device",
-           "results", "studies")  # fmt: skip
+FOLDERS = (
+    "case",
+    "materials",
+    "fields",
+    "structure",
+    "bands",
+    "transport",
+    "interface",
+    "magnets",
+    "device",
+    "results",
+    "studies",
+)
 
 
 def summary(file: Path) -> str:
@@ -32,9 +43,11 @@ def public() -> str:
     blocks = []
     for name in sorted(n for n in femspin.__all__ if not n.startswith("_")):
         value = getattr(femspin, name)
-        kind = "module" if not isinstance(value, type) and not callable(value) else (
-            "class" if isinstance(value, type) else "function"
-        )  # fmt: skip
+        kind = (
+            "module"
+            if not isinstance(value, type) and not callable(value)
+            else ("class" if isinstance(value, type) else "function")
+        )
         if kind == "module":
             continue
         home = f"{value.__module__}.{value.__qualname__}"

@@ -129,8 +129,7 @@ MEANINGS: dict[str, str] = {
     "Stack.lateral": "condition on the sides",
     "Stack.cells_per_decay_length": "cells per shortest decay length at the faces of a layer,"
     " all angles and frequencies included, (T62)",
-    "Stack.growth": "ratio of neighbouring cells towards the middle of a layer, at the default"
-    " resolution",
+    "Stack.growth": "ratio of neighbouring cells towards the middle of a layer, at the default resolution",
     "Layer.region": "name of a region",
     "Layer.thickness": "thickness of the layer",
     "MeshFile.file": "path, relative to the case file",
@@ -152,8 +151,7 @@ MEANINGS: dict[str, str] = {
     "Kondo.rotation": "vector $\\varphi$ of noncollinear exchange [rad], (T15)",
     "Override.gauge": "$a^{ib}$, rows space, columns spin",
     "Override.omega": "$e\\Phi/\\hbar$, all of it counted as exchange with the moments",
-    "Override.relaxation": "the whole tensor $\\Gamma_{ab}$, all of it counted as exchange with"
-    " the moments",
+    "Override.relaxation": "the whole tensor $\\Gamma_{ab}$, all of it counted as exchange with the moments",
     "Override.tau_parallel": "$\\tau_\\parallel$ along m in place of that of the moments; with"
     " `tau_perpendicular`",
     "Override.tau_perpendicular": "$\\tau_\\perp$ across m; with `tau_parallel`",
@@ -168,7 +166,7 @@ MEANINGS: dict[str, str] = {
     "Magnet.axis": "easy axis k",
     "Region.kind": "HM: heavy or normal metal; F: thin magnetic metal; FI: magnetic insulator, to"
     " which moments beside it hand torque; I: insulator without moments, like MgO",
-    "Region.conductivity": "measured, of the bulk; `theta_mode = \"exact\"` takes"
+    "Region.conductivity": 'measured, of the bulk; `theta_mode = "exact"` takes'
     " $\\sigma_c = (1 + 2\\theta_{SH}^2)\\sigma$; two of `conductivity`, `dos`,"
     " `diffusion_constant` are needed, (T2)",
     "Region.dos": "$\\nu$, density of states per spin",
@@ -180,13 +178,11 @@ MEANINGS: dict[str, str] = {
     " decays, in a polarised metal too, (T14); an HM needs it, `spin_relaxation_time` or"
     " `override.relaxation`",
     "Region.spin_relaxation_time": "$\\tau_{sf}$, instead of `spin_diffusion_length`",
-    "Region.spin_hall_angle": "$\\theta_{SH}$, published sign: positive for Pt, negative for Ta"
-    " and W, (T21)",
+    "Region.spin_hall_angle": "$\\theta_{SH}$, published sign: positive for Pt, negative for Ta and W, (T21)",
     "Region.polarisation": "$P$ of the conductivity, below 1, published sign: positive where the"
     " majority carriers' moments lie along m; or a vector along those moments",
     "Region.g_factor": "g of the conduction electrons",
-    "Region.theta_mode": "form of the response $\\Theta$, see"
-    " [theory](theory.md#5-constitutive-equation)",
+    "Region.theta_mode": "form of the response $\\Theta$, see [theory](theory.md#5-constitutive-equation)",
     "Region.model": "`resolved`, or the form in which a face replaces an F layer of a stack, see"
     " [theory](theory.md#12-reduced-layers)",
     "Region.soc": "spin-orbit coupling",
@@ -196,8 +192,7 @@ MEANINGS: dict[str, str] = {
     "Interface.type": "states the condition; it follows from the other keys, so this is needed"
     " only to say `insulating`",
     "Interface.conductance": "tensor G of the flux into the conductor, (T67)",
-    "Interface.G_s": "$G_s$ of $G = G_s + G_r m\\times m\\times + G_i m\\times$, not positive for"
-    " a sink",
+    "Interface.G_s": "$G_s$ of $G = G_s + G_r m\\times m\\times + G_i m\\times$, not positive for a sink",
     "Interface.G_r": "$G_r$, not negative",
     "Interface.G_i": "$G_i$",
     "Interface.contact_spin_conductance": "$g_s$ of (T68); default: half the charge conductance",
@@ -292,8 +287,7 @@ MEANINGS: dict[str, str] = {
     " solution of a 1D stack without electrodes",
     "Solver.tolerance": "relative residual that must be reached",
     "Solver.max_iterations": "Krylov iterations per right-hand side",
-    "Solver.polarisation_form": "`onsager`: (T27); `paper`: (T24), by name only; `auto`:"
-    " onsager",
+    "Solver.polarisation_form": "`onsager`: (T27); `paper`: (T24), by name only; `auto`: onsager",
     "Output.fields": "write files for ParaView",
     "Output.plots": "write pictures",
     "Range.from": "first value; a number or a quantity",

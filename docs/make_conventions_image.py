@@ -51,8 +51,9 @@ def stack(ax: Axes, metal_below: bool) -> None:
     ax.text(3.85, middle, "electron spin", color=SPIN, va="center", fontsize=9)
     inside = z_magnet + 0.6
     out_of_plane(ax, 1.0, inside, not metal_below, MOMENT)
-    ax.text(1.25, inside, r"absorbed moments $\sigma=\hat\jmath\times n$", color=MOMENT,
-            va="center", fontsize=9)  # fmt: skip
+    ax.text(
+        1.25, inside, r"absorbed moments $\sigma=\hat\jmath\times n$", color=MOMENT, va="center", fontsize=9
+    )
     out_of_plane(ax, 5.0, inside, not metal_below, OERSTED)
     ax.text(5.25, inside, "Oersted field", color=OERSTED, va="center", fontsize=9)
     arrow(ax, (7.6, face - 0.9 * side), (7.6, face - 0.15 * side), "black")
@@ -84,10 +85,15 @@ def hall(ax: Axes) -> None:
     arrow(ax, (0.5, 1.2), (2.6, 1.2), CURRENT)
     ax.text(1.5, 1.32, "j", color=CURRENT, ha="center", fontsize=12)
     arrow(ax, (4.4, 0.6), (4.4, 2.0), MOMENT)
-    ax.text(4.6, 1.3, r"$E_y>0$: $\rho_{yx}>0$" + "\n" + r"Co ($P\theta_{SH}>0$), holes",
-            color=MOMENT, va="center", fontsize=9)  # fmt: skip
-    ax.text(4.0, 0.25, r"electrons, Hanle, $G_i>0$ (for $m_z>0$): $\rho_{yx}<0$", ha="center",
-            fontsize=9)  # fmt: skip
+    ax.text(
+        4.6,
+        1.3,
+        r"$E_y>0$: $\rho_{yx}>0$" + "\n" + r"Co ($P\theta_{SH}>0$), holes",
+        color=MOMENT,
+        va="center",
+        fontsize=9,
+    )
+    ax.text(4.0, 0.25, r"electrons, Hanle, $G_i>0$ (for $m_z>0$): $\rho_{yx}<0$", ha="center", fontsize=9)
     ax.text(-0.15, 1.3, "y up,\nx right", ha="right", va="center", fontsize=9)
     ax.set_title("Hall effects, film seen from above", fontsize=11)
 
@@ -104,9 +110,14 @@ def main() -> None:
         ax.set_ylim(-0.2, 3.8)
         ax.set_aspect("equal")
         ax.axis("off")
-    figure.text(0.5, 0.02, "x right, z up, y into the paper: a cross points along +y, a dot"
-                " along -y (film from above: a dot points along +z)", ha="center",
-                fontsize=10)  # fmt: skip
+    figure.text(
+        0.5,
+        0.02,
+        "x right, z up, y into the paper: a cross points along +y, a dot"
+        " along -y (film from above: a dot points along +z)",
+        ha="center",
+        fontsize=10,
+    )
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(HERE / "images" / "conventions.png", dpi=110)
 

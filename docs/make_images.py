@@ -51,9 +51,7 @@ def fit() -> None:
 
 def sensitivities() -> None:
     """Largest elasticities of the Fe3GeTe2/Pt case."""
-    case, _ = complete_case(
-        load_case(HERE.parent / "cases" / "fgt_pt.toml", ["solver.method=stack"])
-    )
+    case, _ = complete_case(load_case(HERE.parent / "cases" / "fgt_pt.toml", ["solver.method=stack"]))
     names = [f"interfaces.Pt|F.spin_current.{axis}" for axis in "xy"]
     names += [f"torques.F.efficiency_{kind}_like" for kind in ("damping", "field")]
     found = stack_sensitivities(solved_stack(case), names)

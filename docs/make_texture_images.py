@@ -63,8 +63,13 @@ def saturation() -> None:
     closed = slow / np.sqrt(1 + (slow / magnet.magnon_velocity) ** 2)
     axis.plot(fine / 1e9, slow / 1e3, ":", color="0.5", label="$v_1$")
     axis.plot(fine / 1e9, closed / 1e3, color="#0072b2", label="closed form")
-    axis.plot(torque / 1e9, np.array(table["texture.wall.final_velocity"]) / 1e3, "o",
-              color="#d55e00", label="femspin")  # fmt: skip
+    axis.plot(
+        torque / 1e9,
+        np.array(table["texture.wall.final_velocity"]) / 1e3,
+        "o",
+        color="#d55e00",
+        label="femspin",
+    )
     axis.axhline(magnet.magnon_velocity / 1e3, color="0.2", linewidth=0.8, linestyle="--")
     axis.set(xlabel="$w_D$ (1/ns)", ylabel="wall velocity (km/s)", ylim=(0, 10))
     axis.legend(frameon=False)

@@ -35,11 +35,7 @@ PAD = 40.0  # side of the square film of F and YIG under the crossing
 FINE, COARSE = 8.0, 14.0  # lateral mesh sizes around the crossing and at the ends
 
 # Heights of the cell layers, thin where spin accumulates.
-CUTS = {
-    "Pt": (0.0, 0.6, 1.6, 3.4, 4.4, 5.0),
-    "F": (-0.8, -0.6, -0.2, 0.0),
-    "YIG": (-6.8, -2.8, -0.8),
-}
+CUTS = {"Pt": (0.0, 0.6, 1.6, 3.4, 4.4, 5.0), "F": (-0.8, -0.6, -0.2, 0.0), "YIG": (-6.8, -2.8, -0.8)}
 ENDS = {  # axis and place of the electrodes
     "source": (0, -LENGTH / 2),
     "drain": (0, LENGTH / 2),
@@ -54,10 +50,16 @@ def quarter() -> tuple[np.ndarray, np.ndarray]:
     x, y = LENGTH / 2, WIDTH / 2
     pad, arm, end = PAD / 2, ARM_WIDTH / 2, WIDTH / 2 + ARM_LENGTH
     corners = {
-        "a": (0, 0, FINE), "b": (pad, 0, FINE), "c": (x, 0, COARSE), "d": (x, y, COARSE),
-        "e": (pad, y, FINE), "f": (arm, y, FINE), "g": (arm, end, COARSE), "h": (0, end, COARSE),
+        "a": (0, 0, FINE),
+        "b": (pad, 0, FINE),
+        "c": (x, 0, COARSE),
+        "d": (x, y, COARSE),
+        "e": (pad, y, FINE),
+        "f": (arm, y, FINE),
+        "g": (arm, end, COARSE),
+        "h": (0, end, COARSE),
         "i": (0, y, FINE),
-    }  # fmt: skip
+    }
     geo = gmsh.model.geo
     point = {name: geo.addPoint(u, v, 0, size) for name, (u, v, size) in corners.items()}
     line: dict[str, int] = {}
@@ -108,11 +110,13 @@ def tetrahedra(triangles: np.ndarray, rank: np.ndarray, n: int, levels: np.ndarr
     """
     a, b, c = np.take_along_axis(triangles, np.argsort(rank[triangles], axis=1), axis=1).T
     prisms = [(a + k * n, b + k * n, c + k * n) for k in levels[:-1]]
-    return np.vstack([
-        np.column_stack(corners)
-        for a, b, c in prisms
-        for corners in ((a, b, c, c + n), (a, b, b + n, c + n), (a, a + n, b + n, c + n))
-    ])  # fmt: skip
+    return np.vstack(
+        [
+            np.column_stack(corners)
+            for a, b, c in prisms
+            for corners in ((a, b, c, c + n), (a, b, b + n, c + n), (a, a + n, b + n, c + n))
+        ]
+    )
 
 
 def faces(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,19 +147,14 @@ def build() -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
     n = len(plane)
     points = np.column_stack([np.tile(plane, (len(heights), 1)), np.repeat(heights, n)])
     regions = {
-        name: tetrahedra(
-            triangles if name == "Pt" else under, rank, n, np.searchsorted(heights, cuts)
-        )
+        name: tetrahedra(triangles if name == "Pt" else under, rank, n, np.searchsorted(heights, cuts))
         for name, cuts in CUTS.items()
     }
     used, flat = np.unique(np.vstack(list(regions.values())), return_inverse=True)
     points = points[used]  # there are none below the bare arms
     pieces = np.split(flat.reshape(-1, 4), np.cumsum([len(c) for c in regions.values()])[:-1])
     regions = {n: positive(points, c) for n, c in zip(regions, pieces, strict=True)}
-    surfaces = {
-        "Pt|F": common(regions["Pt"], regions["F"]),
-        "F|YIG": common(regions["F"], regions["YIG"]),
-    }
+    surfaces = {"Pt|F": common(regions["Pt"], regions["F"]), "F|YIG": common(regions["F"], regions["YIG"])}
     corners, owners = faces(regions["Pt"])
     outer = corners[owners == 1]
     for name, (axis, place) in ENDS.items():

@@ -81,9 +81,11 @@ def _magnet(rng: np.random.Generator) -> Table:
         region["spin_hall_angle"] = float(rng.uniform(-0.2, 0.2))
     if rng.random() < 0.5:
         region["kondo"] = {
-            "spin": 2.5, "moment_density": "4e27 1/m^3", "curie_temperature": "559 K",
+            "spin": 2.5,
+            "moment_density": "4e27 1/m^3",
+            "curie_temperature": "559 K",
             "exchange_energy": f"{10 ** rng.uniform(0, 1.5)!r} meV",
-        }  # fmt: skip
+        }
         return region
     rates = rng.standard_normal((3, 3))
     rates = 10 ** rng.uniform(12, 14.5) * (rates @ rates.T + 0.3 * np.eye(3))
@@ -112,14 +114,16 @@ def _conductor(rng: np.random.Generator, kind: str) -> Table:
 
 
 def _spin_orbit(rng: np.random.Generator) -> Table:
-    return {"rashba": f"{rng.uniform(-3e4, 3e4)!r} m/s",
-            "dresselhaus": f"{rng.uniform(-1e4, 1e4)!r} m/s"}  # fmt: skip
+    return {"rashba": f"{rng.uniform(-3e4, 3e4)!r} m/s", "dresselhaus": f"{rng.uniform(-1e4, 1e4)!r} m/s"}
 
 
 def _conductance(rng: np.random.Generator) -> Table:
     sizes = (10 ** rng.uniform(12, 15, 3)).tolist()
-    return {"G_s": f"{-0.1 * sizes[0]!r} S/m^2", "G_r": f"{sizes[1]!r} S/m^2",
-            "G_i": f"{rng.uniform(-1, 1) * sizes[2]!r} S/m^2"}  # fmt: skip
+    return {
+        "G_s": f"{-0.1 * sizes[0]!r} S/m^2",
+        "G_r": f"{sizes[1]!r} S/m^2",
+        "G_i": f"{rng.uniform(-1, 1) * sizes[2]!r} S/m^2",
+    }
 
 
 def _vector(rng: np.random.Generator, size: float) -> list[float]:

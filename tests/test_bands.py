@@ -37,12 +37,18 @@ from femspin.errors import CaseError, SolverError
 from femspin.units import E_CHARGE, HBAR
 
 NAMES = {
-    "Pm_printed": ("P_m", "paper_printed"), "Pn_printed": ("P_n", "paper_printed"),
-    "Pmna_printed": ("P_m_na", "paper_printed"), "Pnna_printed": ("P_n_na", "paper_printed"),
-    "Pm_s": ("P_m", "paper_corrected"), "Pn_fixed": ("P_n", "paper_corrected"),
-    "Pmna_s": ("P_m_na", "paper_corrected"), "Pnna_s": ("P_n_na", "paper_corrected"),
-    "Pnna_full": ("P_n_na", "complete"), "p_n": ("p_n", "complete"), "p_m": ("p_m", "complete"),
-}  # fmt: skip
+    "Pm_printed": ("P_m", "paper_printed"),
+    "Pn_printed": ("P_n", "paper_printed"),
+    "Pmna_printed": ("P_m_na", "paper_printed"),
+    "Pnna_printed": ("P_n_na", "paper_printed"),
+    "Pm_s": ("P_m", "paper_corrected"),
+    "Pn_fixed": ("P_n", "paper_corrected"),
+    "Pmna_s": ("P_m_na", "paper_corrected"),
+    "Pnna_s": ("P_n_na", "paper_corrected"),
+    "Pnna_full": ("P_n_na", "complete"),
+    "p_n": ("p_n", "complete"),
+    "p_m": ("p_m", "complete"),
+}
 KSPACE = [c for c in CASES.values() if c["kind"].startswith("kspace")]
 
 
@@ -67,10 +73,16 @@ def test_coefficients_are_those_of_the_reference_program(case):
 
 def test_square_closed_forms_are_those_of_the_reference_program():
     wanted, found = CASES["K08"]["outputs"], square_forms(-2, 1)
-    for mine, name in ((found.W, "W"), (found.p_n, "p_n"), (found.p_m, "p_m"),
-                       (found.P_n, "Pn_fixed"), (found.P_m_printed, "Pm_printed"),
-                       (found.P_n_printed, "Pn_printed"), (printed_P_m(-2, 1), "Pm_S625"),
-                       (printed_P_n(-2, 1), "Pn_S653")):  # fmt: skip
+    for mine, name in (
+        (found.W, "W"),
+        (found.p_n, "p_n"),
+        (found.p_m, "p_m"),
+        (found.P_n, "Pn_fixed"),
+        (found.P_m_printed, "Pm_printed"),
+        (found.P_n_printed, "Pn_printed"),
+        (printed_P_m(-2, 1), "Pm_S625"),
+        (printed_P_n(-2, 1), "Pn_S653"),
+    ):
         assert_allclose(mine, wanted[name], rtol=CASES["K08"]["rel_accuracy"])
 
 
@@ -79,11 +91,14 @@ def test_table_of_exact_and_approximate_coefficients(row):
     J, mu, P_m, approximate_m, P_n, approximate_n, corrected, p_n, p_m = row
     found, atol = torque_coefficients(square(1, 0, J), mu), DATA["table_accuracy"]
     for value, wanted in (
-        (found.value("P_m", "paper_printed"), P_m), (printed_P_m(mu, J), approximate_m),
-        (found.value("P_n", "paper_printed"), P_n), (printed_P_n(mu, J), approximate_n),
-        (found.value("P_n", "paper_corrected"), corrected), (found.value("p_n"), p_n),
+        (found.value("P_m", "paper_printed"), P_m),
+        (printed_P_m(mu, J), approximate_m),
+        (found.value("P_n", "paper_printed"), P_n),
+        (printed_P_n(mu, J), approximate_n),
+        (found.value("P_n", "paper_corrected"), corrected),
+        (found.value("p_n"), p_n),
         (found.value("p_m"), p_m),
-    ):  # fmt: skip
+    ):
         assert_allclose(value, wanted, atol=atol)
 
 
@@ -124,25 +139,25 @@ def test_square_lattice_has_its_closed_forms(mu):
     J = 1
     assert_allclose(exact.p_n, np.sign(mu) * J**3 / (abs(mu) * (mu**2 - J**2)), rtol=1e-13)
     for name, model, wanted in (
-        ("p_n", "complete", exact.p_n), ("p_m", "complete", exact.p_m),
-        ("P_n", "paper_corrected", exact.P_n), ("P_m", "paper_printed", exact.P_m_printed),
+        ("p_n", "complete", exact.p_n),
+        ("p_m", "complete", exact.p_m),
+        ("P_n", "paper_corrected", exact.P_n),
+        ("P_m", "paper_printed", exact.P_m_printed),
         ("P_n", "paper_printed", exact.P_n_printed),
-    ):  # fmt: skip
-        assert abs(found.value(name, model) - wanted) <= found.error(name, model) + 1e-12 * abs(
-            wanted
-        )
+    ):
+        assert abs(found.value(name, model) - wanted) <= found.error(name, model) + 1e-12 * abs(wanted)
 
 
 @pytest.mark.parametrize("mu", [-2.1, -1.3, -0.81, 0.9, 1.7])
 def test_chain_has_its_closed_forms(mu):
     found, exact = torque_coefficients(chain(1, 0, 0.8), mu), chain_forms(mu, 0.8)
     for name, model, wanted in (
-        ("p_n", "complete", exact.p_n), ("p_m", "complete", exact.p_m),
-        ("P_n", "paper_corrected", exact.P_n), ("P_m", "paper_printed", exact.P_m_printed),
-    ):  # fmt: skip
-        assert abs(found.value(name, model) - wanted) <= found.error(name, model) + 1e-13 * abs(
-            wanted
-        )
+        ("p_n", "complete", exact.p_n),
+        ("p_m", "complete", exact.p_m),
+        ("P_n", "paper_corrected", exact.P_n),
+        ("P_m", "paper_printed", exact.P_m_printed),
+    ):
+        assert abs(found.value(name, model) - wanted) <= found.error(name, model) + 1e-13 * abs(wanted)
 
 
 def test_complete_coefficients_split_into_band_and_interband_parts():
@@ -267,15 +282,23 @@ def rotated(lattice, angle):
     R = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn = lambda rows: tuple(tuple(r) for r in (np.array(rows) @ R.T).tolist())  # noqa: E731
     return R, TwoSublattice(
-        turn(lattice.vectors), turn(lattice.inter), lattice.inter_amplitudes,
-        turn(lattice.intra), lattice.intra_amplitudes, lattice.exchange,
-    )  # fmt: skip
+        turn(lattice.vectors),
+        turn(lattice.inter),
+        lattice.inter_amplitudes,
+        turn(lattice.intra),
+        lattice.intra_amplitudes,
+        lattice.exchange,
+    )
 
 
 LOW = TwoSublattice(
-    ((1.3, 0.2), (-0.1, 1.1)), ((0.4, 0.3), (-0.9, 0.1), (0.5, -0.8)), (1.0, 0.7, 0.5),
-    ((1.3, 0.2), (-0.1, 1.1), (1.2, 1.3)), (0.3, -0.2, 0.15), 0.8,
-)  # fmt: skip
+    ((1.3, 0.2), (-0.1, 1.1)),
+    ((0.4, 0.3), (-0.9, 0.1), (0.5, -0.8)),
+    (1.0, 0.7, 0.5),
+    ((1.3, 0.2), (-0.1, 1.1), (1.2, 1.3)),
+    (0.3, -0.2, 0.15),
+    0.8,
+)
 
 
 @settings(max_examples=10, deadline=None)
@@ -296,16 +319,39 @@ def test_origin_cell_and_names_of_the_sublattices_do_not_matter(mu, m):
     """Swapped sublattices, other lattice vectors, the other hop of a pair, another sign of eta."""
     a, b = np.array(LOW.vectors)
     others = [
-        TwoSublattice(LOW.vectors, tuple(tuple(-x for x in e) for e in LOW.inter),
-                      LOW.inter_amplitudes, LOW.intra, LOW.intra_amplitudes, LOW.exchange),
-        TwoSublattice((tuple((a + m * b).tolist()), tuple(b.tolist())), LOW.inter,
-                      LOW.inter_amplitudes, LOW.intra, LOW.intra_amplitudes, LOW.exchange),
-        TwoSublattice(LOW.vectors, LOW.inter, LOW.inter_amplitudes,
-                      tuple(tuple(-x for x in e) for e in LOW.intra), LOW.intra_amplitudes,
-                      LOW.exchange),
-        TwoSublattice(LOW.vectors, LOW.inter, tuple(-t for t in LOW.inter_amplitudes), LOW.intra,
-                      LOW.intra_amplitudes, LOW.exchange),
-    ]  # fmt: skip
+        TwoSublattice(
+            LOW.vectors,
+            tuple(tuple(-x for x in e) for e in LOW.inter),
+            LOW.inter_amplitudes,
+            LOW.intra,
+            LOW.intra_amplitudes,
+            LOW.exchange,
+        ),
+        TwoSublattice(
+            (tuple((a + m * b).tolist()), tuple(b.tolist())),
+            LOW.inter,
+            LOW.inter_amplitudes,
+            LOW.intra,
+            LOW.intra_amplitudes,
+            LOW.exchange,
+        ),
+        TwoSublattice(
+            LOW.vectors,
+            LOW.inter,
+            LOW.inter_amplitudes,
+            tuple(tuple(-x for x in e) for e in LOW.intra),
+            LOW.intra_amplitudes,
+            LOW.exchange,
+        ),
+        TwoSublattice(
+            LOW.vectors,
+            LOW.inter,
+            tuple(-t for t in LOW.inter_amplitudes),
+            LOW.intra,
+            LOW.intra_amplitudes,
+            LOW.exchange,
+        ),
+    ]
     here = torque_coefficients(LOW, mu)
     for lattice in others:
         there = torque_coefficients(lattice, mu)
@@ -422,5 +468,4 @@ def test_velocities_follow_the_tensors_and_beta_the_spin_relaxation():
     assert torque_velocities(found, j, s, t).beta == 0
     for bad in ({"s": 0.0}, {"current_density": [1.0, 2.0, 3.0]}, {"hopping": -1.0}):
         with pytest.raises(CaseError, match=next(iter(bad))):
-            torque_velocities(**{"coefficients": found, "current_density": j, "s": s,
-                                 "hopping": t, **bad})  # fmt: skip
+            torque_velocities(**{"coefficients": found, "current_density": j, "s": s, "hopping": t, **bad})

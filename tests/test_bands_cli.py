@@ -65,10 +65,16 @@ def test_result_folder_holds_tables_and_pictures(case, call, tmp_path):
     assert code == 0
     folder = tmp_path / "bands.out"
     assert {p.name for p in folder.iterdir()} == {
-        "bands.png", "case.toml", "coefficients.csv", "coefficients.json",
-        "coefficients_chemical_potential.png", "coefficients_exchange.png",
-        "coefficients_t_prime.png", "fermi_lines.png", "result.json",
-    }  # fmt: skip
+        "bands.png",
+        "case.toml",
+        "coefficients.csv",
+        "coefficients.json",
+        "coefficients_chemical_potential.png",
+        "coefficients_exchange.png",
+        "coefficients_t_prime.png",
+        "fermi_lines.png",
+        "result.json",
+    }
     assert "p_n" in out
     assert "-> " in out
     # the t' scan starts at t' = 0 and mu = -1.5 eV; the scan of mu has one point above the bands
@@ -95,9 +101,12 @@ def test_json_output_is_the_result(case, call, tmp_path):
     written = json.loads((tmp_path / "out" / "result.json").read_text())
     assert printed["coefficients"] == written["coefficients"]
     assert written["inputs"]["temperature"] == "0.0 K"
-    assert_allclose(printed["torque"]["u_n"][0] / printed["torque"]["u_m"][0],
-                    printed["coefficients"]["complete"]["p_n"]["value"]
-                    / printed["coefficients"]["complete"]["p_m"]["value"], rtol=1e-9)  # fmt: skip
+    assert_allclose(
+        printed["torque"]["u_n"][0] / printed["torque"]["u_m"][0],
+        printed["coefficients"]["complete"]["p_n"]["value"]
+        / printed["coefficients"]["complete"]["p_m"]["value"],
+        rtol=1e-9,
+    )
 
 
 def test_the_result_says_that_p_m_misses_spin_balance(case, call, tmp_path):
@@ -166,17 +175,25 @@ BROKEN = {
     "vectors of a named lattice": ("lattice.vectors=[[1.0]]", "lattice.vectors", "only for kind"),
     "text for a number": ('exchange.spin="2.5"', "exchange.spin", "number"),
     "too many points": ("scan.t_prime.points=99999", "scan.t_prime.points", "<= 2000"),
-    "thickness of a chain": ('lattice={kind="chain",constant="1 nm",t="1 eV",thickness="1 nm"}',
-                             "lattice", "thickness"),
-    "no vectors": (
-        'lattice={kind="custom",constant="1 nm",t="1 eV"}', "lattice.vectors", "needed"),
+    "thickness of a chain": (
+        'lattice={kind="chain",constant="1 nm",t="1 eV",thickness="1 nm"}',
+        "lattice",
+        "thickness",
+    ),
+    "no vectors": ('lattice={kind="custom",constant="1 nm",t="1 eV"}', "lattice.vectors", "needed"),
     "hop off its sublattice": (
         'lattice={kind="custom",constant="1 nm",t="1 eV",vectors=[[2.0]],inter=[[1.0],[-1.0]],'
-        'intra=[[1.0]],t_prime="0.1 eV"}', "lattice.intra.0", "breaks the sublattice structure"),
+        'intra=[[1.0]],t_prime="0.1 eV"}',
+        "lattice.intra.0",
+        "breaks the sublattice structure",
+    ),
     "not Hermitian": (
         'lattice={kind="custom",constant="1 nm",t="1 eV",vectors=[[2.0]],'
-        'hops=[{start="A",end="B",vector=[1.0]}]}', "lattice.hops.0", "not Hermitian"),
-}  # fmt: skip
+        'hops=[{start="A",end="B",vector=[1.0]}]}',
+        "lattice.hops.0",
+        "not Hermitian",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -231,10 +248,11 @@ def test_units_of_the_case_enter_as_ratios():
 def test_a_custom_lattice_with_the_vectors_of_the_square_is_the_square():
     table = tomllib.loads(CASE)
     table["lattice"] |= {
-        "kind": "custom", "vectors": [[1.0, 1.0], [1.0, -1.0]],
+        "kind": "custom",
+        "vectors": [[1.0, 1.0], [1.0, -1.0]],
         "inter": [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]],
         "intra": [[1.0, 1.0], [1.0, -1.0]],
-    }  # fmt: skip
+    }
     lattice = scaled_lattice(band_case_from_table(table))
     mine, named = (torque_coefficients(x, -1.5) for x in (lattice, square(1, 0.3, 0.8)))
     assert_allclose(mine.value("p_m"), named.value("p_m"), rtol=1e-12)

@@ -42,8 +42,13 @@ def test_every_linked_test_exists_and_every_erratum_test_is_linked():
 
 
 def test_every_key_of_a_band_case_is_documented():
-    tables = {"": schema.BandCase, "lattice.": schema.Lattice, "exchange.": schema.Exchange,
-              "torque.": schema.Torque, "scan.": schema.Scan}  # fmt: skip
+    tables = {
+        "": schema.BandCase,
+        "lattice.": schema.Lattice,
+        "exchange.": schema.Exchange,
+        "torque.": schema.Torque,
+        "scan.": schema.Scan,
+    }
     known = set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", PAGE, flags=re.S)))
     for head, table in tables.items():
         for key in table.model_fields:

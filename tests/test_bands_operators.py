@@ -27,13 +27,20 @@ from femspin.bands.hamiltonian import (
 ROUND_OFF = 1e-13
 FOURTH_ORDER = 1e-9  # h^4 times fifth derivatives of order 100, and round-off over h
 OBLIQUE = TwoSublattice(
-    ((1.3, 0.2), (-0.1, 1.1)), ((0.4, 0.3), (-0.9, 0.1), (0.5, -0.8)), (1.0, 0.7, 0.5),
-    ((1.3, 0.2), (-0.1, 1.1), (1.2, 1.3)), (0.3, -0.2, 0.15), 0.8,
-)  # fmt: skip
+    ((1.3, 0.2), (-0.1, 1.1)),
+    ((0.4, 0.3), (-0.9, 0.1), (0.5, -0.8)),
+    (1.0, 0.7, 0.5),
+    ((1.3, 0.2), (-0.1, 1.1), (1.2, 1.3)),
+    (0.3, -0.2, 0.15),
+    0.8,
+)
 LATTICES = {
-    "square": square(1, 0.3, 0.7), "honeycomb": honeycomb(1, 0.3, 0.7),
-    "chain": chain(1, 0.2, 0.7), "cubic": simple_cubic(1, 0.1, 0.7), "oblique": OBLIQUE,
-}  # fmt: skip
+    "square": square(1, 0.3, 0.7),
+    "honeycomb": honeycomb(1, 0.3, 0.7),
+    "chain": chain(1, 0.2, 0.7),
+    "cubic": simple_cubic(1, 0.1, 0.7),
+    "oblique": OBLIQUE,
+}
 
 
 @pytest.fixture(params=LATTICES)
@@ -85,10 +92,12 @@ def test_diagonalizer_is_unitary_hermitian_and_diagonalizes(model, k):
 def test_derivatives_of_the_bands_are_numerical_derivatives(model, k):
     f = band_fields(model, k)
     for i in range(model.dimension):
-        assert_allclose(f.d_eta[:, i], derivative(lambda q: hopping_terms(model, q)[0], k, i),
-                        atol=FOURTH_ORDER)  # fmt: skip
-        assert_allclose(f.d_Delta[:, i], derivative(lambda q: band_fields(model, q).Delta, k, i),
-                        atol=FOURTH_ORDER)  # fmt: skip
+        assert_allclose(
+            f.d_eta[:, i], derivative(lambda q: hopping_terms(model, q)[0], k, i), atol=FOURTH_ORDER
+        )
+        assert_allclose(
+            f.d_Delta[:, i], derivative(lambda q: band_fields(model, q).Delta, k, i), atol=FOURTH_ORDER
+        )
         for name, parent in (("dd_eta", "d_eta"), ("dd_T", "d_T"), ("dd_Delta", "d_Delta")):
             found = derivative(lambda q, p=parent: getattr(band_fields(model, q), p), k, i)
             assert_allclose(getattr(f, name)[:, :, i], found, atol=FOURTH_ORDER)

@@ -101,8 +101,7 @@ def test_every_pocket_is_found_once():
     """Hops along the axes to the second site put the bottom near the four k of +-90 degrees."""
     cubic = simple_cubic(0.1, 0, 1)
     far = tuple(tuple(2 * x) for x in np.eye(3))
-    lattice = TwoSublattice(cubic.vectors, cubic.inter, cubic.inter_amplitudes, far, (-1.0,) * 3,
-                            1.0)  # fmt: skip
+    lattice = TwoSublattice(cubic.vectors, cubic.inter, cubic.inter_amplitudes, far, (-1.0,) * 3, 1.0)
     (low, _), _ = band_edges(lattice)
     pockets = fermi_regions(lattice, low + 1e-3, 1)
     assert len(pockets) >= 4
@@ -122,9 +121,12 @@ def test_every_pocket_is_found_once():
 def test_an_oblique_crystal_fills_as_its_density_of_states_says():
     lattice = TwoSublattice(
         ((1.1, 0.9, 0.1), (1.0, -0.2, 0.9), (-0.1, 1.0, 1.2)),
-        ((0.5, 0.4, 0.1), (-0.5, 0.6, -0.8), (0.6, -0.6, -1.1)), (1.0, 0.7, 0.5),
-        ((1.1, 0.9, 0.1),), (0.2,), 0.8,
-    )  # fmt: skip
+        ((0.5, 0.4, 0.1), (-0.5, 0.6, -0.8), (0.6, -0.6, -1.1)),
+        (1.0, 0.7, 0.5),
+        ((1.1, 0.9, 0.1),),
+        (0.2,),
+        0.8,
+    )
     (low, _), _ = band_edges(lattice)
     mu, h = low + 0.05, 1e-3
     found = fermi_sums(lattice, mu, tolerance=1e-4)
@@ -134,8 +136,7 @@ def test_an_oblique_crystal_fills_as_its_density_of_states_says():
 
 
 @pytest.mark.parametrize(
-    ("mu", "where"),
-    [(-EDGE - 1e-4, "outside the bands"), (0.9999, "in the gap"), (EDGE + 1e-9, "outside")],
+    ("mu", "where"), [(-EDGE - 1e-4, "outside the bands"), (0.9999, "in the gap"), (EDGE + 1e-9, "outside")]
 )
 def test_the_refusal_in_three_dimensions_follows_the_true_edges(mu, where):
     with pytest.raises(CaseError, match=rf"{where}.*-6\.08276253 to -1 and 1 to 6\.08276253"):
@@ -209,7 +210,7 @@ def test_cold_layers_next_to_an_edge_agree_with_closed_forms_over_energy():
         (found.v2, found.sums.errors["v2"][0, 0], v2),
         (found.sums.dos, found.sums.dos_error, dos),
         (found.value("p_m"), found.error("p_m"), P / v2),
-    ):  # fmt: skip
+    ):
         assert abs(value - right) <= error + 1e-9 * right
         assert error < 1e-3 * right
 
@@ -222,8 +223,7 @@ def spin_current_of_a_canting(lattice, mu, kT, n, tau=200.0, canting=2e-4):
 
     4x4 density matrices, every element with the lifetime tau; numerical derivatives.
     """
-    s0, sx, sy, sz = np.eye(2), *np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]],
-                                           [[1, 0], [0, -1]]])  # fmt: skip
+    s0, sx, sy, sz = np.eye(2), *np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
     d, J = lattice.dimension, lattice.exchange
     k = np.stack(np.meshgrid(*[(np.arange(n) + 0.5) / n] * d, indexing="ij"), -1).reshape(-1, d)
     k = k @ lattice.reciprocal
@@ -265,9 +265,13 @@ def spin_current_of_a_canting(lattice, mu, kT, n, tau=200.0, canting=2e-4):
 
 @pytest.mark.parametrize(
     ("lattice", "mu", "kT", "n"),
-    [(square(1, 0, 1), -2.0, 0.2, 40), (square(1, 0.3, 1), -2.0, 0.2, 40),
-     (honeycomb(1, 0.3, 0.8), -1.5, 0.2, 60)], ids=["square", "square with t'", "honeycomb"],
-)  # fmt: skip
+    [
+        (square(1, 0, 1), -2.0, 0.2, 40),
+        (square(1, 0.3, 1), -2.0, 0.2, 40),
+        (honeycomb(1, 0.3, 0.8), -1.5, 0.2, 60),
+    ],
+    ids=["square", "square with t'", "honeycomb"],
+)
 def test_spin_current_of_a_canting_is_that_of_the_density_matrix(lattice, mu, kT, n):
     found = torque_coefficients(lattice, mu, kT).p_m_balance[0]
     right = spin_current_of_a_canting(lattice, mu, kT, n)

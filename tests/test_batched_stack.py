@@ -64,19 +64,28 @@ def backend(request):
 def random_stack(rng, layers=3, **changes):
     """Return a stack with everything on and faces and contacts of all kinds."""
     faces = [
-        Insulating(), SpinPotential(MEV * rng.normal(size=3)), SpinFlux(1e27 * rng.normal(size=3)),
+        Insulating(),
+        SpinPotential(MEV * rng.normal(size=3)),
+        SpinFlux(1e27 * rng.normal(size=3)),
         Conductance(-1e15 * np.diag(rng.random(3)), 1e27 * rng.normal(size=3)),
-    ]  # fmt: skip
-    contacts = {k: Contact(10 ** rng.uniform(13, 16), 10 ** rng.uniform(13, 16))
-                for k in range(1, layers) if rng.random() < 0.3}  # fmt: skip
+    ]
+    contacts = {
+        k: Contact(10 ** rng.uniform(13, 16), 10 ** rng.uniform(13, 16))
+        for k in range(1, layers)
+        if rng.random() < 0.3
+    }
     return replace(
         StackCase(
-            [random_layer(rng) for _ in range(layers)], faces[rng.integers(4)],
-            faces[rng.integers(4)], contacts, 0.0, int(rng.integers(layers + 1)),
+            [random_layer(rng) for _ in range(layers)],
+            faces[rng.integers(4)],
+            faces[rng.integers(4)],
+            contacts,
+            0.0,
+            int(rng.integers(layers + 1)),
             float(rng.choice([0.0, 1e27])),
         ),
         **changes,
-    )  # fmt: skip
+    )
 
 
 def scales(case, single):
@@ -89,10 +98,13 @@ def scales(case, single):
     mu, flux = np.abs(ends[:, :4]).max(), max(np.abs(ends[:, 4:]).max(), force)
     length = case.thickness.max()
     return {
-        "lower": (mu, flux), "upper": (mu, flux),
-        "integral": (np.abs(single.integral[:, :4]).max(),
-                     max(np.abs(single.integral[:, 4:]).max(), force * length)),
-    }  # fmt: skip
+        "lower": (mu, flux),
+        "upper": (mu, flux),
+        "integral": (
+            np.abs(single.integral[:, :4]).max(),
+            max(np.abs(single.integral[:, 4:]).max(), force * length),
+        ),
+    }
 
 
 def assert_same_states(solution, index, case, single, tolerance=ROUND_OFF):
@@ -133,9 +145,8 @@ def test_reference_cases_have_the_numbers_of_the_single_solver(name, backend):
             assert np.abs(new - old)[:, :4].max() <= ROUND_OFF * np.abs(old[:, :4]).max()
             assert np.abs(new - old)[:, 4:].max() <= ROUND_OFF * floor
         largest = max(
-            np.abs(p).max() for k in range(len(stack.layers))
-            for p in single.split(k).parts().values()
-        )  # fmt: skip
+            np.abs(p).max() for k in range(len(stack.layers)) for p in single.split(k).parts().values()
+        )
         for k in range(len(stack.layers)):
             for key, value in single.split(k).parts().items():
                 new = getattr(solution.split(k), key)[index]
@@ -146,9 +157,7 @@ def test_reference_cases_have_the_numbers_of_the_single_solver(name, backend):
 @pytest.mark.parametrize("frequencies", [(0.0,), (3e12,), (0.0, 2e11, 3e12)])
 def test_all_outputs_of_mixed_stacks_are_those_of_the_single_solver(layers, frequencies, backend):
     rng = np.random.default_rng(layers)
-    cases = [
-        random_stack(rng, layers, frequency=frequencies[k % len(frequencies)]) for k in range(30)
-    ]
+    cases = [random_stack(rng, layers, frequency=frequencies[k % len(frequencies)]) for k in range(30)]
     solution = solve_stacks(cases, backend)
     for index, case in enumerate(cases):
         if index in solution.errors:
@@ -191,10 +200,9 @@ def layers_of_any_strength(draw):
         omega=draw(st.floats(0, 50)) * rate * direction / np.linalg.norm(direction),
         relaxation=relaxation,
         theta=response(
-            hall * rng.uniform(-1, 1, 3), hall * rng.uniform(-1, 1, 3),
-            hall * rng.uniform(-1, 1, (3, 3)),
+            hall * rng.uniform(-1, 1, 3), hall * rng.uniform(-1, 1, 3), hall * rng.uniform(-1, 1, (3, 3))
         ),
-    )  # fmt: skip
+    )
     fields = fields.with_drift(1e5 * rng.normal(size=3), rng.uniform(-0.5, 0.5, 3))
     return StackLayer(fields, length * 10 ** draw(st.floats(-3, 3)))
 
@@ -202,9 +210,7 @@ def layers_of_any_strength(draw):
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 4).flatmap(
-        lambda n: st.lists(
-            st.lists(layers_of_any_strength(), min_size=n, max_size=n), min_size=1, max_size=3
-        )
+        lambda n: st.lists(st.lists(layers_of_any_strength(), min_size=n, max_size=n), min_size=1, max_size=3)
     ),
     st.integers(0, 2**32 - 1),
 )
@@ -252,10 +258,13 @@ def test_arrays_with_and_without_leading_axis_mix():
         [fixed, plain_batch(thick), plain_batch(3 * NM, omega=omega)],
         Conductance(-1e14 * np.eye(3)),
         FaceBatch([False, True, False], rng.normal(size=(3, 3)) * [[1e27], [MEV], [1e27]]),
-        {1: Contact(1e15, 1e15), 2: ContactBatch(np.array([0.0, 1, 2])[:, None, None] * 1e-53
-                                                 * np.eye(3), 1e-53)},
-        charge_flux=[0.0, 1e27, 2e27], z_zero=[0, 1, 3],
-    )  # fmt: skip
+        {
+            1: Contact(1e15, 1e15),
+            2: ContactBatch(np.array([0.0, 1, 2])[:, None, None] * 1e-53 * np.eye(3), 1e-53),
+        },
+        charge_flux=[0.0, 1e27, 2e27],
+        z_zero=[0, 1, 3],
+    )
     assert batch.size == 3
     assert batch.interfaces.shape == (3, 4)
     solution = solve_stacks(batch)
@@ -363,8 +372,11 @@ def test_an_undetermined_stack_has_the_message_of_the_single_solver(backend):
     lossless = StackLayer(RegionFields("metal", 5e46, 5e-4), NM)
     lossy = StackLayer(RegionFields("metal", 5e46, 5e-4, relaxation=1e14 * np.eye(3)), NM)
     pushed = SpinFlux((1e28, 0, 0))
-    cases = [StackCase([lossy, lossy], pushed), StackCase([lossless, lossless], pushed),
-             StackCase([lossless, lossy], pushed)]  # fmt: skip
+    cases = [
+        StackCase([lossy, lossy], pushed),
+        StackCase([lossless, lossless], pushed),
+        StackCase([lossless, lossy], pushed),
+    ]
     solution = solve_stacks(cases, backend)
     with pytest.raises(SolverError) as error:
         solve_stack(cases[1])
@@ -377,20 +389,24 @@ def test_an_undetermined_stack_has_the_message_of_the_single_solver(backend):
         (lambda: StackBatch([]), "at least one layer"),
         (lambda: plain_batch(np.ones((2, 2))), r"Pt: thickness must have shape \(\) or"),
         (lambda: plain_batch(NM, omega=(1.0, 2.0)), r"Pt: omega must have shape \(3,\) or"),
-        (lambda: StackBatch([plain_batch(np.ones(2)), plain_batch(np.ones(3))]),
-         r"leading axes of lengths \[2, 3\] do not fit"),
+        (
+            lambda: StackBatch([plain_batch(np.ones(2)), plain_batch(np.ones(3))]),
+            r"leading axes of lengths \[2, 3\] do not fit",
+        ),
         (lambda: StackBatch([plain_batch(NM)], z_zero=2), "z_zero must be 0 to 1"),
-        (lambda: StackBatch([plain_batch(NM)], contacts={1: Contact(1e14)}),
-         "contact at interface 1"),
+        (lambda: StackBatch([plain_batch(NM)], contacts={1: Contact(1e14)}), "contact at interface 1"),
         (lambda: stack_batch([]), "one number of layers, got none"),
-        (lambda: solve_stacks(StackBatch([plain_batch(NM)]), "fortran"),
-         "backend must be auto, numpy or numba, got 'fortran'"),
-        (lambda: solve_stacks(StackBatch([plain_batch(NM)])).interface_flux(2),
-         "interface must be 0 to 1, got 2"),
-        (lambda: solve_stacks(StackBatch([plain_batch(NM)])).split(0, "side"),
-         "face must be top or bottom"),
+        (
+            lambda: solve_stacks(StackBatch([plain_batch(NM)]), "fortran"),
+            "backend must be auto, numpy or numba, got 'fortran'",
+        ),
+        (
+            lambda: solve_stacks(StackBatch([plain_batch(NM)])).interface_flux(2),
+            "interface must be 0 to 1, got 2",
+        ),
+        (lambda: solve_stacks(StackBatch([plain_batch(NM)])).split(0, "side"), "face must be top or bottom"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_together_is_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
@@ -405,8 +421,9 @@ def test_the_example_of_the_documentation_runs_and_follows_the_closed_form():
     kappa = np.sqrt(1.2e14 / 5e-4)
     exact = -5e46 * 5e-4 * kappa * np.tanh(kappa * names["thickness"]) * 1.6e-22
     np.testing.assert_allclose(names["absorbed"][:, 0], exact, rtol=1e-12)
-    np.testing.assert_allclose(names["causes"].total, names["absorbed"], rtol=0, atol=1e-12
-                               * np.abs(exact).max())  # fmt: skip
+    np.testing.assert_allclose(
+        names["causes"].total, names["absorbed"], rtol=0, atol=1e-12 * np.abs(exact).max()
+    )
 
 
 def test_without_numba_all_batches_are_solved_by_numpy(monkeypatch):
@@ -561,8 +578,10 @@ processes = 1
 def test_a_point_that_fails_among_others_has_the_message_of_a_single_run(tmp_path):
     """A layer without loss between faces that only push spin has no potential."""
     case = case_from_table(tomllib.loads(PUSHED))
-    results = [sweep(case, output=tmp_path / name, **options)
-               for name, options in (("a", {}), ("b", {"solve": solve_alone}))]  # fmt: skip
+    results = [
+        sweep(case, output=tmp_path / name, **options)
+        for name, options in (("a", {}), ("b", {"solve": solve_alone}))
+    ]
     for result in results:
         assert [k for k, _ in result.failures] == [1]
         assert "not determined" in result.points[1].error
@@ -596,7 +615,5 @@ def test_an_unforeseen_error_leaves_every_point_to_be_solved_by_itself(points, m
 
 def test_only_steady_stacks_are_solved_together(points):
     assert solved_together(points[0])
-    direct = points[0].model_copy(
-        update={"solver": points[0].solver.model_copy(update={"method": "direct"})}
-    )
+    direct = points[0].model_copy(update={"solver": points[0].solver.model_copy(update={"method": "direct"})})
     assert not solved_together(direct)

@@ -73,16 +73,8 @@ PLANE = 'structure.dimension = 2\nstructure.width = "10 nm"\n'
 
 # What is changed, where the message must point, and what it must say.
 BROKEN = {
-    "unknown section": (
-        "solvr = {}",
-        "solvr",
-        "unknown key; did you mean 'solver'? allowed: title",
-    ),
-    "unknown key in [structure]": (
-        "structure.layer = []",
-        "structure.layer",
-        "did you mean 'layers'",
-    ),
+    "unknown section": ("solvr = {}", "solvr", "unknown key; did you mean 'solver'? allowed: title"),
+    "unknown key in [structure]": ("structure.layer = []", "structure.layer", "did you mean 'layers'"),
     "unknown key in a layer": (
         'structure.layers = [{ region = "Pt", thicknes = "5 nm" }]',
         "structure.layers.0.thicknes",
@@ -98,21 +90,13 @@ BROKEN = {
         "regions.F.soc.rashbar",
         "did you mean 'rashba'",
     ),
-    "unknown key in kondo": (
-        "regions.F.kondo.spn = 1",
-        "regions.F.kondo.spn",
-        "did you mean 'spin'",
-    ),
+    "unknown key in kondo": ("regions.F.kondo.spn = 1", "regions.F.kondo.spn", "did you mean 'spin'"),
     "unknown key in override": (
         "regions.F.override.gage = 1",
         "regions.F.override.gage",
         "did you mean 'gauge'",
     ),
-    "unknown key in magnet": (
-        "regions.YIG.magnet.alpha = 1",
-        "regions.YIG.magnet.alpha",
-        "unknown key",
-    ),
+    "unknown key in magnet": ("regions.YIG.magnet.alpha = 1", "regions.YIG.magnet.alpha", "unknown key"),
     "unknown key in an interface": (
         'interfaces."F|YIG".Gr = "1 S/m^2"',
         "interfaces.F|YIG.Gr",
@@ -134,11 +118,7 @@ BROKEN = {
         "regions.Pt.conductivity",
         'has a unit of another quantity; use S/m or a multiple, like "7e6 S/m" (got "5e6 nm")',
     ),
-    "unknown unit": (
-        'regions.Pt.conductivity = "5e6 Sm"',
-        "regions.Pt.conductivity",
-        "unknown unit 'Sm'",
-    ),
+    "unknown unit": ('regions.Pt.conductivity = "5e6 Sm"', "regions.Pt.conductivity", "unknown unit 'Sm'"),
     "bare number": (
         "regions.Pt.conductivity = 5e6",
         "regions.Pt.conductivity",
@@ -149,11 +129,7 @@ BROKEN = {
         "regions.Pt.conductivity",
         'lacks its unit: S/m or a multiple, like "7e6 S/m" (got "5e6")',
     ),
-    "no number": (
-        'drive.temperature = "cold"',
-        "drive.temperature",
-        "must be a number followed by a unit",
-    ),
+    "no number": ('drive.temperature = "cold"', "drive.temperature", "must be a number followed by a unit"),
     "negative length": (
         'regions.Pt.spin_diffusion_length = "-1 nm"',
         "regions.Pt.spin_diffusion_length",
@@ -165,11 +141,7 @@ BROKEN = {
         'must be > 0 (got "0 nm")',
     ),
     "underflow": ('drive.temperature = "1e-400 K"', "drive.temperature", "must be > 0"),
-    "quantity is not a number": (
-        'drive.temperature = "nan K"',
-        "drive.temperature",
-        "must be finite",
-    ),
+    "quantity is not a number": ('drive.temperature = "nan K"', "drive.temperature", "must be finite"),
     "quantity is infinite": ('drive.temperature = "inf K"', "drive.temperature", "must be finite"),
     "quantity overflows": ('drive.temperature = "1e999 K"', "drive.temperature", "must be finite"),
     "number is nan": (
@@ -202,11 +174,7 @@ BROKEN = {
         "solver.max_iterations",
         "must be a whole number (got true)",
     ),
-    "boolean for a choice": (
-        "solver.order = true",
-        "solver.order",
-        "must be a whole number (got true)",
-    ),
+    "boolean for a choice": ("solver.order = true", "solver.order", "must be a whole number (got true)"),
     "fraction for a whole number": (
         "solver.max_iterations = 1.5",
         "solver.max_iterations",
@@ -214,24 +182,12 @@ BROKEN = {
     ),
     "number for a boolean": ("output.plots = 1", "output.plots", "must be true or false (got 1)"),
     "number for text": ("title = 1", "title", "must be text (got 1)"),
-    "table for a quantity": (
-        "regions.Pt.mass = { value = 1 }",
-        "regions.Pt.mass",
-        "(got a table)",
-    ),
+    "table for a quantity": ("regions.Pt.mass = { value = 1 }", "regions.Pt.mass", "(got a table)"),
     "number for a table": ("solver = 1", "solver", "must be a table (got 1)"),
     "list of tables for a table": ("drive = [{}]", "drive", "must be a table"),
-    "table for a list": (
-        "structure.layers = {}",
-        "structure.layers",
-        "must be a list (got a table)",
-    ),
+    "table for a list": ("structure.layers = {}", "structure.layers", "must be a list (got a table)"),
     "date": ("title = 2020-01-01", "title", "no key takes a date or a time (got 2020-01-01)"),
-    "deep nesting": (
-        f"expected.x = {'[' * 30}{']' * 30}",
-        "expected.x.0",
-        "nested more than 20 levels",
-    ),
+    "deep nesting": (f"expected.x = {'[' * 30}{']' * 30}", "expected.x.0", "nested more than 20 levels"),
     "no regions": ('regions = "-"', "regions", "is missing"),
     "number for regions": ("regions = 0\n", "regions", "must be a table (got 0)"),
     "no kind": ('regions.Pt.kind = "-"', "regions.Pt.kind", "is missing"),
@@ -240,11 +196,7 @@ BROKEN = {
         "regions.Pt.kind",
         "must be 'HM', 'F', 'FI' or 'I'; did you mean 'HM'? (got \"NM\")",
     ),
-    "no thickness": (
-        'structure.layers = [{ region = "Pt" }]',
-        "structure.layers.0.thickness",
-        "is missing",
-    ),
+    "no thickness": ('structure.layers = [{ region = "Pt" }]', "structure.layers.0.thickness", "is missing"),
     "no layers": ("structure.layers = []", "structure.layers", "must not be empty (got [])"),
     "layer of an unknown region": (
         'structure.layers = [{ region = "Ptt", thickness = "1 nm" }]',
@@ -259,11 +211,7 @@ BROKEN = {
     "name with a slash": ('regions."a/b" = { kind = "FI" }', "regions", "(got 'a/b')"),
     "name with a line break": ('regions."a\\nb" = { kind = "FI" }', "regions", "(got 'a\\nb')"),
     "dimension 4": ("structure.dimension = 4", "structure.dimension", "must be 1, 2 or 3 (got 4)"),
-    "dimension as text": (
-        'structure.dimension = "2"',
-        "structure.dimension",
-        'must be 1, 2 or 3 (got "2")',
-    ),
+    "dimension as text": ('structure.dimension = "2"', "structure.dimension", 'must be 1, 2 or 3 (got "2")'),
     "no width": ("structure.dimension = 2", "structure.width", "needed for dimension 2"),
     "width in 1D": (
         'structure.width = "1 nm"',
@@ -277,16 +225,8 @@ BROKEN = {
         'dimension 2 has cells quad or tri (got "hex")',
     ),
     "no cells": ("structure.cells_x = 0", "structure.cells_x", "must be >= 1 (got 0)"),
-    "structure and mesh": (
-        'mesh.file = "a.msh"',
-        "structure",
-        "a case has either [structure] or [mesh]",
-    ),
-    "neither structure nor mesh": (
-        'structure = "-"',
-        "structure",
-        "a case has either [structure] or [mesh]",
-    ),
+    "structure and mesh": ('mesh.file = "a.msh"', "structure", "a case has either [structure] or [mesh]"),
+    "neither structure nor mesh": ('structure = "-"', "structure", "a case has either [structure] or [mesh]"),
     "mesh file that is not there": (
         'structure = "-"\nmesh.file = "no.msh"',
         "mesh.file",
@@ -302,11 +242,7 @@ BROKEN = {
         "mesh.length_unit",
         "must be 'nm', 'um', 'angstrom' or 'm'",
     ),
-    "sigma, dos and D disagree": (
-        'regions.F.conductivity = "1e6 S/m"',
-        "regions.F.conductivity",
-        "disagree",
-    ),
+    "sigma, dos and D disagree": ('regions.F.conductivity = "1e6 S/m"', "regions.F.conductivity", "disagree"),
     "one of sigma, dos and D": (
         'regions.F.dos = "-"',
         "regions.F",
@@ -357,11 +293,7 @@ BROKEN = {
         "materials.mine.mass",
         "source is missing",
     ),
-    "own material as a list": (
-        "materials.mine = []",
-        "materials.mine",
-        "must be a table (got [])",
-    ),
+    "own material as a list": ("materials.mine = []", "materials.mine", "must be a table (got [])"),
     "interface of regions that do not touch": (
         'interfaces."Pt|YIG".G_r = "1e14 S/m^2"',
         "interfaces.Pt|YIG",
@@ -450,8 +382,7 @@ BROKEN = {
         "only an FI region carries a magnet; this one is HM",
     ),
     "nothing conducts": (
-        'structure.layers = [{ region = "YIG", thickness = "4 nm" }]\n'
-        'regions.F = "-"\nregions.Pt = "-"',
+        'structure.layers = [{ region = "YIG", thickness = "4 nm" }]\nregions.F = "-"\nregions.Pt = "-"',
         "regions",
         "at least one HM or F region must conduct",
     ),
@@ -517,11 +448,7 @@ BROKEN = {
         "regions.F.kondo.exchange",
         "give either curie_temperature or exchange, not both",
     ),
-    "spin too large": (
-        "regions.F.kondo.spin = 11",
-        "regions.F.kondo.spin",
-        "must be <= 10 (got 11)",
-    ),
+    "spin too large": ("regions.F.kondo.spin = 11", "regions.F.kondo.spin", "must be <= 10 (got 11)"),
     "one relaxation time": (
         'regions.F.override.tau_parallel = "1 ps"',
         "regions.F.override.tau_perpendicular",
@@ -608,16 +535,8 @@ BROKEN = {
         "solver.method",
         "did you mean 'direct'? (got \"directt\")",
     ),
-    "solver tolerance": (
-        "solver.tolerance = 0.1",
-        "solver.tolerance",
-        "must be <= 0.0001 (got 0.1)",
-    ),
-    "no iterations": (
-        "solver.max_iterations = 0",
-        "solver.max_iterations",
-        "must be >= 1 (got 0)",
-    ),
+    "solver tolerance": ("solver.tolerance = 0.1", "solver.tolerance", "must be <= 0.0001 (got 0.1)"),
+    "no iterations": ("solver.max_iterations = 0", "solver.max_iterations", "must be >= 1 (got 0)"),
     "slip of a unit": (
         'regions.Pt.spin_diffusion_length = "1.4 km"',
         "regions.Pt.spin_diffusion_length",
@@ -648,16 +567,8 @@ BROKEN = {
         "output.directory",
         "must be the name of a file or folder",
     ),
-    "expected text": (
-        'expected.x = "1"',
-        "expected.x",
-        'must be a number or a table (got "1")',
-    ),
-    "expected without a value": (
-        "expected.x.rtol = 1",
-        "expected.x.value",
-        "is missing",
-    ),
+    "expected text": ('expected.x = "1"', "expected.x", 'must be a number or a table (got "1")'),
+    "expected without a value": ("expected.x.rtol = 1", "expected.x.value", "is missing"),
     "code in a quantity": (
         "drive.temperature = \"__import__('os').getpid() K\"",
         "drive.temperature",
@@ -700,14 +611,8 @@ def test_a_broken_case_is_refused_in_one_line_that_says_where_and_why(name, tmp_
 
 
 BROKEN_FILES = {
-    "syntax": (
-        b"title = 'a'\nregions = [\n\nx",
-        "not valid TOML: Invalid value (at line 4, column 1)",
-    ),
-    "unclosed text": (
-        b'title = "a\n',
-        "not valid TOML: Illegal character '\\n' (at line 1, column 11)",
-    ),
+    "syntax": (b"title = 'a'\nregions = [\n\nx", "not valid TOML: Invalid value (at line 4, column 1)"),
+    "unclosed text": (b'title = "a\n', "not valid TOML: Illegal character '\\n' (at line 1, column 11)"),
     "duplicated key": (
         b"title = 'a'\ntitle = 'b'\n",
         "not valid TOML: Cannot overwrite a value (at line 2, column 12)",
@@ -727,10 +632,7 @@ BROKEN_FILES = {
     "UTF-16": ("title = 'a'".encode("utf-16"), "not a case file: it is not UTF-8 text"),
     "huge": (b"# " + b"x" * 10_000_000, "too large for a case file"),
     "long number": (b"x = " + b"9" * 5000, "not valid TOML"),
-    "long hexadecimal number": (
-        b"x = 0x" + b"f" * 5000,
-        "x: this whole number does not fit into 64 bits",
-    ),
+    "long hexadecimal number": (b"x = 0x" + b"f" * 5000, "x: this whole number does not fit into 64 bits"),
     "deep nesting": (b"x = " + b"[" * 5000, "not valid TOML: nested too deeply"),
 }
 
@@ -843,14 +745,38 @@ def test_units_may_be_written_in_the_usual_ways(text, name, value):
 @pytest.mark.parametrize(
     "text",
     [
-        "__import__('os').system('true') nm", "5 nm.__class__", "(lambda: 5)() nm", "nm", "5", "",
-        "9**9**9 nm", "5 nm**9**9", "5 nm^99", "5 (nm^9)^9", "5 2**nm", "1/0 nm", "0x10 nm",
-        "1_0 nm", "5 5 nm", "5 nm nm", "1+1 nm", "5 nm # x", "5 (nm", "5 nm)", "5 ()",
+        "__import__('os').system('true') nm",
+        "5 nm.__class__",
+        "(lambda: 5)() nm",
+        "nm",
+        "5",
+        "",
+        "9**9**9 nm",
+        "5 nm**9**9",
+        "5 nm^99",
+        "5 (nm^9)^9",
+        "5 2**nm",
+        "1/0 nm",
+        "0x10 nm",
+        "1_0 nm",
+        "5 5 nm",
+        "5 nm nm",
+        "1+1 nm",
+        "5 nm # x",
+        "5 (nm",
+        "5 nm)",
+        "5 ()",
         "٥ nm",
-        "5 " + "(" * 45 + "hour^9" + ")^9" * 9, "5 " + "a" * 90 + "#", "5 " + "m " * 45 + "#",
-        "1" * 5000 + " nm", "5 dB", "5 $", "5 nm;", "5 {unit}",
+        "5 " + "(" * 45 + "hour^9" + ")^9" * 9,
+        "5 " + "a" * 90 + "#",
+        "5 " + "m " * 45 + "#",
+        "1" * 5000 + " nm",
+        "5 dB",
+        "5 $",
+        "5 nm;",
+        "5 {unit}",
     ],
-)  # fmt: skip
+)
 def test_text_that_is_no_quantity_is_refused_at_once(text):
     """Nothing in a case file is executed, and no text takes longer than its length."""
     start = time.perf_counter()
@@ -879,13 +805,31 @@ PLAIN = (
     | st.sampled_from(["1 nm", "-1 nm", "1 eV", "HM", "FI", "Pt", "5 S/m", "{a}", "1e99 K"])
 )
 KEYS = st.text(max_size=5) | st.sampled_from(
-    ["regions", "Pt", "kind", "soc", "kondo", "strain", "drive", "electrodes", "top", "structure",
-     "layers", "region", "thickness", "mesh", "file", "materials", "value", "float", "list", "0"]
-)  # fmt: skip
+    [
+        "regions",
+        "Pt",
+        "kind",
+        "soc",
+        "kondo",
+        "strain",
+        "drive",
+        "electrodes",
+        "top",
+        "structure",
+        "layers",
+        "region",
+        "thickness",
+        "mesh",
+        "file",
+        "materials",
+        "value",
+        "float",
+        "list",
+        "0",
+    ]
+)
 TREE = st.recursive(
-    PLAIN,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
-    max_leaves=12,
+    PLAIN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
 )
 
 
@@ -897,8 +841,9 @@ def places(node, path=()):
         yield from places(value, (*path, key))
 
 
-PLACES = {name: list(places(tomllib.loads(text)))[1:]
-          for name, text in (("base", BASE), ("template", template()))}  # fmt: skip
+PLACES = {
+    name: list(places(tomllib.loads(text)))[1:] for name, text in (("base", BASE), ("template", template()))
+}
 
 
 def verdict(table):
@@ -959,11 +904,7 @@ def test_random_overrides_are_taken_or_refused(key, value):
 # ---------------------------------------------------------------- writing TOML
 
 ITEMS = (
-    st.text()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False)
-    | st.booleans()
-    | st.datetimes()
+    st.text() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.booleans() | st.datetimes()
 )
 TABLES = st.dictionaries(
     st.text(),

@@ -83,8 +83,7 @@ fields = false
 plots = false
 """
 ANTI = POINT.replace('"ferromagnet"', '"antiferromagnet"').replace(
-    'saturation_magnetization = "1e6 A/m"',
-    'sublattice_magnetization = "4e5 A/m"\nexchange_field = "100 T"',
+    'saturation_magnetization = "1e6 A/m"', 'sublattice_magnetization = "4e5 A/m"\nexchange_field = "100 T"'
 )
 SINE = """
 [[texture.spin_orbit]]
@@ -145,18 +144,19 @@ TEXTURES = {
     "wall in a sine": LINE + '[[texture.fields]]\nfield = ["0 T", "0 T", "10 mT"]\n'
     'signal = { shape = "sine", frequency = "150 GHz" }\n',
     "rotation": POINT.replace('"200 ps"', '"50 ps"\nrotation_axis = [0, 0, 1]')
-    + '[texture.initial]\ndirection = [1, 0, 1]\n'
+    + "[texture.initial]\ndirection = [1, 0, 1]\n"
     '[[texture.fields]]\nfield = ["0 T", "0 T", "1 T"]\n',
     "relax": analysis("relax", LINE),
     "hysteresis": analysis("hysteresis", more=HYSTERESIS),
     "hysteresis of an antiferromagnet": analysis("hysteresis", ANTI, HYSTERESIS),
     "resonance": analysis("resonance", more="[texture.resonance]\n"),
-    "resonance of an antiferromagnet":
-    analysis("resonance", ANTI, "[texture.resonance]\n").replace("200 ps", "20 ps")
-    .replace('"2 ps"', '"0.05 ps"').replace("damping = 0.1", "damping = 0.001"),
+    "resonance of an antiferromagnet": analysis("resonance", ANTI, "[texture.resonance]\n")
+    .replace("200 ps", "20 ps")
+    .replace('"2 ps"', '"0.05 ps"')
+    .replace("damping = 0.1", "damping = 0.001"),
     "coupled": COUPLED,
     "coupled relax": analysis("relax", COUPLED.replace("1e5 V/m", "1e2 V/m")),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -165,8 +165,7 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n == "coupled relax" else n for n in TEXTURES],
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "coupled relax" else n for n in TEXTURES]
 )
 def test_a_rehearsal_knows_the_numbers_of_a_texture(name, file):
     file.write_text(TEXTURES[name])
@@ -223,51 +222,86 @@ def both_refuse(file: Path, capsys, words: str) -> None:
     assert said[0] == said[1]
 
 
-SCANNED = LINE + """
+SCANNED = (
+    LINE
+    + """
 [[texture.spin_orbit]]
 polarisation = [0, 1, 0]
 spin_current = "1e11 A/m^2"
 [scan]
 processes = 1
 """
+)
 AXIS = '[scan.axes]\n"texture.spin_orbit.0.spin_current" = ["1e10 A/m^2", "2e10 A/m^2"]\n'
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (SCANNED + '[scan.axes]\n"texture.spin_orbit.0.spin_curent" = ["1 A/m^2"]\n',
-         "unknown key; did you mean 'spin_current'"),
-        (SCANNED + '[scan.axes]\n"texture.spin_orbit.0.spin_current" = [2e10, 3e10]\n',
-         "must be text with a number and a unit of A/m^2"),
-        (SCANNED + '[scan.axes]\n"texture.spin_orbit.spin_current" = ["1e10 A/m^2"]\n',
-         "'spin_current' is no entry of the list texture.spin_orbit; 0 to 0"),
-        (SCANNED + 'columns = ["texture.wall.speed"]\n' + AXIS,
-         "scan.columns: no number 'texture.wall.speed' in the result"),
-        (SCANNED + 'plot = { y = ["texture.wal"] }\n' + AXIS,
-         "scan.plot.y: no number 'texture.wal' in the result; did you mean"),
-        (LINE + '[expected]\n"texture.wall.speed" = 1.0\n',
-         "expected.texture.wall.speed: the result has no such number"),
+        (
+            SCANNED + '[scan.axes]\n"texture.spin_orbit.0.spin_curent" = ["1 A/m^2"]\n',
+            "unknown key; did you mean 'spin_current'",
+        ),
+        (
+            SCANNED + '[scan.axes]\n"texture.spin_orbit.0.spin_current" = [2e10, 3e10]\n',
+            "must be text with a number and a unit of A/m^2",
+        ),
+        (
+            SCANNED + '[scan.axes]\n"texture.spin_orbit.spin_current" = ["1e10 A/m^2"]\n',
+            "'spin_current' is no entry of the list texture.spin_orbit; 0 to 0",
+        ),
+        (
+            SCANNED + 'columns = ["texture.wall.speed"]\n' + AXIS,
+            "scan.columns: no number 'texture.wall.speed' in the result",
+        ),
+        (
+            SCANNED + 'plot = { y = ["texture.wal"] }\n' + AXIS,
+            "scan.plot.y: no number 'texture.wal' in the result; did you mean",
+        ),
+        (
+            LINE + '[expected]\n"texture.wall.speed" = 1.0\n',
+            "expected.texture.wall.speed: the result has no such number",
+        ),
         (POINT + '[expected]\n"texture.wall.velocity" = 1.0\n', "the result has no such number"),
         (STACK + '[expected]\n"interfaces.Pt|M.spin_curent.x" = 1.0\n', "did you mean"),
-        (STACK + '[dynamics]\nduration = "0.5 ps"\noutput_interval = "0.5 ps"\n'
-         '[expected]\n"dynamics.finale.x" = 1.0\n', "did you mean"),
-        (STACK.replace("damping = 0.01 ", "").replace('A/m",', 'A/m"') + "[dynamics]\n",
-         "regions.M.magnet.damping: the region that moves needs it"),
-        (STACK.replace("dimension = 1", 'dimension = 2\nwidth = "20 nm"\ncells_x = 2')
-         + "[solver]\ntarget_error = 0.1\n", "solver.target_error: adaptive refinement needs"),
-        (analysis("resonance", more="[texture.resonance]\n")
-         + '[[texture.spin_orbit]]\npolarisation = [0, 1, 0]\ndamping_like = "1 mT"\n',
-         "a resonance is that of the magnet without torques"),
-        (analysis("line_shape", more=SINE.replace('shape = "sine", frequency = "20 GHz"',
-                                                  'shape = "sine", frequency = "9 GHz"')),
-         "a line shape"),
-        (analysis("threshold", more=THRESHOLD.replace("fields.0.field.z", "fields.0.feld.z")),
-         "texture.threshold.vary: at 0 T: texture.fields.0.feld: unknown key"),
-        (analysis("threshold", more=THRESHOLD.replace("fields.0.field.z", "fields.1.field.z")),
-         "'1' is no entry of the list texture.fields; 0 to 0"),
+        (
+            STACK + '[dynamics]\nduration = "0.5 ps"\noutput_interval = "0.5 ps"\n'
+            '[expected]\n"dynamics.finale.x" = 1.0\n',
+            "did you mean",
+        ),
+        (
+            STACK.replace("damping = 0.01 ", "").replace('A/m",', 'A/m"') + "[dynamics]\n",
+            "regions.M.magnet.damping: the region that moves needs it",
+        ),
+        (
+            STACK.replace("dimension = 1", 'dimension = 2\nwidth = "20 nm"\ncells_x = 2')
+            + "[solver]\ntarget_error = 0.1\n",
+            "solver.target_error: adaptive refinement needs",
+        ),
+        (
+            analysis("resonance", more="[texture.resonance]\n")
+            + '[[texture.spin_orbit]]\npolarisation = [0, 1, 0]\ndamping_like = "1 mT"\n',
+            "a resonance is that of the magnet without torques",
+        ),
+        (
+            analysis(
+                "line_shape",
+                more=SINE.replace(
+                    'shape = "sine", frequency = "20 GHz"', 'shape = "sine", frequency = "9 GHz"'
+                ),
+            ),
+            "a line shape",
+        ),
+        (
+            analysis("threshold", more=THRESHOLD.replace("fields.0.field.z", "fields.0.feld.z")),
+            "texture.threshold.vary: at 0 T: texture.fields.0.feld: unknown key",
+        ),
+        (
+            analysis("threshold", more=THRESHOLD.replace("fields.0.field.z", "fields.1.field.z")),
+            "'1' is no entry of the list texture.fields; 0 to 0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_check_refuses_what_run_refuses_in_the_same_words(text, words, file, capsys):
     file.write_text(text)
     both_refuse(file, capsys, words)
@@ -291,20 +325,19 @@ def test_check_warns_of_a_face_that_creates_spin_as_run_does(file, capsys):
 
 def test_check_of_a_scan_takes_what_the_axes_supply(file, capsys):
     """A key that only an axis gives is not missed, and the last value of an axis is looked at."""
-    text = STACK.replace('conductivity = "2e6 S/m"\n', "") + '[scan]\n[scan.axes]\n'
+    text = STACK.replace('conductivity = "2e6 S/m"\n', "") + "[scan]\n[scan.axes]\n"
     file.write_text(text + '"regions.Pt.conductivity" = ["2e6 S/m", "3e6 S/m"]\n')
     assert main(["check", str(file)]) == 0
     capsys.readouterr()
-    file.write_text(STACK + '[scan]\n[scan.axes]\n"interfaces.Pt|M.G_r" = ["-1e12 S/m^2",'
-                    ' "1e12 S/m^2"]\n')  # fmt: skip
+    file.write_text(STACK + '[scan]\n[scan.axes]\n"interfaces.Pt|M.G_r" = ["-1e12 S/m^2", "1e12 S/m^2"]\n')
     assert main(["check", str(file), "--json"]) == 0
-    assert len([w for w in json.loads(capsys.readouterr().out)["warnings"]
-                if "creates spin" in w]) == 1  # fmt: skip
+    assert len([w for w in json.loads(capsys.readouterr().out)["warnings"] if "creates spin" in w]) == 1
 
 
 def test_a_scan_with_an_unknown_column_ends_before_its_points(tmp_path):
-    table = load_case_table(STACK + '[scan]\ncolumns = ["no"]\n[scan.axes]\n'
-                            '"drive.temperature" = ["10 K", "20 K"]\n')  # fmt: skip
+    table = load_case_table(
+        STACK + '[scan]\ncolumns = ["no"]\n[scan.axes]\n"drive.temperature" = ["10 K", "20 K"]\n'
+    )
     with pytest.raises(CaseError, match=r"scan\.columns: no number 'no'"):
         sweep(case_from_table(table), output=tmp_path / "out", here=True)
 
@@ -317,9 +350,11 @@ def load_case_table(text: str) -> dict:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("fit_smr_torque.toml", "a fit for `femspin fit`"),
-     ("bands/afm_honeycomb.toml", "a band structure for `femspin afm-torques`")],
-)  # fmt: skip
+    [
+        ("fit_smr_torque.toml", "a fit for `femspin fit`"),
+        ("bands/afm_honeycomb.toml", "a band structure for `femspin afm-torques`"),
+    ],
+)
 def test_check_knows_fits_and_band_structures(name, words, capsys):
     assert main(["check", str(CASES / name)]) == 0
     assert words in capsys.readouterr().out
@@ -331,15 +366,22 @@ def test_check_knows_fits_and_band_structures(name, words, capsys):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (STACK.replace("[regions.Pt]", "[regions.Pt.soc]\nrashba = \"1e3 m/s\"\n[regions.Pt]", 1)
-         .replace('kind = "HM"\n', 'kind = "HM"\n[regions.Pt.kondo]\n'),
-         r"regions.Pt.kondo.conductivity: unknown key.* is a key of \[regions.Pt\]: put it above"
-         r" \[regions.Pt.kondo\]"),
-        (POINT.replace("[output]", '[[texture.fields]]\nfield = ["0 T", "0 T", "1 T"]\n'
-                       'temperature = "10 K"\n[output]'),
-         r"temperature is a key of \[texture\]: put it above \[texture.fields\]"),
+        (
+            STACK.replace("[regions.Pt]", '[regions.Pt.soc]\nrashba = "1e3 m/s"\n[regions.Pt]', 1).replace(
+                'kind = "HM"\n', 'kind = "HM"\n[regions.Pt.kondo]\n'
+            ),
+            r"regions.Pt.kondo.conductivity: unknown key.* is a key of \[regions.Pt\]: put it above"
+            r" \[regions.Pt.kondo\]",
+        ),
+        (
+            POINT.replace(
+                "[output]",
+                '[[texture.fields]]\nfield = ["0 T", "0 T", "1 T"]\ntemperature = "10 K"\n[output]',
+            ),
+            r"temperature is a key of \[texture\]: put it above \[texture.fields\]",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_key_below_the_wrong_head_says_where_it_belongs(text, words, file, capsys):
     file.write_text(text)
     assert main(["check", str(file)]) == 2
@@ -352,9 +394,11 @@ def test_warnings_of_one_kind_are_one_line_with_the_number_of_points():
     far = "F: the layer is {} decay lengths thick"
     points = [[far.format(0.5), "Pt: other"], [far.format("1e-3")], [], ["F1: other", "F2: other"]]
     assert one_per_kind(points) == {
-        f"{far.format(0.5)} (numbers of the first such point)": 2, "Pt: other": 1,
-        "F1: other": 1, "F2: other": 1,
-    }  # fmt: skip
+        f"{far.format(0.5)} (numbers of the first such point)": 2,
+        "Pt: other": 1,
+        "F1: other": 1,
+        "F2: other": 1,
+    }
 
 
 @pytest.mark.parametrize("name", ["Pt<a>", 'Pt"', "Pt?", "Pt*"])
@@ -406,8 +450,7 @@ def test_check_of_a_scan_says_each_kind_of_warning_once(file, capsys):
 
 @pytest.mark.parametrize("kind", ["system", "foreign", "file"])
 def test_check_refuses_a_result_folder_that_run_refuses(kind, file, capsys):
-    folder = {"system": Path("/etc"), "foreign": file.parent / "mine",
-              "file": file.parent / "taken"}[kind]  # fmt: skip
+    folder = {"system": Path("/etc"), "foreign": file.parent / "mine", "file": file.parent / "taken"}[kind]
     (file.parent / "mine").mkdir()
     (file.parent / "mine" / "thesis.tex").write_text("mine")
     (file.parent / "taken").write_text("mine")

@@ -444,8 +444,12 @@ def test_a_reader_that_goes_away_is_no_error():
 def shell(line, **options):
     return subprocess.run(
         ["bash", "-c", line.replace("femspin", f"{sys.executable} -m femspin")],
-        capture_output=True, text=True, timeout=120, check=False, **options,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -478,19 +482,17 @@ def test_a_quiet_run_needs_no_output_and_keeps_results_apart_from_it(case):
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 @pytest.mark.parametrize(
     ("name", "code", "word"),
-    [
-        ("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"),
-        ("SIGHUP", 129, "terminated"),
-    ],
-)  # fmt: skip
+    [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("SIGHUP", 129, "terminated")],
+)
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 1.2])
 def test_a_signal_at_any_moment_gives_one_line(name, code, word, seconds, case):
     """Also in the middle of an import, where Python turns it into other errors."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "femspin", "run", str(case), "--set",
-         "structure.layers.1.cells=20000"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "femspin", "run", str(case), "--set", "structure.layers.1.cells=20000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     time.sleep(seconds)
     process.send_signal(getattr(signal, name))
     out, err = process.communicate(timeout=120)
@@ -527,8 +529,10 @@ def test_little_is_imported_before_signals_are_listened_for():
     code = "import sys, femspin.cli.start; print(*sys.modules)"
     idle = subprocess.run(
         [sys.executable, "-c", "import sys, threading; print(*sys.modules)"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     new = set(out.stdout.split()) - set(idle.stdout.split())
     assert "femspin.cli.stopping" in new
@@ -572,9 +576,7 @@ def test_a_failed_solver_gives_one_line_exit_code_1_and_no_folder(case, call, mo
         (OSError(28, "No space left on device", "out/result.json"), 1, "No space left on device"),
     ],
 )
-def test_what_stops_a_run_gives_one_line_and_no_folder(
-    error, code, words, case, call, monkeypatch
-):
+def test_what_stops_a_run_gives_one_line_and_no_folder(error, code, words, case, call, monkeypatch):
     from femspin.results.solution import Solution
 
     def fail(*_):
@@ -608,8 +610,10 @@ bottom = { voltage = "0 V", spin = "sink" }
     assert [table[n]["spin"] for n in ("top", "bottom")] == ["blocked", "sink"]
     for name, entry in table.items():
         v, i = entry["voltage"], entry["current"]
-        line = (f"electrode {name}: voltage {v['value']:.6e} ±{v['error']:.1e} V, current"
-                f" {i['value']:.6e} ±{i['error']:.1e} A/m^2, spin {entry['spin']}")  # fmt: skip
+        line = (
+            f"electrode {name}: voltage {v['value']:.6e} ±{v['error']:.1e} V, current"
+            f" {i['value']:.6e} ±{i['error']:.1e} A/m^2, spin {entry['spin']}"
+        )
         assert line in out.splitlines()
     text += "[solver]\nerror_bars = false\n"
     file.write_text(text)

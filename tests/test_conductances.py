@@ -49,67 +49,96 @@ NM = 1e-9
 REFERENCE = json.loads((Path(__file__).parent / "data/kondo_refs.json").read_text())
 CLOSED = [name for name, case in CASES.items() if "closed_forms" in case["outputs"]]
 NAMES = {  # names in the reference file
-    "G_s_m": "Gs_m", "G_r_m": "Gr_m", "G_i_m": "Gi_m", "Omega_plus_zz": "Omp_zz",
-    "Omega_plus_xx": "Omp_xx", "Omega_plus_xy": "Omp_xy", "Omega_plus_yz": "Omp_yz",
-    "Omega_minus_xy": "Omm_xy", "Omega_minus_yz": "Omm_yz", "G_s_l": "Gs_l", "G_r_l": "Gr_l",
-    "G_i_l": "Gi_l", "G_j_l": "Gj_l", "G_n_par": "Gn_par", "G_n_perp": "Gn_perp",
+    "G_s_m": "Gs_m",
+    "G_r_m": "Gr_m",
+    "G_i_m": "Gi_m",
+    "Omega_plus_zz": "Omp_zz",
+    "Omega_plus_xx": "Omp_xx",
+    "Omega_plus_xy": "Omp_xy",
+    "Omega_plus_yz": "Omp_yz",
+    "Omega_minus_xy": "Omm_xy",
+    "Omega_minus_yz": "Omm_yz",
+    "G_s_l": "Gs_l",
+    "G_r_l": "Gr_l",
+    "G_i_l": "Gi_l",
+    "G_j_l": "Gj_l",
+    "G_n_par": "Gn_par",
+    "G_n_perp": "Gn_perp",
     "vector_a": "G_A_vec",
-}  # fmt: skip
-NEW = {"Omega_minus_yz": "Omm_zx", "Omega_plus_yz": "Omp_zx",
-       "Omega_minus_unequal": "Omm_yz_aniso"}  # fmt: skip
+}
+NEW = {"Omega_minus_yz": "Omm_zx", "Omega_plus_yz": "Omp_zx", "Omega_minus_unequal": "Omm_yz_aniso"}
 
 
 def closed_input(name: str) -> ClosedFormInput:
     c = CASES[name]["inputs"]["closed"]
-    soc = SpinOrbitConstants(
-        c["m"], c["alpha"], c["beta"], c["lam"], c["u_perp"], c["u_par"], c["th0"]
-    )
+    soc = SpinOrbitConstants(c["m"], c["alpha"], c["beta"], c["lam"], c["u_perp"], c["u_par"], c["th0"])
     return ClosedFormInput(
-        soc, c["nu"], c["D"], c["ell_par"], c["ell_perp"], 1 / c["tau_par"], 1 / c["tau_perp"],
-        c["nmKsS"],
-    )  # fmt: skip
+        soc, c["nu"], c["D"], c["ell_par"], c["ell_perp"], 1 / c["tau_par"], 1 / c["tau_perp"], c["nmKsS"]
+    )
 
 
 def reference_fields(name: str) -> tuple[RegionFields, float]:
     """Return the F layer of a reference case, m along z."""
     table = CASES[name]["inputs"]["layers"][0]
     fields = RegionFields(
-        name=table["name"], dos=table["nu"], diffusion=table["D"], gauge=np.array(table["a"]),
-        omega=np.array(table["omega"]), relaxation=np.array(table["rate"]),
-        theta=np.array(table["Theta"]), m=np.array([0.0, 0.0, 1.0]),
-    )  # fmt: skip
+        name=table["name"],
+        dos=table["nu"],
+        diffusion=table["D"],
+        gauge=np.array(table["a"]),
+        omega=np.array(table["omega"]),
+        relaxation=np.array(table["rate"]),
+        theta=np.array(table["Theta"]),
+        m=np.array([0.0, 0.0, 1.0]),
+    )
     return fields, table["L"]
 
 
 def random_input(rng: np.random.Generator, **fixed: float) -> ClosedFormInput:
     soc = SpinOrbitConstants(
-        rng.uniform(0.1, 2) * M_E, *rng.uniform(-3e4, 3e4, 3), *rng.uniform(-0.5, 0.5, 2),
+        rng.uniform(0.1, 2) * M_E,
+        *rng.uniform(-3e4, 3e4, 3),
+        *rng.uniform(-0.5, 0.5, 2),
         tuple(rng.uniform(-0.3, 0.3, 3)),
-    )  # fmt: skip
+    )
     ell = rng.uniform(0.5, 3, 2) * NM
     return ClosedFormInput(
-        soc, 5e46, 2e-4, fixed.get("ell_par", ell[0]), fixed.get("ell_perp", ell[1]),
-        *rng.uniform(0, 3e12, 2), rng.uniform(-1e-21, 1e-21),
-    )  # fmt: skip
+        soc,
+        5e46,
+        2e-4,
+        fixed.get("ell_par", ell[0]),
+        fixed.get("ell_perp", ell[1]),
+        *rng.uniform(0, 3e12, 2),
+        rng.uniform(-1e-21, 1e-21),
+    )
 
 
 def fields_of(x: ClosedFormInput) -> RegionFields:
     """Return the layer the closed forms speak of: m along z, first order in theta^0."""
     m = np.array([0.0, 0.0, 1.0])
     return RegionFields(
-        "F", x.dos, x.diffusion, x.soc.gauge, -x.exchange / HBAR * m,
-        relaxation_tensor(x.rate_par, x.rate_perp, m), response(x.soc.hall, mode="eq38"), m=m,
-    )  # fmt: skip
+        "F",
+        x.dos,
+        x.diffusion,
+        x.soc.gauge,
+        -x.exchange / HBAR * m,
+        relaxation_tensor(x.rate_par, x.rate_perp, m),
+        response(x.soc.hall, mode="eq38"),
+        m=m,
+    )
 
 
 def random_layer(rng: np.random.Generator) -> StackLayer:
     """Return a layer with every term on, positive relaxation, any precession and angles."""
     root = rng.normal(size=(3, 3))
     fields = RegionFields(
-        "F", 5e46, 2e-4, 5e8 * rng.normal(size=(3, 3)) * rng.integers(0, 2),
-        2e13 * rng.normal(size=3), 2e12 * root @ root.T,
+        "F",
+        5e46,
+        2e-4,
+        5e8 * rng.normal(size=(3, 3)) * rng.integers(0, 2),
+        2e13 * rng.normal(size=3),
+        2e12 * root @ root.T,
         response(*0.5 * rng.normal(size=(2, 3)), 0.3 * rng.normal(size=(3, 3))),
-    )  # fmt: skip
+    )
     return StackLayer(fields, 10 ** rng.uniform(-1, 1) * NM)
 
 
@@ -133,18 +162,10 @@ def test_corrected_losses_are_four_times_the_printed_ones():
     for _ in range(20):
         x = random_input(rng)
         printed, corrected = (closed_forms(x, form) for form in ("printed", "corrected"))
-        for name in (
-            "Omega_plus_zz",
-            "Omega_plus_xx",
-            "Omega_plus_xy",
-            "G_s_l",
-            "G_r_l",
-            "G_n_par",
-        ):
+        for name in ("Omega_plus_zz", "Omega_plus_xx", "Omega_plus_xy", "G_s_l", "G_r_l", "G_n_par"):
             assert_allclose(getattr(corrected, name), 4 * getattr(printed, name), rtol=1e-13)
         rates = [spin_orbit_rates(x.soc, x.diffusion, form) for form in ("printed", "corrected")]
-        assert_allclose([rates[1].par, rates[1].perp],
-                        [4 * rates[0].par, 4 * rates[0].perp], rtol=1e-14)  # fmt: skip
+        assert_allclose([rates[1].par, rates[1].perp], [4 * rates[0].par, 4 * rates[0].perp], rtol=1e-14)
         assert_allclose(np.array(rates[0].lengths) / rates[1].lengths, 2, rtol=1e-14)
         for name in ("G_s_m", "G_r_m", "G_i_m"):
             assert getattr(corrected, name) == getattr(printed, name)
@@ -160,12 +181,16 @@ def test_corrected_forms_equal_the_contraction_where_lengths_are_equal():
             assert_allclose(g, exact, rtol=0, atol=1e-12 * max(np.abs(exact).max(), 1.0))
         plus, minus = tensor.Omega_plus, tensor.Omega_minus
         for value, found in (
-            (form.Omega_plus_zz, plus[2, 2]), (form.Omega_plus_xx, plus[0, 0]),
-            (form.Omega_plus_xx, plus[1, 1]), (form.Omega_plus_xy, plus[0, 1]),
-            (form.Omega_plus_yz, plus[1, 2]), (form.Omega_plus_yz, plus[2, 0]),
-            (form.Omega_minus_xy, minus[0, 1]), (form.Omega_minus_yz, minus[1, 2]),
+            (form.Omega_plus_zz, plus[2, 2]),
+            (form.Omega_plus_xx, plus[0, 0]),
+            (form.Omega_plus_xx, plus[1, 1]),
+            (form.Omega_plus_xy, plus[0, 1]),
+            (form.Omega_plus_yz, plus[1, 2]),
+            (form.Omega_plus_yz, plus[2, 0]),
+            (form.Omega_minus_xy, minus[0, 1]),
+            (form.Omega_minus_yz, minus[1, 2]),
             (form.Omega_minus_yz, minus[2, 0]),
-        ):  # fmt: skip
+        ):
             assert_allclose(value, found, rtol=0, atol=1e-12 * np.abs(tensor.Omega).max())
 
 
@@ -234,9 +259,7 @@ def test_thin_and_thick_lengths_are_the_limits_of_the_ansatz():
 
 def test_unknown_forms_are_refused():
     x = closed_input("C05")
-    with pytest.raises(
-        ValueError, match="form must be one of printed, corrected, got 'published'"
-    ):
+    with pytest.raises(ValueError, match="form must be one of printed, corrected, got 'published'"):
         closed_forms(x, "published")
     with pytest.raises(ValueError, match="decay must be uniform"):
         spin_orbit_rates(x.soc, 1e-4, "printed", "z")
@@ -283,12 +306,14 @@ def test_thick_layers_reach_the_ansatz_where_components_decay_independently():
     """Rashba coupling and relaxation only: the ansatz is exact but for e^{-2 ell_F / ell}."""
     soc = SpinOrbitConstants(M_E, 2e4)
     m = np.array([0.0, 0.0, 1.0])
-    fields = RegionFields(
-        "F", 5e46, 2e-4, soc.gauge, relaxation=relaxation_tensor(1e12, 2e12, m), m=m
-    )
+    fields = RegionFields("F", 5e46, 2e-4, soc.gauge, relaxation=relaxation_tensor(1e12, 2e12, m), m=m)
     table = conductance_table(fields, 40 * NM, soc)
-    assert_allclose(table.corrected["M"] + table.corrected["L"], table.exact.total,
-                    rtol=1e-12, atol=1e-12 * np.abs(table.exact.total).max())  # fmt: skip
+    assert_allclose(
+        table.corrected["M"] + table.corrected["L"],
+        table.exact.total,
+        rtol=1e-12,
+        atol=1e-12 * np.abs(table.exact.total).max(),
+    )
     par, perp = table.lengths
     errors = []
     for thickness in (8 * NM, 10 * NM):
@@ -299,15 +324,11 @@ def test_thick_layers_reach_the_ansatz_where_components_decay_independently():
 
 
 @pytest.mark.parametrize("thickness", [0.3 * NM, 2 * NM, 30 * NM])
-def test_corrected_forms_are_exact_at_any_thickness_where_components_decay_independently(
-    thickness,
-):
+def test_corrected_forms_are_exact_at_any_thickness_where_components_decay_independently(thickness):
     """With ell = ell^a tanh(ell_F / ell^a), the length an insulated layer has."""
     soc = SpinOrbitConstants(M_E, 2e4)
     m = np.array([0.0, 0.0, 1.0])
-    fields = RegionFields(
-        "F", 5e46, 2e-4, soc.gauge, relaxation=relaxation_tensor(1e12, 2e12, m), m=m
-    )
+    fields = RegionFields("F", 5e46, 2e-4, soc.gauge, relaxation=relaxation_tensor(1e12, 2e12, m), m=m)
     table = conductance_table(fields, thickness, soc)
     for name in ("G_s_m", "G_r_m", "G_s_l", "G_r_l", "G_s", "G_r"):
         row = table.row(name)
@@ -338,8 +359,11 @@ def test_conductance_is_symmetric_without_precession_and_hall_effect():
         parts, _ = admittance_parts(StackLayer(fields, layer.thickness))
         g = parts.total
         assert np.abs(g - g.T).max() < 1e-10 * max(np.abs(x).max() for x in parts.parts().values())
-        largest = max(largest, np.abs(parts.A + parts.A.T).max() / np.abs(g).max(),
-                      np.abs(parts.M - parts.M.T).max() / np.abs(g).max())  # fmt: skip
+        largest = max(
+            largest,
+            np.abs(parts.A + parts.A.T).max() / np.abs(g).max(),
+            np.abs(parts.M - parts.M.T).max() / np.abs(g).max(),
+        )
     assert largest > 0.1
 
 
@@ -374,9 +398,7 @@ def test_conductances_turn_with_the_spin_frame(phi, seed):
     turn, rng = rotation(phi), np.random.default_rng(seed)
     layer = random_layer(rng)
     f = replace(layer.fields, theta=response(0.3 * rng.normal(size=3)))
-    turned = replace(
-        f, gauge=f.gauge @ turn.T, omega=turn @ f.omega, relaxation=turn @ f.relaxation @ turn.T
-    )
+    turned = replace(f, gauge=f.gauge @ turn.T, omega=turn @ f.omega, relaxation=turn @ f.relaxation @ turn.T)
     for conductance in (
         lambda x: admittance([StackLayer(x, layer.thickness)])[0],
         lambda x: thin_conductance(x, layer.thickness),
@@ -417,8 +439,9 @@ def test_a_gauge_field_in_numbers_is_read_as_constants():
     c = CASES["C06"]["inputs"]["closed"]
     assert_allclose(
         [found.in_plane, found.dresselhaus, found.out_of_plane],
-        [c["alpha"] - c["u_par"] * c["lam"], c["beta"], c["u_perp"] * c["lam"]], rtol=1e-8,
-    )  # fmt: skip
+        [c["alpha"] - c["u_par"] * c["lam"], c["beta"], c["u_perp"] * c["lam"]],
+        rtol=1e-8,
+    )
     assert_allclose(found.gauge, CASES["C06"]["inputs"]["layers"][0]["a"], rtol=1e-12, atol=1e-4)
     assert_allclose(found.hall, c["th0"], rtol=1e-15)
 
@@ -485,8 +508,9 @@ def test_constants_of_a_region_are_those_of_its_case(case):
     soc = spin_orbit_constants(d.parameters["F"], d.conditions.magnetic_field)
     assert_allclose(
         [soc.rashba, soc.dresselhaus, soc.strain_coupling, soc.strain_perp, soc.strain_par],
-        [2e4, 1e4, 2e4, 0.4, 0.3], rtol=1e-12,
-    )  # fmt: skip
+        [2e4, 1e4, 2e4, 0.4, 0.3],
+        rtol=1e-12,
+    )
     fields = d.fields(d.direction)["F"]
     assert_allclose(soc.gauge, fields.gauge, rtol=1e-12)
     assert_allclose(response(soc.hall, mode="eq38"), fields.theta, atol=1e-15)
@@ -569,8 +593,7 @@ def parameters_of(table):
     return region_parameters("F", case.regions["F"])
 
 
-BASE = {"kind": "F", "dos": "5e46 1/(J*m**3)", "diffusion_constant": "2e-4 m**2/s",
-        "mass": "1 m_e"}  # fmt: skip
+BASE = {"kind": "F", "dos": "5e46 1/(J*m**3)", "diffusion_constant": "2e-4 m**2/s", "mass": "1 m_e"}
 
 
 def codes(table, thickness=1 * NM, **conditions):
@@ -589,8 +612,12 @@ def test_each_broken_condition_is_named_with_value_and_limit():
     assert found["mean_free_path"].region == "F"
     assert_allclose(found["mean_free_path"].value, np.sqrt(3 * 2e-4 * 1e-14), rtol=1e-12)
     assert found["mean_free_path"].limit == NM
-    moments = {"spin": 3.5, "moment_density": "1e27 1/m**3", "exchange_energy": "3 meV",
-               "curie_temperature": "16.5 K"}  # fmt: skip
+    moments = {
+        "spin": 3.5,
+        "moment_density": "1e27 1/m**3",
+        "exchange_energy": "3 meV",
+        "curie_temperature": "16.5 K",
+    }
     found = codes({"kondo": moments}, temperature=10.0)
     assert set(found) == {"perturbative_exchange"}
     assert found["perturbative_exchange"].value == pytest.approx(3e-3 * E_CHARGE)
@@ -602,8 +629,7 @@ def test_each_broken_condition_is_named_with_value_and_limit():
     assert codes({"theta_mode": "exact", "override": angles}) == {}
     found = codes({"theta_mode": "hall", "spin_hall_angle": 0.4, "scattering_time": "0.1 fs"})
     assert set(found) == {"neglected_angle"}
-    found = codes({"override": {"omega": ["0 1/s", "0 1/s", "3e16 1/s"]},
-                   "scattering_time": "0.1 fs"})  # fmt: skip
+    found = codes({"override": {"omega": ["0 1/s", "0 1/s", "3e16 1/s"]}, "scattering_time": "0.1 fs"})
     assert set(found) == {"omega_tau"}
     found = codes({"soc": {"rashba": "1e6 m/s", "curvature": False}, "scattering_time": "0.2 fs"})
     assert set(found) == {"gauge_mean_free_path", "mean_free_path_spin"}
@@ -641,8 +667,6 @@ def test_command_shows_a_replaced_layer_like_the_resolved_one(model, capsys):
     file = Path(__file__).parents[1] / "cases" / "fgt_pt.toml"
     tables = []
     for which in ("resolved", model):
-        assert (
-            main(["conductances", str(file), "--json", "--set", f"regions.F.model={which}"]) == 0
-        )
+        assert main(["conductances", str(file), "--json", "--set", f"regions.F.model={which}"]) == 0
         tables.append(json.loads(capsys.readouterr().out))
     assert tables[0] == tables[1]

@@ -61,9 +61,7 @@ def test_cells_that_differ_by_a_billionth_are_two_shapes():
 
 
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
-def test_shapes_by_hashing_differ_by_round_off_only_and_are_those_by_sorting_or_parts(
-    dimension, cell
-):
+def test_shapes_by_hashing_differ_by_round_off_only_and_are_those_by_sorting_or_parts(dimension, cell):
     pytest.importorskip("numba")
     space = box(dimension, cell, 6, 1)
     mesh = space.structure.mesh

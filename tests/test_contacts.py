@@ -56,23 +56,29 @@ def test_ideal_contact_is_no_contact():
     assert gaps[1] < 1e-2
 
 
-@pytest.mark.parametrize("structure", [
-    {}, {"dimension": 2, "width": "3 nm", "cells_x": 2},
-    {"dimension": 3, "width": "3 nm", "depth": "2 nm", "lateral": "insulating"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "structure",
+    [
+        {},
+        {"dimension": 2, "width": "3 nm", "cells_x": 2},
+        {"dimension": 3, "width": "3 nm", "depth": "2 nm", "lateral": "insulating"},
+    ],
+)
 def test_charge_contact_is_a_resistance_in_series(structure):
     """Two metals without spin-orbit coupling: A R = L1/sigma1 + L2/sigma2 + 1/g."""
     metal = {"kind": "HM", "dos": "5e46 1/(J*m^3)", "spin_diffusion_length": "2 nm"}
     table = {
         "structure": {
-            "layers": [{"region": "A", "thickness": "4 nm", "cells": 3},
-                       {"region": "B", "thickness": "6 nm", "cells": 4}], **structure,
+            "layers": [
+                {"region": "A", "thickness": "4 nm", "cells": 3},
+                {"region": "B", "thickness": "6 nm", "cells": 4},
+            ],
+            **structure,
         },
-        "regions": {"A": metal | {"conductivity": "2e6 S/m"},
-                    "B": metal | {"conductivity": "5e6 S/m"}},
+        "regions": {"A": metal | {"conductivity": "2e6 S/m"}, "B": metal | {"conductivity": "5e6 S/m"}},
         "interfaces": {"A|B": {"contact_conductance": "1e15 S/m^2"}},
         "drive": {"electrodes": {"bottom": {"voltage": "1 mV"}, "top": {"voltage": "0 V"}}},
-    }  # fmt: skip
+    }
     solution = run(table)
     resistance = 4e-9 / 2e6 + 6e-9 / 5e6 + 1 / 1e15
     expected = 1e-3 / resistance
@@ -85,11 +91,7 @@ def test_charge_contact_is_a_resistance_in_series(structure):
 def test_half_the_charge_conductance_is_the_default_of_the_spin_contact():
     one = run(with_contact("C07", contact_conductance="2e14 S/m^2")).interface("HM|F").flux
     two = (
-        run(
-            with_contact(
-                "C07", contact_conductance="2e14 S/m^2", contact_spin_conductance="1e14 S/m^2"
-            )
-        )
+        run(with_contact("C07", contact_conductance="2e14 S/m^2", contact_spin_conductance="1e14 S/m^2"))
         .interface("HM|F")
         .flux
     )

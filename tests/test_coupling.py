@@ -41,18 +41,19 @@ def bilayer(dimension=1, metal=None, **more):
     table = {
         "structure": {
             "dimension": dimension,
-            "layers": [{"region": "YIG", "thickness": "2 nm", "cells": 2},
-                       {"region": "Pt", "thickness": "4 nm", "cells": 24}],
+            "layers": [
+                {"region": "YIG", "thickness": "2 nm", "cells": 2},
+                {"region": "Pt", "thickness": "4 nm", "cells": 24},
+            ],
         },
         "regions": {
             "Pt": metal or {"kind": "HM", "material": "Pt"},
-            "YIG": {"kind": "FI",
-                    "magnet": {"saturation_magnetization": "1.4e5 A/m", "damping": 0.01}},
+            "YIG": {"kind": "FI", "magnet": {"saturation_magnetization": "1.4e5 A/m", "damping": 0.01}},
         },
         "interfaces": {"Pt|YIG": MIXING},
         "drive": {"electric_field": ["1e5 V/m", "3e4 V/m", "0 V/m"]},
         "magnetization": {"direction": [0.3, -0.5, 0.7]},
-    } | more  # fmt: skip
+    } | more
     if dimension > 1:
         table["structure"] |= {"width": "8 nm", "cells_x": 4, "lateral": "periodic"}
     return case_from_table(table)
@@ -61,13 +62,17 @@ def bilayer(dimension=1, metal=None, **more):
 def sandwich():
     """Return an F between two insulating magnets, of which one moves."""
     table = {
-        "structure": {"layers": [
-            {"region": "YIG", "thickness": "2 nm"}, {"region": "F", "thickness": "1.5 nm"},
-            {"region": "Other", "thickness": "2 nm"}]},
+        "structure": {
+            "layers": [
+                {"region": "YIG", "thickness": "2 nm"},
+                {"region": "F", "thickness": "1.5 nm"},
+                {"region": "Other", "thickness": "2 nm"},
+            ]
+        },
         "regions": {"F": ferromagnet(), "YIG": {"kind": "FI"}, "Other": {"kind": "FI"}},
         "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
         "magnetization": {"direction": [0.3, -0.5, 0.7]},
-    }  # fmt: skip
+    }
     return case_from_table(table)
 
 
@@ -90,8 +95,7 @@ CASES = {
     "face, line": bilayer,
     "face, plane": lambda: bilayer(2),
     "paramagnet": lambda: stack(
-        ferromagnet(kondo=ferromagnet()["kondo"] | {"curie_temperature": "5 K"}),
-        interfaces={"F|YIG": MIXING},
+        ferromagnet(kondo=ferromagnet()["kondo"] | {"curie_temperature": "5 K"}), interfaces={"F|YIG": MIXING}
     ),
 }
 
@@ -244,9 +248,7 @@ def test_a_uniform_texture_moves_as_the_macrospin():
     start, times = np.array([0.8, 0.0, 0.6]), np.array([0.0, 1e-11, 2e-11])
 
     spin = Macrospin(saturation, damping, 2e-9, field, 0.0, np.array([0, 0, 1.0]), np.zeros(3))
-    exact = QuasiStaticTorque(
-        spin, lambda m: driving_flux(device, solve_transport(device, m), "YIG")
-    )
+    exact = QuasiStaticTorque(spin, lambda m: driving_flux(device, solve_transport(device, m), "YIG"))
     path = integrate(spin, exact, start, times, 1e-9).m
     errors = []
     for tolerance in (0.02, 0.01):
@@ -265,17 +267,11 @@ def test_an_implicit_step_converges_while_transport_is_held():
     magnet = Ferromagnet(1.4e5, 4e-12, 0.05)
     coupled = textured_transport(device, "YIG")
     torque = CoupledTorque(coupled, magnet.spin_density, 0.05)
-    texture = ferromagnet_texture(coupled.map.space, magnet, [0.0, 0.0, 0.2]).with_torques(
-        torque.external
-    )
+    texture = ferromagnet_texture(coupled.map.space, magnet, [0.0, 0.0, 0.2]).with_torques(torque.external)
     m = texture.start([0.8, 0.0, 0.6])
-    history, report = run_coupled(
-        Midpoint(texture, 0.5), texture, torque, m, np.array([0.0, 1e-11])
-    )
+    history, report = run_coupled(Midpoint(texture, 0.5), texture, torque, m, np.array([0.0, 1e-11]))
     np.testing.assert_allclose(np.linalg.norm(history.m, axis=1), 1.0, atol=1e-12)
-    assert set(report["seconds"]) == {
-        "fields", "assembly", "factor", "solve", "torque", "magnetics"
-    }  # fmt: skip
+    assert set(report["seconds"]) == {"fields", "assembly", "factor", "solve", "torque", "magnetics"}
     assert report["steps"] >= 20
 
 
@@ -322,9 +318,7 @@ RECIPROCAL = {
         ferromagnet(), 2, drive=d, solver=PLAIN | {"order": 2}, interfaces={"F|YIG": MIXING}
     ),
     "face": lambda d: bilayer(2, drive=d),
-    "first order": lambda d: stack(
-        ferromagnet(theta_mode="first", polarisation=None), drive=d, solver=PLAIN
-    ),
+    "first order": lambda d: stack(ferromagnet(theta_mode="first", polarisation=None), drive=d, solver=PLAIN),
 }
 
 
@@ -340,9 +334,11 @@ def test_pumped_current_is_reciprocal_to_the_torque(name):
     still = ["0 V/m"] * 3
     forward, backward = (
         build_device(RECIPROCAL[name]({"electric_field": e, "magnetic_field": b}))
-        for e, b in (([f"{force} V/m", *still[1:]], [f"{x} T" for x in field]),
-                     (still, [f"{-x} T" for x in field]))
-    )  # fmt: skip
+        for e, b in (
+            ([f"{force} V/m", *still[1:]], [f"{x} T" for x in field]),
+            (still, [f"{-x} T" for x in field]),
+        )
+    )
     driven, pumping = textured_transport(forward, "YIG"), textured_transport(backward, "YIG")
     m = shaken(at_rest(forward, driven))
     velocity = np.random.default_rng(3).normal(size=m.shape)
@@ -393,14 +389,12 @@ def test_a_resolved_ferromagnet_pumps_what_its_exchange_with_the_moments_implies
     Uniform in F: (Gamma - omega x) mu = (Gamma_m - omega_m x) hbar Omega, for any direction.
     """
     f = ferromagnet(soc=None, polarisation=None, spin_hall_angle=None, scattering_time=None)
-    layers = {"layers": [{"region": "YIG", "thickness": "2 nm"},
-                         {"region": "F", "thickness": "1.5 nm", "cells": 3}]}  # fmt: skip
+    layers = {
+        "layers": [{"region": "YIG", "thickness": "2 nm"}, {"region": "F", "thickness": "1.5 nm", "cells": 3}]
+    }
     device = build_device(
-        case_from_table({
-            "structure": layers, "regions": {"F": f, "YIG": {"kind": "FI"}},
-            "solver": PLAIN,
-        })
-    )  # fmt: skip
+        case_from_table({"structure": layers, "regions": {"F": f, "YIG": {"kind": "FI"}}, "solver": PLAIN})
+    )
     coupled = textured_transport(device, "YIG")
     m = np.tile([0.6, 0.0, 0.8], (coupled.map.space.size, 1))
     velocity = np.cross(m, [0.1, 0.7, -0.3])
@@ -457,19 +451,31 @@ def spiral_torque(period, cells, polarisation):
     p = SLOW["slow_texture"]["params"]
     precession, spin = 2 * p["D0"] / p["lambda_J"] ** 2, 0.5
     f = {
-        "kind": "F", "conductivity": "1e6 S/m", "diffusion_constant": f"{2 * p['D0']} m^2/s",
-        "spin_diffusion_length": f"{p['lambda_sf']} m", "polarisation": polarisation,
+        "kind": "F",
+        "conductivity": "1e6 S/m",
+        "diffusion_constant": f"{2 * p['D0']} m^2/s",
+        "spin_diffusion_length": f"{p['lambda_sf']} m",
+        "polarisation": polarisation,
         "override": {"tau_parallel": "1 s", "tau_perpendicular": "1 s"},
-        "kondo": {"spin": spin, "moment_density": "1e29 1/m^3", "curie_temperature": "1000 K",
-                  "exchange_energy": f"{HBAR * precession / spin / ENERGY} meV"},
-    }  # fmt: skip
+        "kondo": {
+            "spin": spin,
+            "moment_density": "1e29 1/m^3",
+            "curie_temperature": "1000 K",
+            "exchange_energy": f"{HBAR * precession / spin / ENERGY} meV",
+        },
+    }
     layers = [{"region": "F", "thickness": "600 nm", "cells": cells}]
-    device = build_device(case_from_table({
-        "structure": {"layers": layers}, "regions": {"F": f},
-        "drive": {"electric_field": ["0 V/m", "0 V/m", "1e6 V/m"], "temperature": "10 K"},
-        # The wire ends blindly: its current is the drift that charge does not cancel.
-        "solver": {"polarisation_form": "paper"},
-    }))  # fmt: skip
+    device = build_device(
+        case_from_table(
+            {
+                "structure": {"layers": layers},
+                "regions": {"F": f},
+                "drive": {"electric_field": ["0 V/m", "0 V/m", "1e6 V/m"], "temperature": "10 K"},
+                # The wire ends blindly: its current is the drift that charge does not cancel.
+                "solver": {"polarisation_form": "paper"},
+            }
+        )
+    )
     coupled = textured_transport(device, "F")
     z, q = coupled.map.space.positions[:, 2], 2 * np.pi / period
     m = np.stack([np.cos(q * z), np.sin(q * z), 0 * z], axis=1)
@@ -550,12 +556,15 @@ def test_pumping_on_elements_that_carry_spin_is_refused():
 
 def test_a_magnet_that_touches_no_conductor_is_refused():
     table = {
-        "structure": {"layers": [{"region": "YIG", "thickness": "2 nm"},
-                                 {"region": "Gap", "thickness": "2 nm"},
-                                 {"region": "Pt", "thickness": "2 nm"}]},
-        "regions": {"YIG": {"kind": "FI"}, "Gap": {"kind": "FI"},
-                    "Pt": {"kind": "HM", "material": "Pt"}},
-    }  # fmt: skip
+        "structure": {
+            "layers": [
+                {"region": "YIG", "thickness": "2 nm"},
+                {"region": "Gap", "thickness": "2 nm"},
+                {"region": "Pt", "thickness": "2 nm"},
+            ]
+        },
+        "regions": {"YIG": {"kind": "FI"}, "Gap": {"kind": "FI"}, "Pt": {"kind": "HM", "material": "Pt"}},
+    }
     with pytest.raises(CaseError, match="touches"):
         textured_transport(build_device(case_from_table(table)), "YIG")
 

@@ -16,12 +16,7 @@ from femspin.interface.split import SUBPARTS, cell_integrals, cell_parts, part_f
 from femspin.structure.stack import build_stack
 from femspin.transport.assembly.coefficients import Coefficients
 from femspin.transport.assembly.covariant import interpolation, pieces
-from femspin.transport.assembly.frames import (
-    GaugeFunction,
-    carried_frames,
-    rotation_by,
-    varying_frames,
-)
+from femspin.transport.assembly.frames import GaugeFunction, carried_frames, rotation_by, varying_frames
 from femspin.transport.assembly.regions import apply_region, assemble_region, block_matrix
 from femspin.transport.elements.space import build_space
 
@@ -102,8 +97,7 @@ def test_varying_frames_of_a_constant_field_are_the_closed_form():
     rng = np.random.default_rng(3)
     gauge, y = rng.normal(size=(3, 3)), 0.1 * rng.normal(size=(4, 6, 3))
     flat = GaugeFunction(
-        lambda x: np.broadcast_to(gauge, (len(x), 3, 3)),
-        lambda x: np.zeros((len(x), 3, 3, 3)),
+        lambda x: np.broadcast_to(gauge, (len(x), 3, 3)), lambda x: np.zeros((len(x), 3, 3, 3))
     )
     axes = (0, 1, 2)
     exact = carried_frames(y, y, gauge, axes, axes)
@@ -223,9 +217,7 @@ class LocalRotation:
 
     def angle(self, x):
         return np.einsum(
-            "aw,...aw->...a",
-            self.size,
-            np.sin(np.einsum("awj,...j->...aw", self.wave, x) + self.phase),
+            "aw,...aw->...a", self.size, np.sin(np.einsum("awj,...j->...aw", self.wave, x) + self.phase)
         )
 
     def slope(self, x):
@@ -242,11 +234,7 @@ class LocalRotation:
         hat = np.einsum("abc,...b->...ac", cross_matrix(np.eye(3)).transpose(1, 0, 2), t)
         square = hat @ hat
         g = np.eye(3) + np.sin(size) / size * hat + (1 - np.cos(size)) / size**2 * square
-        left = (
-            np.eye(3)
-            + (1 - np.cos(size)) / size**2 * hat
-            + (size - np.sin(size)) / size**3 * square
-        )
+        left = np.eye(3) + (1 - np.cos(size)) / size**2 * hat + (size - np.sin(size)) / size**3 * square
         return g, left
 
     def value(self, x):
@@ -295,8 +283,7 @@ def test_local_spin_rotations_change_nothing_but_components(dimension, cell, ord
     flat = unit_coefficients().gauge
     # Constant a written as a function too, so that both sides take the same quadrature.
     same = GaugeFunction(
-        lambda x: np.broadcast_to(flat, (len(x), 3, 3)),
-        lambda x: np.zeros((len(x), dimension, 3, 3)),
+        lambda x: np.broadcast_to(flat, (len(x), 3, 3)), lambda x: np.zeros((len(x), dimension, 3, 3))
     )
     c = covariant(space, gauge_function=same)
     g = LocalRotation(space.structure.axes, flat)
@@ -350,12 +337,15 @@ def test_pure_gauge_solution_is_the_rotated_one_without_field(dimension, cell, o
     # Nothing is carried out of the mesh, and there a field is no pure gauge.
     gauge[[j for j in range(3) if j not in space.structure.axes]] = 0.0
     free = replace(
-        unit_coefficients(), theta=np.eye(12), relaxation=np.eye(3), omega=0.3 * axis,
-        gauge=np.zeros((3, 3)), rotation=np.zeros((3, 4, 4)), drift=np.zeros((3, 4)),
-    )  # fmt: skip
-    field = replace(
-        free, gauge=gauge, rotation=covariant_rotation(gauge), along=space.structure.axes
+        unit_coefficients(),
+        theta=np.eye(12),
+        relaxation=np.eye(3),
+        omega=0.3 * axis,
+        gauge=np.zeros((3, 3)),
+        rotation=np.zeros((3, 4, 4)),
+        drift=np.zeros((3, 4)),
     )
+    field = replace(free, gauge=gauge, rotation=covariant_rotation(gauge), along=space.structure.axes)
     dofs, x = bottom_dofs(space), space.locations.T
     W = rotation_by(-x @ gauge[list(space.structure.axes)])
     values = np.zeros((len(dofs), 4))
@@ -377,17 +367,31 @@ def helix_rates(cells_per_pitch: float, along: bool, order: int = 1):
     pitch = 2 * np.pi / (2 * q)
     n = round(cells_per_pitch)
     table = {
-        "dimension": 3, "cell": "hex", "lateral": "insulating", "cells_x": n, "cells_y": n,
-        "width": f"{pitch} nm", "depth": f"{pitch} nm",
+        "dimension": 3,
+        "cell": "hex",
+        "lateral": "insulating",
+        "cells_x": n,
+        "cells_y": n,
+        "width": f"{pitch} nm",
+        "depth": f"{pitch} nm",
         "layers": [{"region": "F", "thickness": "0.3 nm", "cells": 1}],
-    }  # fmt: skip
+    }
     space = build_space(build_stack(Stack.model_validate(table), {"F": "F"}, {}), ("F",), order)
     gauge = q * np.array([[-1.0, 1, 0], [-1, 1, 0], [0, 0, 0]])
     gamma = 0.05
     c = Coefficients(
-        1.0, 1.0, np.eye(12), covariant_rotation(gauge), gauge, gamma * np.eye(3), np.zeros(3),
-        np.zeros((3, 4)), np.zeros((3, 3)), np.zeros(3), (0, 1, 2) if along else (),
-    )  # fmt: skip
+        1.0,
+        1.0,
+        np.eye(12),
+        covariant_rotation(gauge),
+        gauge,
+        gamma * np.eye(3),
+        np.zeros(3),
+        np.zeros((3, 4)),
+        np.zeros((3, 3)),
+        np.zeros(3),
+        (0, 1, 2) if along else (),
+    )
     spin = np.flatnonzero(np.arange(space.size) % 4)
     matrix = block_matrix(space, {"F": assemble_region(space, "F", c)}).toarray()
     mass = block_matrix(space, {"F": assemble_region(space, "F", c.storage)}).toarray()
@@ -507,9 +511,7 @@ def test_cell_integrals_of_carried_elements_are_those_of_the_field():
     mu[:, 1:] = W @ np.array([1.0, 0.5, -0.2])
     found = cell_integrals(space, c, mu, "F")
     np.testing.assert_allclose(found.covariant[:, :, 1:], 0.0, atol=1e-14)
-    np.testing.assert_allclose(
-        found.covariant[:, :, 0], np.outer(found.measure, [1.0, 2.0, 3.0]), atol=1e-14
-    )
+    np.testing.assert_allclose(found.covariant[:, :, 0], np.outer(found.measure, [1.0, 2.0, 3.0]), atol=1e-14)
     expected = -np.einsum("jb,nc,abc->nja", gauge, found.mu[:, 1:], LEVI)
     np.testing.assert_allclose(found.gradient[:, :, 1:], expected, atol=1e-14)
 

@@ -28,9 +28,13 @@ MESHES = (4, 8, 16)  # cells per nm
 def rectangle(n: int, order: int):
     """Return the space on triangles with n cells per nm; x and z start at 0."""
     table = {
-        "dimension": 2, "cell": "tri", "lateral": "insulating", "cells_x": 4 * n,
-        "width": f"{LENGTH} nm", "layers": [{"region": "F", "thickness": "1 nm", "cells": n}],
-    }  # fmt: skip
+        "dimension": 2,
+        "cell": "tri",
+        "lateral": "insulating",
+        "cells_x": 4 * n,
+        "width": f"{LENGTH} nm",
+        "layers": [{"region": "F", "thickness": "1 nm", "cells": n}],
+    }
     return build_space(build_stack(Stack.model_validate(table), {"F": "F"}, {}), ("F",), order)
 
 
@@ -42,10 +46,18 @@ def film(q: float, r: float, along: tuple[int, ...]) -> Coefficients:
     gauge = np.zeros((3, 3))
     gauge[0, 1], gauge[2, 0] = q, -q * r
     return Coefficients(
-        dos=1.0, diffusion=1.0, theta=np.eye(12), rotation=covariant_rotation(gauge), gauge=gauge,
-        relaxation=np.eye(3) / DECAY**2, omega=np.zeros(3), drift=np.zeros((3, 4)),
-        moment_relaxation=np.zeros((3, 3)), moment_omega=np.zeros(3), along=along,
-    )  # fmt: skip
+        dos=1.0,
+        diffusion=1.0,
+        theta=np.eye(12),
+        rotation=covariant_rotation(gauge),
+        gauge=gauge,
+        relaxation=np.eye(3) / DECAY**2,
+        omega=np.zeros(3),
+        drift=np.zeros((3, 4)),
+        moment_relaxation=np.zeros((3, 3)),
+        moment_omega=np.zeros(3),
+        along=along,
+    )
 
 
 @cache
@@ -86,10 +98,7 @@ def errors(order: int, q: float, r: float, carried: bool):
     truth = reference(q) if r else exact(q)
     found = [solved(n, order, q, r, carried) for n in MESHES]
     return np.array(
-        [
-            [np.linalg.norm(f[k] - truth[k]) / np.linalg.norm(truth[k]) for f in found]
-            for k in (0, 1)
-        ]
+        [[np.linalg.norm(f[k] - truth[k]) / np.linalg.norm(truth[k]) for f in found] for k in (0, 1)]
     )
 
 

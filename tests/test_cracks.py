@@ -54,8 +54,12 @@ def pair(kind: str, below: int, above: int, gap: float = 0.0, shift: float = 0.0
     """Return two boxes on each other with so many cells along every lateral side."""
     sides = dimension(kind) - 1
     one = block(kind, [below] * sides + [2], [0.0] * sides + [-1.0], [1.0] * sides + [0.0])
-    two = block(kind, [above] * sides + [2], [shift] + [0.0] * (sides - 1) + [gap],
-                [1.0 + shift] + [1.0] * (sides - 1) + [gap + 1.0])  # fmt: skip
+    two = block(
+        kind,
+        [above] * sides + [2],
+        [shift] + [0.0] * (sides - 1) + [gap],
+        [1.0 + shift] + [1.0] * (sides - 1) + [gap + 1.0],
+    )
     return joined(one, two)
 
 
@@ -123,8 +127,7 @@ def test_an_annulus_is_no_crack_unless_its_seam_is_open(kind):
     """The seam of a closed ring has the same nodes twice if nobody joined them."""
     size = dimension(kind)
     points, cells = block(kind, [24, 4, 2][:size], [0.0] * size, [2 * np.pi, 1.0, 0.5][:size])
-    ring = np.array([(1 + points[1]) * np.cos(points[0]), (1 + points[1]) * np.sin(points[0]),
-                     *points[2:]])  # fmt: skip
+    ring = np.array([(1 + points[1]) * np.cos(points[0]), (1 + points[1]) * np.sin(points[0]), *points[2:]])
     check(kind, *merged(ring, cells))
     with pytest.raises(MeshError, match="lie on others"):
         check(kind, ring, cells)
@@ -169,8 +172,18 @@ def test_cells_of_very_different_size_are_compared_once():
 # --------------------------------------------------------------------------------- from gmsh
 def write(path, points, cells):
     """Write tetrahedra below and above z = 0 as the regions F and Pt (MSH 2.2)."""
-    lines = ["$MeshFormat", "2.2 0 8", "$EndMeshFormat", "$PhysicalNames", "2", '3 1 "F"',
-             '3 2 "Pt"', "$EndPhysicalNames", "$Nodes", f"{points.shape[1]}"]  # fmt: skip
+    lines = [
+        "$MeshFormat",
+        "2.2 0 8",
+        "$EndMeshFormat",
+        "$PhysicalNames",
+        "2",
+        '3 1 "F"',
+        '3 2 "Pt"',
+        "$EndPhysicalNames",
+        "$Nodes",
+        f"{points.shape[1]}",
+    ]
     lines += [f"{k} {x!r} {y!r} {z!r}" for k, (x, y, z) in enumerate(points.T.tolist(), start=1)]
     lines += ["$EndNodes", "$Elements", f"{cells.shape[1]}"]
     for k, (cell, z) in enumerate(zip(cells.T + 1, points[2, cells].mean(axis=0), strict=True)):

@@ -25,22 +25,32 @@ def table(larmor: float = 0.0, hall: float = 0.0, **more) -> dict:
         own["omega"] = ["0 1/s", "0 1/s", f"{larmor / TAU!r} 1/s"]
     if hall:
         own["hall_angles"] = [hall, 0.0, 0.0]
-    f = {"kind": "F", "conductivity": "3e6 S/m", "diffusion_constant": "1e-3 m^2/s",
-         "scattering_time": "10 fs", "mass": "1 m_e", "override": own}  # fmt: skip
-    metal = {"kind": "HM", "conductivity": "5e6 S/m", "diffusion_constant": "1e-3 m^2/s",
-             "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}  # fmt: skip
+    f = {
+        "kind": "F",
+        "conductivity": "3e6 S/m",
+        "diffusion_constant": "1e-3 m^2/s",
+        "scattering_time": "10 fs",
+        "mass": "1 m_e",
+        "override": own,
+    }
+    metal = {
+        "kind": "HM",
+        "conductivity": "5e6 S/m",
+        "diffusion_constant": "1e-3 m^2/s",
+        "spin_diffusion_length": "1.5 nm",
+        "spin_hall_angle": 0.1,
+    }
     return {
-        "structure": {"layers": [{"region": "F", "thickness": "5 nm"},
-                                 {"region": "HM", "thickness": "5 nm"}]},
+        "structure": {
+            "layers": [{"region": "F", "thickness": "5 nm"}, {"region": "HM", "thickness": "5 nm"}]
+        },
         "regions": {"F": f, "HM": metal},
         "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
         **more,
-    }  # fmt: skip
+    }
 
 
-@pytest.mark.parametrize(
-    ("larmor", "hall"), [(1.0, 0.0), (10.0, 0.0), (50.0, 0.0), (0.0, 3.0), (0.0, 10.0)]
-)
+@pytest.mark.parametrize(("larmor", "hall"), [(1.0, 0.0), (10.0, 0.0), (50.0, 0.0), (0.0, 3.0), (0.0, 10.0)])
 def test_parts_are_right_on_the_default_mesh_at_any_larmor_and_hall_angle(larmor, hall):
     """The exact stack judges: 1e-5 of the largest part, and one and a half bars."""
     found = simulate(case_from_table(table(larmor, hall)))
@@ -99,9 +109,15 @@ def test_a_magnetization_that_moves_has_one_mesh_for_all_its_directions():
     """Precession about m and the gauge field of the layer do not commute."""
     base = table(larmor=0.0)
     base["regions"]["F"] |= {
-        "dos": "2e47 1/(J*m^3)", "soc": {"rashba": "2e4 m/s"},
-        "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "200 meV",
-                  "curie_temperature": "559 K"}}  # fmt: skip
+        "dos": "2e47 1/(J*m^3)",
+        "soc": {"rashba": "2e4 m/s"},
+        "kondo": {
+            "spin": 2.5,
+            "moment_density": "4e27 1/m^3",
+            "exchange_energy": "200 meV",
+            "curie_temperature": "559 K",
+        },
+    }
     del base["regions"]["F"]["override"], base["regions"]["F"]["conductivity"]
     base["regions"]["YIG"] = {"kind": "FI", "magnet": {"saturation_magnetization": "1e5 A/m"}}
     base["structure"]["layers"].insert(0, {"region": "YIG", "thickness": "5 nm"})

@@ -20,15 +20,23 @@ from femspin.transport.linear.refinement import refine
 def film(regions: dict, tables: dict | None = None, drive: dict | None = None):
     """Return a line through layers of 5 nm, in order, with voltages at its ends."""
     layers = [{"region": name, "thickness": "5 nm", "cells": 6} for name in regions]
-    return build_device(case_from_table({
-        "structure": {"dimension": 1, "layers": layers},
-        "regions": regions,
-        "drive": {"electrodes": {"top": {"voltage": "2 mV", "spin": "blocked"},
-                                 "bottom": {"voltage": "0 V", "spin": "blocked"}},
-                  **(drive or {})},
-        "solver": {"elements": "plain", "error_bars": False},
-        **(tables or {}),
-    }))  # fmt: skip
+    return build_device(
+        case_from_table(
+            {
+                "structure": {"dimension": 1, "layers": layers},
+                "regions": regions,
+                "drive": {
+                    "electrodes": {
+                        "top": {"voltage": "2 mV", "spin": "blocked"},
+                        "bottom": {"voltage": "0 V", "spin": "blocked"},
+                    },
+                    **(drive or {}),
+                },
+                "solver": {"elements": "plain", "error_bars": False},
+                **(tables or {}),
+            }
+        )
+    )
 
 
 def free(relaxation: str = "0 0 0", **kind) -> dict:
@@ -49,21 +57,23 @@ def solved(device):
 
 REFUSED = {
     "nothing acts on any component": ({"A": free()}, "in A the spin is fixed by no relaxation"),
-    "one component does not relax": (
-        {"A": free("1 1 0")}, r"in A the spin along \(0, 0, 1\) is fixed by no"),
+    "one component does not relax": ({"A": free("1 1 0")}, r"in A the spin along \(0, 0, 1\) is fixed by no"),
     "precession leaves its own axis": (
-        {"A": free(precession=0.5)}, r"in A the spin along \(0\.6, 0, 0\.8\) is fixed by no"),
+        {"A": free(precession=0.5)},
+        r"in A the spin along \(0\.6, 0, 0\.8\) is fixed by no",
+    ),
     "neither of two regions": (
-        {"A": free("0 1 0"), "B": free("0 0 1")}, r"in A and B the spin along \(1, 0, 0\)"),
-}  # fmt: skip
+        {"A": free("0 1 0"), "B": free("0 0 1")},
+        r"in A and B the spin along \(1, 0, 0\)",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.parametrize("method", ["direct", "iterative"])
 def test_spin_that_nothing_fixes_is_refused_with_region_and_component(name, method):
     regions, words = REFUSED[name]
-    device = film(regions, {"solver": {"elements": "plain", "error_bars": False,
-                                       "method": method}})  # fmt: skip
+    device = film(regions, {"solver": {"elements": "plain", "error_bars": False, "method": method}})
     with pytest.raises(SolverError, match=words):
         solved(device)
 
@@ -71,14 +81,20 @@ def test_spin_that_nothing_fixes_is_refused_with_region_and_component(name, meth
 SOLVED = {
     "relaxation in the other region": ({"A": free(), "B": free("1 1 1")}, {}),
     "each region fixes what the other leaves": ({"A": free("1 0 1"), "B": free("0 1 0")}, {}),
-    "precession about one axis and relaxation along it": (
-        {"A": free("0.6 0 0.8", precession=0.5)}, {}),
+    "precession about one axis and relaxation along it": ({"A": free("0.6 0 0.8", precession=0.5)}, {}),
     "a gauge field across the film": ({"A": free(gauge=0.1)}, {}),
     "an electrode that takes up spin": (
-        {"A": free()}, {"drive": {"electrodes": {
-            "top": {"voltage": "2 mV", "spin": "sink"},
-            "bottom": {"voltage": "0 V", "spin": "blocked"}}}}),
-}  # fmt: skip
+        {"A": free()},
+        {
+            "drive": {
+                "electrodes": {
+                    "top": {"voltage": "2 mV", "spin": "sink"},
+                    "bottom": {"voltage": "0 V", "spin": "blocked"},
+                }
+            }
+        },
+    ),
+}
 
 
 @pytest.mark.parametrize("name", SOLVED)
@@ -109,15 +125,25 @@ def test_a_region_that_spin_cannot_leave_must_fix_it_itself():
 
 def wide(length: float, method: str, width: float, n: int = 16):
     """Return a film of 10 nm between electrodes in which spin decays over `length` [nm]."""
-    return build_device(case_from_table({
-        "structure": {"dimension": 3, "cell": "tet", "lateral": "insulating",
-                      "layers": [{"region": "A", "thickness": "10 nm", "cells": 8}],
-                      "width": f"{width} nm", "cells_x": n, "depth": f"{width} nm",
-                      "cells_y": n},
-        "regions": {"A": region(length)},
-        "drive": {"electrodes": {"left": {"voltage": "2 mV"}, "right": {"voltage": "0 V"}}},
-        "solver": {"order": 1, "method": method, "elements": "plain", "error_bars": False},
-    }))  # fmt: skip
+    return build_device(
+        case_from_table(
+            {
+                "structure": {
+                    "dimension": 3,
+                    "cell": "tet",
+                    "lateral": "insulating",
+                    "layers": [{"region": "A", "thickness": "10 nm", "cells": 8}],
+                    "width": f"{width} nm",
+                    "cells_x": n,
+                    "depth": f"{width} nm",
+                    "cells_y": n,
+                },
+                "regions": {"A": region(length)},
+                "drive": {"electrodes": {"left": {"voltage": "2 mV"}, "right": {"voltage": "0 V"}}},
+                "solver": {"order": 1, "method": method, "elements": "plain", "error_bars": False},
+            }
+        )
+    )
 
 
 @pytest.mark.parametrize(("length", "width"), [(1e4, 10), (1e5, 10), (1e5, 40), (1e6, 400)])
@@ -182,25 +208,47 @@ def test_potentials_that_corrections_go_on_changing_are_refused(caplog):
 def test_charge_potentials_of_round_off_beside_spin_are_no_reason_to_warn(model, width, caplog):
     """A periodic strip that nothing makes vary along x: mu^0 is 1e-9 of the spin potentials."""
     table = {
-        "structure": {"dimension": 2, "width": width, "cells_x": 24, "lateral": "periodic",
-                      "layers": [{"region": "YIG", "thickness": "3 nm", "cells": 1},
-                                 {"region": "F", "thickness": "0.4 nm", "cells": 4},
-                                 {"region": "Pt", "thickness": "5 nm", "cells": 10}]},
+        "structure": {
+            "dimension": 2,
+            "width": width,
+            "cells_x": 24,
+            "lateral": "periodic",
+            "layers": [
+                {"region": "YIG", "thickness": "3 nm", "cells": 1},
+                {"region": "F", "thickness": "0.4 nm", "cells": 4},
+                {"region": "Pt", "thickness": "5 nm", "cells": 10},
+            ],
+        },
         "regions": {
             "YIG": {"kind": "FI"},
-            "F": {"kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
-                  "mass": "1 m_e", "scattering_time": "1 fs", "model": model,
-                  "soc": {"rashba": "2e4 m/s", "dresselhaus": "7e3 m/s"},
-                  "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3",
-                            "exchange_energy": "5 meV", "curie_temperature": "559 K"}},
-            "Pt": {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
-                   "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}},
-        "interfaces": {"F|YIG": {"G_s": "-1e12 S/m^2", "G_r": "2e14 S/m^2",
-                                 "G_i": "5e13 S/m^2"}},
+            "F": {
+                "kind": "F",
+                "dos": "2e47 1/(J*m^3)",
+                "diffusion_constant": "2e-4 m^2/s",
+                "mass": "1 m_e",
+                "scattering_time": "1 fs",
+                "model": model,
+                "soc": {"rashba": "2e4 m/s", "dresselhaus": "7e3 m/s"},
+                "kondo": {
+                    "spin": 2.5,
+                    "moment_density": "4e27 1/m^3",
+                    "exchange_energy": "5 meV",
+                    "curie_temperature": "559 K",
+                },
+            },
+            "Pt": {
+                "kind": "HM",
+                "conductivity": "5e6 S/m",
+                "dos": "2e47 1/(J*m^3)",
+                "spin_diffusion_length": "1.5 nm",
+                "spin_hall_angle": 0.1,
+            },
+        },
+        "interfaces": {"F|YIG": {"G_s": "-1e12 S/m^2", "G_r": "2e14 S/m^2", "G_i": "5e13 S/m^2"}},
         "drive": {"temperature": "300 K", "electric_field": ["1e5 V/m", "3e4 V/m", "0 V/m"]},
         "magnetization": {"direction": [0.5, 0.3, 1]},
         "solver": {"error_bars": False},
-    }  # fmt: skip
+    }
     with caplog.at_level(logging.WARNING, logger="femspin"):
         solved(build_device(case_from_table(table)))
     assert "nearly singular" not in caplog.text

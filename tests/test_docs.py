@@ -225,14 +225,17 @@ def test_every_key_of_a_result_is_documented():
         {
             "structure": {"layers": layers},
             "regions": {
-                "YIG": {
-                    "kind": "FI",
-                    "magnet": {"saturation_magnetization": "1.4e5 A/m", "damping": 0.1},
-                },
+                "YIG": {"kind": "FI", "magnet": {"saturation_magnetization": "1.4e5 A/m", "damping": 0.1}},
                 "F": {
-                    "kind": "F", "dos": "5e46 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
-                    "kondo": {"spin": 2.5, "moment_density": "1e28 1/m^3",
-                              "exchange_energy": "1 meV", "curie_temperature": "559 K"},
+                    "kind": "F",
+                    "dos": "5e46 1/(J*m^3)",
+                    "diffusion_constant": "2e-4 m^2/s",
+                    "kondo": {
+                        "spin": 2.5,
+                        "moment_density": "1e28 1/m^3",
+                        "exchange_energy": "1 meV",
+                        "curie_temperature": "559 K",
+                    },
                 },
                 "Pt": {"kind": "HM", "material": "Pt"},
             },
@@ -242,7 +245,7 @@ def test_every_key_of_a_result_is_documented():
             },
             "dynamics": {"mode": "relax", "relax_torque": 1e-2, "frames": 2},
         }
-    )  # fmt: skip
+    )
     names_of_the_case = {*case.regions, "Pt|F", "F|YIG"}
     known = set(re.findall(r"`([^`]+)`", TEXT["results.md"]))
     table = simulate(case).table

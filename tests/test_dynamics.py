@@ -24,9 +24,14 @@ NONE = np.zeros(3)
 
 def magnet(**changes) -> Macrospin:
     base = Macrospin(
-        saturation=8e5, damping=0.02, thickness=2e-9, field=np.zeros(3), anisotropy=0.0,
-        axis=np.array([0.0, 0.0, 1.0]), demagnetization=np.zeros(3),
-    )  # fmt: skip
+        saturation=8e5,
+        damping=0.02,
+        thickness=2e-9,
+        field=np.zeros(3),
+        anisotropy=0.0,
+        axis=np.array([0.0, 0.0, 1.0]),
+        demagnetization=np.zeros(3),
+    )
     return replace(base, **changes)
 
 
@@ -37,9 +42,7 @@ def no_torque(m):
 def test_damped_precession_follows_the_closed_form():
     """tan(theta/2) decays as exp(-alpha w t), phi advances with w = gamma B / (1 + alpha^2)."""
     gamma, field, alpha, time = 1.7595e11, 0.11, 0.2, 5e-10
-    spin = magnet(
-        damping=alpha, field=np.array([0, 0, field]), g_factor=gamma * HBAR / MU_B
-    )  # fmt: skip
+    spin = magnet(damping=alpha, field=np.array([0, 0, field]), g_factor=gamma * HBAR / MU_B)
     end = integrate(spin, no_torque, np.array([1.0, 0, 0]), np.array([0, time]), 1e-11).m[-1]
     rate = gamma * field / (1 + alpha**2)
     half, phi = np.exp(-alpha * rate * time), rate * time
@@ -52,9 +55,11 @@ def test_damped_precession_follows_the_closed_form():
 
 def test_energy_never_rises_without_drive_and_the_norm_is_one():
     spin = magnet(
-        damping=0.05, field=np.array([0.02, 0.01, -0.1]), anisotropy=2e4,
+        damping=0.05,
+        field=np.array([0.02, 0.01, -0.1]),
+        anisotropy=2e4,
         demagnetization=np.array([0.05, 0.15, 0.8]),
-    )  # fmt: skip
+    )
     path = integrate(spin, no_torque, np.array([0.3, 0.2, 0.9]), np.linspace(0, 2e-9, 501), 1e-9)
     assert np.abs(np.linalg.norm(path.m, axis=1) - 1).max() < 1e-12
     assert np.diff(path.energy).max() < 1e-9 * np.ptp(path.energy)
@@ -63,9 +68,7 @@ def test_energy_never_rises_without_drive_and_the_norm_is_one():
 def test_resonance_frequency_of_a_film_in_plane_is_kittels():
     """Small motion about B along x of a thin film: w = gamma sqrt(B (B + mu0 Ms))."""
     field = 0.2
-    spin = magnet(
-        damping=0.0, field=np.array([field, 0, 0]), demagnetization=np.array([0.0, 0, 1])
-    )
+    spin = magnet(damping=0.0, field=np.array([field, 0, 0]), demagnetization=np.array([0.0, 0, 1]))
     omega = spin.gamma * np.sqrt(field * (field + MU_0 * spin.saturation))
     start = np.array([1.0, 1e-4, 0.0])
     period = 2 * np.pi / omega
@@ -94,9 +97,7 @@ def test_torque_beyond_the_threshold_has_no_perpendicular_equilibrium_for_easy_p
     p = np.array([0.0, 0.0, 1.0])
 
     def torque(m):
-        return -spin.gamma * 0.05 * np.cross(m, p) + spin.gamma * 0.05 * np.cross(
-            m, np.cross(m, p)
-        )
+        return -spin.gamma * 0.05 * np.cross(m, p) + spin.gamma * 0.05 * np.cross(m, np.cross(m, p))
 
     with pytest.raises(SolverError, match="sustain an oscillation"):
         relax(spin, torque, np.array([1.0, 0.1, 0.2]), 1e-9, limit=300)
@@ -104,25 +105,39 @@ def test_torque_beyond_the_threshold_has_no_perpendicular_equilibrium_for_easy_p
 
 def stack(direction, **kondo):
     return {
-        "structure": {"layers": [
-            {"region": "FI", "thickness": "2 nm"}, {"region": "F", "thickness": "1 nm"},
-            {"region": "HM", "thickness": "5 nm"},
-        ]},
-        "regions": {
-            "FI": {"kind": "FI", "magnet": {
-                "saturation_magnetization": "8e5 A/m", "damping": 0.02,
-                "demagnetization": "thin_film",
-            }},
-            "F": {"kind": "F", "dos": "5e46 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
-                  "override": {"tau_parallel": "1 ps", "tau_perpendicular": "0.1 ps",
-                               "omega": ["0 1/ps"] * 3}},
-            "HM": {"kind": "HM", "dos": "5e46 1/(J*m^3)", "diffusion_constant": "8e-4 m^2/s",
-                   "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1},
+        "structure": {
+            "layers": [
+                {"region": "FI", "thickness": "2 nm"},
+                {"region": "F", "thickness": "1 nm"},
+                {"region": "HM", "thickness": "5 nm"},
+            ]
         },
-        "drive": {"electric_field": ["1e6 V/m", "0 V/m", "0 V/m"],
-                  "magnetic_field": ["0 T", "0 T", "1.2 T"]},
+        "regions": {
+            "FI": {
+                "kind": "FI",
+                "magnet": {
+                    "saturation_magnetization": "8e5 A/m",
+                    "damping": 0.02,
+                    "demagnetization": "thin_film",
+                },
+            },
+            "F": {
+                "kind": "F",
+                "dos": "5e46 1/(J*m^3)",
+                "diffusion_constant": "2e-4 m^2/s",
+                "override": {"tau_parallel": "1 ps", "tau_perpendicular": "0.1 ps", "omega": ["0 1/ps"] * 3},
+            },
+            "HM": {
+                "kind": "HM",
+                "dos": "5e46 1/(J*m^3)",
+                "diffusion_constant": "8e-4 m^2/s",
+                "spin_diffusion_length": "1.5 nm",
+                "spin_hall_angle": 0.1,
+            },
+        },
+        "drive": {"electric_field": ["1e6 V/m", "0 V/m", "0 V/m"], "magnetic_field": ["0 T", "0 T", "1.2 T"]},
         "magnetization": {"direction": direction},
-    }  # fmt: skip
+    }
 
 
 def solved_for(direction):
@@ -135,9 +150,7 @@ def solved_for(direction):
 def test_absorbed_spin_drives_the_magnet_against_the_accumulated_spin():
     """Spin accumulates along -y below the metal; the electron moment is opposite to its spin."""
     device, solved, flux = solved_for([0, 0, 1])
-    at_interface = solved.state.mu[
-        device.space.interface_dofs(device.structure.interfaces["HM|F"])
-    ]
+    at_interface = solved.state.mu[device.space.interface_dofs(device.structure.interfaces["HM|F"])]
     assert at_interface[0, 2] < 0
     torque = magnet().interface_torque(device.direction, flux)
     assert torque[1] > 0
@@ -161,9 +174,7 @@ def test_efficiencies_resolve_the_torque_completely():
     flux = np.array([1e26, -2e26, 3e26])
     xi = efficiency(flux, m, current, [0, 0, -1], E)
     sigma = np.array([-0.8, 0.6, 0.0])
-    built = 5e11 * (
-        xi.damping_like * np.cross(m, np.cross(sigma, m)) + xi.field_like * np.cross(m, sigma)
-    )
+    built = 5e11 * (xi.damping_like * np.cross(m, np.cross(sigma, m)) + xi.field_like * np.cross(m, sigma))
     np.testing.assert_allclose(built, E * (flux - m * (m @ flux)), rtol=1e-12)
     assert efficiency(flux, sigma, current, [0, 0, -1], E).damping_like is None
 
@@ -205,9 +216,11 @@ def moving():
     for tolerance in (0.0, 0.1):
         table = stack([1, 0, 0.5])
         table["dynamics"] = {
-            "duration": "20 ps", "output_interval": "10 ps", "transport_tolerance": tolerance,
+            "duration": "20 ps",
+            "output_interval": "10 ps",
+            "transport_tolerance": tolerance,
             "frames": 2,
-        }  # fmt: skip
+        }
         result[tolerance] = simulate(case_from_table(table))
     return result
 
@@ -274,9 +287,7 @@ def test_relaxation_given_as_a_raw_tensor_in_a_metal_is_no_torque():
     rate = 8e-4 / 1.5e-9**2
     metal = raw["regions"]["HM"]
     del metal["spin_diffusion_length"]
-    metal["override"] = {"relaxation": [
-        [f"{rate * (i == j)!r} 1/s" for j in range(3)] for i in range(3)
-    ]}  # fmt: skip
+    metal["override"] = {"relaxation": [[f"{rate * (i == j)!r} 1/s" for j in range(3)] for i in range(3)]}
     np.testing.assert_allclose(torque_on(raw), torque_on(plain), rtol=1e-10)
 
 
@@ -302,11 +313,7 @@ def test_conductance_below_the_layer_adds_to_the_torque_of_resolved_and_replaced
 
 
 @pytest.mark.parametrize(
-    "size",
-    [
-        {"dimension": 2, "width": "20 nm"},
-        {"dimension": 3, "width": "20 nm", "depth": "30 nm"},
-    ],
+    "size", [{"dimension": 2, "width": "20 nm"}, {"dimension": 3, "width": "20 nm", "depth": "30 nm"}]
 )
 def test_torque_per_area_is_the_same_in_every_dimension(size):
     values = []
@@ -335,9 +342,9 @@ def test_relaxation_leaves_the_top_of_the_energy():
 def test_paramagnet_hands_no_torque_to_a_magnet_it_does_not_follow():
     table = stack([1.0, 0.0, 0.0])
     del table["regions"]["F"]["override"]
-    table["regions"]["F"] |= {"kondo": {
-        "spin": 2.5, "moment_density": "1e28 1/m^3", "exchange_energy": "5 meV",
-    }}  # fmt: skip
+    table["regions"]["F"] |= {
+        "kondo": {"spin": 2.5, "moment_density": "1e28 1/m^3", "exchange_energy": "5 meV"}
+    }
     assert not torque_on(table).any()
     table["regions"]["F"]["kondo"]["curie_temperature"] = "600 K"
     assert torque_on(table).any()

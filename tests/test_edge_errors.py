@@ -17,8 +17,13 @@ from femspin.structure.edges import graded_to_edges, singular_edges
 from femspin.studies.accuracy import error_bars
 from femspin.studies.accuracy.error_bars import error_bars as bars_of
 
-PT = {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
-      "spin_diffusion_length": "5 nm", "spin_hall_angle": 0.1}  # fmt: skip
+PT = {
+    "kind": "HM",
+    "conductivity": "5e6 S/m",
+    "dos": "2e47 1/(J*m^3)",
+    "spin_diffusion_length": "5 nm",
+    "spin_hall_angle": 0.1,
+}
 
 
 def corner_mesh(path: Path, recombine: bool) -> Path:
@@ -70,8 +75,7 @@ def contact_mesh(path: Path, size: float) -> Path:
         occ.synchronize()
         gmsh.model.addPhysicalGroup(3, [block], name="Pt")
         gmsh.model.addPhysicalGroup(2, [t for _, t in parts[1]], name="patch")
-        end = next(t for d, t in gmsh.model.getEntities(2)
-                   if gmsh.model.getBoundingBox(d, t)[3] < 1)  # fmt: skip
+        end = next(t for d, t in gmsh.model.getEntities(2) if gmsh.model.getBoundingBox(d, t)[3] < 1)
         gmsh.model.addPhysicalGroup(2, [end], name="end")
         gmsh.option.setNumber("Mesh.MeshSizeMax", size)
         gmsh.model.mesh.generate(3)
@@ -79,11 +83,18 @@ def contact_mesh(path: Path, size: float) -> Path:
 
 
 def device_of(path: Path, first: str, second: str, **solver):
-    return build_device(case_from_table({
-        "mesh": {"file": str(path)}, "regions": {"Pt": PT}, "solver": solver,
-        "drive": {"electrodes": {first: {"voltage": "2 mV"},
-                                 second: {"voltage": "0 V", "spin": "sink"}}},
-    }))  # fmt: skip
+    return build_device(
+        case_from_table(
+            {
+                "mesh": {"file": str(path)},
+                "regions": {"Pt": PT},
+                "solver": solver,
+                "drive": {
+                    "electrodes": {first: {"voltage": "2 mV"}, second: {"voltage": "0 V", "spin": "sink"}}
+                },
+            }
+        )
+    )
 
 
 def found_in(device):
@@ -118,12 +129,24 @@ def test_a_contact_that_ends_on_a_face_has_one_half_all_around(tmp_path):
 @pytest.mark.parametrize("cell", ["hex", "tet"])
 def test_layers_between_whole_contacts_have_no_singular_edges(cell):
     layers = [{"region": r, "thickness": "4 nm", "cells": 2} for r in ("Pt", "Cu")]
-    device = build_device(case_from_table({
-        "structure": {"dimension": 3, "cell": cell, "lateral": "insulating", "width": "8 nm",
-                      "depth": "6 nm", "cells_x": 3, "cells_y": 2, "layers": layers},
-        "regions": {"Pt": PT, "Cu": {**PT, "conductivity": "5e7 S/m"}},
-        "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}}},
-    }))  # fmt: skip
+    device = build_device(
+        case_from_table(
+            {
+                "structure": {
+                    "dimension": 3,
+                    "cell": cell,
+                    "lateral": "insulating",
+                    "width": "8 nm",
+                    "depth": "6 nm",
+                    "cells_x": 3,
+                    "cells_y": 2,
+                    "layers": layers,
+                },
+                "regions": {"Pt": PT, "Cu": {**PT, "conductivity": "5e7 S/m"}},
+                "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}}},
+            }
+        )
+    )
     assert found_in(device)[1].size == 0
 
 
@@ -150,9 +173,13 @@ def test_errors_at_edges_show_though_others_cancel_them(exponent, smooth):
     edge = {p: p**-s for p in (1, 2, 3)}
     value = edge[2] + smooth * edge[2]
     tables = error_bars._Tables(
-        value, edge[3], coarse=5.0, edges=(edge[1] + 7, edge[1] * 2 ** (-0.5 * s) + 7),
-        edge_share=3.0**-s / (1 - 2 ** (-0.5 * s)), edge_tail=1 / (1 - (2 / 3) ** s),
-    )  # fmt: skip
+        value,
+        edge[3],
+        coarse=5.0,
+        edges=(edge[1] + 7, edge[1] * 2 ** (-0.5 * s) + 7),
+        edge_share=3.0**-s / (1 - 2 ** (-0.5 * s)),
+        edge_tail=1 / (1 - (2 / 3) ** s),
+    )
     bar = float(error_bars._discretisation(np.array(value), tables))
     assert abs(value) <= bar
     assert abs(value) > abs(value - edge[3])  # two orders alone are not enough

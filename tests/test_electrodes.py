@@ -24,8 +24,7 @@ from femspin.units import ENERGY, TIME
 ROOT = Path(__file__).parents[1]
 CELLS = [(1, "line"), (2, "quad"), (2, "tri"), (3, "hex"), (3, "tet")]
 SIGMA = 1e6  # S/m
-METAL = {"kind": "HM", "conductivity": "1e6 S/m", "dos": "1e47 1/(J*m^3)",
-         "spin_diffusion_length": "3 nm"}  # fmt: skip
+METAL = {"kind": "HM", "conductivity": "1e6 S/m", "dos": "1e47 1/(J*m^3)", "spin_diffusion_length": "3 nm"}
 LENGTH, DEPTH, HEIGHT = 30e-9, 6e-9, 9e-9
 
 
@@ -45,16 +44,18 @@ def run(table):
 
 
 def bar(
-    dimension: int, cell: str, electrodes: dict, region=METAL, n: int = 3, order: int = 1,
-    across: int = 3,
-):  # fmt: skip
+    dimension: int, cell: str, electrodes: dict, region=METAL, n: int = 3, order: int = 1, across: int = 3
+):
     """A bar of one metal, n cells long; 1D is a film of thickness LENGTH, bottom to top."""
     thickness, layers = (LENGTH, n) if dimension == 1 else (HEIGHT, across)
     structure = {
-        "dimension": dimension, "cell": cell, "lateral": "insulating",
-        "cells_x": n, "cells_y": across,
+        "dimension": dimension,
+        "cell": cell,
+        "lateral": "insulating",
+        "cells_x": n,
+        "cells_y": across,
         "layers": [{"region": "metal", "thickness": f"{thickness!r} m", "cells": layers}],
-    }  # fmt: skip
+    }
     if dimension > 1:
         structure["width"] = f"{LENGTH!r} m"
     if dimension > 2:
@@ -98,11 +99,12 @@ def test_a_bar_has_the_resistance_of_its_length_and_cross_section(dimension, cel
 def test_two_metals_in_series_add_their_resistances():
     better = {**METAL, "conductivity": "4e6 S/m"}
     table = {
-        "structure": {"layers": [{"region": "a", "thickness": "12 nm"},
-                                 {"region": "b", "thickness": "8 nm"}]},
+        "structure": {
+            "layers": [{"region": "a", "thickness": "12 nm"}, {"region": "b", "thickness": "8 nm"}]
+        },
         "regions": {"a": METAL, "b": better},
         "drive": {"electrodes": {"bottom": volts(0), "top": volts(1e-3)}},
-    }  # fmt: skip
+    }
     _, current = contact(run(table), "top")
     assert current == pytest.approx(1e-3 / (12e-9 / SIGMA + 8e-9 / (4 * SIGMA)), rel=1e-10)
 
@@ -124,9 +126,7 @@ def test_current_drive_equals_voltage_drive():
     by_current = run(bar(3, "tet", {"left": amperes(current), "right": volts(0)}, region))
     assert contact(by_current, "left") == pytest.approx((1e-3, current), rel=1e-10)
     mu = by_voltage.transport.state.mu
-    np.testing.assert_allclose(
-        by_current.transport.state.mu, mu, rtol=0, atol=1e-10 * np.abs(mu).max()
-    )
+    np.testing.assert_allclose(by_current.transport.state.mu, mu, rtol=0, atol=1e-10 * np.abs(mu).max())
 
 
 # ------------------------------------------------------------------------------ electrodes refused
@@ -135,15 +135,16 @@ def test_current_drive_equals_voltage_drive():
 @pytest.mark.parametrize(
     ("electrodes", "match"),
     [
-        ({"left": volts(0), "rigth": volts(1)},
-         r"^drive\.electrodes\.rigth: no face .*did you mean 'right'"),
+        ({"left": volts(0), "rigth": volts(1)}, r"^drive\.electrodes\.rigth: no face .*did you mean 'right'"),
         ({"left": volts(0), "top": volts(1)}, r"^drive\.electrodes\.top: touches electrode left"),
-        ({"left": amperes(1e-6), "right": volts(0)},
-         r"^drive\.electrodes\.left\.current: a total current needs a 3D mesh"),
+        (
+            {"left": amperes(1e-6), "right": volts(0)},
+            r"^drive\.electrodes\.left\.current: a total current needs a 3D mesh",
+        ),
         ({"left": FLOATING}, r"^drive\.electrodes: one electrode needs a voltage"),
         ({"left": {**volts(1), "floating": True}}, r"^drive\.electrodes\.left\.floating: "),
     ],
-)  # fmt: skip
+)
 def test_electrodes_that_make_no_sense_are_refused(electrodes, match):
     with pytest.raises((CaseError, MeshError), match=match):
         run(bar(2, "quad", electrodes))
@@ -186,8 +187,12 @@ def test_probes_of_a_symmetric_bar_float_at_the_mean_potential_without_current()
 
 def test_currents_of_all_electrodes_add_up_to_zero():
     """With spin Hall, Rashba, moments and a drain that is also a spin sink."""
-    electrodes = {"source": volts(3e-3), "drain": {**volts(0), "spin": "sink"},
-                  "probe_left": volts(1e-3), "probe_right": FLOATING}  # fmt: skip
+    electrodes = {
+        "source": volts(3e-3),
+        "drain": {**volts(0), "spin": "sink"},
+        "probe_left": volts(1e-3),
+        "probe_right": FLOATING,
+    }
     solution = run(hall_bar(electrodes))
     currents = np.array([contact(solution, name)[1] for name in electrodes])
     assert abs(currents.sum()) < 1e-12 * np.abs(currents).max()
@@ -294,12 +299,21 @@ def test_a_hall_cross_with_long_arms_shows_the_whole_hall_voltage(tmp_path, thet
 
     def error(n: int) -> float:
         region = {**METAL, "override": {"hall_angles": [0.0, theta, 0.0]}}
-        solution = run({
-            "mesh": {"file": str(cross(tmp_path / f"{n}.msh", n))}, "regions": {"metal": region},
-            "drive": {"electrodes": {"left": volts(1e-3), "right": volts(0),
-                                     "top": FLOATING, "bottom": FLOATING}},
-            "solver": {"order": 2},
-        })  # fmt: skip
+        solution = run(
+            {
+                "mesh": {"file": str(cross(tmp_path / f"{n}.msh", n))},
+                "regions": {"metal": region},
+                "drive": {
+                    "electrodes": {
+                        "left": volts(1e-3),
+                        "right": volts(0),
+                        "top": FLOATING,
+                        "bottom": FLOATING,
+                    }
+                },
+                "solver": {"order": 2},
+            }
+        )
         hall = contact(solution, "top")[0] - contact(solution, "bottom")[0]
         return hall * SIGMA / contact(solution, "left")[1] / theta - 1
 
@@ -381,15 +395,17 @@ def test_the_power_is_positive_and_equals_the_dissipation(seed, mode):
 
     axis = rng.normal(size=3)
     region = {
-        **FERROMAGNET, "theta_mode": mode,
+        **FERROMAGNET,
+        "theta_mode": mode,
         "polarisation": (0.7 * axis / np.linalg.norm(axis)).tolist(),
         "override": {
-            "hall_angles": numbers(0.5, 3), "larmor_angles": numbers(0.5, 3),
+            "hall_angles": numbers(0.5, 3),
+            "larmor_angles": numbers(0.5, 3),
             "spin_hall_angles": numbers(0.3, 3, 3),
             "omega": [f"{x} 1/ps" for x in numbers(20.0, 3)],
             "gauge": [[f"{x} 1/nm" for x in row] for row in numbers(0.3, 3, 3)],
         },
-    }  # fmt: skip
+    }
     table = bar(3, "tet", {"left": volts(1e-3), "right": volts(-2e-3)}, region)
     solution = run(table)
     power = sum(np.prod(contact(solution, name)) for name in ("left", "right"))
@@ -403,22 +419,36 @@ def test_the_power_is_positive_and_equals_the_dissipation(seed, mode):
 def test_every_part_that_no_charge_can_reach_has_its_own_zero_of_the_potential():
     """Two metals apart from each other by an insulator: solvable, each like on its own."""
     metal = {
-        "kind": "HM", "dos": "5e46 1/(J*m^3)", "diffusion_constant": "8e-4 m^2/s",
-        "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1,
-    }  # fmt: skip
+        "kind": "HM",
+        "dos": "5e46 1/(J*m^3)",
+        "diffusion_constant": "8e-4 m^2/s",
+        "spin_diffusion_length": "1.5 nm",
+        "spin_hall_angle": 0.1,
+    }
     table = {
-        "structure": {"layers": [{"region": "A", "thickness": "4 nm"},
-                                 {"region": "gap", "thickness": "2 nm"},
-                                 {"region": "B", "thickness": "6 nm"}]},
+        "structure": {
+            "layers": [
+                {"region": "A", "thickness": "4 nm"},
+                {"region": "gap", "thickness": "2 nm"},
+                {"region": "B", "thickness": "6 nm"},
+            ]
+        },
         "regions": {"A": metal, "gap": {"kind": "FI"}, "B": metal},
         "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
-    }  # fmt: skip
+    }
     both = solve(build_device(case_from_table(table)))
     for name, thickness in (("A", "4 nm"), ("B", "6 nm")):
-        alone = solve(build_device(case_from_table({
-            "structure": {"layers": [{"region": name, "thickness": thickness}]},
-            "regions": {name: metal}, "drive": table["drive"],
-        })))  # fmt: skip
+        alone = solve(
+            build_device(
+                case_from_table(
+                    {
+                        "structure": {"layers": [{"region": name, "thickness": thickness}]},
+                        "regions": {name: metal},
+                        "drive": table["drive"],
+                    }
+                )
+            )
+        )
         space = both.device.space
         dofs = np.unique(space.dofs[space.in_region(name)])
         found, expected = both.transport.state.mu[dofs], alone.transport.state.mu
@@ -444,27 +474,30 @@ def one_layer_electrodes(monkeypatch):
 
 def bilayer_between_electrodes(contact):
     metal = {
-        "kind": "HM", "dos": "5e46 1/(J*m^3)", "conductivity": "5e6 S/m",
+        "kind": "HM",
+        "dos": "5e46 1/(J*m^3)",
+        "conductivity": "5e6 S/m",
         "spin_diffusion_length": "1.5 nm",
-    }  # fmt: skip
+    }
     table = {
-        "structure": {"dimension": 2, "width": "6 nm", "cells_x": 12, "lateral": "insulating",
-                      "layers": [{"region": n, "thickness": "3 nm", "cells": 6}
-                                 for n in ("Cu", "Pt")]},
+        "structure": {
+            "dimension": 2,
+            "width": "6 nm",
+            "cells_x": 12,
+            "lateral": "insulating",
+            "layers": [{"region": n, "thickness": "3 nm", "cells": 6} for n in ("Cu", "Pt")],
+        },
         "regions": {"Cu": metal, "Pt": metal},
         "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}}},
         "interfaces": {"Pt|Cu": contact} if contact else {},
-    }  # fmt: skip
+    }
     return solve(build_device(case_from_table(table)))
 
 
 @pytest.mark.parametrize(
-    "contact",
-    [{}, {"contact_conductance": "1e15 S/m^2"}, {"contact_spin_conductance": "1e15 S/m^2"}],
+    "contact", [{}, {"contact_conductance": "1e15 S/m^2"}, {"contact_spin_conductance": "1e15 S/m^2"}]
 )
-def test_all_current_crosses_the_interface_though_an_electrode_ends_on_it(
-    one_layer_electrodes, contact
-):
+def test_all_current_crosses_the_interface_though_an_electrode_ends_on_it(one_layer_electrodes, contact):
     """Charge is conserved by the discrete currents: electrode, interface, electrode."""
     values = bilayer_between_electrodes(contact).values
     current = values["electrodes.left.current"]
@@ -498,17 +531,14 @@ def test_electrode_that_ends_on_a_contact_feeds_what_the_other_takes(conductance
     found = solve(device)
     left, right = (found.values[f"electrodes.{k}.current"] for k in ("left", "right"))
     assert abs(left + right) < 1e-9 * abs(left)
-    passing = (
-        found.values["interfaces.F|Pt.charge_current"]
-        * device.structure.interfaces["F|Pt"].area
-        * 1e-9
-    )
+    passing = found.values["interfaces.F|Pt.charge_current"] * device.structure.interfaces["F|Pt"].area * 1e-9
     assert abs(passing) < 1e-9 * abs(left)
     functionals = device_functionals(device, found.transport)
     shifted = 0.1 * np.random.default_rng(1).normal(size=found.transport.state.mu.shape)
     state = replace(found.transport.state, mu=found.transport.state.mu + shifted)
-    moved = flat_numbers(discretised_numbers(device, transport_of(
-        device, found.transport.m, found.transport.fields, state)))  # fmt: skip
+    moved = flat_numbers(
+        discretised_numbers(device, transport_of(device, found.transport.m, found.transport.fields, state))
+    )
     for name in ("electrodes.left.current", "interfaces.F|Pt.charge_current"):
         weights = functionals[name].weights * shifted
         change = moved[name] - found.values[name]
@@ -517,9 +547,7 @@ def test_electrode_that_ends_on_a_contact_feeds_what_the_other_takes(conductance
 
 @pytest.mark.parametrize(("dimension", "cell"), [(2, "quad"), (2, "tri"), (3, "tet")])
 @pytest.mark.parametrize("order", [1, 2])
-def test_field_along_a_periodic_direction_of_a_plain_metal_gives_no_potential(
-    dimension, cell, order
-):
+def test_field_along_a_periodic_direction_of_a_plain_metal_gives_no_potential(dimension, cell, order):
     """The loads of the cells cancel to round-off; there is nothing to solve for."""
     table = bar(dimension, cell, {}, order=order)
     table["structure"]["lateral"] = "periodic"

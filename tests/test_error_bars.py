@@ -114,9 +114,7 @@ def test_estimate_is_the_dual_weighted_residual():
     before = flat_numbers(discretised_numbers(device, transport))
     after = flat_numbers(discretised_numbers(finer, better))
     names = [n for n in functionals if n.startswith("interfaces.Pt|F") and before[n] != 0]
-    adjoints = adjoint_solutions(
-        finer.problem, better.state, [functionals[n].weights for n in names]
-    )
+    adjoints = adjoint_solutions(finer.problem, better.state, [functionals[n].weights for n in names])
     assert len(names) >= 12
     for name, z in zip(names, adjoints, strict=True):
         change = after[name] - before[name]
@@ -192,8 +190,7 @@ def errors_over_bars(seeds: range, numbers: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("stacks", "numbers"),
-    [(range(8), 40), pytest.param(range(100, 190), 25, marks=pytest.mark.slow)],
+    ("stacks", "numbers"), [(range(8), 40), pytest.param(range(100, 190), 25, marks=pytest.mark.slow)]
 )
 def test_error_bars_cover_random_numbers_of_random_stacks(stacks, numbers):
     """98 percent within one bar, 99.5 percent within one and a half.
@@ -247,8 +244,7 @@ def test_what_an_impatient_iteration_leaves_is_within_the_bars():
         transport = solve_transport(device, device.direction, rough=True)
         numbers[method] = flat_numbers(discretised_numbers(device, transport))
         if method == "iterative":
-            left = [flat_numbers(discretised_numbers(device, t))
-                    for t in shaken_solutions(device, transport)]  # fmt: skip
+            left = [flat_numbers(discretised_numbers(device, t)) for t in shaken_solutions(device, transport)]
     for name, value in numbers["iterative"].items():
         if name.startswith("interfaces") and "spin_current" in name:
             seen = np.sqrt(np.mean([(t[name] - value) ** 2 for t in left]))
@@ -265,14 +261,22 @@ def test_conserved_zeros_have_bars_of_their_round_off():
     """No charge passes the interfaces of an insulated line, whatever the field along it."""
     pt = {"kind": "HM", "material": "Pt", "mass": "1 m_e", "scattering_time": "5 fs"}
     for order in (1, 2):
-        solution = simulate(case_from_table({
-            "structure": {"layers": [{"region": r, "thickness": "3 nm"} for r in "ABCD"]},
-            "regions": {r: {**pt, "conductivity": f"{3 + k}e6 S/m",
-                            "spin_hall_angle": 0.1 * (k + 1)} for k, r in enumerate("ABCD")},
-            "drive": {"electric_field": ["1e6 V/m", "5e5 V/m", "1e6 V/m"],
-                      "magnetic_field": ["1 T", "2 T", "0.5 T"]},
-            "solver": {"order": order},
-        }))  # fmt: skip
+        solution = simulate(
+            case_from_table(
+                {
+                    "structure": {"layers": [{"region": r, "thickness": "3 nm"} for r in "ABCD"]},
+                    "regions": {
+                        r: {**pt, "conductivity": f"{3 + k}e6 S/m", "spin_hall_angle": 0.1 * (k + 1)}
+                        for k, r in enumerate("ABCD")
+                    },
+                    "drive": {
+                        "electric_field": ["1e6 V/m", "5e5 V/m", "1e6 V/m"],
+                        "magnetic_field": ["1 T", "2 T", "0.5 T"],
+                    },
+                    "solver": {"order": order},
+                }
+            )
+        )
         for name, table in solution.table["interfaces"].items():
             bar = solution.errors["interfaces"][name]["charge_current"]
             assert abs(table["charge_current"]) <= bar
@@ -375,8 +379,10 @@ def test_bars_cover_what_a_spin_sink_takes_from_the_end_of_an_interface(cell):
     better.problem.options = replace(better.problem.options, method="direct")
     truth = flat_numbers(discretised_numbers(better, solve_transport(better, device.direction)))
     scale = goal_scales(bars.numbers)["interfaces.Cu|Co.spin_current.z"]
-    assert abs(bars.numbers["interfaces.Cu|Co.spin_current.z"]
-               - truth["interfaces.Cu|Co.spin_current.z"]) > 5e-3 * scale  # fmt: skip
+    assert (
+        abs(bars.numbers["interfaces.Cu|Co.spin_current.z"] - truth["interfaces.Cu|Co.spin_current.z"])
+        > 5e-3 * scale
+    )
     for name, error in goal_errors(bars).items():
         scale = goal_scales(bars.numbers)[name]
         assert abs(bars.numbers[name] - truth[name]) <= (error + 1e-9) * scale, name
@@ -441,8 +447,9 @@ def test_refinement_beats_uniform_meshes_on_a_stack_with_a_short_length():
 def test_an_adjoint_whose_iteration_fails_falls_back_or_serves_as_it_is(rough, monkeypatch):
     """Adjoints that choose cells may be rough; others get factors, as solutions do."""
     case = strip(cell="tri").case
-    case = case.model_copy(update={"solver": case.solver.model_copy(
-        update={"method": "iterative", "error_bars": False})})  # fmt: skip
+    case = case.model_copy(
+        update={"solver": case.solver.model_copy(update={"method": "iterative", "error_bars": False})}
+    )
     device = build_device(case)
     state = solve_transport(device, device.direction).state
     weights = np.zeros((device.space.n_dofs, 4))
@@ -476,9 +483,7 @@ def test_targets_at_singular_points_are_met_in_truth():
 
 def test_target_out_of_reach_says_what_it_would_need():
     case = coarse_stack(target_error=1e-9, max_unknowns=150)
-    with pytest.raises(
-        SolverError, match=r"target_error: 1e-09 is not reached .* would be needed"
-    ):
+    with pytest.raises(SolverError, match=r"target_error: 1e-09 is not reached .* would be needed"):
         simulate(case)
 
 
@@ -530,11 +535,7 @@ def test_adaptive_hall_bar_needs_a_fifth_of_the_unknowns_of_a_uniform_mesh(monke
     errors = np.array([true_error(*mesh) for mesh in seen])
     sizes = np.array([x.unknowns for x in found.levels])
     assert np.all(errors <= [x.error for x in found.levels])  # the truth lies inside the bars
-    halved = build_device(
-        case, SHIPPED, refine(device.structure), None, device.problem.options.elements
-    )
+    halved = build_device(case, SHIPPED, refine(device.structure), None, device.problem.options.elements)
     uniform = solve_transport(halved, device.direction)
-    needed = np.exp(
-        np.interp(-np.log(true_error(halved, uniform)), -np.log(errors), np.log(sizes))
-    )
+    needed = np.exp(np.interp(-np.log(true_error(halved, uniform)), -np.log(errors), np.log(sizes)))
     assert uniform.state.report.unknowns >= 5 * needed

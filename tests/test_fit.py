@@ -58,16 +58,15 @@ def small(case, folder, parameters=None, rows=None, **entry):
         "file": "d.csv",
         "x": {"column": "d", "path": "structure.layers.Pt.thickness"},
         "y": {"column": "js", "result": CURRENT},
-        "sigma": {"relative": 0.02}, **entry,
-    }  # fmt: skip
-    default = {
-        ANGLE: {"start": 0.12, "min": 0.01, "max": 0.5},
-        LENGTH: {"start": "1.4 nm", "log": True},
+        "sigma": {"relative": 0.02},
+        **entry,
     }
+    default = {ANGLE: {"start": 0.12, "min": 0.01, "max": 0.5}, LENGTH: {"start": "1.4 nm", "log": True}}
     return {
-        "case": copy.deepcopy(case), "parameters": parameters or default,
+        "case": copy.deepcopy(case),
+        "parameters": parameters or default,
         "data": [{k: v for k, v in data.items() if v is not None}],
-    }  # fmt: skip
+    }
 
 
 def model_of(table, folder):
@@ -113,20 +112,30 @@ def test_jacobian_is_the_derivative_of_the_values(case, tmp_path):
     """Linear columns, ratios, resistivities, a turning magnetization and a free factor."""
     rows = [(20.0, 1.0), (50.0, 1.0), (80.0, 1.0)]
     parameters = {
-        ANGLE: {"start": 0.12}, LENGTH: {"start": "1.4 nm"},
+        ANGLE: {"start": 0.12},
+        LENGTH: {"start": "1.4 nm"},
         "regions.F.kondo.exchange_energy": {"start": "0.2 meV", "log": True},
         "structure.layers.F.thickness": {"start": "0.4 nm"},
         "drive.temperature": {"start": "9 K"},
-    }  # fmt: skip
+    }
     for result, unit in (
-        (CURRENT, "A/m**2"), ("torques.F.efficiency_damping_like", ""),
+        (CURRENT, "A/m**2"),
+        ("torques.F.efficiency_damping_like", ""),
         ("observables.charge.longitudinal_resistivity", "ohm*m"),
-        ("observables.interfaces.Pt|F.spin_memory_loss", ""), ("conductances.F.G_i", "S/m**2"),
-        ("interfaces.Pt|F.parts.M.x", "A/m**2"), ("regions.F.moments.spin", ""),
-    ):  # fmt: skip
-        table = small(case, tmp_path, parameters, rows, scale=True,
-                      x={"column": "d", "angle": {"plane": "xy"}, "unit": "deg"},
-                      y={"column": "js", "result": result, "unit": unit})  # fmt: skip
+        ("observables.interfaces.Pt|F.spin_memory_loss", ""),
+        ("conductances.F.G_i", "S/m**2"),
+        ("interfaces.Pt|F.parts.M.x", "A/m**2"),
+        ("regions.F.moments.spin", ""),
+    ):
+        table = small(
+            case,
+            tmp_path,
+            parameters,
+            rows,
+            scale=True,
+            x={"column": "d", "angle": {"plane": "xy"}, "unit": "deg"},
+            y={"column": "js", "result": result, "unit": unit},
+        )
         model = model_of(table, tmp_path)
         x = [p.start for p in model.parameters]
         x[-1] = 0.7  # the factor
@@ -193,8 +202,7 @@ def test_standard_errors_are_the_inverse_curvature_of_chi2(shipped):
     for value, vector in zip(values, vectors.T, strict=True):
         away = step * np.sqrt(value) * vector * scale
         rise = [
-            np.sum(((model.values((best + s * away).tolist()) - model.y) / model.sigma) ** 2)
-            - shipped.chi2
+            np.sum(((model.values((best + s * away).tolist()) - model.y) / model.sigma) ** 2) - shipped.chi2
             for s in (1, -1)
         ]
         # What is left out of J^T J is residual times second derivative, of relative order
@@ -270,10 +278,7 @@ def test_exchange_energy_and_density_are_one_where_only_precession_counts(case, 
 def test_a_parameter_that_no_data_depend_on_is_named(case, tmp_path):
     parameters = {ANGLE: {"start": 0.1}, "drive.electric_field.2": {"start": "0 V/m"}}
     table = small(
-        case,
-        tmp_path,
-        parameters,
-        y={"column": "js", "result": "conductances.F.G_r", "unit": "S/m**2"},
+        case, tmp_path, parameters, y={"column": "js", "result": "conductances.F.G_r", "unit": "S/m**2"}
     )
     message = refused(table, tmp_path)
     assert f"no data depend on {ANGLE} and drive.electric_field.2" in message
@@ -334,40 +339,51 @@ def test_the_picture_has_data_model_and_residuals_of_every_set(shipped):
 
 
 BROKEN = {
-    "parameter": (("regions.Pt.spin_hall_angle", "regions.Pt.spin_hal_angle"),
-                  "did you mean 'spin_hall_angle'"),
-    "region": (("regions.Pt.spin_hall_angle", "regions.Ptt.spin_hall_angle"),
-               "no region 'Ptt'; did you mean 'Pt'"),
+    "parameter": (
+        ("regions.Pt.spin_hall_angle", "regions.Pt.spin_hal_angle"),
+        "did you mean 'spin_hall_angle'",
+    ),
+    "region": (
+        ("regions.Pt.spin_hall_angle", "regions.Ptt.spin_hall_angle"),
+        "no region 'Ptt'; did you mean 'Pt'",
+    ),
     "unit": (('start = "2 nm"', 'start = "2 K"'), "has a unit of another quantity; use m"),
     "bare": (('start = "2 nm"', "start = 2"), "must be text with a number and a unit of m"),
     "outside": (('start = "2 nm"', 'start = "20 nm"'), "must lie between min and max"),
-    "discrete": (("regions.F.kondo.curie_temperature", "regions.F.kondo.spin"),
-                 "regions.F.kondo.spin"),
-    "column": (('column = "Pt thickness"', 'column = "Pt thicknes"'),
-               "did you mean 'Pt thickness'"),
-    "result": (("efficiency_damping_like", "efficiency_damping_lik"),
-               "did you mean 'torques.F.efficiency_damping_like'"),
-    "result with a unit": (("charge.transverse_resistivity", "charge.transverse_resistivty"),
-                           "did you mean 'observables.charge.transverse_resistivity'?"),
-    "table": (("regions.F.kondo.exchange_energy", "regions.F.kondo"),
-              "regions.F.kondo: is a table; name a number in it, as spin, moment_density"),
-    "region in another case": (("regions.Pt.spin_hall_angle", "regions.pt.spin_hall_angle"),
-                               "no region 'pt'; did you mean 'Pt'?"),
-    "file": (("fit_smr_thickness.csv", "fit_smr_thicknes.csv"),
-             "did you mean 'fit_smr_thickness.csv'"),
+    "discrete": (("regions.F.kondo.curie_temperature", "regions.F.kondo.spin"), "regions.F.kondo.spin"),
+    "column": (('column = "Pt thickness"', 'column = "Pt thicknes"'), "did you mean 'Pt thickness'"),
+    "result": (
+        ("efficiency_damping_like", "efficiency_damping_lik"),
+        "did you mean 'torques.F.efficiency_damping_like'",
+    ),
+    "result with a unit": (
+        ("charge.transverse_resistivity", "charge.transverse_resistivty"),
+        "did you mean 'observables.charge.transverse_resistivity'?",
+    ),
+    "table": (
+        ("regions.F.kondo.exchange_energy", "regions.F.kondo"),
+        "regions.F.kondo: is a table; name a number in it, as spin, moment_density",
+    ),
+    "region in another case": (
+        ("regions.Pt.spin_hall_angle", "regions.pt.spin_hall_angle"),
+        "no region 'pt'; did you mean 'Pt'?",
+    ),
+    "file": (("fit_smr_thickness.csv", "fit_smr_thicknes.csv"), "did you mean 'fit_smr_thickness.csv'"),
     "key": (("sigma = {", "sigmaa = {"), "did you mean 'sigma'"),
-    "set": (('"drive.temperature" = "5 K"', '"drive.temprature" = "5 K"'),
-            "did you mean 'temperature'"),
-    "x path": (('path = "drive.temperature"', 'path = "drive.temperatur"'),
-               "did you mean 'temperature'"),
-    "x is a parameter": (('path = "structure.layers.Pt.thickness"', f'path = "{LENGTH}"'),
-                         "is a parameter of the fit"),
+    "set": (('"drive.temperature" = "5 K"', '"drive.temprature" = "5 K"'), "did you mean 'temperature'"),
+    "x path": (('path = "drive.temperature"', 'path = "drive.temperatur"'), "did you mean 'temperature'"),
+    "x is a parameter": (
+        ('path = "structure.layers.Pt.thickness"', f'path = "{LENGTH}"'),
+        "is a parameter of the fit",
+    ),
     "method": (('method = "stack"', 'method = "auto"'), 'needs solver.method = "stack"'),
     "case": (('kind = "FI"', 'kind = "FJ"'), "case.regions.EuS.kind"),
     "log": (("min = 0.01\n", "min = -0.01\nlog = true\n"), "a logarithm needs"),
-    "quotes": (('[parameters."regions.Pt.spin_hall_angle"]',
-                "[parameters.regions.Pt.spin_hall_angle]"), "stands in quotes"),
-}  # fmt: skip
+    "quotes": (
+        ('[parameters."regions.Pt.spin_hall_angle"]', "[parameters.regions.Pt.spin_hall_angle]"),
+        "stands in quotes",
+    ),
+}
 
 
 @pytest.mark.parametrize("slip", BROKEN)
@@ -424,7 +440,7 @@ SPELLINGS = {
     "gaps": "d [nm],js [A/m**2],e [A/m**2]\n1.5,-2e9,4e7\nnan,-2e9,1\n3,,1\n4,1,NA\n2,-3e9,5e7\n",
     "gaps elsewhere": "d [nm],js [A/m**2],e [A/m**2],f\n1.5,-2e9,4e7,nan\n2,-3e9,5e7,\n",
     "a byte order mark": "\ufeffd [nm];js [A/m**2];e [A/m**2]\r\n1.5;-2e9;4e7\r\n2;-3e9;5e7\r\n",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
@@ -569,9 +585,7 @@ def test_the_command_says_which_sign_is_undetermined(case, tmp_path, capsys):
 
 def test_units_of_files_are_converted(case, tmp_path):
     table = small(case, tmp_path, sigma={"column": "e"})
-    (tmp_path / "d.csv").write_text(
-        "# a comment\nd [angstrom], js [MA/cm**2], e [kA/cm**2]\n20, -0.2, 4\n"
-    )
+    (tmp_path / "d.csv").write_text("# a comment\nd [angstrom], js [MA/cm**2], e [kA/cm**2]\n20, -0.2, 4\n")
     (only,) = model_of(table, tmp_path).sets
     assert only.measured.y[0] == pytest.approx(-2e9)
     assert only.measured.sigma[0] == pytest.approx(4e7)

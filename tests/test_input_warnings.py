@@ -12,27 +12,48 @@ from femspin.errors import CaseError
 from femspin.materials.parameters import complete_case
 from femspin.studies.sensitivity.layers import solved_stack
 
-KONDO = {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
-         "curie_temperature": "559 K"}  # fmt: skip
-BARE = {"kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
-        "spin_diffusion_length": "3 nm"}  # fmt: skip
-PT = {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
-      "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}  # fmt: skip
-REGIONS = {"Pt": PT, "F": BARE | {"kondo": KONDO}, "Bare": BARE, "YIG": {"kind": "FI"},
-           "MgO": {"kind": "FI"}, "Oxide": {"kind": "I"}}  # fmt: skip
+KONDO = {
+    "spin": 2.5,
+    "moment_density": "4e27 1/m^3",
+    "exchange_energy": "5 meV",
+    "curie_temperature": "559 K",
+}
+BARE = {
+    "kind": "F",
+    "dos": "2e47 1/(J*m^3)",
+    "diffusion_constant": "2e-4 m^2/s",
+    "spin_diffusion_length": "3 nm",
+}
+PT = {
+    "kind": "HM",
+    "conductivity": "5e6 S/m",
+    "dos": "2e47 1/(J*m^3)",
+    "spin_diffusion_length": "1.5 nm",
+    "spin_hall_angle": 0.1,
+}
+REGIONS = {
+    "Pt": PT,
+    "F": BARE | {"kondo": KONDO},
+    "Bare": BARE,
+    "YIG": {"kind": "FI"},
+    "MgO": {"kind": "FI"},
+    "Oxide": {"kind": "I"},
+}
 
 
 def table(*layers, regions=None, **more) -> dict:
     thickness = {"F": "0.8 nm", "Bare": "0.8 nm"}
     return {
-        "structure": {"dimension": 1, "layers": [
-            {"region": n, "thickness": thickness.get(n, "4 nm")} for n in layers]},
+        "structure": {
+            "dimension": 1,
+            "layers": [{"region": n, "thickness": thickness.get(n, "4 nm")} for n in layers],
+        },
         "regions": {n: (REGIONS | (regions or {}))[n] for n in layers},
         "magnetization": {"direction": [1, 1, 1]},
         "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
         "solver": {"method": "stack", "error_bars": False},
         **more,
-    }  # fmt: skip
+    }
 
 
 def warnings(given: dict) -> list[str]:
@@ -51,8 +72,7 @@ def test_a_metal_that_nothing_couples_to_the_magnet_is_warned_of(layers):
     metal = "Bare" if "Bare" in layers else "Pt"
     (found,) = starting(warnings(table(*layers)), f"interfaces.{metal}|YIG:")
     assert "G_r" in found
-    for faces in ({f"{metal}|YIG": {"G_r": "1e14 S/m^2"}},
-                  {f"YIG|{metal}": {"type": "insulating"}}):  # fmt: skip
+    for faces in ({f"{metal}|YIG": {"G_r": "1e14 S/m^2"}}, {f"YIG|{metal}": {"type": "insulating"}}):
         assert not starting(warnings(table(*layers, interfaces=faces)), "interfaces.")
 
 
@@ -86,8 +106,7 @@ def test_a_plain_insulator_takes_no_torque():
     assert set(plain["torques"]) == {"F"}
     magnetic = simulate(case_from_table(table("YIG", "F", "Pt"))).table
     assert set(magnetic["torques"]) == {"F", "YIG"}
-    np.testing.assert_array_equal(plain["torques"]["F"]["torque"],
-                                  magnetic["torques"]["F"]["torque"])  # fmt: skip
+    np.testing.assert_array_equal(plain["torques"]["F"]["torque"], magnetic["torques"]["F"]["torque"])
     exact = solved_stack(build_device(case).case).values
     assert {k.split(".")[1] for k in exact if k.startswith("torques.")} == {"F"}
 
@@ -129,18 +148,20 @@ def rates(*values) -> list:
 
 
 def test_relaxation_that_creates_spin_is_refused():
-    given = table("F", "Pt", regions={"Pt": PT | {"override": {
-        "relaxation": rates(1e13, 1e13, -1e12)}}})  # fmt: skip
+    given = table("F", "Pt", regions={"Pt": PT | {"override": {"relaxation": rates(1e13, 1e13, -1e12)}}})
     with pytest.raises(CaseError, match=r"Pt\.override\.relaxation: creates spin.*-1e\+12"):
         case_from_table(given)
 
 
-@pytest.mark.parametrize(("override", "key"), [
-    ({"relaxation": rates(1e13, 1e13, 2.1e13)}, "relaxation"),
-    ({"relaxation": rates(1e13, 1e13, 2e13)}, None),
-    ({"tau_parallel": "1 ps", "tau_perpendicular": "2.1 ps"}, "tau_perpendicular"),
-    ({"tau_parallel": "1 ps", "tau_perpendicular": "2 ps"}, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ({"relaxation": rates(1e13, 1e13, 2.1e13)}, "relaxation"),
+        ({"relaxation": rates(1e13, 1e13, 2e13)}, None),
+        ({"tau_parallel": "1 ps", "tau_perpendicular": "2.1 ps"}, "tau_perpendicular"),
+        ({"tau_parallel": "1 ps", "tau_perpendicular": "2 ps"}, None),
+    ],
+)
 def test_relaxation_that_no_spin_one_half_can_have_is_warned_of(override, key):
     """T_2 <= 2 T_1: no rate above the sum of the two others (4:4:8 of Rashba is the limit)."""
     found = warnings(table("F", "Pt", regions={"F": BARE | {"override": override}}))
@@ -150,8 +171,7 @@ def test_relaxation_that_no_spin_one_half_can_have_is_warned_of(override, key):
 
 # ---------------------------------------------------------------- models of a layer
 
-RASHBA = {"soc": {"rashba": "2e4 m/s", "dresselhaus": "7e3 m/s"}, "mass": "1 m_e",
-          "scattering_time": "1 fs"}  # fmt: skip
+RASHBA = {"soc": {"rashba": "2e4 m/s", "dresselhaus": "7e3 m/s"}, "mass": "1 m_e", "scattering_time": "1 fs"}
 
 
 def test_a_model_without_the_spin_current_that_the_field_drives_says_so():
@@ -211,15 +231,15 @@ def test_a_small_but_real_current_keeps_its_efficiency():
 def test_the_exact_stack_takes_a_case_as_it_is_written():
     """A resistivity or a material is filled in, not passed over."""
     table = {
-        "structure": {"layers": [{"region": "M", "thickness": "2 nm"},
-                                 {"region": "Pt", "thickness": "5 nm"}]},
-        "regions": {"M": {"kind": "FI"},
-                    "Pt": {"kind": "HM", "material": "Pt", "resistivity": "20 uohm*cm"}},
+        "structure": {
+            "layers": [{"region": "M", "thickness": "2 nm"}, {"region": "Pt", "thickness": "5 nm"}]
+        },
+        "regions": {"M": {"kind": "FI"}, "Pt": {"kind": "HM", "material": "Pt", "resistivity": "20 uohm*cm"}},
         "interfaces": {"Pt|M": {"G_r": "-1e14 S/m^2"}},
         "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
         "magnetization": {"direction": [1, 0, 0]},
         "solver": {"method": "stack"},
-    }  # fmt: skip
+    }
     case = case_from_table(table)
     found = solved_stack(case).values
     name = "interfaces.Pt|M.spin_current.y"

@@ -115,12 +115,24 @@ def test_other_programs_read_a_checkpoint_as_what_it_is(cut_off):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("index", 1e9), ("index", -5.0), ("index", 0.0), ("index", 2.5), ("index", np.nan),
-        ("m", np.zeros((3, 3))), ("m", np.full((21, 3), np.nan)), ("rows", np.zeros((2, 5))),
-        ("steps", np.nan), ("frame_times", 1.0), ("clock", 0.1), ("rows", None), ("m", None),
-        ("index", None), ("case", None), ("scheme", {}),
+        ("index", 1e9),
+        ("index", -5.0),
+        ("index", 0.0),
+        ("index", 2.5),
+        ("index", np.nan),
+        ("m", np.zeros((3, 3))),
+        ("m", np.full((21, 3), np.nan)),
+        ("rows", np.zeros((2, 5))),
+        ("steps", np.nan),
+        ("frame_times", 1.0),
+        ("clock", 0.1),
+        ("rows", None),
+        ("m", None),
+        ("index", None),
+        ("case", None),
+        ("scheme", {}),
     ],
-)  # fmt: skip
+)
 def test_a_whole_checkpoint_that_holds_nonsense_is_refused_in_one_sentence(cut_off, name, value):
     saved = load_checkpoint(cut_off)
     fields, scheme, clock = dict(saved.fields), saved.scheme, saved.clock
@@ -250,8 +262,9 @@ sys.exit(main(["run", sys.argv[1], "-q"]))
     file = tmp_path / "c.toml"
     large = LINE.replace("20 nm", "1 um").replace('"1 nm"', '"0.5 nm"')
     file.write_text(large.replace('"2 ps"', '"0.4 ps"'))
-    done = subprocess.run([sys.executable, "-c", program, str(file), "30000"],
-                          capture_output=True, text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(file), "30000"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "c.out" / "result.json").is_file()
     (warning,) = done.stderr.splitlines()

@@ -29,11 +29,12 @@ def per_cell(space, c):
     """Return coefficients whose Theta, relaxation and drift differ from cell to cell."""
     rng, n = np.random.default_rng(5), len(space.in_region("F"))
     return replace(
-        c, theta=c.theta + 0.1 * rng.normal(size=(n, 1, 12, 12)),
+        c,
+        theta=c.theta + 0.1 * rng.normal(size=(n, 1, 12, 12)),
         relaxation=c.relaxation + 0.1 * rng.normal(size=(n, 1, 3, 3)),
         omega=c.omega + rng.normal(size=(n, 1, 3)),
         drift=c.drift + rng.normal(size=(n, 1, 3, 4)),
-    )  # fmt: skip
+    )
 
 
 def results(space, c):
@@ -69,9 +70,7 @@ def test_compiled_assembly_equals_the_one_in_numpy(dimension, cell, order, share
 
 @pytest.mark.parametrize("shared", SHARED)
 @pytest.mark.parametrize(("dimension", "cell"), [(2, "tri"), (3, "tet")])
-def test_compiled_assembly_is_right_on_unstructured_simplices(
-    dimension, cell, shared, monkeypatch
-):
+def test_compiled_assembly_is_right_on_unstructured_simplices(dimension, cell, shared, monkeypatch):
     monkeypatch.setattr(compiled, "_CELLS_PER_SHAPE", SHARED[shared])
     for order in (1, 2):
         space = shaken_box(dimension, cell, 3, order)
@@ -147,11 +146,13 @@ def test_sums_of_scalar_matrices_multiply_like_the_blocks(dimension, cell, order
             part.add_spin(spins)
         add_charge(blocks, charges)
         for one, two in (
-            (found["A"], whole @ x.ravel()), (found["AT"], whole.T @ x.ravel()),
+            (found["A"], whole @ x.ravel()),
+            (found["AT"], whole.T @ x.ravel()),
             (coupled, (whole @ spin.ravel())[::4]),
             (found["CT"][:, 1:], (whole.T @ charge.ravel()).reshape(-1, 4)[:, 1:]),
-            (spins, blocks.values[:, 1:, 1:]), (charges, blocks.values[:, 0, 0]),
-        ):  # fmt: skip
+            (spins, blocks.values[:, 1:, 1:]),
+            (charges, blocks.values[:, 0, 0]),
+        ):
             np.testing.assert_allclose(one, two.reshape(one.shape), atol=1e-13 * size, rtol=0)
         out = np.zeros((space.n_dofs, 4))
         add_difference(blocks, x, 1e-9 * low, out)
@@ -169,22 +170,26 @@ def test_isotropic_diffusion_takes_two_scalar_matrices_and_one_for_each_gauge_fi
     still = replace(c, theta=np.eye(12), gauge=np.zeros((3, 3)), rotation=np.zeros((3, 4, 4)))
     assert keys(still) == [[("stiffness",), ("mass",)], []]
     along_x = covariant_rotation(np.diag([1.0, 0.0, 0.0]))
-    assert keys(replace(still, rotation=along_x)) == [
-        [("stiffness",), ("gauge", 0), ("mass",)], []
-    ]  # fmt: skip
+    assert keys(replace(still, rotation=along_x)) == [[("stiffness",), ("gauge", 0), ("mass",)], []]
     turned = np.eye(12).reshape(3, 4, 3, 4)
     turned[0, :, 1, :], turned[1, :, 0, :] = 0.1, -0.1
     assert keys(replace(still, theta=turned.reshape(12, 12))) == [
-        [("stiffness",), ("mass",)], [("turn", 0, 1)]
-    ]  # fmt: skip
+        [("stiffness",), ("mass",)],
+        [("turn", 0, 1)],
+    ]
 
 
 def test_differences_leave_no_residual_of_a_large_constant_potential(monkeypatch):
     """The stored blocks leave the round-off of their largest entry times the constant."""
     space = shaken_box(3, "tet", 4, 1)
     monkeypatch.setattr(assembly, "pays_off", lambda _: True)
-    c = replace(unit_coefficients(), relaxation=np.zeros((3, 3)), omega=np.zeros(3),
-                gauge=np.zeros((3, 3)), rotation=np.zeros((3, 4, 4)))  # fmt: skip
+    c = replace(
+        unit_coefficients(),
+        relaxation=np.zeros((3, 3)),
+        omega=np.zeros(3),
+        gauge=np.zeros((3, 3)),
+        rotation=np.zeros((3, 4, 4)),
+    )
     blocks = assemble_region(space, "F", c)
     out = np.zeros((space.n_dofs, 4))
     add_difference(blocks, np.full((space.n_dofs, 4), 1e6), np.zeros((space.n_dofs, 4)), out)

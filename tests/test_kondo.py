@@ -13,13 +13,7 @@ from numpy.testing import assert_allclose
 
 from femspin.errors import SolverError
 from femspin.fields import mean_field
-from femspin.fields.kondo import (
-    brillouin,
-    curie_temperature,
-    exchange_from_curie,
-    kondo,
-    mean_spin,
-)
+from femspin.fields.kondo import brillouin, curie_temperature, exchange_from_curie, kondo, mean_spin
 from femspin.fields.mean_field import (
     Sublattices,
     SublatticeState,
@@ -53,19 +47,31 @@ def test_moments_rates_and_conductances_reproduce_the_reference(series, point):
     p, expected = REFERENCE[series]["params"], REFERENCE[series]["values"][point]
     temperature, field = (float(part[2:].rstrip("KT")) for part in point.split(","))
     state = kondo(
-        temperature, p["S"], p["n_m"], p["nu_F"], p["nmKs_J"] / p["n_m"],
-        exchange_from_curie(p["TC"], p["S"]), field, p["g"],
-    )  # fmt: skip
+        temperature,
+        p["S"],
+        p["n_m"],
+        p["nu_F"],
+        p["nmKs_J"] / p["n_m"],
+        exchange_from_curie(p["TC"], p["S"]),
+        field,
+        p["g"],
+    )
     for name in ("spin", "splitting", "spin_squared", "rate_parallel", "rate_perpendicular"):
         if name in expected:
             found = getattr(state, name)
             assert_allclose(found, expected[name], rtol=1e-8)
     form = closed_forms(
         ClosedFormInput(
-            SpinOrbitConstants(), p["nu_F"], 1.0, p["ell_F"], p["ell_F"], state.rate_parallel,
-            state.rate_perpendicular, -p["nmKs_J"] * state.spin,
+            SpinOrbitConstants(),
+            p["nu_F"],
+            1.0,
+            p["ell_F"],
+            p["ell_F"],
+            state.rate_parallel,
+            state.rate_perpendicular,
+            -p["nmKs_J"] * state.spin,
         )
-    )  # fmt: skip
+    )
     assert_allclose(form.G_s_m, expected["G_s"], rtol=1e-8)
     # G_r is a difference, as good as its terms.
     assert_allclose(form.G_r_m, expected["G_r"], rtol=1e-8, atol=1e-8 * abs(expected["G_s"]))
@@ -238,9 +244,7 @@ FERRIMAGNET = Sublattices(  # rare-earth-like B: large, weakly coupled, with a c
 def test_a_ferrimagnet_orders_where_the_linear_problem_says():
     """Just below the critical temperature s ~ sqrt(T_c - T) on both sublattices, above nothing."""
     critical = ordering_temperature(FERRIMAGNET)
-    found = np.array(
-        [sublattice_spins(FERRIMAGNET, critical * (1 - t), 0.0, 1).spins for t in (1e-3, 1e-4)]
-    )
+    found = np.array([sublattice_spins(FERRIMAGNET, critical * (1 - t), 0.0, 1).spins for t in (1e-3, 1e-4)])
     assert_allclose(found[0] / found[1], np.sqrt(10), rtol=1e-2)
     chi = FERRIMAGNET.spins * (FERRIMAGNET.spins + 1) / (3 * K_B)
     vector = (chi[:, None] * FERRIMAGNET.exchange) @ found[1]
@@ -272,10 +276,15 @@ couplings = st.floats(-20.0, 20.0)
 @st.composite
 def models(draw):
     return Sublattices(
-        draw(spins), draw(spins), draw(couplings) * K_B, draw(couplings) * K_B,
-        draw(couplings) * K_B, draw(st.floats(1.5, 2.5)), draw(st.floats(1.5, 2.5)),
+        draw(spins),
+        draw(spins),
+        draw(couplings) * K_B,
+        draw(couplings) * K_B,
+        draw(couplings) * K_B,
+        draw(st.floats(1.5, 2.5)),
+        draw(st.floats(1.5, 2.5)),
         draw(st.floats(0.3, 3.0)),
-    )  # fmt: skip
+    )
 
 
 @given(models(), st.floats(0.5, 200.0), st.floats(-10.0, 10.0), st.sampled_from([1, -1]))
@@ -300,8 +309,7 @@ def test_the_ordered_branch_follows_its_orientation_without_a_field(model, t, si
     hotter = sublattice_spins(model, 1.01 * t * critical, 0.0, sign)
     weight = np.array([1.0, model.ratio])
     # The exchange energy rises with temperature: the heat capacity is positive.
-    energies = [-0.5 * s.spins @ (weight[:, None] * model.exchange) @ s.spins
-                for s in (state, hotter)]  # fmt: skip
+    energies = [-0.5 * s.spins @ (weight[:, None] * model.exchange) @ s.spins for s in (state, hotter)]
     assert energies[1] >= energies[0] - 1e-9 * abs(energies[0])
 
 
@@ -343,8 +351,7 @@ def test_susceptibility_of_a_ferromagnet_diverges_twice_as_fast_above_the_curie_
     model = Sublattices(1.5, 1.5, J_AA=5 * K_B, J_BB=5 * K_B, J_AB=5 * K_B)
     curie = ordering_temperature(model)
     above, below = (
-        sublattice_spins(model, curie * (1 + d), 0.0, 1).susceptibility.sum()
-        for d in (1e-4, -1e-4)
+        sublattice_spins(model, curie * (1 + d), 0.0, 1).susceptibility.sum() for d in (1e-4, -1e-4)
     )
     assert_allclose(above / below, 2, rtol=1e-3)
 

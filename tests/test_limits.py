@@ -45,10 +45,13 @@ FILMS = [
 def metal(sigma, length, theta=None, diffusion=5e-5, **changes) -> RegionFields:
     """A metal of conductivity `sigma` whose spins decay over `length`."""
     return RegionFields(
-        name="metal", dos=sigma / (2 * E_CHARGE**2 * diffusion), diffusion=diffusion,
+        name="metal",
+        dos=sigma / (2 * E_CHARGE**2 * diffusion),
+        diffusion=diffusion,
         relaxation=diffusion / length**2 * np.eye(3),
-        theta=np.eye(12) if theta is None else theta, **changes,
-    )  # fmt: skip
+        theta=np.eye(12) if theta is None else theta,
+        **changes,
+    )
 
 
 def spin_hall_metal(table, mode="first", scale=1.0, **changes) -> RegionFields:
@@ -61,9 +64,7 @@ def driven(fields, thickness, conductance=None):
     face = Conductance(np.zeros((3, 3)) if conductance is None else conductance)
     averages = [
         stack_averages(
-            solve_stack(
-                StackCase([StackLayer(fields.with_drift(1e5 * e, 0 * e), thickness)], face)
-            )
+            solve_stack(StackCase([StackLayer(fields.with_drift(1e5 * e, 0 * e), thickness)], face))
         )
         for e in (X, Y)
     ]
@@ -137,10 +138,7 @@ def test_hanle_magnetoresistance_has_its_closed_form(b):
     along, across = limits.hanle_magnetoresistance(*args, b)
     assert_allclose(along, expected["dRho_perp_minus_par_over_rho"], rtol=CONSTANTS)
     assert_allclose(-across, expected["dRho_T_over_rho_Bz"], rtol=CONSTANTS)  # its sign is free
-    at = {
-        name: hanle(table, b, u).change("leading")
-        for name, u in zip("xyz", (X, Y, Z), strict=True)
-    }
+    at = {name: hanle(table, b, u).change("leading") for name, u in zip("xyz", (X, Y, Z), strict=True)}
     # The change of rho_L is a difference of numbers of size d0.
     size = abs(at["y"][0, 0])
     for name in "xz":
@@ -196,8 +194,7 @@ def ferromagnet(table, sign=1) -> StackLayer:
     bare = metal(sigma, length / np.sqrt(1 - beta**2), diffusion=diffusion)
     theta = response_polarised((0, 0, sign * beta))
     return StackLayer(
-        RegionFields("F", bare.dos, diffusion, relaxation=bare.relaxation, theta=theta),
-        40 * length,
+        RegionFields("F", bare.dos, diffusion, relaxation=bare.relaxation, theta=theta), 40 * length
     )
 
 
@@ -207,8 +204,7 @@ def resistive_interface(table, sign=1) -> StackLayer:
     sigma = thickness / (table["rb_star"] * (1 - gamma**2))
     dos = sigma / (2 * E_CHARGE**2 * diffusion)
     return StackLayer(
-        RegionFields("I", dos, diffusion, theta=response_polarised((0, 0, sign * gamma))),
-        thickness,
+        RegionFields("I", dos, diffusion, theta=response_polarised((0, 0, sign * gamma))), thickness
     )
 
 
@@ -231,17 +227,16 @@ def test_two_channel_interface_is_valet_and_ferts():
     assert_allclose(polarisation, expected["P_J"], rtol=PRINTED)
     assert_allclose(extra, expected["r_SI"], rtol=PRINTED)
     layers = [
-        ferromagnet(table), resistive_interface(table),
+        ferromagnet(table),
+        resistive_interface(table),
         StackLayer(metal(1 / table["rhoN"], table["lN"]), 40 * table["lN"]),
-    ]  # fmt: skip
+    ]
     total, share = resistance(layers)
     assert_allclose(share[1:3], polarisation, rtol=EXACT)
     ohmic = sum(layer.thickness / layer.fields.conductivity for layer in layers)
     assert_allclose(total - ohmic, extra, rtol=EXACT)
     bare = table["rb_star"] * (1 - table["gamma"] ** 2)
-    assert_allclose(
-        total - ohmic + bare, expected["drop_total_single_interface_Ohm_m2"], rtol=1e-9
-    )
+    assert_allclose(total - ohmic + bare, expected["drop_total_single_interface_Ohm_m2"], rtol=1e-9)
 
 
 def test_two_channel_spin_valve_is_valet_and_ferts():
@@ -252,12 +247,17 @@ def test_two_channel_spin_valve_is_valet_and_ferts():
     assert_allclose(change, expected["dRA_AP_minus_P_tN50nm"], rtol=PRINTED)
     middle = [StackLayer(metal(1 / table["rhoN"], table["lN"]), 5e-8)]
     parallel, antiparallel = (
-        resistance([
-            ferromagnet(table), resistive_interface(table), *middle,
-            resistive_interface(table, sign), ferromagnet(table, sign),
-        ])[0]
+        resistance(
+            [
+                ferromagnet(table),
+                resistive_interface(table),
+                *middle,
+                resistive_interface(table, sign),
+                ferromagnet(table, sign),
+            ]
+        )[0]
         for sign in (1, -1)
-    )  # fmt: skip
+    )
     assert_allclose(antiparallel - parallel, change, rtol=EXACT)
 
 
@@ -301,9 +301,7 @@ def electron_gas(beta=1.0):
     return gauge_field(velocity_matrix(alpha, beta * alpha), mass), alpha, mass, table["D"]
 
 
-@pytest.mark.parametrize(
-    ("name", "beta"), [("Rashba_only", 0.0), ("R+D", 0.5), ("PSH_alpha=beta", 1.0)]
-)
+@pytest.mark.parametrize(("name", "beta"), [("Rashba_only", 0.0), ("R+D", 0.5), ("PSH_alpha=beta", 1.0)])
 def test_dyakonov_perel_rates_are_the_eigenvalues_of_the_loss_kernel(name, beta):
     gauge, alpha, mass, diffusion = electron_gas(beta)
     rates = sorted(limits.dyakonov_perel_rates(alpha, beta * alpha, mass, diffusion))
@@ -390,9 +388,7 @@ def test_edelstein_density_of_a_rashba_gas():
 
 def test_response_inverts_the_coupled_flux_equations():
     table, expected = REFS["R11"]["params"], REFS["R11"]["values"]
-    theta = response(
-        table["theta_C0"], table["theta_L"], np.transpose(table["theta_Ca"])
-    )  # fmt: skip
+    theta = response(table["theta_C0"], table["theta_L"], np.transpose(table["theta_Ca"]))
     order = np.arange(12).reshape(3, 4).T.ravel()  # the reference counts charge x, y, z first
     listed = theta[np.ix_(order, order)]
     assert_allclose(listed @ np.arange(0.1, 1.25, 0.1), expected["J"], rtol=0, atol=PRINTED)
@@ -434,9 +430,7 @@ def test_anomalous_hall_conductivity_is_minus_polarisation_times_spin_hall_angle
     polarisation = 0.4 * np.asarray(direction)
     fields = metal(1e6, 2e-9, response(spin_hall=spin_hall, mode="first"))
     averages = [
-        stack_averages(
-            solve_stack(StackCase([StackLayer(fields.with_drift(1e5 * e, polarisation), 3e-9)]))
-        )
+        stack_averages(solve_stack(StackCase([StackLayer(fields.with_drift(1e5 * e, polarisation), 3e-9)])))
         for e in (X, Y)
     ]
     excess = charge_tensors(*averages).excess

@@ -16,18 +16,37 @@ from femspin.studies.sensitivity.elements import sensitivities
 from femspin.studies.sensitivity.layers import solved_stack
 from femspin.units import E_CHARGE, HBAR
 
-KONDO = {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
-         "curie_temperature": "559 K"}  # fmt: skip
+KONDO = {
+    "spin": 2.5,
+    "moment_density": "4e27 1/m^3",
+    "exchange_energy": "5 meV",
+    "curie_temperature": "559 K",
+}
 F = {"kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s", "kondo": KONDO}
 # theta_C of a metal whose current along +x sends moments -y to +z, like Pt.
-PT_LIKE = {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
-           "spin_diffusion_length": "1.5 nm",
-           "override": {"spin_hall_angles": (-0.1 * np.eye(3)).tolist()}}  # fmt: skip
+PT_LIKE = {
+    "kind": "HM",
+    "conductivity": "5e6 S/m",
+    "dos": "2e47 1/(J*m^3)",
+    "spin_diffusion_length": "1.5 nm",
+    "override": {"spin_hall_angles": (-0.1 * np.eye(3)).tolist()},
+}
 W_LIKE = PT_LIKE | {"override": {"spin_hall_angles": (0.2 * np.eye(3)).tolist()}}
-REGIONS = {"Pt": PT_LIKE, "W": W_LIKE, "F": F, "F1": F, "F0": F, "YIG": {"kind": "FI"},
-           "MgO": {"kind": "I"},
-           "I": {"kind": "F", "conductivity": "5e6 S/m", "diffusion_constant": "1e-3 m^2/s",
-                 "spin_diffusion_length": "100 um"}}  # fmt: skip
+REGIONS = {
+    "Pt": PT_LIKE,
+    "W": W_LIKE,
+    "F": F,
+    "F1": F,
+    "F0": F,
+    "YIG": {"kind": "FI"},
+    "MgO": {"kind": "I"},
+    "I": {
+        "kind": "F",
+        "conductivity": "5e6 S/m",
+        "diffusion_constant": "1e-3 m^2/s",
+        "spin_diffusion_length": "100 um",
+    },
+}
 FIELD = ["1e5 V/m", "2e4 V/m", "0 V/m"]
 
 
@@ -35,14 +54,13 @@ def stack(*layers, m=(1, 0.3, 2), method="stack", regions=None, **tables) -> dic
     """Return a one-dimensional case of layers "name thickness/nm", bottom to top."""
     pairs = [layer.split() for layer in layers]
     return {
-        "structure": {"dimension": 1, "layers": [
-            {"region": n, "thickness": f"{d} nm"} for n, d in pairs]},
+        "structure": {"dimension": 1, "layers": [{"region": n, "thickness": f"{d} nm"} for n, d in pairs]},
         "regions": {n: (REGIONS | (regions or {}))[n] for n, _ in pairs},
         "magnetization": {"direction": list(m)},
         "drive": {"electric_field": FIELD},
         "solver": {"method": method},
         **tables,
-    }  # fmt: skip
+    }
 
 
 def result(table: dict) -> dict:
@@ -56,8 +74,7 @@ MIXING = {"Pt|YIG": {"G_r": "5e14 S/m^2"}}
 
 
 @pytest.mark.parametrize("method", ["stack", "direct"])
-@pytest.mark.parametrize("layers", [("YIG 3", "Pt 5"), ("F 0.6", "Pt 5"),
-                                    ("YIG 3", "F 0.6", "Pt 5")])  # fmt: skip
+@pytest.mark.parametrize("layers", [("YIG 3", "Pt 5"), ("F 0.6", "Pt 5"), ("YIG 3", "F 0.6", "Pt 5")])
 def test_a_metal_like_pt_has_a_positive_damping_like_efficiency_on_either_side(layers, method):
     """Absorbed moments are along j x n: -y above and +y below for j = +x."""
     found = []
@@ -89,8 +106,11 @@ def test_two_metals_have_one_efficiency_each_by_name():
         assert np.sign(xi) == sign
     device = build_device(case_from_table(table))
     exact, run = solved_stack(device.case).values, solve(device).values
-    for name in ("torques.F.W.efficiency_damping_like", "torques.F.Pt.efficiency_field_like",
-                 "observables.torque_efficiency.F.Pt.damping_like_per_field"):  # fmt: skip
+    for name in (
+        "torques.F.W.efficiency_damping_like",
+        "torques.F.Pt.efficiency_field_like",
+        "observables.torque_efficiency.F.Pt.damping_like_per_field",
+    ):
         assert exact[name] == pytest.approx(run[name], rel=1e-6)
 
 
@@ -113,10 +133,15 @@ def test_a_replaced_layer_below_another_f_gives_every_number_of_the_resolved_run
     found = []
     for model in ("resolved", "exact"):
         regions = {"F0": F | soc | {"model": model}, "F1": F | soc}
-        table = result(stack("YIG 5", "F0 0.4", "F1 0.8", "Pt 5", method=method, m=(1, 1, 1),
-                             regions=regions))  # fmt: skip
-        numbers = {f"{n}.{k}": v for n, entry in table["torques"].items()
-                   for k, v in entry.items() if k not in ("current_density_of", "normal")}
+        table = result(
+            stack("YIG 5", "F0 0.4", "F1 0.8", "Pt 5", method=method, m=(1, 1, 1), regions=regions)
+        )
+        numbers = {
+            f"{n}.{k}": v
+            for n, entry in table["torques"].items()
+            for k, v in entry.items()
+            if k not in ("current_density_of", "normal")
+        }
         loss = table["observables"]["interfaces"]["Pt|F1"]
         found.append(numbers | {k: loss[k] for k in ("absorbed_by_moments", "spin_memory_loss")})
     assert found[0].keys() == found[1].keys()
@@ -129,12 +154,18 @@ def test_a_replaced_layer_below_another_f_gives_every_number_of_the_resolved_run
 
 
 @pytest.mark.parametrize("method", ["stack", "direct"])
-@pytest.mark.parametrize("layers", [("F 5", "I 0.5", "Pt 5"), ("F 5", "Cu 3", "I 0.5", "Pt 5"),
-                                    ("YIG 5", "F0 0.4", "I 0.5", "Pt 5")])  # fmt: skip
+@pytest.mark.parametrize(
+    "layers",
+    [("F 5", "I 0.5", "Pt 5"), ("F 5", "Cu 3", "I 0.5", "Pt 5"), ("YIG 5", "F0 0.4", "I 0.5", "Pt 5")],
+)
 def test_spin_that_moments_further_on_absorb_is_not_lost(layers, method):
     """I and Cu relax spin over 100 um, and the whole stack is a few nm thick."""
-    copper = {"kind": "HM", "conductivity": "6e7 S/m", "diffusion_constant": "1e-2 m^2/s",
-              "spin_diffusion_length": "100 um"}  # fmt: skip
+    copper = {
+        "kind": "HM",
+        "conductivity": "6e7 S/m",
+        "diffusion_constant": "1e-2 m^2/s",
+        "spin_diffusion_length": "100 um",
+    }
     table = stack(*layers, method=method, regions={"Cu": copper})
     found = result(table)["observables"]["interfaces"]["Pt|I"]
     # What relaxes is some nm over 100 um, squared.
@@ -144,8 +175,12 @@ def test_spin_that_moments_further_on_absorb_is_not_lost(layers, method):
 
 
 def test_spin_that_a_metal_behind_relaxes_stays_lost():
-    sink = {"kind": "HM", "conductivity": "5e6 S/m", "diffusion_constant": "1e-3 m^2/s",
-            "spin_diffusion_length": "1 nm"}  # fmt: skip
+    sink = {
+        "kind": "HM",
+        "conductivity": "5e6 S/m",
+        "diffusion_constant": "1e-3 m^2/s",
+        "spin_diffusion_length": "1 nm",
+    }
     table = stack("Sink 20", "I 0.5", "Pt 5", regions={"Sink": sink})
     assert result(table)["observables"]["interfaces"]["Pt|I"]["spin_memory_loss"] == 1.0
 
@@ -171,13 +206,14 @@ def write_quads(path, x, z, region_of):
     lines = ["$MeshFormat", "2.2 0 8", "$EndMeshFormat", "$PhysicalNames", str(len(tags))]
     lines += [f'{2 if name in ("F", "Pt") else 1} {tag} "{name}"' for name, tag in tags.items()]
     lines += ["$EndPhysicalNames", "$Nodes", str(x.size)]
-    lines += [f"{i + 1} {p!r} {q!r} 0" for i, (p, q) in enumerate(
-        zip(x.ravel().tolist(), z.ravel().tolist(), strict=True))]
+    lines += [
+        f"{i + 1} {p!r} {q!r} 0"
+        for i, (p, q) in enumerate(zip(x.ravel().tolist(), z.ravel().tolist(), strict=True))
+    ]
     cells = [(name, c) for name, found in groups.items() for c in found]
     lines += ["$EndNodes", "$Elements", str(len(cells))]
     lines += [
-        f"{i + 1} {3 if len(c) == 4 else 1} 2 {tags[name]} {tags[name]} "
-        + " ".join(map(str, c))
+        f"{i + 1} {3 if len(c) == 4 else 1} 2 {tags[name]} {tags[name]} " + " ".join(map(str, c))
         for i, (name, c) in enumerate(cells)
     ]
     path.write_text("\n".join([*lines, "$EndElements", ""]))
@@ -185,21 +221,22 @@ def write_quads(path, x, z, region_of):
 
 def strip(shape, tmp_path):
     """Return the case of a Pt strip on F: flat, a half ring, or with sloped sides of F."""
-    s, h = np.meshgrid(np.linspace(0, 40, 31), np.r_[np.linspace(-2, 0, 4), 1, 2.5, 4],
-                       indexing="ij")  # fmt: skip
+    s, h = np.meshgrid(np.linspace(0, 40, 31), np.r_[np.linspace(-2, 0, 4), 1, 2.5, 4], indexing="ij")
     x, z = s, h
     if shape == "ring":
         x, z = (30 + h) * np.cos(np.pi * (1 - s / 40)), (30 + h) * np.sin(np.pi * (1 - s / 40))
     if shape == "sloped":
         x = 20 + (s - 20) * np.where(h < 0, 1 - 0.04 * h, 1.0)
     write_quads(tmp_path / "strip.msh", x, z, lambda a, b: "F" if b < 3 else "Pt")
-    return case_from_table({
-        "mesh": {"file": str(tmp_path / "strip.msh")},
-        "regions": {"F": F, "Pt": PT_LIKE},
-        "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}}},
-        "magnetization": {"direction": [1, 0.3, 1]},
-        "solver": {"error_bars": False, "elements": "plain"},
-    })  # fmt: skip
+    return case_from_table(
+        {
+            "mesh": {"file": str(tmp_path / "strip.msh")},
+            "regions": {"F": F, "Pt": PT_LIKE},
+            "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}}},
+            "magnetization": {"direction": [1, 0.3, 1]},
+            "solver": {"error_bars": False, "elements": "plain"},
+        }
+    )
 
 
 @pytest.mark.parametrize("shape", ["flat", "ring", "sloped"])
@@ -207,17 +244,14 @@ def test_torque_per_area_is_that_of_the_interface_on_any_mesh(shape, tmp_path):
     device = build_device(strip(shape, tmp_path))
     table = solve(device).table
     face, torque = table["interfaces"]["Pt|F"], table["torques"]["F"]
-    np.testing.assert_allclose(
-        torque["torque"], -HBAR / 2 / E_CHARGE * face["M_on_moments"], rtol=1e-12
-    )
+    np.testing.assert_allclose(torque["torque"], -HBAR / 2 / E_CHARGE * face["M_on_moments"], rtol=1e-12)
     assert torque["area"] == pytest.approx(face["area"], rel=1e-12)
 
 
 def test_efficiency_of_a_bent_film_is_that_of_the_flat_one(tmp_path):
     """Up to thickness over radius: Pt of 4 nm on a radius of 30 nm."""
     flat, ring = (
-        solve(build_device(strip(shape, tmp_path))).table["torques"]["F"]
-        for shape in ("flat", "ring")
+        solve(build_device(strip(shape, tmp_path))).table["torques"]["F"] for shape in ("flat", "ring")
     )
     for key in ("efficiency_damping_like", "efficiency_field_like"):
         assert ring[key] == pytest.approx(flat[key], rel=4 / 30)
@@ -260,13 +294,15 @@ def cross(tmp_path, arm):
         return "Pt" if b < 5 or a >= 22 else None
 
     write_quads(tmp_path / "cross.msh", x, z, region_of)
-    return case_from_table({
-        "mesh": {"file": str(tmp_path / "cross.msh")},
-        "regions": {"F": F, "Pt": PT_LIKE},
-        "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}}},
-        "magnetization": {"direction": [1, 0.3, 1]},
-        "solver": {"error_bars": False, "elements": "plain"},
-    })  # fmt: skip
+    return case_from_table(
+        {
+            "mesh": {"file": str(tmp_path / "cross.msh")},
+            "regions": {"F": F, "Pt": PT_LIKE},
+            "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}}},
+            "magnetization": {"direction": [1, 0.3, 1]},
+            "solver": {"error_bars": False, "elements": "plain"},
+        }
+    )
 
 
 def test_current_is_that_under_the_magnet_and_not_of_the_whole_metal(tmp_path):
@@ -295,9 +331,7 @@ def test_motion_has_the_torque_of_the_volume_whatever_the_area(tmp_path):
     """dm/dt holds flux over area times volume over area: the area drops out."""
     device = build_device(strip("sloped", tmp_path))
     volume = np.abs(cell_volumes(device.structure.mesh, device.structure.cells("F"))).sum()
-    assert magnet_area(device, "F") * magnet_thickness(device, "F") == pytest.approx(
-        volume * 1e-9, rel=1e-12
-    )
+    assert magnet_area(device, "F") * magnet_thickness(device, "F") == pytest.approx(volume * 1e-9, rel=1e-12)
 
 
 def test_part_of_a_cell_that_the_edge_of_a_footprint_cuts_counts_by_its_share():
@@ -332,9 +366,10 @@ def test_derivatives_of_efficiencies_are_those_of_the_current_under_the_magnet(t
     case = cross(tmp_path, 40.0)
     device = build_device(case)
     names = [
-        "torques.F.efficiency_damping_like", "torques.F.current_density.x",
+        "torques.F.efficiency_damping_like",
+        "torques.F.current_density.x",
         "observables.torque_efficiency.F.field_like_per_field",
-    ]  # fmt: skip
+    ]
     path = "regions.Pt.conductivity"
     found = sensitivities(device, solve(device).transport, names, [path])
     value, step = found.parameters[0].value, 1e-2 * found.parameters[0].value
@@ -352,11 +387,15 @@ def test_derivatives_of_efficiencies_are_those_of_the_current_under_the_magnet(t
 
 def test_errors_of_efficiencies_cover_the_change_to_a_finer_order(tmp_path):
     case = cross(tmp_path, 4.0)
-    with_bars = case.model_copy(update={"solver": case.solver.model_copy(
-        update={"error_bars": True, "order": 1})})  # fmt: skip
+    with_bars = case.model_copy(
+        update={"solver": case.solver.model_copy(update={"error_bars": True, "order": 1})}
+    )
     solution = simulate(with_bars)
-    finer = simulate(with_bars.model_copy(update={"solver": with_bars.solver.model_copy(
-        update={"order": 2, "error_bars": False})}))  # fmt: skip
+    finer = simulate(
+        with_bars.model_copy(
+            update={"solver": with_bars.solver.model_copy(update={"order": 2, "error_bars": False})}
+        )
+    )
     key = "efficiency_field_like"
     error = solution.errors["torques"]["F"][key]
     change = abs(finer.table["torques"]["F"][key] - solution.table["torques"]["F"][key])

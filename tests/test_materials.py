@@ -8,13 +8,7 @@ import pint
 import pytest
 
 from femspin.errors import CaseError
-from femspin.materials import (
-    MATERIAL_KEYS,
-    estimates,
-    find_material,
-    load_database,
-    material_from_table,
-)
+from femspin.materials import MATERIAL_KEYS, estimates, find_material, load_database, material_from_table
 
 UREG = pint.UnitRegistry()
 EINSTEIN = {"conductivity", "dos", "diffusion_constant"}
@@ -86,9 +80,14 @@ def test_spot_values_in_si(name, key, expected):
 
 @pytest.mark.parametrize(
     ("name", "states", "atoms"),
-    [("Pt", 2.0, 6.62e28), ("Ta", 2.5, 5.55e28), ("W", 0.4, 6.32e28), ("Au", 0.293, 5.90e28),
-     ("Cu", 0.295, 8.49e28)],
-)  # fmt: skip
+    [
+        ("Pt", 2.0, 6.62e28),
+        ("Ta", 2.5, 5.55e28),
+        ("W", 0.4, 6.32e28),
+        ("Au", 0.293, 5.90e28),
+        ("Cu", 0.295, 8.49e28),
+    ],
+)
 def test_density_of_states_is_per_spin(name, states, atoms):
     """Half of (states per eV and atom, both spins) x (atoms per volume), to the digits given."""
     assert si(name, "dos") == pytest.approx(states * atoms / 2 / 1.602176634e-19, rel=0.02)
@@ -98,9 +97,7 @@ def test_moments_follow_from_the_lattice_constants():
     assert si("EuS/Pt", "moment_density") == pytest.approx(4 / 0.5968e-9**3, rel=5e-4)
     assert si("GGG/Pt", "moment_density") == pytest.approx(24 / 1.2383e-9**3, rel=5e-4)
     mu_b = 9.2740100783e-24
-    assert si("EuS", "saturation_magnetization") == pytest.approx(
-        28 * mu_b / 0.5968e-9**3, rel=5e-3
-    )
+    assert si("EuS", "saturation_magnetization") == pytest.approx(28 * mu_b / 0.5968e-9**3, rel=5e-3)
 
 
 def test_eus_pt_exchange_splitting_is_of_the_published_order():
@@ -112,9 +109,7 @@ def test_unknown_material_names_the_closest_and_the_known():
     with pytest.raises(CaseError) as error:
         find_material("EuS/Pd", path="regions.F.material")
     message = str(error.value)
-    assert message.startswith(
-        "regions.F.material: unknown material 'EuS/Pd'; did you mean 'EuS/Pt'"
-    )
+    assert message.startswith("regions.F.material: unknown material 'EuS/Pd'; did you mean 'EuS/Pt'")
     assert "? known: Pt, " in message
 
 
@@ -146,21 +141,27 @@ def test_a_case_material_keeps_value_source_and_status():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"spin_hal_angle": 0.1},
-         r"^materials\.film\.spin_hal_angle: unknown key .*did you mean 'spin_hall_angle'"),
-        ({"dos": {"value": "1 1/(J*m^3)", "sourc": "x"}},
-         r"^materials\.film\.dos\.sourc: unknown key .*did you mean 'source'"),
+        (
+            {"spin_hal_angle": 0.1},
+            r"^materials\.film\.spin_hal_angle: unknown key .*did you mean 'spin_hall_angle'",
+        ),
+        (
+            {"dos": {"value": "1 1/(J*m^3)", "sourc": "x"}},
+            r"^materials\.film\.dos\.sourc: unknown key .*did you mean 'source'",
+        ),
         ({"dos": {"value": "1 1/(J*m^3)"}}, r"^materials\.film\.dos: source is missing"),
         ({"dos": {"source": "x"}}, r"^materials\.film\.dos: value is missing"),
         ({"dos": {"value": "1", "source": " "}}, r"^materials\.film\.dos\.source: must be a text"),
-        ({"dos": {"value": "1", "source": "x", "status": "sure"}},
-         r"^materials\.film\.dos\.status: must be one of read, derived, estimate, case"),
+        (
+            {"dos": {"value": "1", "source": "x", "status": "sure"}},
+            r"^materials\.film\.dos\.status: must be one of read, derived, estimate, case",
+        ),
         ({"dos": True}, r"^materials\.film\.dos: must be a number or a text .* got True"),
         ({"dos": {"value": [1], "source": "x"}}, r"^materials\.film\.dos\.value: must be"),
         ({"notes": "one"}, r"^materials\.film\.notes: must be a list of texts"),
         ({"description": 1}, r"^materials\.film\.description: must be a text"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_case_material_says_where_and_what(change, message):
     with pytest.raises(CaseError, match=message):
         material_from_table("film", {"conductivity": "2e6 S/m", **change}, "materials.film")

@@ -126,22 +126,35 @@ def test_a_field_that_is_no_number_gives_none():
 def stack(field, direction, temperature="10 K"):
     """Return EuS with its interface layer under Pt; the layer orders below 16.5 K."""
     return {
-        "structure": {"layers": [
-            {"region": "EuS", "thickness": "2 nm", "cells": 1},
-            {"region": "F", "thickness": "0.3 nm", "cells": 2},
-            {"region": "Pt", "thickness": "3 nm", "cells": 4},
-        ]},
+        "structure": {
+            "layers": [
+                {"region": "EuS", "thickness": "2 nm", "cells": 1},
+                {"region": "F", "thickness": "0.3 nm", "cells": 2},
+                {"region": "Pt", "thickness": "3 nm", "cells": 4},
+            ]
+        },
         "regions": {
             "EuS": {"kind": "FI"},
-            "F": {"kind": "F", "dos": "8.3e47 1/(J*m^3)", "conductivity": "1.667e6 S/m",
-                  "kondo": {"spin": 3.5, "moment_density": "1.9e27 1/m^3",
-                            "exchange_energy": "0.3 meV", "curie_temperature": "16.5 K"}},
+            "F": {
+                "kind": "F",
+                "dos": "8.3e47 1/(J*m^3)",
+                "conductivity": "1.667e6 S/m",
+                "kondo": {
+                    "spin": 3.5,
+                    "moment_density": "1.9e27 1/m^3",
+                    "exchange_energy": "0.3 meV",
+                    "curie_temperature": "16.5 K",
+                },
+            },
             "Pt": {"kind": "HM", "material": "Pt"},
         },
-        "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"], "temperature": temperature,
-                  "magnetic_field": ["0 T", "0 T", f"{field} T"]},
+        "drive": {
+            "electric_field": ["1e5 V/m", "0 V/m", "0 V/m"],
+            "temperature": temperature,
+            "magnetic_field": ["0 T", "0 T", f"{field} T"],
+        },
         "magnetization": {"direction": direction},
-    }  # fmt: skip
+    }
 
 
 def device(field, direction, temperature="10 K"):

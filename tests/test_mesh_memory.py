@@ -11,13 +11,7 @@ import skfem
 
 from femspin import build_device, case_from_table
 from femspin.structure import build_stack, entities, model
-from femspin.structure.entities import (
-    facet_cells,
-    facet_corners,
-    find_facets,
-    number_facets,
-    region_sides,
-)
+from femspin.structure.entities import facet_cells, facet_corners, find_facets, number_facets, region_sides
 from femspin.structure.interfaces import mesh_quality, outer_facets
 from femspin.structure.model import cell_volumes
 from femspin.transport.elements.lagrange import consistent_dofs, lagrange_element
@@ -56,22 +50,39 @@ def test_a_mesh_is_saved_like_that_of_scikit_fem(kind, tmp_path):
 
 def table(cell: str, order: int = 1, cells: int = 6, **structure) -> dict:
     """Return a stack of two metals on an insulator."""
-    layers = [{"region": "FI", "thickness": "3 nm"}, {"region": "F", "thickness": "1 nm"},
-              {"region": "Pt", "thickness": "4 nm"}]  # fmt: skip
+    layers = [
+        {"region": "FI", "thickness": "3 nm"},
+        {"region": "F", "thickness": "1 nm"},
+        {"region": "Pt", "thickness": "4 nm"},
+    ]
     return {
-        "structure": {"dimension": 3, "cell": cell, "width": "20 nm", "depth": "10 nm",
-                      "cells_x": cells, "cells_y": cells, "layers": layers, **structure},
+        "structure": {
+            "dimension": 3,
+            "cell": cell,
+            "width": "20 nm",
+            "depth": "10 nm",
+            "cells_x": cells,
+            "cells_y": cells,
+            "layers": layers,
+            **structure,
+        },
         "regions": {
             "FI": {"kind": "FI"},
-            "F": {"kind": "F", "conductivity": "2e6 S/m", "diffusion_constant": "3e-4 m^2/s",
-                  "spin_diffusion_length": "4 nm", "mass": "1 m_e", "scattering_time": "2 fs",
-                  "polarisation": 0.3},
+            "F": {
+                "kind": "F",
+                "conductivity": "2e6 S/m",
+                "diffusion_constant": "3e-4 m^2/s",
+                "spin_diffusion_length": "4 nm",
+                "mass": "1 m_e",
+                "scattering_time": "2 fs",
+                "polarisation": 0.3,
+            },
             "Pt": {"kind": "HM", "material": "Pt", "mass": "1 m_e", "scattering_time": "5 fs"},
         },
         "interfaces": {"F|FI": {"G_r": "1e14 S/m^2"}},
         "magnetization": {"direction": [1, 0, 0]},
         "solver": {"order": order},
-    }  # fmt: skip
+    }
 
 
 # ---------------------------------------------------------------- facets
@@ -244,8 +255,11 @@ def test_a_mesh_and_its_space_never_need_much_more_than_a_sort_of_their_facets()
 def test_narrow_numbers_are_wide_enough():
     """Cells and dofs are 32-bit numbers, regions 16-bit."""
     space = build_device(case_from_table(table("tet", cells=2))).space
-    widths = {f.name: getattr(space, f.name).dtype for f in fields(space)
-              if isinstance(getattr(space, f.name), np.ndarray)}  # fmt: skip
+    widths = {
+        f.name: getattr(space, f.name).dtype
+        for f in fields(space)
+        if isinstance(getattr(space, f.name), np.ndarray)
+    }
     assert widths["dofs"] == widths["cells"] == widths["number"] == np.int32
     assert widths["region_of_cell"] == np.int16
     assert len(space.structure.regions) < np.iinfo(np.int16).max

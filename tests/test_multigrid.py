@@ -144,8 +144,7 @@ def test_the_factors_of_a_line_are_exact():
 def test_the_charge_cycle_is_symmetric(held):
     n = 16
     levels = hierarchy(laplacian(n), None)
-    cycle = ChargeMultigrid(levels.held(end_faces(n))[1] if held else levels.matrices,
-                            levels.transfers)  # fmt: skip
+    cycle = ChargeMultigrid(levels.held(end_faces(n))[1] if held else levels.matrices, levels.transfers)
     x, y = np.random.default_rng(1).normal(size=(2, n**3)).astype(np.float32)
     if held:
         x[end_faces(n)] = y[end_faces(n)] = 0.0
@@ -222,9 +221,7 @@ def test_one_and_two_threads_give_the_same_bits(monkeypatch):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
         operator, split = film_split()
         r = np.random.default_rng(5).normal(size=operator.shape[0])
-        x, _, used = flexible_gmres(
-            operator.multiply, r, None, split.solve, 1e-4 * np.linalg.norm(r), 20
-        )
+        x, _, used = flexible_gmres(operator.multiply, r, None, split.solve, 1e-4 * np.linalg.norm(r), 20)
         found.append((split.solve(r), split.solve_transposed(r), x))
         assert used < 20
     for one, two in zip(*found, strict=True):
@@ -245,9 +242,11 @@ def test_the_split_solves_what_it_was_made_of(cell, order):
 def test_a_basis_in_single_precision_takes_no_more_iterations():
     """Down to the reduction of one solution; the residual is that of the solution, exactly."""
     n = 30_000
-    matrix = sp.csr_array(sp.diags_array(
-        [np.linspace(1, 30, n), -0.4 * np.ones(n - 1), 0.2 * np.ones(n - 1)], offsets=[0, 1, -1]
-    ))  # fmt: skip
+    matrix = sp.csr_array(
+        sp.diags_array(
+            [np.linspace(1, 30, n), -0.4 * np.ones(n - 1), 0.2 * np.ones(n - 1)], offsets=[0, 1, -1]
+        )
+    )
     load = np.random.default_rng(7).normal(size=n)
     size, counts = np.linalg.norm(load), []
     for reduction in (5e-7, 4.99e-7):  # the second is solved with a basis in double precision

@@ -60,11 +60,7 @@ def film_table(table, thickness, G_s=0.0, mode="first", **structure):
     }
     face = {"G_s": quantity(G_s, "S/m**2")}
     face |= {key: quantity(table.get(key[0] + key[2:], 0.0), "S/m**2") for key in ("G_r", "G_i")}
-    return {
-        "structure": {"layers": layers, **structure},
-        "regions": regions,
-        "interfaces": {"N|FI": face},
-    }
+    return {"structure": {"layers": layers, **structure}, "regions": regions, "interfaces": {"N|FI": face}}
 
 
 def build(table):
@@ -155,8 +151,7 @@ def test_scans_in_three_planes_follow_the_amplitudes():
 def paramagnet():
     moments = {"spin": 3.5, "moment_density": "1e28 1/m**3", "exchange_energy": "2 meV"}
     pt = metal(2e6, 2e-9, diffusion=5e-5, spin_hall_angle=0.08)
-    f = {"kind": "F", "dos": "5e46 1/(J*m**3)", "diffusion_constant": "2e-4 m**2/s",
-         "kondo": moments}  # fmt: skip
+    f = {"kind": "F", "dos": "5e46 1/(J*m**3)", "diffusion_constant": "2e-4 m**2/s", "kondo": moments}
     drive = {"temperature": "10 K", "magnetic_field": ["0 T", "0 T", "3 T"]}
     return stack_table([("F", 4e-10), ("Pt", 4e-9)], drive=drive, F=f, Pt=pt)
 
@@ -180,15 +175,28 @@ def test_paramagnet_follows_the_field_and_not_the_magnetization():
 def anisotropic_table(mode="exact"):
     """Rashba, Dresselhaus, strain, exchange along m, all Hall angles."""
     f = {
-        "kind": "F", "dos": "5e46 1/(J*m**3)", "diffusion_constant": "2e-4 m**2/s",
-        "mass": "1 m_e", "scattering_time": "4 fs", "theta_mode": mode,
-        "soc": {"rashba": "2e4 m/s", "dresselhaus": "1e4 m/s", "strain_coupling": "2e4 m/s",
-                "strain": [[0, 0.3, 0.2], [0.3, 0, 0.4], [0.2, 0.4, 0]]},
-        "kondo": {"spin": 2.5, "moment_density": "1e28 1/m**3", "exchange_energy": "5 meV",
-                  "curie_temperature": "200 K"},
-    }  # fmt: skip
-    pt = metal(2e6, 2e-9, diffusion=5e-5, spin_hall_angle=0.1, mass="1 m_e",
-               scattering_time="4 fs", theta_mode=mode)  # fmt: skip
+        "kind": "F",
+        "dos": "5e46 1/(J*m**3)",
+        "diffusion_constant": "2e-4 m**2/s",
+        "mass": "1 m_e",
+        "scattering_time": "4 fs",
+        "theta_mode": mode,
+        "soc": {
+            "rashba": "2e4 m/s",
+            "dresselhaus": "1e4 m/s",
+            "strain_coupling": "2e4 m/s",
+            "strain": [[0, 0.3, 0.2], [0.3, 0, 0.4], [0.2, 0.4, 0]],
+        },
+        "kondo": {
+            "spin": 2.5,
+            "moment_density": "1e28 1/m**3",
+            "exchange_energy": "5 meV",
+            "curie_temperature": "200 K",
+        },
+    }
+    pt = metal(
+        2e6, 2e-9, diffusion=5e-5, spin_hall_angle=0.1, mass="1 m_e", scattering_time="4 fs", theta_mode=mode
+    )
     drive = {"temperature": "50 K", "electric_field": ["2e4 V/m", "1e4 V/m", "0 V/m"]}
     return stack_table([("F", 1e-9), ("Pt", 5e-9)], drive=drive, F=f, Pt=pt)
 
@@ -219,8 +227,7 @@ def test_only_odd_part_of_the_transverse_resistivity_is_antisymmetric():
 def test_response_does_not_depend_on_sources_other_than_the_field():
     table = anisotropic_table()
     plain = charge_response(build(table))
-    table["interfaces"]["top"] = {"spin_flux": ["1e28 1/(m**2*s)", "-2e28 1/(m**2*s)",
-                                                "1e28 1/(m**2*s)"]}  # fmt: skip
+    table["interfaces"]["top"] = {"spin_flux": ["1e28 1/(m**2*s)", "-2e28 1/(m**2*s)", "1e28 1/(m**2*s)"]}
     table["regions"]["F"]["override"] = {"electric_field": ["0 V/m", "0 V/m", "0 V/m"]}
     driven = charge_response(build(table))
     scale = np.abs(plain.excess).max()
@@ -248,8 +255,11 @@ def test_noncollinear_exchange_shifts_the_anomalous_hall_effect(direction, plane
     f = table["regions"]["F"]
     f |= {"polarisation": 0.3, "soc": {"rashba": "2e4 m/s"}}
     f["kondo"]["rotation"] = phi.tolist()
-    f["override"] = {"gauge": [["0 1/m"] * 3] * 3, "larmor_angles": [0, 0, 0],
-                     "spin_hall_angles": [[0, 0, 0], [0, 0, 0], [0, 0, 0.03]]}  # fmt: skip
+    f["override"] = {
+        "gauge": [["0 1/m"] * 3] * 3,
+        "larmor_angles": [0, 0, 0],
+        "spin_hall_angles": [[0, 0, 0], [0, 0, 0], [0, 0, 0.03]],
+    }
     device = build(table)
     scan = angular_scan(device, plane, np.linspace(0, 2 * np.pi, 7))
     parts, drude = [r.regions["F"] for r in scan.responses], device.fields(Z)["F"].conductivity
@@ -279,10 +289,13 @@ def test_finite_element_averages_are_those_of_the_exact_solver(name):
         assert_allclose(average.excess_current, excess, rtol=0, atol=1e-12 * size)
 
 
-@pytest.mark.parametrize("structure", [
-    {"dimension": 2, "cell": "quad", "width": "7 nm", "cells_x": 2},
-    {"dimension": 3, "cell": "hex", "width": "7 nm", "depth": "5 nm"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "structure",
+    [
+        {"dimension": 2, "cell": "quad", "width": "7 nm", "cells_x": 2},
+        {"dimension": 3, "cell": "hex", "width": "7 nm", "depth": "5 nm"},
+    ],
+)
 def test_averages_do_not_depend_on_the_dimension_of_a_stack(structure):
     table = anisotropic_table()
     for layer in table["structure"]["layers"]:
@@ -301,10 +314,13 @@ def test_edelstein_density_per_area_is_exact():
     """N^y = 2 alpha tau nu q E_x, uniform; the field lies between x and y."""
     alpha, tau, dos = 15192.67449, 4e-15, 5e46
     f = {
-        "kind": "F", "dos": quantity(dos, "1/(J*m**3)"), "diffusion_constant": "2e-4 m**2/s",
-        "mass": quantity(M_E, "kg"), "scattering_time": quantity(tau, "s"),
+        "kind": "F",
+        "dos": quantity(dos, "1/(J*m**3)"),
+        "diffusion_constant": "2e-4 m**2/s",
+        "mass": quantity(M_E, "kg"),
+        "scattering_time": quantity(tau, "s"),
         "soc": {"rashba": quantity(alpha, "m/s")},
-    }  # fmt: skip
+    }
     drive = {"electric_field": ["3e4 V/m", "-4e4 V/m", "0 V/m"]}
     solution = solve(build(stack_table([("F", 2e-9)], drive=drive, F=f)))
     along = limits.edelstein_density(alpha, tau, dos, 3e4)
@@ -320,10 +336,13 @@ def test_edelstein_density_of_a_two_dimensional_gas():
     mass = table["mstar_over_me"] * M_E
     dos = mass / (2 * np.pi * HBAR**2) / 3e-9
     f = {
-        "kind": "F", "dos": quantity(dos, "1/(J*m**3)"), "diffusion_constant": "1e-2 m**2/s",
-        "mass": quantity(mass, "kg"), "scattering_time": quantity(table["tau"], "s"),
+        "kind": "F",
+        "dos": quantity(dos, "1/(J*m**3)"),
+        "diffusion_constant": "1e-2 m**2/s",
+        "mass": quantity(mass, "kg"),
+        "scattering_time": quantity(table["tau"], "s"),
         "soc": {"rashba": quantity(table["alpha_velocity"], "m/s")},
-    }  # fmt: skip
+    }
     drive = {"electric_field": [quantity(table["E"], "V/m"), "0 V/m", "0 V/m"]}
     device = build(stack_table([("F", 3e-9)], drive=drive, F=f))
     (average,) = region_averages(device, solve_transport(device, Z))
@@ -360,11 +379,12 @@ def test_field_response_is_the_response_along_the_given_field():
 
 def test_electrodes_measure_the_same_sheet_conductance():
     """A bar between contacts: mean field and mean current give the conductivity back."""
-    table = stack_table([("N", 4e-9)], drive={
-        "electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}},
-    }, N=metal(3e6, 2e-9))  # fmt: skip
-    table["structure"] |= {"dimension": 2, "width": "50 nm", "cells_x": 4,
-                           "lateral": "insulating"}  # fmt: skip
+    table = stack_table(
+        [("N", 4e-9)],
+        drive={"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}}},
+        N=metal(3e6, 2e-9),
+    )
+    table["structure"] |= {"dimension": 2, "width": "50 nm", "cells_x": 4, "lateral": "insulating"}
     device = build(table)
     (average,) = region_averages(device, solve_transport(device, Z))
     assert_allclose(average.electric_field, [1e-3 / 50e-9, 0, 0], rtol=1e-9, atol=1e-6)
@@ -383,9 +403,7 @@ def test_finite_elements_give_the_spin_memory_loss_of_an_interface_layer(t):
     layers = [("I", 1e-9), ("N", float(t) * 1e-9)]
     device = build(stack_table(layers, faces, I=lossy, N=film))
     transport = solve_transport(device, Z)
-    assert_allclose(
-        transport.interfaces["N|I"].flux[2] * FLUX / 1e28, expected["R_SML"], rtol=DEFAULT_MESH
-    )
+    assert_allclose(transport.interfaces["N|I"].flux[2] * FLUX / 1e28, expected["R_SML"], rtol=DEFAULT_MESH)
     carried = region_averages(device, transport)[1]
     assert carried.name == "N"
     share = carried.flux[2, 2] * carried.thickness / (1e28 * table["lsf"])
@@ -398,9 +416,7 @@ def sink_table(delta, length=2e-9, **f):
     drive = {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]}
     faces = {"F|FI": {"spin_potential": ["0 meV"] * 3}}
     n = metal(3e6, 1.5e-9, spin_hall_angle=0.08, theta_mode="first")
-    return stack_table(
-        layers, faces, drive, FI={"kind": "FI"}, F=metal(1e6, length, kind="F", **f), N=n
-    )
+    return stack_table(layers, faces, drive, FI={"kind": "FI"}, F=metal(1e6, length, kind="F", **f), N=n)
 
 
 @pytest.mark.parametrize("delta", [0.1, 0.9, 3.0])
@@ -446,9 +462,7 @@ def test_replaced_layer_loses_what_the_resolved_one_does():
     table["regions"]["F"]["model"] = "exact"
     replaced = build(table)
     m = np.array([0.6, 0.0, 0.8])
-    loss, other = (
-        spin_memory_loss(d, solve_transport(d, m), "Pt|F") for d in (resolved, replaced)
-    )
+    loss, other = (spin_memory_loss(d, solve_transport(d, m), "Pt|F") for d in (resolved, replaced))
     # Without a magnet below, what leaves F downwards is no torque on moments.
     size = np.abs(loss.incoming).max()
     assert_allclose(other.incoming, loss.incoming, rtol=0, atol=DEFAULT_MESH * size)
@@ -488,16 +502,11 @@ def test_two_channel_interface_between_electrodes_is_valet_and_ferts():
     """Onsager polarisation along z, driven by a voltage; the interface is a thin layer."""
     table, expected = REFS["R06"]["params"], REFS["R06"]["values"]
     beta, gamma, thin = table["beta"], table["gamma"], 1e-9
-    f = metal(
-        1 / (table["rhoF_star"] * (1 - beta**2)), table["lF"], kind="F",
-        polarisation=[0, 0, beta],
-    )  # fmt: skip
-    i = metal(thin / (table["rb_star"] * (1 - gamma**2)), 1.0, kind="F",
-              polarisation=[0, 0, gamma])  # fmt: skip
+    f = metal(1 / (table["rhoF_star"] * (1 - beta**2)), table["lF"], kind="F", polarisation=[0, 0, beta])
+    i = metal(thin / (table["rb_star"] * (1 - gamma**2)), 1.0, kind="F", polarisation=[0, 0, gamma])
     del i["spin_diffusion_length"]
     n = metal(1 / table["rhoN"], table["lN"])
-    electrodes = {"bottom": {"voltage": "1 mV", "spin": "sink"},
-                  "top": {"voltage": "0 V", "spin": "sink"}}  # fmt: skip
+    electrodes = {"bottom": {"voltage": "1 mV", "spin": "sink"}, "top": {"voltage": "0 V", "spin": "sink"}}
     layers = [("F", 18 * table["lF"]), ("I", thin), ("N", 18 * table["lN"])]
     device = build(stack_table(layers, drive={"electrodes": electrodes}, F=f, I=i, N=n))
     transport = solve_transport(device, Z)
@@ -540,10 +549,16 @@ def test_flux_into_a_thin_layer_is_reduced_by_tanh(ratio):
 
 
 def test_efficiency_per_field_is_that_per_current_times_the_conductivity():
-    device = build(sink_table(0.5, override={
-        "tau_parallel": "0.1 ps", "tau_perpendicular": "0.05 ps", "omega": ["0 1/s", "0 1/s",
-        "2e13 1/s"],
-    }))  # fmt: skip
+    device = build(
+        sink_table(
+            0.5,
+            override={
+                "tau_parallel": "0.1 ps",
+                "tau_perpendicular": "0.05 ps",
+                "omega": ["0 1/s", "0 1/s", "2e13 1/s"],
+            },
+        )
+    )
     transport = solve_transport(device, Z)
     found = {t.magnet: t for t in torque_efficiencies(device, transport)}["F"]
     average = {a.name: a for a in region_averages(device, transport)}[found.metal]
@@ -554,9 +569,7 @@ def test_efficiency_per_field_is_that_per_current_times_the_conductivity():
     )
     assert_allclose(per_field, per_current * current / field, rtol=1e-12)
     # Current and field are parallel up to the transverse magnetoresistance.
-    assert_allclose(
-        found.per_field.damping_like, found.per_current.damping_like * current / field, rtol=1e-5
-    )
+    assert_allclose(found.per_field.damping_like, found.per_current.damping_like * current / field, rtol=1e-5)
 
 
 def test_result_holds_every_observable_and_they_can_be_expected():

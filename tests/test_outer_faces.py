@@ -11,20 +11,27 @@ from femspin.device.functionals import device_functionals
 from femspin.simulation import solve
 from femspin.studies.sensitivity.elements import sensitivities
 from femspin.studies.sensitivity.layers import solved_stack
-from femspin.transport.layers.stack import (
-    Insulating,
-    SpinPotential,
-    StackCase,
-    StackLayer,
-    solve_stack,
-)
+from femspin.transport.layers.stack import Insulating, SpinPotential, StackCase, StackLayer, solve_stack
 from femspin.units import E_CHARGE
 
-F = {"kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
-     "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
-               "curie_temperature": "559 K"}}  # fmt: skip
-PT = {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
-      "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}  # fmt: skip
+F = {
+    "kind": "F",
+    "dos": "2e47 1/(J*m^3)",
+    "diffusion_constant": "2e-4 m^2/s",
+    "kondo": {
+        "spin": 2.5,
+        "moment_density": "4e27 1/m^3",
+        "exchange_energy": "5 meV",
+        "curie_temperature": "559 K",
+    },
+}
+PT = {
+    "kind": "HM",
+    "conductivity": "5e6 S/m",
+    "dos": "2e47 1/(J*m^3)",
+    "spin_diffusion_length": "1.5 nm",
+    "spin_hall_angle": 0.1,
+}
 POTENTIAL = {"spin_potential": ["0.1 meV", "0.2 meV", "-0.1 meV"]}
 FLUX = {"spin_flux": ["1e26 1/(m^2*s)", "-2e26 1/(m^2*s)", "3e26 1/(m^2*s)"]}
 ABSORBING = {"G_s": "-2e14 S/m^2", "G_r": "1e14 S/m^2", "G_i": "3e13 S/m^2"}
@@ -32,16 +39,19 @@ ABSORBING = {"G_s": "-2e14 S/m^2", "G_r": "1e14 S/m^2", "G_i": "3e13 S/m^2"}
 
 def table(faces, method="stack", layers=("F", "Pt"), **more) -> dict:
     return {
-        "structure": {"dimension": 1, "layers": [
-            {"region": n, "thickness": d} for n, d in (("F", "0.8 nm"), ("Pt", "4 nm"))
-            if n in layers]},
+        "structure": {
+            "dimension": 1,
+            "layers": [
+                {"region": n, "thickness": d} for n, d in (("F", "0.8 nm"), ("Pt", "4 nm")) if n in layers
+            ],
+        },
         "regions": {n: {"F": F, "Pt": PT}[n] for n in layers},
         "interfaces": faces,
         "magnetization": {"direction": [1, 1, 1]},
         "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
         "solver": {"method": method},
         **more,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("method", ["stack", "direct"])
@@ -53,9 +63,7 @@ def test_currents_through_outer_faces_are_reported_like_interfaces(face, side, m
     assert set(found) == {"Pt|F", side}
     entry = found[side]
     if face is FLUX:  # particles into the metal
-        np.testing.assert_allclose(
-            entry["spin_current"], E_CHARGE * np.array([1e26, -2e26, 3e26]), rtol=1e-9
-        )
+        np.testing.assert_allclose(entry["spin_current"], E_CHARGE * np.array([1e26, -2e26, 3e26]), rtol=1e-9)
     assert np.abs(entry["spin_current"]).max() > 1e6
     assert set(solution.errors["interfaces"][side]) >= {"spin_current"}
     if side == "top":  # of Pt, over which nothing is split
@@ -63,21 +71,19 @@ def test_currents_through_outer_faces_are_reported_like_interfaces(face, side, m
         return
     assert entry["split_over"] == "F"
     size = max(np.abs(v).max() for v in entry["parts"].values())
-    np.testing.assert_allclose(
-        entry["sum_of_parts"], entry["spin_current"], rtol=0, atol=1e-9 * size
-    )
+    np.testing.assert_allclose(entry["sum_of_parts"], entry["spin_current"], rtol=0, atol=1e-9 * size)
     # What enters below and does not leave above stays in F: the same parts, turned.
     for part in ("M_relax", "M_prec", "A", "E"):
-        np.testing.assert_allclose(entry["parts"][part], -found["Pt|F"]["parts"][part],
-                                   rtol=0, atol=1e-12 * size)  # fmt: skip
-    np.testing.assert_allclose(
-        entry["parts"]["B"], found["Pt|F"]["spin_current"], rtol=0, atol=1e-9 * size
-    )
+        np.testing.assert_allclose(
+            entry["parts"][part], -found["Pt|F"]["parts"][part], rtol=0, atol=1e-12 * size
+        )
+    np.testing.assert_allclose(entry["parts"]["B"], found["Pt|F"]["spin_current"], rtol=0, atol=1e-9 * size)
 
 
 def test_all_routes_agree_on_the_current_through_an_outer_face():
-    case = {m: case_from_table(table({"bottom": POTENTIAL, "top": ABSORBING}, m))
-            for m in ("stack", "direct")}  # fmt: skip
+    case = {
+        m: case_from_table(table({"bottom": POTENTIAL, "top": ABSORBING}, m)) for m in ("stack", "direct")
+    }
     devices = {m: build_device(c) for m, c in case.items()}
     exact = solved_stack(devices["stack"].case).values
     names = [k for k in exact if k.startswith(("interfaces.bottom", "interfaces.top"))]
@@ -101,13 +107,22 @@ def test_current_into_a_fixed_potential_is_that_of_the_decaying_spin():
 
 def strip(spin: str) -> dict:
     return {
-        "structure": {"dimension": 2, "width": "20 nm", "cells_x": 12, "lateral": "insulating",
-                      "layers": [{"region": "Pt", "thickness": "3 nm", "cells": 8}]},
+        "structure": {
+            "dimension": 2,
+            "width": "20 nm",
+            "cells_x": 12,
+            "lateral": "insulating",
+            "layers": [{"region": "Pt", "thickness": "3 nm", "cells": 8}],
+        },
         "regions": {"Pt": PT},
         "interfaces": {"top": FLUX},
-        "drive": {"electrodes": {"left": {"voltage": "1 mV", "spin": spin},
-                                 "right": {"voltage": "0 V", "spin": "blocked"}}},
-    }  # fmt: skip
+        "drive": {
+            "electrodes": {
+                "left": {"voltage": "1 mV", "spin": spin},
+                "right": {"voltage": "0 V", "spin": "blocked"},
+            }
+        },
+    }
 
 
 def test_spin_that_a_sink_electrode_absorbs_is_reported_with_its_charge():
@@ -127,8 +142,7 @@ def test_spin_that_a_sink_electrode_absorbs_is_reported_with_its_charge():
 def test_derivatives_of_currents_through_outer_faces_by_adjoint_and_tangent_agree():
     device = build_device(case_from_table(table({"bottom": POTENTIAL}, "direct")))
     transport = solve(device).transport
-    names = ["interfaces.bottom.spin_current.y", "interfaces.bottom.parts.M.x",
-             "interfaces.bottom.parts.B.z"]  # fmt: skip
+    names = ["interfaces.bottom.spin_current.y", "interfaces.bottom.parts.M.x", "interfaces.bottom.parts.B.z"]
     assert set(names) <= set(device_functionals(device, transport))
     parameters = ["regions.Pt.spin_diffusion_length", "interfaces.bottom.spin_potential.1"]
     found = [
@@ -146,19 +160,18 @@ def test_refinement_also_aims_at_outer_faces():
     refined = simulate(case_from_table(given))
     layer = StackLayer(refined.transport.fields["Pt"], 4e-9)
     mu = np.array([0.1, 0.2, -0.1]) * 1e-3 * E_CHARGE
-    exact = E_CHARGE * solve_stack(
-        StackCase((layer,), SpinPotential(mu), Insulating())
-    ).interface_flux(0)[1:]
+    exact = E_CHARGE * solve_stack(StackCase((layer,), SpinPotential(mu), Insulating())).interface_flux(0)[1:]
     found = refined.table["interfaces"]["bottom"]["spin_current"]
     assert np.abs(found - exact).max() < 3e-5 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("moving", ["frequency", "transient"])
 def test_outer_faces_are_reported_in_time_too(moving):
-    more = {"frequency": {"frequency": {"frequency": ["1 GHz", "1 THz"]}},
-            "transient": {"transient": {"duration": "1 ps", "output_interval": "0.1 ps"}}}
-    solution = simulate(case_from_table(table({"bottom": POTENTIAL}, "direct", **more[moving])),
-                        errors=False)  # fmt: skip
+    more = {
+        "frequency": {"frequency": {"frequency": ["1 GHz", "1 THz"]}},
+        "transient": {"transient": {"duration": "1 ps", "output_interval": "0.1 ps"}},
+    }
+    solution = simulate(case_from_table(table({"bottom": POTENTIAL}, "direct", **more[moving])), errors=False)
     found = solution.table[moving]
     entry = found["0"]["interfaces"] if moving == "frequency" else found["final"]
     assert set(entry) == {"Pt|F", "bottom"}

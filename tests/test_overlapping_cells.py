@@ -67,8 +67,7 @@ def test_bars_that_cross_are_refused_though_no_corner_lies_in_the_other(kind):
     across = np.array([1.0, 10.0, 1.0])[: len(points), None]
     shifted = points * across + np.array([4.3, -4.4, 0.1])[: len(points), None]
     with pytest.raises(MeshError, match="overlap"):
-        check(kind, np.hstack([points * long, shifted]),
-              np.hstack([cells, cells + points.shape[1]]))  # fmt: skip
+        check(kind, np.hstack([points * long, shifted]), np.hstack([cells, cells + points.shape[1]]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

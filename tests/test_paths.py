@@ -84,7 +84,7 @@ PATHS = [
     ("interfaces.'Pt|YIG'.G_r", ("interfaces", "Pt|YIG", "G_r")),
     ("drive.electric_field.0", ("drive", "electric_field", "0")),
     ("drive.electric_field.x", ("drive", "electric_field", "0")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "parts"), PATHS)
@@ -118,9 +118,13 @@ def test_a_layer_that_stands_twice_is_named_by_its_position():
 
 @pytest.mark.parametrize(
     "name",
-    ["interfaces.Pt|YIG.spin_current.y", "interfaces.YIG|Pt.spin_current.y",
-     'interfaces."Pt|YIG".spin_current.y', "interfaces.Pt|YIG.spin_current.1"],
-)  # fmt: skip
+    [
+        "interfaces.Pt|YIG.spin_current.y",
+        "interfaces.YIG|Pt.spin_current.y",
+        'interfaces."Pt|YIG".spin_current.y',
+        "interfaces.Pt|YIG.spin_current.1",
+    ],
+)
 def test_a_number_of_the_result_has_one_name_everywhere(name, file, capsys):
     values = simulate(file).values
     right = "interfaces.Pt|YIG.spin_current.y"
@@ -195,9 +199,7 @@ def test_files_are_found_beside_the_case_wherever_python_runs(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)  # what the path was relative to must not matter any more
     moved = simulate(case).values
     (elsewhere / "case.toml").write_text(MACROSPIN)
-    assert moved["texture.final.m.z"] == simulate(elsewhere / "case.toml").values[
-        "texture.final.m.z"
-    ]  # fmt: skip
+    assert moved["texture.final.m.z"] == simulate(elsewhere / "case.toml").values["texture.final.m.z"]
 
 
 def test_the_mesh_of_a_case_is_found_beside_it(tmp_path, monkeypatch):
@@ -214,17 +216,25 @@ def test_the_mesh_of_a_case_is_found_beside_it(tmp_path, monkeypatch):
     ("setting", "parts", "list_"),
     [
         ("drive.magnetic_field.z=1 T", ("drive", "magnetic_field"), ["0.0 T", "0.0 T", "1 T"]),
-        ("drive.electric_field.0=1 V/m", ("drive", "electric_field"),
-         ["1 V/m", "0.0 V/m", "0.0 V/m"]),
+        ("drive.electric_field.0=1 V/m", ("drive", "electric_field"), ["1 V/m", "0.0 V/m", "0.0 V/m"]),
         ("magnetization.direction.x=1", ("magnetization", "direction"), [1, 0.0, 1.0]),
-        ("texture.magnet.cubic_axes.0.y=1", ("texture", "magnet", "cubic_axes"),
-         [[1.0, 1, 0.0], [0.0, 1.0, 0.0]]),
-        ("regions.F.soc.strain.x.x=0.1", ("regions", "F", "soc", "strain"),
-         [[0.1, 0.0, 0.0], [0.0] * 3, [0.0] * 3]),
-        ("interfaces.F|Pt.conductance.0.1=1 S/m^2", ("interfaces", "F|Pt", "conductance"),
-         [["0.0 S/m**2", "1 S/m^2", "0.0 S/m**2"], ["0.0 S/m**2"] * 3, ["0.0 S/m**2"] * 3]),
+        (
+            "texture.magnet.cubic_axes.0.y=1",
+            ("texture", "magnet", "cubic_axes"),
+            [[1.0, 1, 0.0], [0.0, 1.0, 0.0]],
+        ),
+        (
+            "regions.F.soc.strain.x.x=0.1",
+            ("regions", "F", "soc", "strain"),
+            [[0.1, 0.0, 0.0], [0.0] * 3, [0.0] * 3],
+        ),
+        (
+            "interfaces.F|Pt.conductance.0.1=1 S/m^2",
+            ("interfaces", "F|Pt", "conductance"),
+            [["0.0 S/m**2", "1 S/m^2", "0.0 S/m**2"], ["0.0 S/m**2"] * 3, ["0.0 S/m**2"] * 3],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_component_of_a_vector_that_is_left_out_starts_from_its_default(setting, parts, list_):
     table = {"regions": {"F": {"kind": "F"}}}
     set_key(table, setting)
@@ -235,9 +245,15 @@ def test_a_component_of_a_vector_that_is_left_out_starts_from_its_default(settin
 
 @pytest.mark.parametrize(
     "path",
-    ["regions.F.override.gauge.x.y", "regions.F.override.hall_angles.z", "texture.wall.zero.x",
-     "regions.F.polarisation.z", "structure.layers.0.cells", "texture.resonance.kick_axis.x"],
-)  # fmt: skip
+    [
+        "regions.F.override.gauge.x.y",
+        "regions.F.override.hall_angles.z",
+        "texture.wall.zero.x",
+        "regions.F.polarisation.z",
+        "structure.layers.0.cells",
+        "texture.resonance.kick_axis.x",
+    ],
+)
 def test_what_is_computed_where_it_is_left_out_does_not_start_from_zero(path):
     table = {"regions": {"F": {"kind": "F"}}}
     with pytest.raises(CaseError, match=r"is not in the case, and what is left out is no zero"):
@@ -303,9 +319,10 @@ def test_a_case_built_in_python_equals_that_of_the_same_tables():
     )
     table = {
         "regions": {"Pt": {"kind": "HM", "material": "Pt"}, "YIG": {"kind": "FI"}},
-        "structure": {"layers": [{"region": "YIG", "thickness": "10 nm"},
-                                 {"region": "Pt", "thickness": "5 nm"}]},
-    }  # fmt: skip
+        "structure": {
+            "layers": [{"region": "YIG", "thickness": "10 nm"}, {"region": "Pt", "thickness": "5 nm"}]
+        },
+    }
     assert built == case_from_table(table)
 
 
@@ -315,10 +332,15 @@ def test_a_case_with_other_values_keeps_its_folder_and_the_rest():
     assert other.folder == case.folder
     assert other.structure.layers[-1].thickness == pytest.approx(7e-9, rel=1e-15)
     assert other.drive.temperature == 20
-    assert other.with_values(
-        {"structure.layers.Pt.thickness": f"{case.structure.layers[-1].thickness!r} m",
-         "drive.temperature": f"{case.drive.temperature!r} K"}
-    ) == case  # fmt: skip
+    assert (
+        other.with_values(
+            {
+                "structure.layers.Pt.thickness": f"{case.structure.layers[-1].thickness!r} m",
+                "drive.temperature": f"{case.drive.temperature!r} K",
+            }
+        )
+        == case
+    )
 
 
 def test_a_value_that_is_not_allowed_names_its_path():

@@ -17,9 +17,24 @@ import femspin
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(femspin.__file__).parent
 ORDER = [
-    "units", "errors", "dual", "case", "materials", "fields", "structure", "bands", "transport",
-    "interface", "magnets", "device", "results", "studies", "simulation", "cli", "__main__",
-]  # fmt: skip
+    "units",
+    "errors",
+    "dual",
+    "case",
+    "materials",
+    "fields",
+    "structure",
+    "bands",
+    "transport",
+    "interface",
+    "magnets",
+    "device",
+    "results",
+    "studies",
+    "simulation",
+    "cli",
+    "__main__",
+]
 """Folders and files of the package root; each imports from those before it only."""
 MODULES = [m.name for m in walk_packages([str(SOURCE)], "femspin.") if "__main__" not in m.name]
 
@@ -76,8 +91,13 @@ def test_every_import_of_any_kind_runs_along_the_order_of_folders():
 
 def test_the_package_root_holds_the_ground_and_the_door():
     assert {p.stem for p in SOURCE.glob("*.py")} <= {
-        "__init__", "__main__", "units", "errors", "dual", "simulation"
-    }  # fmt: skip
+        "__init__",
+        "__main__",
+        "units",
+        "errors",
+        "dual",
+        "simulation",
+    }
     assert len([p for p in SOURCE.iterdir() if p.is_dir() and p.name != "__pycache__"]) <= 12
 
 
@@ -140,8 +160,10 @@ def test_declared_lower_bounds_are_the_versions_that_are_tested():
     """`.ci/lowest` installs the list; a bound that is not on it has been tried by nobody."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = table["optional-dependencies"]
-    needed = [*table["dependencies"], *(d for k in ("mesh", "fast", "scan", "textures", "test")
-                                        for d in extras[k])]  # fmt: skip
+    needed = [
+        *table["dependencies"],
+        *(d for k in ("mesh", "fast", "scan", "textures", "test") for d in extras[k]),
+    ]
     bounds = dict(d.split(">=") for d in needed if ">=" in d)
     assert all(">=" in d for d in needed if not d.startswith("femspin["))
     lines = (ROOT / "tests" / "lowest-versions.txt").read_text(encoding="utf-8").splitlines()

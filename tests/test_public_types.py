@@ -51,8 +51,17 @@ def script(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_mypy_knows_the_type_of_every_public_name(tmp_path):
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"),
-               "--config-file", "", str(script(tmp_path))]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        "--config-file",
+        "",
+        str(script(tmp_path)),
+    ]
     said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False).stdout
     found = [short(x) for x in re.findall(r'Revealed type is "(.*)"', said)]
     assert found == list(TYPES.values()), said
@@ -61,8 +70,15 @@ def test_mypy_knows_the_type_of_every_public_name(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("basedpyright") is None, reason="needs basedpyright")
 def test_pyright_knows_the_type_of_every_public_name(tmp_path):
-    command = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable,
-               str(script(tmp_path))]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "basedpyright",
+        "--outputjson",
+        "--pythonpath",
+        sys.executable,
+        str(script(tmp_path)),
+    ]
     said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False).stdout
     told = json.loads(said)["generalDiagnostics"]
     found = [re.search(r'is "(.*)"$', d["message"])[1] for d in told if "Type of" in d["message"]]

@@ -86,9 +86,7 @@ def test_thin_form_converges_linearly_in_the_thickness(name):
             table = table_of(name, model)
             table["structure"]["layers"][0]["thickness"] = thickness
             flux[model] = run(table).interface("HM|F").flux[1:]
-        errors.append(
-            np.abs(flux["thin"] - flux["resolved"]).max() / np.abs(flux["resolved"]).max()
-        )
+        errors.append(np.abs(flux["thin"] - flux["resolved"]).max() / np.abs(flux["resolved"]).max())
     assert errors[1] < 0.6 * errors[0]
 
 
@@ -115,8 +113,7 @@ def test_reduced_layer_drives_the_magnet_like_the_resolved_one():
 
     file = Path(__file__).parents[1] / path
     solved = [
-        solve(build_device(load_case(file, [f"regions.F.model={model}"])))
-        for model in ("resolved", "exact")
+        solve(build_device(load_case(file, [f"regions.F.model={model}"]))) for model in ("resolved", "exact")
     ]
     for key in ("torques.F.torque.y", "torques.Fe3GeTe2.torque.y", "dynamics.final.x"):
         np.testing.assert_allclose(solved[1].values[key], solved[0].values[key], rtol=1e-6)
@@ -136,14 +133,18 @@ def test_reduced_layer_works_in_three_dimensions():
     ("change", "message"),
     [
         (lambda t: t["structure"]["layers"].reverse(), r"regions\.F\.model.*directly above"),
-        (lambda t: t["structure"]["layers"].append({"region": "F", "thickness": "1 nm"}),
-         r"regions\.F\.model.*several layers"),
+        (
+            lambda t: t["structure"]["layers"].append({"region": "F", "thickness": "1 nm"}),
+            r"regions\.F\.model.*several layers",
+        ),
         (lambda t: t["regions"]["HM"].update(model="exact"), r"regions\.HM\.model"),
         (lambda t: t["regions"]["F"].update(model="exat"), r"regions\.F\.model"),
-        (lambda t: t["interfaces"].update(bottom={"spin_flux": ["1e27 1/(m^2*s)"] * 3}),
-         r"regions\.F\.model.*spin_flux"),
+        (
+            lambda t: t["interfaces"].update(bottom={"spin_flux": ["1e27 1/(m^2*s)"] * 3}),
+            r"regions\.F\.model.*spin_flux",
+        ),
     ],
-)  # fmt: skip
+)
 def test_layer_that_cannot_be_replaced_is_refused(change, message):
     table = table_of("C08", "exact")
     change(table)
@@ -168,9 +169,7 @@ def test_corrected_closed_forms_reach_the_exact_layer_when_it_is_thin():
             table["regions"]["F"]["mass"] = "1 m_e"
             table["structure"]["layers"][0]["thickness"] = thickness
             flux[model] = run(table).interface("HM|F").flux[1:]
-        errors.append(
-            np.abs(flux["corrected"] - flux["resolved"]).max() / np.abs(flux["resolved"]).max()
-        )
+        errors.append(np.abs(flux["corrected"] - flux["resolved"]).max() / np.abs(flux["resolved"]).max())
     assert errors[0] < 0.05
     assert errors[1] < 0.6 * errors[0]
 

@@ -12,26 +12,43 @@ from femspin import CaseError, build_device, case_from_table, simulate, solve
 from femspin.interface.reduced import REDUCTIONS
 
 MAGNET = {
-    "kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s", "mass": "1 m_e",
-    "scattering_time": "1 fs", "soc": {"rashba": "2e4 m/s"},
-    "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
-              "curie_temperature": "559 K"},
-}  # fmt: skip
-METAL = {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
-         "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}  # fmt: skip
+    "kind": "F",
+    "dos": "2e47 1/(J*m^3)",
+    "diffusion_constant": "2e-4 m^2/s",
+    "mass": "1 m_e",
+    "scattering_time": "1 fs",
+    "soc": {"rashba": "2e4 m/s"},
+    "kondo": {
+        "spin": 2.5,
+        "moment_density": "4e27 1/m^3",
+        "exchange_energy": "5 meV",
+        "curie_temperature": "559 K",
+    },
+}
+METAL = {
+    "kind": "HM",
+    "conductivity": "5e6 S/m",
+    "dos": "2e47 1/(J*m^3)",
+    "spin_diffusion_length": "1.5 nm",
+    "spin_hall_angle": 0.1,
+}
 REGIONS = {
-    "F": MAGNET, "G": MAGNET | {"soc": {"rashba": "1e4 m/s"}}, "Pt": METAL,
-    "Au": METAL | {"spin_hall_angle": 0.03}, "YIG": {"kind": "FI"}, "EuS": {"kind": "FI"},
-}  # fmt: skip
-THICKNESS = {"F": "0.6 nm", "G": "1.2 nm", "Pt": "5 nm", "Au": "4 nm", "YIG": "3 nm",
-             "EuS": "3 nm"}  # fmt: skip
+    "F": MAGNET,
+    "G": MAGNET | {"soc": {"rashba": "1e4 m/s"}},
+    "Pt": METAL,
+    "Au": METAL | {"spin_hall_angle": 0.03},
+    "YIG": {"kind": "FI"},
+    "EuS": {"kind": "FI"},
+}
+THICKNESS = {"F": "0.6 nm", "G": "1.2 nm", "Pt": "5 nm", "Au": "4 nm", "YIG": "3 nm", "EuS": "3 nm"}
 ALONG_X = {"electric_field": ["1e5 V/m", "3e4 V/m", "0 V/m"]}
 ACROSS = {"electric_field": ["0 V/m", "1e5 V/m", "0 V/m"]}
 SIDES = {"electrodes": {"left": {"voltage": "2 mV"}, "right": {"voltage": "0 V"}}}
 EXTENT = {
-    1: {}, 2: {"width": "20 nm", "cells_x": 5},
+    1: {},
+    2: {"width": "20 nm", "cells_x": 5},
     3: {"width": "20 nm", "cells_x": 3, "depth": "10 nm", "cells_y": 2},
-}  # fmt: skip
+}
 PARTS = ("M", "L", "S", "A", "E")
 
 
@@ -41,12 +58,22 @@ def device_case(layers, dimension=1, model="exact", drive=ALONG_X, interfaces=No
     regions = {n: dict(REGIONS[n]) for n in names}
     for name in {"F", "G"} & set(names):
         regions[name]["model"] = model
-    stack = {"dimension": dimension, **EXTENT[dimension], **structure,
-             "layers": [{"region": n, "thickness": THICKNESS[n]} for n in names]}  # fmt: skip
-    return case_from_table({
-        "structure": stack, "regions": regions, "drive": drive, "interfaces": interfaces or {},
-        "magnetization": {"direction": [1, 1, 1]}, "output": {"plots": False},
-    })  # fmt: skip
+    stack = {
+        "dimension": dimension,
+        **EXTENT[dimension],
+        **structure,
+        "layers": [{"region": n, "thickness": THICKNESS[n]} for n in names],
+    }
+    return case_from_table(
+        {
+            "structure": stack,
+            "regions": regions,
+            "drive": drive,
+            "interfaces": interfaces or {},
+            "magnetization": {"direction": [1, 1, 1]},
+            "output": {"plots": False},
+        }
+    )
 
 
 def solved(*arguments, **options):
@@ -141,8 +168,11 @@ def test_a_run_with_a_reduced_layer_writes_the_uniform_flux_of_the_line(dimensio
     ],
 )
 def test_a_law_that_would_spread_to_other_places_is_refused(layers, path):
-    with pytest.raises(CaseError, match=rf"^{path}: Pt and \w+ would touch in [23] places.*"
-                       r'different names, or set model = "resolved"'):  # fmt: skip
+    with pytest.raises(
+        CaseError,
+        match=rf"^{path}: Pt and \w+ would touch in [23] places.*"
+        r'different names, or set model = "resolved"',
+    ):
         build_device(device_case(layers))
 
 

@@ -46,9 +46,7 @@ def test_case_file_reproduces_the_reference_to_1e_6_with_the_default_mesh(name, 
             np.testing.assert_allclose(
                 currents.parts[part] * FLUX, split[part], rtol=0, atol=1e-6 * scale, err_msg=part
             )
-        np.testing.assert_allclose(
-            currents.flux[1:] * FLUX, split["Jz_top"], rtol=0, atol=1e-6 * scale
-        )
+        np.testing.assert_allclose(currents.flux[1:] * FLUX, split["Jz_top"], rtol=0, atol=1e-6 * scale)
         assert currents.balance < 1e-10
 
 
@@ -97,10 +95,13 @@ def currents_of(table, **structure):
 
 
 @pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("structure", [
-    {"dimension": 2, "cell": "quad", "width": "7 nm", "cells_x": 2},
-    {"dimension": 3, "cell": "hex", "width": "7 nm", "depth": "5 nm", "cells_x": 2, "cells_y": 3},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "structure",
+    [
+        {"dimension": 2, "cell": "quad", "width": "7 nm", "cells_x": 2},
+        {"dimension": 3, "cell": "hex", "width": "7 nm", "depth": "5 nm", "cells_x": 2, "cells_y": 3},
+    ],
+)
 def test_line_quad_and_hex_stacks_give_the_same_currents(structure, order):
     """Tensor-product elements contain the one-dimensional solution exactly."""
     table = case_table(CASES["C06"]) | {"solver": PAPER | {"order": order}}
@@ -120,12 +121,7 @@ def test_currents_on_simplices_converge_at_twice_the_order(cell, order, expected
     errors = []
     for refine in (1, 2):
         table = case_table(case) | {"solver": PAPER | {"order": order}}
-        table["structure"] |= {
-            "dimension": 2,
-            "cell": cell,
-            "width": "2 nm",
-            "cells_x": 2 * refine,
-        }
+        table["structure"] |= {"dimension": 2, "cell": cell, "width": "2 nm", "cells_x": 2 * refine}
         if cell == "tet":
             table["structure"] |= {"dimension": 3, "depth": "2 nm", "cells_y": 2 * refine}
         for layer, cells in zip(table["structure"]["layers"], (3, 9), strict=True):
@@ -148,9 +144,7 @@ def test_conserved_helix_component_carries_no_current():
     """Alpha = beta conserves (1, -1, 0): the prescribed potential extends uniformly."""
     solution = run(case_table(CASES["C13"]))
     mu = solution.transport.state.mu
-    np.testing.assert_allclose(
-        mu, np.broadcast_to(mu[-1], mu.shape), atol=1e-12 * np.abs(mu).max()
-    )
+    np.testing.assert_allclose(mu, np.broadcast_to(mu[-1], mu.shape), atol=1e-12 * np.abs(mu).max())
 
 
 def test_microscopic_input_gives_the_reference_of_its_raw_coefficients():
@@ -159,13 +153,19 @@ def test_microscopic_input_gives_the_reference_of_its_raw_coefficients():
     layer, given = case["inputs"]["layers"][0], case["outputs"]["kondo"]["inputs"]
     table = case_table(case)
     table["regions"]["F"] = {
-        "kind": "F", "dos": f"{layer['nu']!r} 1/(J*m^3)", "mass": "1 m_e",
-        "diffusion_constant": f"{layer['D']!r} m^2/s", "scattering_time": "4 fs",
+        "kind": "F",
+        "dos": f"{layer['nu']!r} 1/(J*m^3)",
+        "mass": "1 m_e",
+        "diffusion_constant": f"{layer['D']!r} m^2/s",
+        "scattering_time": "4 fs",
         "soc": {"rashba": f"{layer['soc']['alpha']!r} m/s"},
-        "kondo": {"spin": given["S"], "moment_density": f"{given['n_m']!r} 1/m^3",
-                  "coupling": f"{given['Ks']!r} J*m^3"},
+        "kondo": {
+            "spin": given["S"],
+            "moment_density": f"{given['n_m']!r} 1/m^3",
+            "coupling": f"{given['Ks']!r} J*m^3",
+        },
         "override": {"hall_angles": [0.0, 0.0, 0.0]},  # the reference leaves it out
-    }  # fmt: skip
+    }
     table["drive"] = {
         "electric_field": ["1e5 V/m", "0 V/m", "0 V/m"],
         "magnetic_field": ["0 T", "0 T", f"{given['B0']!r} T"],

@@ -23,8 +23,10 @@ from femspin.transport.elements.space import build_space
 ROUND_OFF = 1e-12
 ROOT = Path(__file__).parents[1]
 SIMPLICES = [(1, "line"), (2, "tri"), (3, "tet")]
-LAYERS = [{"region": name, "thickness": f"{nm} nm", "cells": cells}
-          for name, nm, cells in (("YIG", 4, 2), ("F", 1, 1), ("Pt", 5, 2))]  # fmt: skip
+LAYERS = [
+    {"region": name, "thickness": f"{nm} nm", "cells": cells}
+    for name, nm, cells in (("YIG", 4, 2), ("F", 1, 1), ("Pt", 5, 2))
+]
 
 
 def block(dimension: int, cell: str, lateral: str = "insulating"):
@@ -43,8 +45,7 @@ def group_kinds(name: str, dimension: int) -> dict[str, str]:
     import meshio
 
     data = meshio.gmsh.read(str(ROOT / "meshes" / f"{name}.msh"))
-    return {n: "F" if n == "F" else "HM" for n, (_, d) in data.field_data.items()
-            if d == dimension}  # fmt: skip
+    return {n: "F" if n == "F" else "HM" for n, (_, d) in data.field_data.items() if d == dimension}
 
 
 def volumes(structure):
@@ -73,10 +74,11 @@ def assert_same_device(finer, structure):
         found = finer.facet_measures(finer.faces[name]).sum()
         np.testing.assert_allclose(found, area, rtol=ROUND_OFF)
         low, high = (
-            np.array([s.mesh.p[:, s.mesh.facets[:, f]].min((1, 2)),
-                      s.mesh.p[:, s.mesh.facets[:, f]].max((1, 2))])
+            np.array(
+                [s.mesh.p[:, s.mesh.facets[:, f]].min((1, 2)), s.mesh.p[:, s.mesh.facets[:, f]].max((1, 2))]
+            )
             for s, f in ((structure, facets), (finer, finer.faces[name]))
-        )  # fmt: skip
+        )
         np.testing.assert_allclose(low, high, atol=ROUND_OFF * np.abs(low).max())
     # A hanging vertex would leave facets with one cell inside the device.
     outside = [facet_measures(s.mesh, s.mesh.boundary_facets()).sum() for s in (finer, structure)]
@@ -243,9 +245,13 @@ def smallest_angles(mesh):
 
 
 @settings(max_examples=20)
-@given(rounds=st.lists(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=5),
-                       min_size=1, max_size=3),
-       lateral=st.sampled_from(["insulating", "periodic"]), seed=st.integers(0, 99))  # fmt: skip
+@given(
+    rounds=st.lists(
+        st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=5), min_size=1, max_size=3
+    ),
+    lateral=st.sampled_from(["insulating", "periodic"]),
+    seed=st.integers(0, 99),
+)
 def test_bisected_triangles_keep_half_the_smallest_angle(rounds, lateral, seed):
     """The bound of Rivara, Int. J. Numer. Meth. Eng. 20, 745 (1984), whatever is marked."""
     structure = shuffled(block(2, "tri", lateral), seed)
@@ -259,9 +265,13 @@ def test_bisected_triangles_keep_half_the_smallest_angle(rounds, lateral, seed):
 
 
 @settings(max_examples=12)
-@given(rounds=st.lists(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=4),
-                       min_size=1, max_size=3),
-       lateral=st.sampled_from(["insulating", "periodic"]), seed=st.integers(0, 99))  # fmt: skip
+@given(
+    rounds=st.lists(
+        st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=4), min_size=1, max_size=3
+    ),
+    lateral=st.sampled_from(["insulating", "periodic"]),
+    seed=st.integers(0, 99),
+)
 def test_bisected_tetrahedra_fill_the_device_whatever_is_marked(rounds, lateral, seed):
     structure = shuffled(block(3, "tet", lateral), seed)
     finer = structure
@@ -298,8 +308,13 @@ def test_periodic_sides_that_do_not_match_are_refused(cells):
 
 
 # -------------------------------------------------------------------------------------- solutions
-SOLID = ["structure.dimension=2", "structure.cell='tri'", "structure.width='2 nm'",
-         "structure.cells_x=1", "structure.cells_per_decay_length=4"]  # fmt: skip
+SOLID = [
+    "structure.dimension=2",
+    "structure.cell='tri'",
+    "structure.width='2 nm'",
+    "structure.cells_x=1",
+    "structure.cells_per_decay_length=4",
+]
 
 
 @pytest.mark.parametrize("order", [1, 2])

@@ -131,20 +131,20 @@ def test_zip_goes_along_all_axes_at_once():
 @pytest.mark.parametrize(
     ("axis", "coordinates", "unit"),
     [
-        ('"regions.Pt.spin_hall_angle" = { from = 0.1, to = 0.4, points = 4 }',
-         (0.1, 0.2, 0.3, 0.4), ""),
-        ('"regions.Pt.spin_hall_angle" = { from = 0.01, to = 1, points = 3, spacing = "log" }',
-         (0.01, 0.1, 1), ""),
+        ('"regions.Pt.spin_hall_angle" = { from = 0.1, to = 0.4, points = 4 }', (0.1, 0.2, 0.3, 0.4), ""),
+        (
+            '"regions.Pt.spin_hall_angle" = { from = 0.01, to = 1, points = 3, spacing = "log" }',
+            (0.01, 0.1, 1),
+            "",
+        ),
         ('"structure.layers.1.cells" = { from = 2, to = 6, points = 3 }', (2, 4, 6), ""),
         ('"structure.layers.1.thickness" = ["500 pm", "2 nm"]', (500, 2000), "pm"),
-        ('"drive.magnetic_field.2" = { from = "0 mT", to = "1 T", points = 3 }',
-         (0, 500, 1000), "mT"),
+        ('"drive.magnetic_field.2" = { from = "0 mT", to = "1 T", points = 3 }', (0, 500, 1000), "mT"),
         ('"regions.F.theta_mode" = ["exact", "first"]', ("exact", "first"), ""),
         ('"magnetization.direction" = [[1, 0, 0], [0, 0, 1]]', ("[1, 0, 0]", "[0, 0, 1]"), ""),
-        ('"regions.F.soc.rashba" = ["0 eV*angstrom", "1e4 m/s"]',
-         ("0 eV*angstrom", "1e4 m/s"), ""),
+        ('"regions.F.soc.rashba" = ["0 eV*angstrom", "1e4 m/s"]', ("0 eV*angstrom", "1e4 m/s"), ""),
     ],
-)  # fmt: skip
+)
 def test_coordinates_are_numbers_in_the_unit_of_the_case_where_possible(axis, coordinates, unit):
     points = scan_points(scan_case(axis))
     assert points.axes[0].coordinates == coordinates
@@ -198,22 +198,30 @@ def test_angle_of_both_keeps_the_magnetization_along_the_field():
         ('"regions.Ft.dos" = ["1e46 1/(J*m^3)"]', "no region 'Ft'; did you mean 'F'"),
         ('"structure.layers.3.thickness" = ["1 nm"]', "'3' is no entry of .*layers; 0 to 2"),
         ('"structure.layers.Co.thickness" = ["1 nm"]', "'Co' is no entry"),
-        ('"drive.temperature" = ["5 K", "5 nm"]',
-         r'"drive\.temperature": at the value "5 nm": drive\.temperature: has a unit of another'),
-        ('"drive.temperature" = { from = "1 K", to = "5 nm", points = 3 }',
-         r'"drive\.temperature"\.to: has a unit of another quantity'),
+        (
+            '"drive.temperature" = ["5 K", "5 nm"]',
+            r'"drive\.temperature": at the value "5 nm": drive\.temperature: has a unit of another',
+        ),
+        (
+            '"drive.temperature" = { from = "1 K", to = "5 nm", points = 3 }',
+            r'"drive\.temperature"\.to: has a unit of another quantity',
+        ),
         ('"drive.temperature" = { from = "1 K", to = 5, points = 3 }', "both ends of a range"),
         ('"drive.temperature" = { from = true, to = 5, points = 3 }', "finite number, or text"),
         ('"drive.temperature" = { from = "0 K", to = "5 K", points = 3 }', r'"0\.0 K".*> 0'),
-        ('"drive.temperature" = { from = "0 K", to = "5 K", points = 3, spacing = "log" }',
-         "two ends of one sign"),
+        (
+            '"drive.temperature" = { from = "0 K", to = "5 K", points = 3, spacing = "log" }',
+            "two ends of one sign",
+        ),
         ('"drive.temperature" = { from = "5 K", to = "5 K", points = 3 }', "must differ"),
         ('"drive.temperature" = { from = "1 K", to = "5 K", points = 1 }', "must be >= 2"),
         ('"drive.temperature" = { from = "1 K", to = "5 K" }', r"points: is missing"),
         ('"drive.temperature" = { from = "1 K", to = "5 K", step = 3 }', "step: unknown key"),
         ('"drive.temperature" = ["5 K"]\n"drive.temperature.x" = ["5 K"]', "set the same key"),
-        ('"structure.layers.2.thickness" = ["5 nm"]\n"structure.layers.Pt.thickness" = ["5 nm"]',
-         "set the same key"),
+        (
+            '"structure.layers.2.thickness" = ["5 nm"]\n"structure.layers.Pt.thickness" = ["5 nm"]',
+            "set the same key",
+        ),
         ('"output.plots" = [true]', "'output.plots' cannot be scanned"),
         ('angle = ["0 deg"]', "is a table with plane"),
         ('angle = { plane = "xx", values = ["0 deg"] }', r"angle\.plane: must be 'xy'"),
@@ -221,15 +229,23 @@ def test_angle_of_both_keeps_the_magnetization_along_the_field():
         ('angle = { plane = "xy", values = ["0 deg"], points = 3 }', "give either values or from"),
         ('angle = { plane = "xy", from = "0 deg" }', r"angle\.to: give from, to and points"),
         ('"x" = { plane = "xy", values = ["0 deg"] }', "x is not an angle"),
-        ('angle = { plane = "xy", values = ["0 deg"] }\n"magnetization.direction" = [[1, 0, 0]]',
-         "both set the magnetization"),
-        ('angle = { plane = "xy", of = "field", values = ["0 deg"] }\n'
-         '"drive.magnetic_field" = [["0 T", "0 T", "0 T"]]', "needs a field"),
+        (
+            'angle = { plane = "xy", values = ["0 deg"] }\n"magnetization.direction" = [[1, 0, 0]]',
+            "both set the magnetization",
+        ),
+        (
+            'angle = { plane = "xy", of = "field", values = ["0 deg"] }\n'
+            '"drive.magnetic_field" = [["0 T", "0 T", "0 T"]]',
+            "needs a field",
+        ),
         ('"regions.Pt.material" = ["Pt", "Pd2"]', '"Pd2": .*unknown material'),
-        ('"drive.temperature" = { from = "1 K", to = "5 K", points = 99999 }\n'
-         '"regions.Pt.spin_hall_angle" = [0.1, 0.2]', "199998 points; at most 100000"),
+        (
+            '"drive.temperature" = { from = "1 K", to = "5 K", points = 99999 }\n'
+            '"regions.Pt.spin_hall_angle" = [0.1, 0.2]',
+            "199998 points; at most 100000",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_axis_is_refused_with_its_name_and_value(axes, message):
     with pytest.raises(CaseError, match=message):
         scan_points(scan_case(axes))
@@ -305,8 +321,9 @@ def test_a_failing_point_is_recorded_and_the_others_finish(tmp_path):
     assert set(rows[2][1:-1]) == {""}
     assert all(float(cell) > 0 for row in (rows[1], rows[3], rows[4]) for cell in row[1:-1])
     facts = json.loads((tmp_path / "out/scan.json").read_text())
-    assert facts["failures"] == [{"row": 1, "coordinates": {"drive.temperature": 5.0},
-                                  "error": "no convergence\\nat all"}]  # fmt: skip
+    assert facts["failures"] == [
+        {"row": 1, "coordinates": {"drive.temperature": 5.0}, "error": "no convergence\\nat all"}
+    ]
     # Failures are tried again; what is there is not.
     again = sweep(case, tmp_path, tmp_path / "out", solve=temperature_of)
     assert temperatures(again) == [2, 5, 10, 20]
@@ -316,16 +333,12 @@ def test_a_failing_point_is_recorded_and_the_others_finish(tmp_path):
 def test_any_exception_is_recorded_with_its_name(tmp_path):
     case = scan_case(TEMPERATURES, "processes = 1")
     result = sweep(case, None, tmp_path / "out", solve=divides_at_5_k)
-    assert [p.error for p in result.points if p.error] == [
-        "ZeroDivisionError: float division by zero"
-    ]
+    assert [p.error for p in result.points if p.error] == ["ZeroDivisionError: float division by zero"]
 
 
 def test_a_point_that_kills_its_worker_is_retried_once_and_the_others_are_untouched(tmp_path):
     axes = '"drive.temperature" = { from = "1 K", to = "12 K", points = 12 }'
-    result = sweep(
-        scan_case(axes, "processes = 2"), tmp_path, tmp_path / "out", solve=kills_at_5_k
-    )
+    result = sweep(scan_case(axes, "processes = 2"), tmp_path, tmp_path / "out", solve=kills_at_5_k)
     assert temperatures(result) == [1, 2, 3, 4, None, 6, 7, 8, 9, 10, 11, 12]
     assert result.points[4].error == "its process died twice, killed by SIGKILL"
     assert len(result.failures) == 1
@@ -380,9 +393,12 @@ def test_a_rerun_solves_only_what_is_new(tmp_path):
 def test_progress_counts_up_to_the_number_of_points(tmp_path):
     seen = []
     sweep(
-        scan_case(TEMPERATURES, "processes = 2"), None, tmp_path / "out",
-        lambda done, total: seen.append((done, total)), solve=temperature_of,
-    )  # fmt: skip
+        scan_case(TEMPERATURES, "processes = 2"),
+        None,
+        tmp_path / "out",
+        lambda done, total: seen.append((done, total)),
+        solve=temperature_of,
+    )
     assert seen == [(k, 4) for k in range(5)]
 
 
@@ -431,8 +447,13 @@ def test_folder_holds_table_facts_case_and_plot(solved):
     result, folder = solved
     pytest.importorskip("pyarrow")
     assert {p.name for p in folder.iterdir()} == {
-        "case.toml", "result.json", "scan.json", "scan.png", "table.csv", "table.parquet"
-    }  # fmt: skip
+        "case.toml",
+        "result.json",
+        "scan.json",
+        "scan.png",
+        "table.csv",
+        "table.parquet",
+    }
     facts = json.loads((folder / "scan.json").read_text())
     assert (facts["points"], facts["failed"], facts["computed"]) == (26, 0, 24)  # 0 and 360 deg
     assert facts["versions"]["femspin"]
@@ -483,9 +504,7 @@ def test_table_needs_neither_pyarrow_nor_xarray(solved, tmp_path, monkeypatch):
 
 def test_columns_can_be_chosen_by_name_or_by_the_head_of_a_name(tmp_path):
     case = scan_case(
-        TEMPERATURES,
-        'processes = 1\ncolumns = ["torques.F"]',
-        '[scan.plot]\ny = ["torques.nothing"]',
+        TEMPERATURES, 'processes = 1\ncolumns = ["torques.F"]', '[scan.plot]\ny = ["torques.nothing"]'
     )
     result = sweep(case, None, tmp_path / "out", solve=temperature_of)
     assert result.columns == (*(f"torques.F.torque.{a}" for a in "xyz"), "torques.nothing")
@@ -551,11 +570,14 @@ def test_plot_has_labels_with_units_and_one_curve_per_value_of_the_other_axis(so
         ('"regions.F.theta_mode" = ["exact", "first"]', "", 1),
         (f'"regions.Pt.spin_hall_angle" = [0.1, 0.2, 0.3, 0.4]\n{TEMPERATURES}', "", 4),
         (f'"regions.Pt.spin_hall_angle" = [0.1, 0.2, 0.3, 0.4]\n{TEMPERATURES}', ZIP, 1),
-        ('"regions.Pt.spin_hall_angle" = { from = 0.1, to = 0.4, points = 30 }\n'
-         '"drive.temperature" = { from = "1 K", to = "10 K", points = 2, spacing = "log" }',
-         "", 30),
+        (
+            '"regions.Pt.spin_hall_angle" = { from = 0.1, to = 0.4, points = 30 }\n'
+            '"drive.temperature" = { from = "1 K", to = "10 K", points = 2, spacing = "log" }',
+            "",
+            30,
+        ),
     ],
-)  # fmt: skip
+)
 def test_plots_of_other_shapes(tmp_path, axes, head, curves):
     case = scan_case(axes, f"{head}\nprocesses = 1", '[scan.plot]\ny = ["torques.F.torque.x"]')
     result = sweep(case, None, tmp_path / "out", solve=temperature_of)

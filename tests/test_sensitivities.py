@@ -36,19 +36,45 @@ CASES = Path(__file__).parents[1] / "cases"
 # Powers of a length L in every unit when hbar, e, k_B and m_e keep their values: then masses stay,
 # times go with L^2, energies with 1/L^2, currents with 1/L^2.
 POWERS = {
-    "m": 1, "s": 2, "J": -2, "K": -2, "T": -2, "V/m": -3, "kg": 0, "m/s": -1, "m**2/s": 0,
-    "S/m": -1, "1/(J*m**3)": -1, "1/m**3": -3, "J*m**3": 1, "": 0,
-}  # fmt: skip
+    "m": 1,
+    "s": 2,
+    "J": -2,
+    "K": -2,
+    "T": -2,
+    "V/m": -3,
+    "kg": 0,
+    "m/s": -1,
+    "m**2/s": 0,
+    "S/m": -1,
+    "1/(J*m**3)": -1,
+    "1/m**3": -3,
+    "J*m**3": 1,
+    "": 0,
+}
 # Powers of a mass M when hbar, e, k_B and lengths keep theirs, where no field brings in mu_B:
 # times go with M, energies with 1/M, currents with 1/M.
 MASS_POWERS = {
-    "m": 0, "s": 1, "J": -1, "K": -1, "kg": 1, "m/s": -1, "m**2/s": -1, "V/m": -1, "S/m": 0,
-    "1/(J*m**3)": 1, "1/m**3": 0, "J*m**3": -1, "": 0,
-}  # fmt: skip
+    "m": 0,
+    "s": 1,
+    "J": -1,
+    "K": -1,
+    "kg": 1,
+    "m/s": -1,
+    "m**2/s": -1,
+    "V/m": -1,
+    "S/m": 0,
+    "1/(J*m**3)": 1,
+    "1/m**3": 0,
+    "J*m**3": -1,
+    "": 0,
+}
 
 CONTACT = {
     "structure": {
-        "dimension": 2, "width": "12 nm", "cells_x": 5, "lateral": "insulating",
+        "dimension": 2,
+        "width": "12 nm",
+        "cells_x": 5,
+        "lateral": "insulating",
         "layers": [
             {"region": "YIG", "thickness": "3 nm"},
             {"region": "F", "thickness": "0.8 nm", "cells": 2},
@@ -58,28 +84,46 @@ CONTACT = {
     "regions": {
         "YIG": {"kind": "FI"},
         "F": {
-            "kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
-            "mass": "1 m_e", "scattering_time": "1 fs", "soc": {"rashba": "0.1 eV*angstrom"},
-            "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
-                      "curie_temperature": "559 K"},
+            "kind": "F",
+            "dos": "2e47 1/(J*m^3)",
+            "diffusion_constant": "2e-4 m^2/s",
+            "mass": "1 m_e",
+            "scattering_time": "1 fs",
+            "soc": {"rashba": "0.1 eV*angstrom"},
+            "kondo": {
+                "spin": 2.5,
+                "moment_density": "4e27 1/m^3",
+                "exchange_energy": "5 meV",
+                "curie_temperature": "559 K",
+            },
         },
-        "Pt": {"kind": "HM", "dos": "4e47 1/(J*m^3)", "conductivity": "2e6 S/m",
-               "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1},
+        "Pt": {
+            "kind": "HM",
+            "dos": "4e47 1/(J*m^3)",
+            "conductivity": "2e6 S/m",
+            "spin_diffusion_length": "1.5 nm",
+            "spin_hall_angle": 0.1,
+        },
     },
     "interfaces": {
         "Pt|F": {"contact_conductance": "2e15 S/m^2", "contact_spin_conductance": "6e14 S/m^2"},
         "F|YIG": {"G_r": "2e13 S/m^2", "G_i": "1e13 S/m^2"},
     },
     "drive": {
-        "temperature": "200 K", "magnetic_field": ["0 T", "0.3 T", "0.4 T"],
+        "temperature": "200 K",
+        "magnetic_field": ["0 T", "0.3 T", "0.4 T"],
         "electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "0 V"}},
     },
     "magnetization": {"direction": [1, 1, 1]},
-}  # fmt: skip
+}
 
 CARRIED = {
     "structure": {
-        "dimension": 3, "width": "3 nm", "depth": "3 nm", "cells_x": 2, "cells_y": 2,
+        "dimension": 3,
+        "width": "3 nm",
+        "depth": "3 nm",
+        "cells_x": 2,
+        "cells_y": 2,
         "lateral": "insulating",
         "layers": [
             {"region": "F", "thickness": "1 nm", "cells": 2},
@@ -88,15 +132,30 @@ CARRIED = {
     },
     "regions": {
         "F": {
-            "kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
-            "mass": "1 m_e", "scattering_time": "1 fs",
-            "soc": {"rashba": "0.4 eV*angstrom", "strain_coupling": "2e4 m/s",
-                    "strain": [[0, 0.02, 0.03], [0.02, 0, 0.05], [0.03, 0.05, 0]]},
-            "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
-                      "curie_temperature": "559 K"},
+            "kind": "F",
+            "dos": "2e47 1/(J*m^3)",
+            "diffusion_constant": "2e-4 m^2/s",
+            "mass": "1 m_e",
+            "scattering_time": "1 fs",
+            "soc": {
+                "rashba": "0.4 eV*angstrom",
+                "strain_coupling": "2e4 m/s",
+                "strain": [[0, 0.02, 0.03], [0.02, 0, 0.05], [0.03, 0.05, 0]],
+            },
+            "kondo": {
+                "spin": 2.5,
+                "moment_density": "4e27 1/m^3",
+                "exchange_energy": "5 meV",
+                "curie_temperature": "559 K",
+            },
         },
-        "Pt": {"kind": "HM", "dos": "4e47 1/(J*m^3)", "conductivity": "2e6 S/m",
-               "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1},
+        "Pt": {
+            "kind": "HM",
+            "dos": "4e47 1/(J*m^3)",
+            "conductivity": "2e6 S/m",
+            "spin_diffusion_length": "1.5 nm",
+            "spin_hall_angle": 0.1,
+        },
     },
     "drive": {
         "temperature": "200 K",
@@ -104,7 +163,7 @@ CARRIED = {
     },
     "magnetization": {"direction": [1, 1, 1]},
     "solver": {"elements": "covariant", "order": 1},
-}  # fmt: skip
+}
 
 # A layer replaced by its conductance: its thickness is no matter of the mesh.
 REPLACED = {
@@ -167,9 +226,10 @@ def driven(values, least=1e-3):
     """
     largest = largest_of_kinds(values, values.values())
     return [
-        n for n, v in values.items()
+        n
+        for n, v in values.items()
         if is_output(n) and abs(v) > least * largest[kind(n)] and "F|YIG.spin_tr" not in n
-    ]  # fmt: skip
+    ]
 
 
 def whole_derivative(name, parameter, outputs):
@@ -221,8 +281,12 @@ def test_covariant_elements_in_3d_are_differentiated_with_their_frames():
     device, transport = solved("carried")
     assert transport.state.coefficients["F"].along == (0, 1, 2)
     outputs = [n for n in driven(numbers("carried")) if "observables" not in n]
-    paths = ["regions.F.soc.*", "regions.F.mass", "regions.Pt.spin_hall_angle",
-             "drive.electrodes.left.voltage"]  # fmt: skip
+    paths = [
+        "regions.F.soc.*",
+        "regions.F.mass",
+        "regions.Pt.spin_hall_angle",
+        "drive.electrodes.left.voltage",
+    ]
     found = sensitivities(device, transport, outputs, paths)
     assert sum(".strain." in p.path for p in found.parameters) == 3
     change, largest = by_elasticity(found)
@@ -235,9 +299,12 @@ def test_covariant_elements_in_3d_are_differentiated_with_their_frames():
 def test_the_tables_differentiated_cover_contacts_laws_electrodes_and_replaced_layers():
     paths = {p.path for p in choose_parameters(solved("contact")[0].case)}
     assert {
-        "interfaces.Pt|F.contact_conductance", "interfaces.Pt|F.contact_spin_conductance",
-        "interfaces.F|YIG.G_r", "drive.electrodes.left.voltage", "drive.temperature",
-    } <= paths  # fmt: skip
+        "interfaces.Pt|F.contact_conductance",
+        "interfaces.Pt|F.contact_spin_conductance",
+        "interfaces.F|YIG.G_r",
+        "drive.electrodes.left.voltage",
+        "drive.temperature",
+    } <= paths
     replaced = {p.path for p in choose_parameters(solved("replaced")[0].case)}
     assert "structure.layers.1.thickness" in replaced
     assert "structure.layers.2.thickness" not in replaced
@@ -304,15 +371,17 @@ def test_stack_thicknesses_have_the_derivative_of_whole_solves():
     outputs = list(default_outputs(exact.values))
     found = stack_sensitivities(exact, outputs, ["structure.layers.*"])
     assert [p.path for p in found.parameters] == [
-        "structure.layers.1.thickness", "structure.layers.2.thickness",
-    ]  # fmt: skip
+        "structure.layers.1.thickness",
+        "structure.layers.2.thickness",
+    ]
     for j, p in enumerate(found.parameters):
         compared, _ = extrapolated_derivative(
             lambda x, path=p.path: [
-                np.array([solved_stack(with_parameters(exact.case, {path: x})).values[n]
-                          for n in outputs])
-            ], p.value, p.scale,
-        )  # fmt: skip
+                np.array([solved_stack(with_parameters(exact.case, {path: x})).values[n] for n in outputs])
+            ],
+            p.value,
+            p.scale,
+        )
         np.testing.assert_allclose(found.derivatives[:, j], compared[0], rtol=1e-8)
 
 
@@ -336,8 +405,7 @@ def test_currents_are_linear_in_the_field_and_efficiencies_do_not_depend_on_its_
 
 
 def test_currents_between_electrodes_are_linear_in_the_voltages():
-    outputs = ["electrodes.left.current", "interfaces.Pt|F.spin_current.y",
-               "torques.F.efficiency_field_like"]  # fmt: skip
+    outputs = ["electrodes.left.current", "interfaces.Pt|F.spin_current.y", "torques.F.efficiency_field_like"]
     found = sensitivities(*solved("contact"), outputs, ["drive.electrodes.*"])
     value = np.array([p.value for p in found.parameters])
     total = (found.derivatives * value).sum(axis=1) / found.values
@@ -385,10 +453,13 @@ def test_names_are_known_before_solving():
 
 def test_default_outputs_leave_out_what_is_negligible():
     values = {
-        "interfaces.a|b.spin_current.x": 1.0, "interfaces.a|b.spin_current.y": 2e-6,
-        "interfaces.b|c.spin_current.x": 0.9e-6, "torques.b.efficiency_damping_like": 1e-9,
-        "torques.b.efficiency_field_like": 0.0, "torques.b.torque.x": 5.0,
-    }  # fmt: skip
+        "interfaces.a|b.spin_current.x": 1.0,
+        "interfaces.a|b.spin_current.y": 2e-6,
+        "interfaces.b|c.spin_current.x": 0.9e-6,
+        "torques.b.efficiency_damping_like": 1e-9,
+        "torques.b.efficiency_field_like": 0.0,
+        "torques.b.torque.x": 5.0,
+    }
     assert default_outputs(values) == tuple(list(values)[:2] + list(values)[3:4])
 
 
@@ -401,9 +472,7 @@ def test_a_parameter_without_derivative_has_none():
     device = build_device(case_from_table(table))
     transport = solve_transport(device, device.direction)
     name = "interfaces.Pt|F.spin_current.x"
-    found = sensitivities(
-        device, transport, [name], ["drive.temperature", "regions.Pt.spin_hall_angle"]
-    )
+    found = sensitivities(device, transport, [name], ["drive.temperature", "regions.Pt.spin_hall_angle"])
     assert np.isnan(found.derivatives[0, 0])
     assert np.isinf(found.errors[0])
     assert np.isfinite(found.derivatives[0, 1])
@@ -456,8 +525,19 @@ def test_tables_are_sorted_and_say_what_they_are(call, file):
 
 def test_json_csv_and_folder_hold_the_same_numbers(call, file, tmp_path):
     folder, table = tmp_path / "out", tmp_path / "t.csv"
-    arguments = ("sensitivities", file, "--outputs", "interfaces.*.spin_current.y", "--json",
-                 "--set", "solver.method=stack", "-o", folder, "--csv", table)  # fmt: skip
+    arguments = (
+        "sensitivities",
+        file,
+        "--outputs",
+        "interfaces.*.spin_current.y",
+        "--json",
+        "--set",
+        "solver.method=stack",
+        "-o",
+        folder,
+        "--csv",
+        table,
+    )
     code, out, err = call(*arguments)
     assert (code, err) == (0, "")
     summary = json.loads(out)
@@ -474,9 +554,12 @@ def test_json_csv_and_folder_hold_the_same_numbers(call, file, tmp_path):
     assert [line["parameter"] for line in lines] == names
     assert [float(line["derivative"]) for line in lines] == [r["derivative"] for r in rows]
     assert sorted(p.name for p in folder.iterdir()) == [
-        "case.toml", "result.json", "sensitivities.csv", "sensitivities.json",
+        "case.toml",
+        "result.json",
+        "sensitivities.csv",
+        "sensitivities.json",
         "sensitivities.png",
-    ]  # fmt: skip
+    ]
     assert call(*arguments, "--set", "title=other")[0] == 2  # holds a result of other inputs
     assert call(*arguments)[0] == 0
     assert call(*arguments, "--force")[0] == 0
@@ -494,10 +577,20 @@ def test_one_file_is_written_under_its_name(call, file, tmp_path, suffix):
 
 
 def test_a_zero_output_has_derivatives_without_elasticities(call, file):
-    code, out, _ = call("sensitivities", file, "--set", "magnetization.direction=[0, 1, 0]",
-                        "--set", 'drive.magnetic_field=["0 T", "1 T", "0 T"]',
-                        "--outputs", "interfaces.F|EuS.charge_current",
-                        "--parameters", "drive.*", "--set", "solver.method=stack")  # fmt: skip
+    code, out, _ = call(
+        "sensitivities",
+        file,
+        "--set",
+        "magnetization.direction=[0, 1, 0]",
+        "--set",
+        'drive.magnetic_field=["0 T", "1 T", "0 T"]',
+        "--outputs",
+        "interfaces.F|EuS.charge_current",
+        "--parameters",
+        "drive.*",
+        "--set",
+        "solver.method=stack",
+    )
     assert code == 0
     assert "no influence" in out
 

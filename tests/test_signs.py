@@ -29,21 +29,28 @@ PLACES = {"below": 1.0, "above": -1.0}  # of the metal; n from the metal to the 
 
 def metal(angle, **more):
     return {
-        "kind": "HM", "conductivity": "5e6 S/m", "diffusion_constant": "5e-4 m^2/s",
-        "spin_diffusion_length": "1.5 nm", "spin_hall_angle": angle, **more,
-    }  # fmt: skip
+        "kind": "HM",
+        "conductivity": "5e6 S/m",
+        "diffusion_constant": "5e-4 m^2/s",
+        "spin_diffusion_length": "1.5 nm",
+        "spin_hall_angle": angle,
+        **more,
+    }
 
 
 def bilayer(angle, place="below", m=(0, 0, 1), conductance=None, **drive):
     """Return a metal below or above a magnetic insulator, current along +x."""
     layers = ["HM", "FI"] if place == "below" else ["FI", "HM"]
-    return case_from_table({
-        "structure": {"layers": [{"region": r, "thickness": "4 nm"} for r in layers]},
-        "regions": {"HM": metal(angle), "FI": {"kind": "FI"}},
-        "interfaces": {"HM|FI": conductance or {"G_r": "5e14 S/m^2"}},
-        "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"], **drive},
-        "magnetization": {"direction": list(m)}, "solver": {"method": "stack"},
-    })  # fmt: skip
+    return case_from_table(
+        {
+            "structure": {"layers": [{"region": r, "thickness": "4 nm"} for r in layers]},
+            "regions": {"HM": metal(angle), "FI": {"kind": "FI"}},
+            "interfaces": {"HM|FI": conductance or {"G_r": "5e14 S/m^2"}},
+            "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"], **drive},
+            "magnetization": {"direction": list(m)},
+            "solver": {"method": "stack"},
+        }
+    )
 
 
 def table_of(case):
@@ -65,12 +72,14 @@ def test_current_along_x_gathers_spins_y_on_top_of_pt_and_minus_y_on_top_of_w():
     the spins of these electrons along +y.
     """
     for name, sign in (("Pt", 1), ("W (beta)", -1), ("Ta", -1)):
-        case = case_from_table({
-            "structure": {"layers": [{"region": "A", "thickness": "10 nm"}]},
-            "regions": {"A": {"kind": "HM", "material": name}},
-            "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
-            "solver": {"method": "stack"},
-        })  # fmt: skip
+        case = case_from_table(
+            {
+                "structure": {"layers": [{"region": "A", "thickness": "10 nm"}]},
+                "regions": {"A": {"kind": "HM", "material": name}},
+                "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+                "solver": {"method": "stack"},
+            }
+        )
         found = simulate(case, errors=False)
         mu = found.transport.state.mu[:, 2]
         z = found.device.space.locations[-1]
@@ -84,15 +93,18 @@ def test_the_published_angle_is_minus_the_raw_one(mode):
     """theta_C^{ka} of the equations is -theta_SH delta_ka (Chen et al., PRB 87, 144411)."""
     given = {"conductivity": None, "dos": "4e47 1/(J*m^3)", "theta_mode": mode}
     tables = []
-    for change in ({"spin_hall_angle": 0.2},
-                   {"override": {"spin_hall_angles": (-0.2 * np.eye(3)).tolist()}}):  # fmt: skip
+    for change in ({"spin_hall_angle": 0.2}, {"override": {"spin_hall_angles": (-0.2 * np.eye(3)).tolist()}}):
         region = {k: v for k, v in {**metal(None), **given, **change}.items() if v is not None}
-        case = case_from_table({
-            "structure": {"layers": [{"region": "HM", "thickness": "4 nm"}]},
-            "regions": {"HM": region}, "interfaces": {"top": {"G_r": "5e14 S/m^2"}},
-            "drive": {"electric_field": ["1e5 V/m", "2e4 V/m", "0 V/m"]},
-            "magnetization": {"direction": [1, 2, 3]}, "solver": {"method": "stack"},
-        })  # fmt: skip
+        case = case_from_table(
+            {
+                "structure": {"layers": [{"region": "HM", "thickness": "4 nm"}]},
+                "regions": {"HM": region},
+                "interfaces": {"top": {"G_r": "5e14 S/m^2"}},
+                "drive": {"electric_field": ["1e5 V/m", "2e4 V/m", "0 V/m"]},
+                "magnetization": {"direction": [1, 2, 3]},
+                "solver": {"method": "stack"},
+            }
+        )
         solution = simulate(case, errors=False)
         tables.append(solution.transport.state.mu)
     np.testing.assert_allclose(tables[0], tables[1], rtol=1e-12, atol=1e-15)
@@ -121,8 +133,9 @@ def line_shape(damping_field, oersted, field, saturation, damping=0.02):
         push = np.array([-b3, b2])
         matrix = 1j * w * (np.eye(2) - gilbert) + GAMMA * stiff
         response.append(np.linalg.solve(matrix, -GAMMA * push)[0].real)
-    x = (sweep - field) / (damping * (2 * field + MU_0 * saturation) * w / GAMMA
-                           / (2 * field + MU_0 * saturation))  # fmt: skip
+    x = (sweep - field) / (
+        damping * (2 * field + MU_0 * saturation) * w / GAMMA / (2 * field + MU_0 * saturation)
+    )
     shape = 1 / (1 + x**2)
     basis = np.stack([shape, x * shape, np.ones_like(x)], axis=1)
     return np.linalg.lstsq(basis, np.array(response), rcond=None)[0][:2]
@@ -157,23 +170,40 @@ def test_st_fmr_on_pt_has_one_sign_of_symmetric_and_antisymmetric_part(name, pla
 
 def test_line_shape_finds_the_same_sign_for_spins_along_the_oersted_field():
     """`analysis = "line_shape"` with the spins and the field of Pt below the film: S/A > 0."""
-    case = case_from_table({
-        "texture": {
-            "kind": "ferromagnet", "analysis": "line_shape", "magnetostatics": "thin_film",
-            "relax_torque": "0.1 nT",
-            "mesh": {"shape": "point", "length": "100 nm", "width": "100 nm",
-                     "thickness": "4 nm"},
-            "magnet": {"saturation_magnetization": "8e5 A/m", "damping": 0.01,
-                       "exchange_stiffness": "13 pJ/m"},
-            "initial": {"direction": [1, 1, 0]},
-            "spin_orbit": [{"polarisation": [0, -1, 0], "damping_like": "0.2 mT",
-                            "signal": {"shape": "sine", "frequency": "8 GHz"}}],
-            "fields": [{"field": ["0 T", "-0.1 mT", "0 T"],
-                        "signal": {"shape": "sine", "frequency": "8 GHz"}}],
-            "line_shape": {"frequency": "8 GHz", "direction": [1, 1, 0], "low": "50 mT",
-                           "high": "100 mT", "points": 41},
+    case = case_from_table(
+        {
+            "texture": {
+                "kind": "ferromagnet",
+                "analysis": "line_shape",
+                "magnetostatics": "thin_film",
+                "relax_torque": "0.1 nT",
+                "mesh": {"shape": "point", "length": "100 nm", "width": "100 nm", "thickness": "4 nm"},
+                "magnet": {
+                    "saturation_magnetization": "8e5 A/m",
+                    "damping": 0.01,
+                    "exchange_stiffness": "13 pJ/m",
+                },
+                "initial": {"direction": [1, 1, 0]},
+                "spin_orbit": [
+                    {
+                        "polarisation": [0, -1, 0],
+                        "damping_like": "0.2 mT",
+                        "signal": {"shape": "sine", "frequency": "8 GHz"},
+                    }
+                ],
+                "fields": [
+                    {"field": ["0 T", "-0.1 mT", "0 T"], "signal": {"shape": "sine", "frequency": "8 GHz"}}
+                ],
+                "line_shape": {
+                    "frequency": "8 GHz",
+                    "direction": [1, 1, 0],
+                    "low": "50 mT",
+                    "high": "100 mT",
+                    "points": 41,
+                },
+            }
         }
-    })  # fmt: skip
+    )
     values = simulate_texture(case).values
     assert values["texture.symmetric"] / values["texture.antisymmetric"] > 0
 
@@ -189,9 +219,7 @@ def test_positive_interfacial_dmi_makes_left_handed_walls():
     magnet = fm(interfacial_dmi=1e-3)
     space = line(magnet.wall_width, 30, 0.2)
     texture = ferromagnet_texture(space, magnet)
-    left, right = (
-        texture.energy(wall_profile(space, 0.0, magnet.wall_width, tilt=t)) for t in (np.pi, 0.0)
-    )
+    left, right = (texture.energy(wall_profile(space, 0.0, magnet.wall_width, tilt=t)) for t in (np.pi, 0.0))
     m = wall_profile(space, 0.0, magnet.wall_width, tilt=np.pi)
     middle = np.argmin(np.abs(m[:, 2]))
     assert m[0, 2] > 0 > m[-1, 2]
@@ -204,9 +232,9 @@ def test_database_has_the_dmi_of_co_on_pt_with_this_sign():
         assert not str(load_database()[name].values["dmi"].value).startswith("-")
 
 
-@pytest.mark.parametrize(("name", "place", "left_handed"), [
-    ("Pt", "below", True), ("Pt", "above", False), ("W", "below", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "place", "left_handed"), [("Pt", "below", True), ("Pt", "above", False), ("W", "below", False)]
+)
 def test_walls_of_pt_run_along_the_current(name, place, left_handed):
     """Left-handed wall on Pt: the damping-like field at its centre grows the up side.
 
@@ -225,18 +253,32 @@ def test_walls_of_pt_run_along_the_current(name, place, left_handed):
 
 def test_a_left_handed_wall_on_pt_runs_along_the_current_in_time():
     """The same with the motion: spins of Pt below (moments -y), D > 0, velocity along +x."""
-    case = case_from_table({
-        "texture": {
-            "kind": "ferromagnet", "duration": "0.1 ns", "output_interval": "10 ps",
-            "mesh": {"shape": "line", "length": "160 nm", "width": "50 nm", "thickness": "1 nm",
-                     "cell": "2 nm"},
-            "magnet": {"saturation_magnetization": "8e5 A/m", "exchange_stiffness": "13 pJ/m",
-                       "damping": 0.3, "anisotropy": "4e5 J/m^3",
-                       "interfacial_dmi": "0.8 mJ/m^2"},
-            "initial": {"type": "wall", "tilt": "180 deg"}, "wall": {},
-            "spin_orbit": [{"polarisation": [0, -1, 0], "damping_like": "10 mT"}],
+    case = case_from_table(
+        {
+            "texture": {
+                "kind": "ferromagnet",
+                "duration": "0.1 ns",
+                "output_interval": "10 ps",
+                "mesh": {
+                    "shape": "line",
+                    "length": "160 nm",
+                    "width": "50 nm",
+                    "thickness": "1 nm",
+                    "cell": "2 nm",
+                },
+                "magnet": {
+                    "saturation_magnetization": "8e5 A/m",
+                    "exchange_stiffness": "13 pJ/m",
+                    "damping": 0.3,
+                    "anisotropy": "4e5 J/m^3",
+                    "interfacial_dmi": "0.8 mJ/m^2",
+                },
+                "initial": {"type": "wall", "tilt": "180 deg"},
+                "wall": {},
+                "spin_orbit": [{"polarisation": [0, -1, 0], "damping_like": "10 mT"}],
+            }
         }
-    })  # fmt: skip
+    )
     assert simulate_texture(case).values["texture.wall.displacement"] > 1e-9
 
 
@@ -266,14 +308,27 @@ def test_given_torques_have_the_signs_of_the_efficiencies(place):
     damping, field = (unit * xi[f"efficiency_{k}_like"] for k in ("damping", "field"))
     assert damping > 0 > field  # G_i > 0: a field along the moments that gather there
     for key, sign in (("field_like_torque", 1), ("field_like", -1)):
-        case = case_from_table({"texture": {
-            "kind": "ferromagnet", "duration": "1 ps",
-            "mesh": {"shape": "point", "length": "4 nm", "thickness": "4 nm"},
-            "magnet": {"saturation_magnetization": f"{SATURATION} A/m", "damping": 0.1,
-                       "exchange_stiffness": "13 pJ/m"},
-            "spin_orbit": [{"polarisation": (moments / j).tolist(), key: f"{sign * field} T",
-                            "damping_like": f"{damping} T"}],
-        }})  # fmt: skip
+        case = case_from_table(
+            {
+                "texture": {
+                    "kind": "ferromagnet",
+                    "duration": "1 ps",
+                    "mesh": {"shape": "point", "length": "4 nm", "thickness": "4 nm"},
+                    "magnet": {
+                        "saturation_magnetization": f"{SATURATION} A/m",
+                        "damping": 0.1,
+                        "exchange_stiffness": "13 pJ/m",
+                    },
+                    "spin_orbit": [
+                        {
+                            "polarisation": (moments / j).tolist(),
+                            key: f"{sign * field} T",
+                            "damping_like": f"{damping} T",
+                        }
+                    ],
+                }
+            }
+        )
         system = build_texture_system(case)
         states = np.tile(m, (system.space.size, 1))
         turning = system.orbit()[0].rotation(system.space, states, 0.0)[0] * 1e12
@@ -317,12 +372,14 @@ def test_smr_hall_effect_of_a_positive_g_i_is_that_of_a_field_along_m(place):
 
 
 def film(**drive):
-    return case_from_table({
-        "structure": {"layers": [{"region": "HM", "thickness": "4 nm"}]},
-        "regions": {"HM": metal(0.1, diffusion_constant="1e-5 m^2/s")},
-        "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"], **drive},
-        "solver": {"method": "stack"},
-    })  # fmt: skip
+    return case_from_table(
+        {
+            "structure": {"layers": [{"region": "HM", "thickness": "4 nm"}]},
+            "regions": {"HM": metal(0.1, diffusion_constant="1e-5 m^2/s")},
+            "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"], **drive},
+            "solver": {"method": "stack"},
+        }
+    )
 
 
 def test_hanle_field_across_the_spins_raises_the_resistance():
@@ -359,14 +416,14 @@ def test_inverse_spin_hall_current_of_pumped_spins(place):
     electrons along -x: a current along +x.
     """
     face = "top" if place == "below" else "bottom"
-    case = case_from_table({
-        "structure": {"layers": [{"region": "HM", "thickness": "4 nm"}]},
-        "regions": {"HM": metal(0.1)},
-        "interfaces": {
-            face: {"spin_flux": ["0 1/(m^2*s)", "1e28 1/(m^2*s)", "0 1/(m^2*s)"]}
-        },
-        "solver": {"method": "stack"},
-    })  # fmt: skip
+    case = case_from_table(
+        {
+            "structure": {"layers": [{"region": "HM", "thickness": "4 nm"}]},
+            "regions": {"HM": metal(0.1)},
+            "interfaces": {face: {"spin_flux": ["0 1/(m^2*s)", "1e28 1/(m^2*s)", "0 1/(m^2*s)"]}},
+            "solver": {"method": "stack"},
+        }
+    )
     m0, n = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, PLACES[place]])
     j = table_of(case)["charge_current_density"]["HM"]
     assert j @ np.cross(m0, n) > 0
@@ -381,13 +438,16 @@ def test_electrons_from_co_carry_moments_along_its_magnetization():
 
     Johnson and Silsbee, PRL 55, 1790 (1985).  Spins gather along -M.
     """
-    case = case_from_table({
-        "structure": {"layers": [{"region": "Co", "thickness": "40 nm"},
-                                 {"region": "Cu", "thickness": "40 nm"}]},
-        "regions": {"Co": {"kind": "F", "material": "Co"}, "Cu": {"kind": "HM", "material": "Cu"}},
-        "magnetization": {"direction": [0, 0, 1]},
-        "drive": {"electrodes": {"top": {"voltage": "1 mV"}, "bottom": {"voltage": "0 V"}}},
-    })  # fmt: skip
+    case = case_from_table(
+        {
+            "structure": {
+                "layers": [{"region": "Co", "thickness": "40 nm"}, {"region": "Cu", "thickness": "40 nm"}]
+            },
+            "regions": {"Co": {"kind": "F", "material": "Co"}, "Cu": {"kind": "HM", "material": "Cu"}},
+            "magnetization": {"direction": [0, 0, 1]},
+            "drive": {"electrodes": {"top": {"voltage": "1 mV"}, "bottom": {"voltage": "0 V"}}},
+        }
+    )
     solution = simulate(case, errors=False)
     assert solution.table["electrodes"]["top"]["current"] > 0  # j down, electrons up into Cu
     assert solution.table["observables"]["regions"]["Cu"]["mean_potential"][2] < 0
@@ -402,14 +462,23 @@ def test_co_with_the_spin_hall_angle_of_pt_has_a_positive_anomalous_hall_coeffic
     whose channels share one Hall resistivity rather than one Hall angle.
     """
     for mode, factor in (("first", 1), ("exact", 2)):
-        case = case_from_table({
-            "structure": {"layers": [{"region": "Co", "thickness": "400 nm"}]},
-            "regions": {"Co": {"kind": "F", "material": "Co", "spin_hall_angle": 0.02,
-                               "theta_mode": mode, "spin_diffusion_length": "2 nm"}},
-            "magnetization": {"direction": [0, 0, 1]},
-            "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
-            "solver": {"method": "stack"},
-        })  # fmt: skip
+        case = case_from_table(
+            {
+                "structure": {"layers": [{"region": "Co", "thickness": "400 nm"}]},
+                "regions": {
+                    "Co": {
+                        "kind": "F",
+                        "material": "Co",
+                        "spin_hall_angle": 0.02,
+                        "theta_mode": mode,
+                        "spin_diffusion_length": "2 nm",
+                    }
+                },
+                "magnetization": {"direction": [0, 0, 1]},
+                "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+                "solver": {"method": "stack"},
+            }
+        )
         charge = table_of(case)["observables"]["charge"]
         assert charge["transverse_resistivity"] > 0
         ratio = charge["transverse_conductivity"] / charge["longitudinal_conductivity"]
@@ -417,24 +486,43 @@ def test_co_with_the_spin_hall_angle_of_pt_has_a_positive_anomalous_hall_coeffic
 
 
 VORTEX = {
-    "structure": {"dimension": 3, "lateral": "insulating", "width": "100 nm", "depth": "100 nm",
-                  "cells_x": 14, "cells_y": 14,
-                  "layers": [{"region": "F", "thickness": "10 nm", "cells": 1}]},
-    "regions": {"F": {
-        "kind": "F", "material": "Co", "spin_diffusion_length": "5 nm",
-        "override": {"tau_parallel": "1 s", "tau_perpendicular": "1 s"},
-        "kondo": {"spin": 0.5, "moment_density": "1e29 1/m^3", "curie_temperature": "1000 K",
-                  "exchange_energy": "1.4 eV"}}},
-    "drive": {"temperature": "10 K",
-              "electrodes": {"left": {"voltage": "5.882 mV"}, "right": {"voltage": "0 V"}}},
+    "structure": {
+        "dimension": 3,
+        "lateral": "insulating",
+        "width": "100 nm",
+        "depth": "100 nm",
+        "cells_x": 14,
+        "cells_y": 14,
+        "layers": [{"region": "F", "thickness": "10 nm", "cells": 1}],
+    },
+    "regions": {
+        "F": {
+            "kind": "F",
+            "material": "Co",
+            "spin_diffusion_length": "5 nm",
+            "override": {"tau_parallel": "1 s", "tau_perpendicular": "1 s"},
+            "kondo": {
+                "spin": 0.5,
+                "moment_density": "1e29 1/m^3",
+                "curie_temperature": "1000 K",
+                "exchange_energy": "1.4 eV",
+            },
+        }
+    },
+    "drive": {
+        "temperature": "10 K",
+        "electrodes": {"left": {"voltage": "5.882 mV"}, "right": {"voltage": "0 V"}},
+    },
     "solver": {"order": 1},
-    "texture": {"kind": "ferromagnet", "region": "F", "duration": "1 ns",
-                "torque_source": "transport",
-                "magnet": {"saturation_magnetization": "8e5 A/m",
-                           "exchange_stiffness": "13 pJ/m", "damping": 0.1},
-                "initial": {"type": "vortex", "center": ["50 nm", "50 nm"],
-                            "radius": "10 nm"}},
-}  # fmt: skip
+    "texture": {
+        "kind": "ferromagnet",
+        "region": "F",
+        "duration": "1 ns",
+        "torque_source": "transport",
+        "magnet": {"saturation_magnetization": "8e5 A/m", "exchange_stiffness": "13 pJ/m", "damping": 0.1},
+        "initial": {"type": "vortex", "center": ["50 nm", "50 nm"], "radius": "10 nm"},
+    },
+}
 
 
 def test_spin_transfer_of_the_solved_carriers_is_zhang_li_of_the_same_polarisation():
@@ -466,18 +554,35 @@ def test_spin_transfer_of_the_solved_carriers_is_zhang_li_of_the_same_polarisati
 
 def test_walls_move_with_the_electrons_under_a_given_current():
     """[texture.current] with P > 0: a wall runs against the conventional current."""
-    case = case_from_table({
-        "texture": {
-            "kind": "ferromagnet", "duration": "0.1 ns", "output_interval": "10 ps",
-            "mesh": {"shape": "line", "length": "160 nm", "width": "50 nm", "thickness": "1 nm",
-                     "cell": "2 nm"},
-            "magnet": {"saturation_magnetization": "8e5 A/m", "exchange_stiffness": "13 pJ/m",
-                       "damping": 0.1, "anisotropy": "4e5 J/m^3"},
-            "initial": {"type": "wall"}, "wall": {},
-            "current": {"density": ["1e12 A/m^2", "0 A/m^2", "0 A/m^2"], "polarisation": 0.42,
-                        "beta": 0.1},
+    case = case_from_table(
+        {
+            "texture": {
+                "kind": "ferromagnet",
+                "duration": "0.1 ns",
+                "output_interval": "10 ps",
+                "mesh": {
+                    "shape": "line",
+                    "length": "160 nm",
+                    "width": "50 nm",
+                    "thickness": "1 nm",
+                    "cell": "2 nm",
+                },
+                "magnet": {
+                    "saturation_magnetization": "8e5 A/m",
+                    "exchange_stiffness": "13 pJ/m",
+                    "damping": 0.1,
+                    "anisotropy": "4e5 J/m^3",
+                },
+                "initial": {"type": "wall"},
+                "wall": {},
+                "current": {
+                    "density": ["1e12 A/m^2", "0 A/m^2", "0 A/m^2"],
+                    "polarisation": 0.42,
+                    "beta": 0.1,
+                },
+            }
         }
-    })  # fmt: skip
+    )
     assert simulate_texture(case).values["texture.wall.displacement"] < -1e-9
 
 
@@ -486,18 +591,31 @@ def test_a_vector_polarisation_is_along_the_moments_of_the_majority_and_raw_alon
     m = np.array([1.0, 2.0, -0.5])
     m /= np.linalg.norm(m)
     solutions = []
-    for given in ({"polarisation": 0.3}, {"polarisation": (0.3 * m).tolist()},
-                  {"override": {"polarisation": (-0.3 * m).tolist()}},
-                  {"override": {"polarisation": -0.3}}):  # fmt: skip
-        case = case_from_table({
-            "structure": {"layers": [{"region": "F", "thickness": "4 nm"},
-                                     {"region": "N", "thickness": "4 nm"}]},
-            "regions": {"F": {"kind": "F", "conductivity": "5e6 S/m",
-                              "diffusion_constant": "5e-4 m^2/s",
-                              "spin_diffusion_length": "3 nm", **given}, "N": metal(0.0)},
-            "magnetization": {"direction": m.tolist()},
-            "drive": {"electrodes": {"top": {"voltage": "1 mV"}, "bottom": {"voltage": "0 V"}}},
-        })  # fmt: skip
+    for given in (
+        {"polarisation": 0.3},
+        {"polarisation": (0.3 * m).tolist()},
+        {"override": {"polarisation": (-0.3 * m).tolist()}},
+        {"override": {"polarisation": -0.3}},
+    ):
+        case = case_from_table(
+            {
+                "structure": {
+                    "layers": [{"region": "F", "thickness": "4 nm"}, {"region": "N", "thickness": "4 nm"}]
+                },
+                "regions": {
+                    "F": {
+                        "kind": "F",
+                        "conductivity": "5e6 S/m",
+                        "diffusion_constant": "5e-4 m^2/s",
+                        "spin_diffusion_length": "3 nm",
+                        **given,
+                    },
+                    "N": metal(0.0),
+                },
+                "magnetization": {"direction": m.tolist()},
+                "drive": {"electrodes": {"top": {"voltage": "1 mV"}, "bottom": {"voltage": "0 V"}}},
+            }
+        )
         solutions.append(simulate(case, errors=False).transport.state.mu)
     for other in solutions[1:]:
         np.testing.assert_allclose(other, solutions[0], rtol=1e-10, atol=1e-13)
@@ -512,13 +630,22 @@ def test_rashba_accumulation_has_moments_along_z_cross_current():
     With H = alpha_R (sigma x k).z = alpha_R (sigma_x k_y - sigma_y k_x), electrons moving along
     -x (k_x < 0) see a field that favours sigma_y < 0: spin along -y, moments along +y = z x j.
     """
-    case = case_from_table({
-        "structure": {"layers": [{"region": "F", "thickness": "1 nm"}]},
-        "regions": {"F": {"kind": "F", "dos": "1e47 1/(J*m^3)", "mass": "1 m_e",
-                          "diffusion_constant": "2e-4 m^2/s", "scattering_time": "2 fs",
-                          "soc": {"rashba": "0.3 eV*angstrom"}}},
-        "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
-        "solver": {"method": "stack"},
-    })  # fmt: skip
+    case = case_from_table(
+        {
+            "structure": {"layers": [{"region": "F", "thickness": "1 nm"}]},
+            "regions": {
+                "F": {
+                    "kind": "F",
+                    "dos": "1e47 1/(J*m^3)",
+                    "mass": "1 m_e",
+                    "diffusion_constant": "2e-4 m^2/s",
+                    "scattering_time": "2 fs",
+                    "soc": {"rashba": "0.3 eV*angstrom"},
+                }
+            },
+            "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+            "solver": {"method": "stack"},
+        }
+    )
     region = table_of(case)["observables"]["regions"]["F"]
     assert region["spin_density"][1] < 0

@@ -43,8 +43,10 @@ magnetic_field = ["0 T", "0 T", "1 T"]
 
 def film(dimension, lateral="periodic"):
     """Return the device of Pt on an insulating magnet."""
-    layers = [{"region": "YIG", "thickness": "2 nm", "cells": 1},
-              {"region": "Pt", "thickness": "4 nm", "cells": 4}]  # fmt: skip
+    layers = [
+        {"region": "YIG", "thickness": "2 nm", "cells": 1},
+        {"region": "Pt", "thickness": "4 nm", "cells": 4},
+    ]
     structure = {"dimension": dimension, "layers": layers}
     if dimension > 1:
         structure |= {"width": "9 nm", "cells_x": 2, "lateral": lateral}
@@ -52,12 +54,19 @@ def film(dimension, lateral="periodic"):
         structure |= {"depth": "9 nm", "cells_y": 2}
     table = {
         "structure": structure,
-        "regions": {"YIG": {"kind": "FI"}, "Pt": {
-            "kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
-            "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}},
+        "regions": {
+            "YIG": {"kind": "FI"},
+            "Pt": {
+                "kind": "HM",
+                "conductivity": "5e6 S/m",
+                "dos": "2e47 1/(J*m^3)",
+                "spin_diffusion_length": "1.5 nm",
+                "spin_hall_angle": 0.1,
+            },
+        },
         "interfaces": {"Pt|YIG": {"G_s": "-1e12 S/m^2", "G_r": "3e14 S/m^2"}},
         "drive": {"magnetic_field": ["0 T", "0 T", "1 T"]},
-    }  # fmt: skip
+    }
     return build_device(case_from_table(table))
 
 
@@ -78,8 +87,13 @@ def test_a_film_that_ends_sideways_has_no_sheet_response(dimension, ends):
 
 def test_a_mesh_from_a_file_has_no_sheet_response():
     """No mesh from a file is periodic."""
-    metal = {"kind": "HM", "conductivity": "5e6 S/m", "diffusion_constant": "1e-4 m^2/s",
-             "spin_diffusion_length": "3 nm", "spin_hall_angle": 0.1}  # fmt: skip
+    metal = {
+        "kind": "HM",
+        "conductivity": "5e6 S/m",
+        "diffusion_constant": "1e-4 m^2/s",
+        "spin_diffusion_length": "3 nm",
+        "spin_hall_angle": 0.1,
+    }
     table = {
         "mesh": {"file": str(ROOT / "meshes/strip_2d.msh"), "length_unit": "nm"},
         "regions": {"Pt": metal, "F": metal | {"kind": "F"}, "YIG": {"kind": "FI"}},

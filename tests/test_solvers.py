@@ -18,11 +18,7 @@ from femspin.device.steady import solve_transport
 from femspin.errors import SolverError
 from femspin.transport.assembly.operator import BlockOperator
 from femspin.transport.linear import solve as solvers
-from femspin.transport.linear.auxiliary import (
-    auxiliary,
-    linear_stiffness,
-    without_positive_couplings,
-)
+from femspin.transport.linear.auxiliary import auxiliary, linear_stiffness, without_positive_couplings
 from femspin.transport.linear.ilu import BlockILU
 from femspin.transport.linear.krylov import flexible_gmres
 from femspin.transport.linear.memory import estimated_bytes
@@ -39,8 +35,11 @@ def region(length: float, precession=0.0, hall=0.05, gauge=0.0, polarisation=0.0
     rate = D / (length * 1e-9) ** 2
     relaxation = rate * np.diag([1, 1, 2.0 if uneven else 1.0])
     return {
-        "kind": "F", "dos": "1e47 1/(J*m**3)", "diffusion_constant": f"{D!r} m**2/s",
-        "theta_mode": "exact", "polarisation": [polarisation, 0.0, 0.3 * polarisation],
+        "kind": "F",
+        "dos": "1e47 1/(J*m**3)",
+        "diffusion_constant": f"{D!r} m**2/s",
+        "theta_mode": "exact",
+        "polarisation": [polarisation, 0.0, 0.3 * polarisation],
         "override": {
             "gauge": [[f"{x!r} 1/nm" for x in row] for row in (gauge * TURN).tolist()],
             "omega": [f"{precession * rate * x!r} 1/s" for x in (0.6, 0.0, 0.8)],
@@ -49,7 +48,7 @@ def region(length: float, precession=0.0, hall=0.05, gauge=0.0, polarisation=0.0
             "larmor_angles": [0.0, 0.0, 0.0],
             "spin_hall_angles": [[0.0, hall, 0.0], [-hall, 0.0, 0.0], [0.0, 0.0, 0.5 * hall]],
         },
-    }  # fmt: skip
+    }
 
 
 def device(cell, order, width, lengths=(10, 1, 5), gauge=0.0, n=8, method="iterative", **kind):
@@ -60,18 +59,25 @@ def device(cell, order, width, lengths=(10, 1, 5), gauge=0.0, n=8, method="itera
         for name, length in zip(heights, lengths, strict=True)
     }
     layers = [
-        {"region": name, "thickness": f"{t} nm", "cells": c // order}
-        for name, (t, c) in heights.items()
+        {"region": name, "thickness": f"{t} nm", "cells": c // order} for name, (t, c) in heights.items()
     ]
-    size = {"width": f"{width} nm", "depth": f"{width} nm",
-            "cells_x": n // order, "cells_y": n // order}  # fmt: skip
-    return build_device(case_from_table({
-        "structure": {"dimension": 3, "cell": cell, "lateral": "insulating",
-                      "layers": layers, **size},
-        "regions": regions,
-        "drive": {"electrodes": {"left": {"voltage": "2 mV"}, "right": {"voltage": "0 V"}}},
-        "solver": {"order": order, "method": method, "elements": "plain", "error_bars": False},
-    }))  # fmt: skip
+    size = {"width": f"{width} nm", "depth": f"{width} nm", "cells_x": n // order, "cells_y": n // order}
+    return build_device(
+        case_from_table(
+            {
+                "structure": {
+                    "dimension": 3,
+                    "cell": cell,
+                    "lateral": "insulating",
+                    "layers": layers,
+                    **size,
+                },
+                "regions": regions,
+                "drive": {"electrodes": {"left": {"voltage": "2 mV"}, "right": {"voltage": "0 V"}}},
+                "solver": {"order": order, "method": method, "elements": "plain", "error_bars": False},
+            }
+        )
+    )
 
 
 STRESS = {
@@ -81,11 +87,21 @@ STRESS = {
     "precession of 50 rad": {"precession": 50.0},
     "Hall angles of 1": {"hall": 1.0},
     "a turn of 1 rad per cell": {"gauge": 1.0},
-    "everything": {"lengths": (100, 0.1, 10), "precession": 50.0, "hall": 1.0, "gauge": 1.0,
-                   "polarisation": 0.5},
-    "everything, hardly relaxing": {"lengths": (100, 30, 100), "precession": 50.0, "hall": 1.0,
-                                    "gauge": 1.0, "polarisation": 0.5},
-}  # fmt: skip
+    "everything": {
+        "lengths": (100, 0.1, 10),
+        "precession": 50.0,
+        "hall": 1.0,
+        "gauge": 1.0,
+        "polarisation": 0.5,
+    },
+    "everything, hardly relaxing": {
+        "lengths": (100, 30, 100),
+        "precession": 50.0,
+        "hall": 1.0,
+        "gauge": 1.0,
+        "polarisation": 0.5,
+    },
+}
 
 
 @pytest.mark.parametrize("name", STRESS)
@@ -161,8 +177,10 @@ def block_operator(cell="tet", order=1):
 def test_products_by_blocks_equal_those_of_the_matrix():
     operator, _ = block_operator()
     x = np.random.default_rng(1).normal(size=operator.shape[0])
-    for found, matrix in ((operator.multiply(x), operator.matrix),
-                          (operator.multiply_transposed(x), operator.matrix.T)):  # fmt: skip
+    for found, matrix in (
+        (operator.multiply(x), operator.matrix),
+        (operator.multiply_transposed(x), operator.matrix.T),
+    ):
         expected = matrix @ x
         np.testing.assert_allclose(found, expected, atol=1e-13 * np.abs(expected).max())
 
@@ -182,8 +200,11 @@ def test_products_without_numba_are_the_same(monkeypatch):
 def test_the_transposed_preconditioner_is_the_transposed_one(cell, order, kind):
     """The scalar y . M x is x . M^T y, to the single precision of the factors."""
     operator, scaled = block_operator(cell, order)
-    split = (BlockSplit(operator, auxiliary(operator.space, scaled)) if kind == "blocks"
-             else MatrixSplit(operator.matrix, operator.constraint.charge, None))  # fmt: skip
+    split = (
+        BlockSplit(operator, auxiliary(operator.space, scaled))
+        if kind == "blocks"
+        else MatrixSplit(operator.matrix, operator.constraint.charge, None)
+    )
     x, y = np.random.default_rng(3).normal(size=(2, operator.shape[0]))
     one, two = y @ split.solve(x), x @ split.solve_transposed(y)
     scale = np.linalg.norm(y) * np.linalg.norm(split.solve(x))
@@ -273,15 +294,12 @@ def test_a_factorisation_cut_in_two_is_that_of_the_two_halves(monkeypatch):
     monkeypatch.setattr("femspin.transport.linear.ilu._CUT_FROM", 0)
     cut = BlockILU(indptr, indices, values.copy())
     r = np.random.default_rng(2).normal(size=3 * n)
-    for one, two in ((cut.solve(r), whole.solve(r)),
-                     (cut.solve_transposed(r), whole.solve_transposed(r))):  # fmt: skip
+    for one, two in ((cut.solve(r), whole.solve(r)), (cut.solve_transposed(r), whole.solve_transposed(r))):
         np.testing.assert_allclose(one, two, atol=1e-13 * np.abs(two).max())
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-def test_right_hand_sides_solved_at_the_same_time_are_those_solved_one_by_one(
-    transposed, monkeypatch
-):
+def test_right_hand_sides_solved_at_the_same_time_are_those_solved_one_by_one(transposed, monkeypatch):
     """Bit by bit, with any number of threads; a zero column is left out."""
     found = device("tet", 1, 40)
     state = solve_transport(found, found.direction).state
@@ -311,12 +329,20 @@ def test_right_hand_sides_solved_at_the_same_time_are_those_solved_one_by_one(
 def test_memory_with_error_bars_counts_the_space_of_the_next_order():
     """Slots and dofs of order 3 over those of order 2, for hexahedra and triangles."""
     for cell, dimension in (("hex", 3), ("tri", 2)):
-        structure = {"dimension": dimension, "cell": cell, "width": "10 nm", "cells_x": 6,
-                     "layers": [{"region": "A", "thickness": "10 nm", "cells": 6}]}  # fmt: skip
+        structure = {
+            "dimension": dimension,
+            "cell": cell,
+            "width": "10 nm",
+            "cells_x": 6,
+            "layers": [{"region": "A", "thickness": "10 nm", "cells": 6}],
+        }
         if dimension == 3:
             structure |= {"depth": "10 nm", "cells_y": 6}
-        table = {"structure": structure, "regions": {"A": region(10)},
-                 "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]}}  # fmt: skip
+        table = {
+            "structure": structure,
+            "regions": {"A": region(10)},
+            "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+        }
         two, three = (build_device(case_from_table(table), order=p).space for p in (2, 3))
         alone = [estimated_bytes(s, "iterative") for s in (two, three)]
         libraries = 1.2e8

@@ -37,10 +37,16 @@ MESHES = Path(__file__).parents[1] / "meshes"
 def two_layers(dimension: int, cell: str, lateral: str = "insulating", n: int = 2):
     """Return a box of F under Pt; z = 0 is where they touch."""
     table = {
-        "dimension": dimension, "cell": cell, "lateral": lateral, "cells_x": n, "cells_y": n,
-        "layers": [{"region": "F", "thickness": "0.8 nm", "cells": n},
-                   {"region": "Pt", "thickness": "1.2 nm", "cells": n}],
-    }  # fmt: skip
+        "dimension": dimension,
+        "cell": cell,
+        "lateral": lateral,
+        "cells_x": n,
+        "cells_y": n,
+        "layers": [
+            {"region": "F", "thickness": "0.8 nm", "cells": n},
+            {"region": "Pt", "thickness": "1.2 nm", "cells": n},
+        ],
+    }
     if dimension > 1:
         table["width"] = "1.3 nm"
     if dimension > 2:
@@ -56,8 +62,7 @@ def symmetries(refdom) -> list[list[int]]:
     for axes in permutations(range(refdom.dim())):
         for flips in product((0, 1), repeat=refdom.dim()):
             turned = np.abs(refdom.p[list(axes)] - np.array(flips)[:, None])
-            turns.append([int(np.flatnonzero((c == refdom.p.T).all(axis=1))[0])
-                          for c in turned.T])  # fmt: skip
+            turns.append([int(np.flatnonzero((c == refdom.p.T).all(axis=1))[0]) for c in turned.T])
     return turns
 
 
@@ -100,8 +105,10 @@ def polynomial(dimension: int, order: int, seed: int = 1):
     factors = np.random.default_rng(seed).normal(size=len(powers))
 
     def value(x):
-        return sum(f * np.prod([x[k] ** p for k, p in enumerate(power)], axis=0)
-                   for f, power in zip(factors, powers, strict=True))  # fmt: skip
+        return sum(
+            f * np.prod([x[k] ** p for k, p in enumerate(power)], axis=0)
+            for f, power in zip(factors, powers, strict=True)
+        )
 
     def gradient(x):
         total = np.zeros_like(x)
@@ -109,9 +116,7 @@ def polynomial(dimension: int, order: int, seed: int = 1):
             for k in range(dimension):
                 if power[k]:
                     lower = [p - (j == k) for j, p in enumerate(power)]
-                    total[k] += f * power[k] * np.prod(
-                        [x[j] ** p for j, p in enumerate(lower)], axis=0
-                    )  # fmt: skip
+                    total[k] += f * power[k] * np.prod([x[j] ** p for j, p in enumerate(lower)], axis=0)
         return total
 
     return value, gradient
@@ -176,8 +181,11 @@ def test_every_cell_finds_its_dofs_at_its_own_nodes(dimension, cell, lateral, or
     free = across + (lateral == "insulating")
     assert space.n_dofs == free ** (dimension - 1) * (2 * across + 1)
     assert space.dofs.shape[1] == len(reference_nodes(space))
-    local = {1: order + 1, 2: (order + 1) * (order + 2) // 2,
-             3: (order + 1) * (order + 2) * (order + 3) // 6}[dimension]  # fmt: skip
+    local = {
+        1: order + 1,
+        2: (order + 1) * (order + 2) // 2,
+        3: (order + 1) * (order + 2) * (order + 3) // 6,
+    }[dimension]
     assert space.dofs.shape[1] == (local if simplex else (order + 1) ** dimension)
 
 
@@ -207,9 +215,7 @@ def test_polynomials_of_the_order_of_the_space_are_reproduced(name, order):
     x = (space.quadrature_positions(cells).transpose(2, 0, 1) - middle[..., None]) / scale
     small = np.sqrt(dx.sum(axis=1).min() ** (2 / structure.dimension))
     np.testing.assert_allclose(found[-1], value(x), atol=100 * ROUND_OFF)
-    np.testing.assert_allclose(
-        found[:-1] * small, gradient(x) * small / scale, atol=100 * ROUND_OFF
-    )
+    np.testing.assert_allclose(found[:-1] * small, gradient(x) * small / scale, atol=100 * ROUND_OFF)
 
 
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
@@ -222,8 +228,9 @@ def test_moments_integrate_products_of_values_and_gradients_exactly(dimension, c
     n, d = u.shape[1], dimension
     found = np.einsum("ei,em,eimk->k", u, v, moments.matrix.reshape(-1, n, n, (d + 1) ** 2))
     low, high = extent(dimension)
-    exact = [box_integral(lambda x, j=j, k=k: dp(x)[j] * dq(x)[k], low, high)
-             for j in range(d) for k in range(d)]  # fmt: skip
+    exact = [
+        box_integral(lambda x, j=j, k=k: dp(x)[j] * dq(x)[k], low, high) for j in range(d) for k in range(d)
+    ]
     exact += [box_integral(lambda x, j=j: dp(x)[j] * q(x), low, high) for j in range(d)]
     exact += [box_integral(lambda x, k=k: p(x) * dq(x)[k], low, high) for k in range(d)]
     exact += [box_integral(lambda x: p(x) * q(x), low, high)]
@@ -290,16 +297,19 @@ def test_prolongation_keeps_the_field_of_the_lower_order(name, orders):
 
 
 def values_at(space, points):
-    return np.stack([np.broadcast_to(space.basis.elem.lbasis(points.T, i)[0], len(points))
-                     for i in range(space.dofs.shape[1])], axis=1)  # fmt: skip
+    return np.stack(
+        [
+            np.broadcast_to(space.basis.elem.lbasis(points.T, i)[0], len(points))
+            for i in range(space.dofs.shape[1])
+        ],
+        axis=1,
+    )
 
 
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
 @pytest.mark.parametrize("lateral", ["insulating", "periodic"])
 @pytest.mark.parametrize("contacts", [(), ("Pt|F",)])
-def test_prolongations_compose_and_carry_the_masses_of_faces_and_contacts(
-    dimension, cell, lateral, contacts
-):
+def test_prolongations_compose_and_carry_the_masses_of_faces_and_contacts(dimension, cell, lateral, contacts):
     """P32 P21 = P31, rows add up to one, and the coarse masses are P^T M P."""
     structure = shuffled(two_layers(dimension, cell, lateral))
     one, two, three = (build_space(structure, ("F", "Pt"), p, contacts) for p in (1, 2, 3))
@@ -336,17 +346,17 @@ def test_positions_of_nodes_points_and_centroids_belong_to_the_cells_asked_for(d
     jet, dx = space.jets(cells)
     np.testing.assert_allclose(np.einsum("icep,eid->cepd", jet, nodes)[-1], points, atol=ROUND_OFF)
     np.testing.assert_allclose(
-        np.einsum("ep,epd->ed", dx, points) / dx.sum(axis=1)[:, None], space.centroids(cells),
-        atol=ROUND_OFF,
-    )  # fmt: skip
+        np.einsum("ep,epd->ed", dx, points) / dx.sum(axis=1)[:, None], space.centroids(cells), atol=ROUND_OFF
+    )
 
 
 # ------------------------------------------------------------------------------------- orders
 def manufactured_error(dimension: int, cell: str, order: int, n: int) -> float:
     """Return the L2 error of W1 with every term on and exact Dirichlet data on a shuffled mesh."""
     structure = shuffled(two_layers(dimension, cell, n=n))
-    structure = replace(structure, regions=("F",), interfaces={},
-                        region_of_cell=np.zeros(structure.mesh.nelements, int))  # fmt: skip
+    structure = replace(
+        structure, regions=("F",), interfaces={}, region_of_cell=np.zeros(structure.mesh.nelements, int)
+    )
     space, c = build_space(structure, ("F",), order), unit_coefficients()
     exact = Waves(structure.axes)
     cells = np.arange(len(space.cells))
@@ -390,10 +400,12 @@ def at_order(device, order: int, structure=None):
     space = build_space(structure, device.conductors, order, contacts)
     faces = build_boundary(device.case, space, device.conductors)
     return replace(
-        device, structure=structure, space=space,
+        device,
+        structure=structure,
+        space=space,
         problem=TransportProblem(space, faces.boundary, device.problem.options),
         share=shares(space, device.conductors, faces.outer, faces.electrodes, faces.joined),
-    )  # fmt: skip
+    )
 
 
 def flux_error(table, order: int, cells: int) -> float:
@@ -408,9 +420,9 @@ def flux_error(table, order: int, cells: int) -> float:
     return float(np.abs(found.flux[1:] - expected).max() / np.abs(expected).max())
 
 
-@pytest.mark.parametrize("contact", [
-    None, {"contact_spin_conductance": "3e14 S/m^2"}, {"contact_conductance": "1e15 S/m^2"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "contact", [None, {"contact_spin_conductance": "3e14 S/m^2"}, {"contact_conductance": "1e15 S/m^2"}]
+)
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_interface_flux_converges_at_twice_the_order(order, contact):
     """Also through contacts; order 6 for cubic elements."""

@@ -35,9 +35,7 @@ from femspin.units import E_CHARGE
 REFERENCE = 1e-9
 CASES = {
     case["id"]: case
-    for case in json.loads((Path(__file__).parent / "data/transport_cases.json").read_text())[
-        "cases"
-    ]
+    for case in json.loads((Path(__file__).parent / "data/transport_cases.json").read_text())["cases"]
     if "z" in case["outputs"]
 }
 WITH_SPLIT = [name for name, case in CASES.items() if "decomposition" in case["outputs"]]
@@ -85,12 +83,8 @@ def random_layer(rng: np.random.Generator, thickness: float | None = None) -> St
         diffusion=10 ** rng.uniform(-4.3, -2.7),
         gauge=rng.normal(size=(3, 3)) * 10 ** rng.uniform(7, 9),
         omega=rng.normal(size=3) * 10 ** rng.uniform(11, 14.5),
-        relaxation=relaxation_tensor(
-            *10 ** rng.uniform(12, 14.5, 2), direction / np.linalg.norm(direction)
-        ),
-        theta=response(
-            0.3 * rng.normal(size=3), 0.3 * rng.normal(size=3), 0.2 * rng.normal(size=(3, 3))
-        ),
+        relaxation=relaxation_tensor(*10 ** rng.uniform(12, 14.5, 2), direction / np.linalg.norm(direction)),
+        theta=response(0.3 * rng.normal(size=3), 0.3 * rng.normal(size=3), 0.2 * rng.normal(size=(3, 3))),
     ).with_drift(1e5 * rng.normal(size=3), rng.uniform(-0.5, 0.5, 3))
     return StackLayer(fields, thickness or 10 ** rng.uniform(-10, -7.5))
 
@@ -153,10 +147,7 @@ def test_admittance_and_its_parts_match_the_reference(name):
     scale, drift_scale = largest(expected["G_parts"]), largest(expected["JE_parts"])
     for part in expected["G_parts"]:
         close(getattr(G_parts, part), np.array(expected["G_parts"][part]), REFERENCE, scale)
-        close(
-            getattr(drift_parts, part), np.array(expected["JE_parts"][part]), REFERENCE,
-            drift_scale,
-        )  # fmt: skip
+        close(getattr(drift_parts, part), np.array(expected["JE_parts"][part]), REFERENCE, drift_scale)
     close(G_parts.total, G, 1e-12, scale)
     close(drift_parts.total, drift, 1e-12, drift_scale)
 
@@ -269,8 +260,7 @@ def test_thick_layer_keeps_its_surface_admittance():
         deep = np.sqrt(layer.fields.diffusion / np.linalg.eigvalsh(layer.fields.relaxation)[0])
         # E_z piles up mu^0 but no spin, so J_E saturates too
         G, drift = zip(
-            *(admittance([replace(layer, thickness=n * deep)]) for n in (40, 100, 500)),
-            strict=True,
+            *(admittance([replace(layer, thickness=n * deep)]) for n in (40, 100, 500)), strict=True
         )
         for n in (1, 2):
             close(G[n], G[0], 1e-11)
@@ -415,9 +405,7 @@ def test_turning_the_spin_frame_turns_the_result():
         layers = [random_layer(rng, 3 * NM) for _ in range(3)]
         turn, G = expm(cross_matrix(rng.normal(size=3))), -1e15 * np.eye(3)
         G[0, 1], mu = 3e14, MEV * rng.normal(size=3)
-        one = solve_stack(
-            StackCase(layers, Conductance(G), SpinPotential(mu), frequency=frequency)
-        )
+        one = solve_stack(StackCase(layers, Conductance(G), SpinPotential(mu), frequency=frequency))
         two = solve_stack(
             StackCase(
                 [rotated(layer, turn) for layer in layers],
@@ -486,15 +474,14 @@ def test_a_gauge_field_along_z_alone_is_only_a_twist():
         (lambda: StackLayer(plain(omega=np.full(3, np.inf)), NM), "omega must be finite"),
         (lambda: StackCase([]), "at least one layer"),
         (lambda: StackCase([StackLayer(plain(), NM)], z_zero=2), "z_zero must be 0 to 1, got 2"),
-        (lambda: StackCase([StackLayer(plain(), NM)], contacts={1: Contact(1e14)}),
-         "contact at interface 1"),
+        (lambda: StackCase([StackLayer(plain(), NM)], contacts={1: Contact(1e14)}), "contact at interface 1"),
         (lambda: StackCase([StackLayer(plain(), NM)], frequency=np.nan), "frequency must be"),
         (lambda: SpinPotential((1.0, 2.0)), r"spin potential must have shape \(3,\)"),
         (lambda: Conductance(np.eye(2)), "face conductance G must have shape"),
         (lambda: Contact(0.0), "contact spin conductance must be > 0"),
         (lambda: Contact(-np.eye(3)), "symmetric part must be positive"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_says_what_is_wrong(build, message):
     with pytest.raises(ValueError, match=message):
         build()

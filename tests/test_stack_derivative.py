@@ -63,12 +63,17 @@ def arrays(found, layers):
         for k in range(layers)
     ]
     return [
-        found.lower[:, :4], found.lower[:, 4:], found.upper[:, :4], found.upper[:, 4:],
-        found.integral[:, :4], found.integral[:, 4:],
-        np.array([found.in_plane_current(k) for k in range(layers)]), *split,
+        found.lower[:, :4],
+        found.lower[:, 4:],
+        found.upper[:, :4],
+        found.upper[:, 4:],
+        found.integral[:, :4],
+        found.integral[:, 4:],
+        np.array([found.in_plane_current(k) for k in range(layers)]),
+        *split,
         np.array([found.interface_potential(k, -1) for k in range(layers + 1)]),
         np.array([found.interface_flux(k) for k in range(layers + 1)]),
-    ]  # fmt: skip
+    ]
 
 
 def real(found):
@@ -88,9 +93,7 @@ def assert_derivative(make, change, scale=1.0):
     case = make(0.0)
     n = len(case.layers)
     solution, (tangent,) = stack_derivatives(case, [change])
-    compared, _ = extrapolated_derivative(
-        lambda x: real(arrays(solve_stack(make(x)), n)), 0.0, scale
-    )
+    compared, _ = extrapolated_derivative(lambda x: real(arrays(solve_stack(make(x)), n)), 0.0, scale)
     exact, base = real(arrays(tangent, n)), real(arrays(solution, n))
     assert max(np.abs(x).max() for x in exact) > 0
     assert deviation(exact, compared, base, scale) < ROUND_OFF
@@ -117,9 +120,7 @@ def test_tangent_is_the_derivative_of_the_whole_solve_for_every_parameter(name):
     kinds = {p.kind for p in parameters}
     assert {"material", "exchange", "thickness", "temperature", "field", "drive"} <= kinds
     for p, tangent in zip(parameters, tangents, strict=True):
-        compared, _ = extrapolated_derivative(
-            lambda x, path=p.path: solved(x, path), p.value, p.scale
-        )
+        compared, _ = extrapolated_derivative(lambda x, path=p.path: solved(x, path), p.value, p.scale)
         assert deviation(arrays(tangent, n), compared, base, p.scale) < ROUND_OFF, p.path
 
 
@@ -129,9 +130,13 @@ def test_contacts_and_the_onsager_form_are_differentiated():
     table["solver"]["polarisation_form"] = "onsager"
     table["interfaces"] = {
         "Pt|F": {"contact_conductance": "2e15 S/m^2", "contact_spin_conductance": "6e14 S/m^2"},
-        "Fe3GeTe2|F": {"G_r": "3e14 S/m^2", "G_i": "1e14 S/m^2", "G_s": "-1e13 S/m^2",
-                       "drift_flux": ["1e28 1/(m^2*s)", "0 1/(m^2*s)", "0 1/(m^2*s)"]},
-    }  # fmt: skip
+        "Fe3GeTe2|F": {
+            "G_r": "3e14 S/m^2",
+            "G_i": "1e14 S/m^2",
+            "G_s": "-1e13 S/m^2",
+            "drift_flux": ["1e28 1/(m^2*s)", "0 1/(m^2*s)", "0 1/(m^2*s)"],
+        },
+    }
     case, _ = complete_case(case_from_table(table))
     problem = stack_problem(case)
     assert problem.contacts == {1: "Pt|F"}
@@ -146,10 +151,11 @@ def test_contacts_and_the_onsager_form_are_differentiated():
         _, (tangent,) = stack_derivatives(stack, [stack_change(problem, slope)])
         compared, _ = extrapolated_derivative(
             lambda x, p=p: arrays(
-                solve_stack(stack_case(problem, case_coefficients(with_parameters(
-                    case, {p.path: x})))), 2,
-            ), p.value, p.scale,
-        )  # fmt: skip
+                solve_stack(stack_case(problem, case_coefficients(with_parameters(case, {p.path: x})))), 2
+            ),
+            p.value,
+            p.scale,
+        )
         base = arrays(solve_stack(stack), 2)
         assert deviation(arrays(tangent, 2), compared, base, p.scale) < ROUND_OFF, p.path
 
@@ -164,13 +170,17 @@ def tensors(seed=1):
     def one(name, size):
         m = r.standard_normal((3, 3))
         return RegionFields(
-            name, 5e46 * size, 3e-4 * size,
-            gauge=3e8 * r.standard_normal((3, 3)), omega=2e12 * r.standard_normal(3),
+            name,
+            5e46 * size,
+            3e-4 * size,
+            gauge=3e8 * r.standard_normal((3, 3)),
+            omega=2e12 * r.standard_normal(3),
             relaxation=1e12 * (m @ m.T + np.eye(3)),
-            theta=response_polarised(0.3 * r.random(3), 0.1 * r.random(3), 0.1 * r.random(3),
-                                     0.1 * r.standard_normal((3, 3))),
+            theta=response_polarised(
+                0.3 * r.random(3), 0.1 * r.random(3), 0.1 * r.random(3), 0.1 * r.standard_normal((3, 3))
+            ),
             drift=1e28 * r.standard_normal((3, 4)),
-        )  # fmt: skip
+        )
 
     a, b, c = one("a", 1.0), one("b", 2.0), one("c", 0.7)
     keys = ("gauge", "omega", "relaxation", "theta", "drift")
@@ -194,17 +204,22 @@ def test_every_tensor_thickness_face_and_contact_at_once(frequency):
     def make(x):
         layers = (StackLayer(shifted(a, direction, x), 3e-9 + 1e-9 * x), StackLayer(b, 2e-9))
         return StackCase(
-            layers, Conductance((4 + x) * turn, (1e27 * (1 + x), 0, 2e26)),
+            layers,
+            Conductance((4 + x) * turn, (1e27 * (1 + x), 0, 2e26)),
             SpinPotential((1e-23, 2e-23 * (1 - x), 0)),
             {1: Contact(g * (1 + 0.5 * x), 1e15 * (1 + x))},
-            frequency=frequency * (1 + 0.2 * x), charge_flux=1e29 * (1 + 0.3 * x),
-        )  # fmt: skip
+            frequency=frequency * (1 + 0.2 * x),
+            charge_flux=1e29 * (1 + 0.3 * x),
+        )
 
     change = StackChange(
-        {0: LayerChange(direction, 1e-9)}, Conductance(turn, (1e27, 0, 0)),
-        SpinPotential((0, -2e-23, 0)), {1: ContactChange(0.5 * g, 1e15)},
-        0.2 * frequency, 0.3e29,
-    )  # fmt: skip
+        {0: LayerChange(direction, 1e-9)},
+        Conductance(turn, (1e27, 0, 0)),
+        SpinPotential((0, -2e-23, 0)),
+        {1: ContactChange(0.5 * g, 1e15)},
+        0.2 * frequency,
+        0.3e29,
+    )
     assert_derivative(make, change)
 
 
@@ -212,9 +227,7 @@ def test_a_prescribed_flux_is_differentiated():
     a, b, _ = tensors(2)
 
     def make(x):
-        return StackCase(
-            (StackLayer(a, 3e-9), StackLayer(b, 2e-9)), top=SpinFlux((1e27 * (1 + x), 0, 0))
-        )
+        return StackCase((StackLayer(a, 3e-9), StackLayer(b, 2e-9)), top=SpinFlux((1e27 * (1 + x), 0, 0)))
 
     assert_derivative(make, StackChange(top=SpinFlux((1e27, 0, 0))))
 
@@ -224,9 +237,7 @@ def test_thick_layers_keep_the_derivative_of_what_decays():
     a, b, direction = tensors(3)
 
     def make(x):
-        return StackCase(
-            (StackLayer(shifted(a, direction, x), 200e-9 * (1 + x)), StackLayer(b, 2e-9))
-        )
+        return StackCase((StackLayer(shifted(a, direction, x), 200e-9 * (1 + x)), StackLayer(b, 2e-9)))
 
     assert_derivative(make, StackChange({0: LayerChange(direction, 200e-9)}))
 
@@ -234,13 +245,10 @@ def test_thick_layers_keep_the_derivative_of_what_decays():
 def test_admittance_is_differentiated():
     a, _, direction = tensors(4)
     layer = StackLayer(a, 1e-9)
-    ((G, drift),) = admittance_derivatives(
-        [layer], [StackChange({0: LayerChange(direction, 1e-9)})]
-    )
+    ((G, drift),) = admittance_derivatives([layer], [StackChange({0: LayerChange(direction, 1e-9)})])
     (compared, flux), _ = extrapolated_derivative(
-        lambda x: list(admittance([StackLayer(shifted(a, direction, x), 1e-9 * (1 + x))])),
-        0.0, 1.0,
-    )  # fmt: skip
+        lambda x: list(admittance([StackLayer(shifted(a, direction, x), 1e-9 * (1 + x))])), 0.0, 1.0
+    )
     assert np.abs(G - compared).max() < ROUND_OFF * np.abs(compared).max()
     assert np.abs(drift - flux).max() < ROUND_OFF * np.abs(flux).max()
 
@@ -301,9 +309,7 @@ def test_the_mean_field_is_differentiated_to_round_off():
     case = completed("scan_smr_yig_pt")
     state = case_coefficients(case).fields["F"].moments
     kondo_table, temperature = case.regions["F"].kondo, case.drive.temperature
-    exchange = (
-        3 * K_B * kondo_table.curie_temperature / (kondo_table.spin * (kondo_table.spin + 1))
-    )
+    exchange = 3 * K_B * kondo_table.curie_temperature / (kondo_table.spin * (kondo_table.spin + 1))
     variance = state.spin_squared - state.spin**2
     x = state.splitting / (K_B * temperature)
     expected = -x * variance / temperature / (1 - exchange * variance / (K_B * temperature))
@@ -348,10 +354,10 @@ def test_reduced_layers_have_derivatives_of_their_law():
         p = find_parameter(case, path)
         found = field_derivatives(case, path).laws["Pt|YIG"]
         (compared,), _ = extrapolated_derivative(
-            lambda x, p=p: [
-                case_coefficients(with_parameters(case, {p.path: x})).laws["Pt|YIG"].conductance
-            ], p.value, p.scale,
-        )  # fmt: skip
+            lambda x, p=p: [case_coefficients(with_parameters(case, {p.path: x})).laws["Pt|YIG"].conductance],
+            p.value,
+            p.scale,
+        )
         assert np.abs(compared).max() > 0
         assert np.abs(found.conductance - compared).max() < 1e-12 * np.abs(compared).max()
     assert not field_derivatives(case, "regions.Pt.dos").laws["Pt|YIG"].conductance.any()

@@ -26,19 +26,39 @@ ROUND_OFF = 1e-12
 EFFECTIVITY = 2.0
 
 REGIONS = {
-    "Pt": {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
-           "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1},
-    "Au": {"kind": "HM", "conductivity": "2e7 S/m", "dos": "1e47 1/(J*m^3)",
-           "spin_diffusion_length": "4 nm", "spin_hall_angle": 0.02},
+    "Pt": {
+        "kind": "HM",
+        "conductivity": "5e6 S/m",
+        "dos": "2e47 1/(J*m^3)",
+        "spin_diffusion_length": "1.5 nm",
+        "spin_hall_angle": 0.1,
+    },
+    "Au": {
+        "kind": "HM",
+        "conductivity": "2e7 S/m",
+        "dos": "1e47 1/(J*m^3)",
+        "spin_diffusion_length": "4 nm",
+        "spin_hall_angle": 0.02,
+    },
     # The Rashba field sends the same spins to both faces, the spin Hall effect opposite ones.
-    "F": {"kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s",
-          "mass": "1 m_e", "scattering_time": "1 fs", "soc": {"rashba": "2e4 m/s"},
-          "spin_hall_angle": 0.05,
-          "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
-                    "curie_temperature": "559 K"}},
+    "F": {
+        "kind": "F",
+        "dos": "2e47 1/(J*m^3)",
+        "diffusion_constant": "2e-4 m^2/s",
+        "mass": "1 m_e",
+        "scattering_time": "1 fs",
+        "soc": {"rashba": "2e4 m/s"},
+        "spin_hall_angle": 0.05,
+        "kondo": {
+            "spin": 2.5,
+            "moment_density": "4e27 1/m^3",
+            "exchange_energy": "5 meV",
+            "curie_temperature": "559 K",
+        },
+    },
     "YIG": {"kind": "FI"},
     "EuS": {"kind": "FI"},
-}  # fmt: skip
+}
 LAW = {"G_s": "-1e12 S/m^2", "G_r": "3e14 S/m^2", "G_i": "1e13 S/m^2"}
 OTHER = {"G_s": "-2e12 S/m^2", "G_r": "1e14 S/m^2", "G_i": "4e13 S/m^2"}
 PUMPED = {**LAW, "drift_flux": [f"{x} 1/(m^2*s)" for x in ("1e28", "3e27", "-2e27")]}
@@ -54,21 +74,16 @@ FACES = {
     "two insulators": (PLATINUM, {"Pt|YIG": LAW, "Pt|EuS": OTHER}),
     "one of them tight": (PLATINUM, {"Pt|YIG": LAW}),
     "the other one tight": (PLATINUM, {"Pt|EuS": LAW}),
-    "two insulators at 100 nm": (
-        (("YIG", 3), ("Pt", 100), ("EuS", 3)), {"Pt|YIG": LAW, "Pt|EuS": OTHER},
-    ),
-    "two metals": (
-        (("YIG", 3), ("Pt", 5), ("Au", 4), ("EuS", 3)), {"Pt|YIG": LAW, "Au|EuS": OTHER},
-    ),
+    "two insulators at 100 nm": ((("YIG", 3), ("Pt", 100), ("EuS", 3)), {"Pt|YIG": LAW, "Pt|EuS": OTHER}),
+    "two metals": ((("YIG", 3), ("Pt", 5), ("Au", 4), ("EuS", 3)), {"Pt|YIG": LAW, "Au|EuS": OTHER}),
     "two metals under one insulator": (
-        (("YIG", 3), ("Pt", 5), ("Au", 4), ("YIG", 3)), {"Pt|YIG": LAW, "Au|YIG": OTHER},
+        (("YIG", 3), ("Pt", 5), ("Au", 4), ("YIG", 3)),
+        {"Pt|YIG": LAW, "Au|YIG": OTHER},
     ),
-    "an insulator on both sides of a magnet": (
-        (("YIG", 3), ("F", 2), ("YIG", 3)), {"F|YIG": LAW},
-    ),
+    "an insulator on both sides of a magnet": ((("YIG", 3), ("F", 2), ("YIG", 3)), {"F|YIG": LAW}),
     "a pumping insulator on both sides": (TWICE, {"Pt|YIG": PUMPED}),
     "a held potential on both sides": (TWICE, {"Pt|YIG": HELD}),
-}  # fmt: skip
+}
 ONE_NAME = ["an insulator on both sides of a magnet", "a pumping insulator on both sides"]
 
 
@@ -77,25 +92,30 @@ def case_of(layers, interfaces, method="stack", **regions):
     used = {name: copy.deepcopy(REGIONS[name]) for name, _ in layers}
     for name, change in regions.items():
         used[name] |= change
-    return case_from_table({
-        "structure": {"dimension": 1,
-                      "layers": [{"region": r, "thickness": f"{d} nm"} for r, d in layers]},
-        "regions": used,
-        "interfaces": copy.deepcopy(interfaces),
-        "magnetization": {"direction": [1, 1, 1]},
-        "drive": {"electric_field": ["1e5 V/m", "3e4 V/m", "0 V/m"]},
-        "solver": {"method": method},
-    })  # fmt: skip
+    return case_from_table(
+        {
+            "structure": {
+                "dimension": 1,
+                "layers": [{"region": r, "thickness": f"{d} nm"} for r, d in layers],
+            },
+            "regions": used,
+            "interfaces": copy.deepcopy(interfaces),
+            "magnetization": {"direction": [1, 1, 1]},
+            "drive": {"electric_field": ["1e5 V/m", "3e4 V/m", "0 V/m"]},
+            "solver": {"method": method},
+        }
+    )
 
 
 def of_interfaces(numbers):
     """Return the currents of all interfaces, and the transparencies where there is one."""
     ends = ("charge_current", "spin_current.x", "spin_current.y", "spin_current.z")
     return {
-        k: v for k, v in numbers.items()
+        k: v
+        for k, v in numbers.items()
         if (k.startswith("interfaces.") and k.endswith(ends))
         or (k.endswith("spin_transparency") and np.isfinite(v))
-    }  # fmt: skip
+    }
 
 
 def run(case):
@@ -200,9 +220,7 @@ def test_a_stack_upside_down_exchanges_its_faces(numbers):
 def test_faces_many_decay_lengths_apart_do_not_know_of_each_other():
     """60 decay lengths between them leave exp(-60) < 1e-26 of the other face."""
     thick = run(case_of((("YIG", 3), ("Pt", 90), ("EuS", 3)), {"Pt|YIG": LAW, "Pt|EuS": OTHER}))
-    for name, layers in (
-        ("Pt|YIG", (("YIG", 3), ("Pt", 90))), ("Pt|EuS", (("Pt", 90), ("EuS", 3))),
-    ):  # fmt: skip
+    for name, layers in (("Pt|YIG", (("YIG", 3), ("Pt", 90))), ("Pt|EuS", (("Pt", 90), ("EuS", 3)))):
         alone = run(case_of(layers, {name: LAW if "YIG" in name else OTHER}))
         expected = current(alone, name)
         assert np.abs(current(thick, name) - expected).max() <= ROUND_OFF * np.abs(expected).max()
@@ -258,8 +276,11 @@ def test_two_faces_of_one_name_have_the_derivative_of_whole_runs(name):
 
         compared, _ = extrapolated_derivative(along, p.value, p.scale, 8, 1e-11)
         for i, n in enumerate(outputs):
-            like = [abs(v) for v, m in zip(found.values, outputs, strict=True)
-                    if m.split(".")[-2] == n.split(".")[-2]]  # fmt: skip
+            like = [
+                abs(v)
+                for v, m in zip(found.values, outputs, strict=True)
+                if m.split(".")[-2] == n.split(".")[-2]
+            ]
             size = abs(float(compared[i])) + max(like) / p.scale
             assert abs(found.derivatives[i, j] - compared[i]) <= 1e-8 * size, (n, p.path)
 

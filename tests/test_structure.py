@@ -27,9 +27,12 @@ ROUND_OFF = 1e-12
 MESHES = Path(__file__).parents[1] / "meshes"
 CELLS = [(1, "line"), (2, "quad"), (2, "tri"), (3, "hex"), (3, "tet")]
 ELEMENTS = {
-    "line": skfem.ElementLineP1, "quad": skfem.ElementQuad1, "tri": skfem.ElementTriP1,
-    "hex": skfem.ElementHex1, "tet": skfem.ElementTetP1,
-}  # fmt: skip
+    "line": skfem.ElementLineP1,
+    "quad": skfem.ElementQuad1,
+    "tri": skfem.ElementTriP1,
+    "hex": skfem.ElementHex1,
+    "tet": skfem.ElementTetP1,
+}
 KINDS = {"Pt": "HM", "F": "F", "YIG": "FI"}
 THICKNESS = {"YIG": 4.0, "F": 1.0, "Pt": 5.0}
 WIDTH, DEPTH = 3.0, 2.0
@@ -44,11 +47,16 @@ def stack(dimension: int, cell: str, layers=None, kinds=KINDS, **table):
         table["width"] = f"{WIDTH} nm"
     if dimension > 2:
         table["depth"] = f"{DEPTH} nm"
-    case = Stack.model_validate({
-        "dimension": dimension, "cell": cell, **table,
-        "layers": [x if isinstance(x, dict) else {"region": x[0], "thickness": f"{x[1]} nm"}
-                   for x in layers],
-    })  # fmt: skip
+    case = Stack.model_validate(
+        {
+            "dimension": dimension,
+            "cell": cell,
+            **table,
+            "layers": [
+                x if isinstance(x, dict) else {"region": x[0], "thickness": f"{x[1]} nm"} for x in layers
+            ],
+        }
+    )
     conductors = {name: 2e-9 for name, kind in kinds.items() if kind != "FI"}
     return build_stack(case, kinds, conductors)
 
@@ -73,9 +81,7 @@ def test_every_cell_of_a_stack_lies_in_the_layer_of_its_region(dimension, cell):
         z = structure.mesh.p[-1, structure.mesh.t[:, cells]]
         assert z.min() == low
         assert z.max() == high
-        np.testing.assert_allclose(
-            volume[cells].sum(), THICKNESS[name] * AREA[dimension], rtol=ROUND_OFF
-        )
+        np.testing.assert_allclose(volume[cells].sum(), THICKNESS[name] * AREA[dimension], rtol=ROUND_OFF)
 
 
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
@@ -93,8 +99,9 @@ def test_interfaces_lie_in_their_plane_and_join_the_right_cells(dimension, cell)
         assert len(face.facets) == count
         np.testing.assert_allclose(face.area, AREA[dimension], rtol=ROUND_OFF)
         for cells, region, above in (
-            (face.cells_first, face.first, True), (face.cells_second, face.second, False),
-        ):  # fmt: skip
+            (face.cells_first, face.first, True),
+            (face.cells_second, face.second, False),
+        ):
             assert np.all(structure.region_of_cell[cells] == structure.regions.index(region))
             assert np.all((middle[cells] > z) == above)
             assert np.all((structure.mesh.f2t[:, face.facets] == cells).any(axis=0))
@@ -109,12 +116,16 @@ def test_faces_of_a_stack_are_the_sides_of_its_conductors(dimension, cell):
     if dimension > 2:
         side |= dict.fromkeys(("front", "back"), 6 * WIDTH)
     assert set(structure.faces) == set(side)
-    place = {"left": (0, 0), "right": (0, WIDTH), "front": (1, 0), "back": (1, DEPTH),
-             "bottom": (-1, -1), "top": (-1, 5)}  # fmt: skip
+    place = {
+        "left": (0, 0),
+        "right": (0, WIDTH),
+        "front": (1, 0),
+        "back": (1, DEPTH),
+        "bottom": (-1, -1),
+        "top": (-1, 5),
+    }
     for name, facets in structure.faces.items():
-        np.testing.assert_allclose(
-            structure.facet_measures(facets).sum(), side[name], rtol=ROUND_OFF
-        )
+        np.testing.assert_allclose(structure.facet_measures(facets).sum(), side[name], rtol=ROUND_OFF)
         row, value = place[name]
         assert np.all(structure.mesh.p[row, structure.mesh.facets[:, facets]] == value)
     assert structure.periods == ()
@@ -132,9 +143,7 @@ def test_periodic_stacks_name_their_periods():
     per_decay=st.floats(1, 40),
     growth=st.floats(1.0, 2.0),
 )
-def test_graded_cells_fill_the_layer_and_are_finest_at_its_ends(
-    thickness, decay, per_decay, growth
-):
+def test_graded_cells_fill_the_layer_and_are_finest_at_its_ends(thickness, decay, per_decay, growth):
     ratio = 1 + (growth - 1) * min(1.0, 18 / per_decay)  # finer meshes grow more slowly
     if ratio < 1.02 and thickness * per_decay / decay > 1e3:
         return  # thousands of equal cells prove nothing more
@@ -147,9 +156,11 @@ def test_graded_cells_fill_the_layer_and_are_finest_at_its_ends(
 
 
 def test_fixed_cell_counts_are_kept():
-    layers = [{"region": "YIG", "thickness": "4 nm"},
-              {"region": "F", "thickness": "1 nm", "cells": 7},
-              {"region": "Pt", "thickness": "5 nm", "cells": 9}]  # fmt: skip
+    layers = [
+        {"region": "YIG", "thickness": "4 nm"},
+        {"region": "F", "thickness": "1 nm", "cells": 7},
+        {"region": "Pt", "thickness": "5 nm", "cells": 9},
+    ]
     structure = stack(1, "line", layers)
     assert {n: len(structure.cells(n)) for n in ("F", "Pt")} == {"F": 7, "Pt": 9}
     heights = structure.mesh.p[0, structure.mesh.t[:, structure.cells("Pt")]]
@@ -214,8 +225,9 @@ def test_quality_of_known_meshes():
     assert triangles.shape == pytest.approx(1.0, rel=ROUND_OFF)
     box = [np.array([0.0, length]) for length in (3, 4, 12)]
     for mesh, cells, largest in (
-        (skfem.MeshTet.init_tensor(*box), 6, 13.0), (skfem.MeshHex.init_tensor(*box), 1, 12.0),
-    ):  # fmt: skip
+        (skfem.MeshTet.init_tensor(*box), 6, 13.0),
+        (skfem.MeshHex.init_tensor(*box), 1, 12.0),
+    ):
         quality = mesh_quality(mesh)
         assert (quality.cells, quality.vertices) == (cells, 8)
         assert quality.smallest == pytest.approx(3.0, rel=ROUND_OFF)
@@ -227,8 +239,7 @@ def test_a_sliver_has_a_shape_near_zero():
     """The third corner of a triangle at height h over the diagonal of a unit square."""
     height = 1e-3
     corner = np.array([0.5 - height, 0.5 + height])
-    mesh = skfem.MeshTri(np.array([[0.0, 1.0, corner[0]], [0.0, 1.0, corner[1]]]),
-                         np.array([[0], [1], [2]]))  # fmt: skip
+    mesh = skfem.MeshTri(np.array([[0.0, 1.0, corner[0]], [0.0, 1.0, corner[1]]]), np.array([[0], [1], [2]]))
     assert mesh_quality(mesh).shape == pytest.approx(2 * height, rel=1e-9)
 
 
@@ -248,8 +259,11 @@ def test_facet_measures_give_the_surface_of_a_sheared_block(dimension, cell):
         p[0] += 0.5 * p[-1]
         mesh = type(mesh)(p, mesh.t)
     oblique = 10 * np.sqrt(1.25)
-    surface = {1: 2.0, 2: 2 * WIDTH + 2 * oblique,
-               3: 2 * WIDTH * DEPTH + 2 * oblique * DEPTH + 2 * 10 * WIDTH}[dimension]  # fmt: skip
+    surface = {
+        1: 2.0,
+        2: 2 * WIDTH + 2 * oblique,
+        3: 2 * WIDTH * DEPTH + 2 * oblique * DEPTH + 2 * 10 * WIDTH,
+    }[dimension]
     measures = facet_measures(mesh, mesh.boundary_facets())
     np.testing.assert_allclose(measures.sum(), surface, rtol=ROUND_OFF)
 
@@ -286,9 +300,7 @@ def extrude(gmsh, dimension: int, recombine, names=tuple(THICKNESS)) -> dict[str
     groups: dict[str, list] = {}
     for name, thickness in zip(names, THICKNESS.values(), strict=True):
         shift = (0, 0, thickness) if dimension == 3 else (0, thickness, 0)
-        top, volume, *sides = geo.extrude(
-            [base], *shift, numElements=[2], recombine=recombine[name]
-        )
+        top, volume, *sides = geo.extrude([base], *shift, numElements=[2], recombine=recombine[name])
         groups.setdefault(name, []).append(volume[1])
         groups[f"below {name}"], groups[f"sides {name}"] = [base[1]], [abs(s[1]) for s in sides]
         base = top
@@ -309,9 +321,10 @@ def layered(path: Path, dimension: int, recombine, faces=(), order: int = 1, **o
         name_groups(gmsh, dimension, groups, THICKNESS)
         for face in faces:
             gmsh.model.addPhysicalGroup(
-                dimension - 1, groups[face[0]] if isinstance(face, tuple) else groups[face],
+                dimension - 1,
+                groups[face[0]] if isinstance(face, tuple) else groups[face],
                 name=face[1] if isinstance(face, tuple) else face,
-            )  # fmt: skip
+            )
         gmsh.model.mesh.generate(dimension)
         gmsh.model.mesh.setOrder(order)
     return path
@@ -319,13 +332,11 @@ def layered(path: Path, dimension: int, recombine, faces=(), order: int = 1, **o
 
 def case_table(file: str) -> dict:
     """Return a case on a mesh with the regions YIG, F and Pt."""
-    metal = {"dos": "5e46 1/(J*m^3)", "diffusion_constant": "5e-4 m^2/s",
-             "spin_diffusion_length": "2 nm"}  # fmt: skip
+    metal = {"dos": "5e46 1/(J*m^3)", "diffusion_constant": "5e-4 m^2/s", "spin_diffusion_length": "2 nm"}
     return {
         "mesh": {"file": file},
-        "regions": {"Pt": {"kind": "HM", **metal}, "F": {"kind": "F", **metal},
-                    "YIG": {"kind": "FI"}},
-    }  # fmt: skip
+        "regions": {"Pt": {"kind": "HM", **metal}, "F": {"kind": "F", **metal}, "YIG": {"kind": "FI"}},
+    }
 
 
 GMSH = [(2, False, "tri"), (2, True, "quad"), (3, False, "tet"), (3, True, "hex")]
@@ -333,9 +344,7 @@ GMSH = [(2, False, "tri"), (2, True, "quad"), (3, False, "tet"), (3, True, "hex"
 
 @pytest.mark.parametrize(("dimension", "recombine", "cell"), GMSH)
 @pytest.mark.parametrize("binary", [0, 1])
-def test_gmsh_meshes_keep_volumes_regions_interfaces_and_faces(
-    tmp_path, dimension, recombine, cell, binary
-):
+def test_gmsh_meshes_keep_volumes_regions_interfaces_and_faces(tmp_path, dimension, recombine, cell, binary):
     """Each cell has its own exact volume, which a wrong order of vertices would not give."""
     path = layered(tmp_path / "m.msh", dimension, recombine, ["top", "sides Pt"], Binary=binary)
     structure = load_mesh(path, "nm", KINDS)
@@ -354,9 +363,7 @@ def test_gmsh_meshes_keep_volumes_regions_interfaces_and_faces(
     heights = structure.mesh.p[-1, structure.mesh.t].mean(axis=0)
     for name, z in {"Pt|F": 5.0, "F|YIG": 4.0}.items():
         face = structure.interfaces[name]
-        np.testing.assert_allclose(
-            structure.mesh.p[-1, structure.mesh.facets[:, face.facets]], z, rtol=1e-12
-        )
+        np.testing.assert_allclose(structure.mesh.p[-1, structure.mesh.facets[:, face.facets]], z, rtol=1e-12)
         np.testing.assert_allclose(face.area, AREA[dimension], rtol=1e-12)
         assert np.all(heights[face.cells_first] > z)
         assert np.all(heights[face.cells_second] < z)
@@ -384,9 +391,8 @@ def test_a_plane_mesh_may_be_drawn_in_x_and_z(tmp_path):
     structure = load_mesh(path, "nm", KINDS)
     assert structure.axes == (0, 2)
     np.testing.assert_allclose(
-        np.sort(structure.mesh.p, axis=1), np.sort(load_mesh(drawn, "nm", KINDS).mesh.p, axis=1),
-        atol=1e-9,
-    )  # fmt: skip
+        np.sort(structure.mesh.p, axis=1), np.sort(load_mesh(drawn, "nm", KINDS).mesh.p, axis=1), atol=1e-9
+    )
 
 
 def test_named_interfaces_are_interfaces_and_not_outer_faces(tmp_path):
@@ -410,12 +416,18 @@ def test_outer_faces_have_a_conductor_on_exactly_one_side(tmp_path):
     )
     table = case_table("m.msh")
     table["drive"] = {"electrodes": {"seam": {"voltage": "1 mV"}}}
-    with pytest.raises(MeshError, match=r"^drive\.electrodes\.seam: the group 'seam' of the mesh"
-                       r" lies inside the device, at F\|Pt; .*known: seed"):  # fmt: skip
+    with pytest.raises(
+        MeshError,
+        match=r"^drive\.electrodes\.seam: the group 'seam' of the mesh"
+        r" lies inside the device, at F\|Pt; .*known: seed",
+    ):
         build_device(case_from_table(table), tmp_path)
     table["drive"] = {"electrodes": {"ground": {"voltage": "1 mV"}}}
-    with pytest.raises(MeshError, match=r"^drive\.electrodes\.ground: the group 'ground' of the"
-                       r" mesh lies on the outside of YIG, which does not conduct;"):  # fmt: skip
+    with pytest.raises(
+        MeshError,
+        match=r"^drive\.electrodes\.ground: the group 'ground' of the"
+        r" mesh lies on the outside of YIG, which does not conduct;",
+    ):
         build_device(case_from_table(table), tmp_path)
 
 
@@ -468,23 +480,28 @@ def test_the_hall_bar_is_its_own_mirror_image():
 
 
 FORMATS = {
-    "2.2": {"MshFileVersion": 2.2}, "2.2 binary": {"MshFileVersion": 2.2, "Binary": 1},
+    "2.2": {"MshFileVersion": 2.2},
+    "2.2 binary": {"MshFileVersion": 2.2, "Binary": 1},
     "4.0": {"MshFileVersion": 4.0},
-    "4.1 binary": {"Binary": 1}, "parametric": {"SaveParametric": 1},
+    "4.1 binary": {"Binary": 1},
+    "parametric": {"SaveParametric": 1},
     "parametric 4.0": {"SaveParametric": 1, "MshFileVersion": 4.0},
     "parametric binary": {"SaveParametric": 1, "Binary": 1},
-    "all": {"SaveAll": 1}, "partitioned": {}, "partitioned binary": {"Binary": 1},
-    "partitioned 4.0": {"MshFileVersion": 4.0}, "partitioned 2.2": {"MshFileVersion": 2.2},
-    "second order": {}, "second order binary": {"Binary": 1}, "serendipity": {},
+    "all": {"SaveAll": 1},
+    "partitioned": {},
+    "partitioned binary": {"Binary": 1},
+    "partitioned 4.0": {"MshFileVersion": 4.0},
+    "partitioned 2.2": {"MshFileVersion": 2.2},
+    "second order": {},
+    "second order binary": {"Binary": 1},
+    "serendipity": {},
     "third order": {},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(("dimension", "recombine"), [(2, False), (3, True), (3, False)])
-def test_one_mesh_is_one_structure_in_whatever_form_it_is_written(
-    tmp_path, name, dimension, recombine
-):
+def test_one_mesh_is_one_structure_in_whatever_form_it_is_written(tmp_path, name, dimension, recombine):
     """Regions, interfaces, faces and every cell; cells of higher order by their corners."""
     found = []
     for path, options in ((tmp_path / "plain.msh", {}), (tmp_path / "m.msh", FORMATS[name])):
@@ -519,8 +536,10 @@ def test_one_mesh_is_one_structure_in_whatever_form_it_is_written(
 def cell_set(structure):
     """Return the cells as sets of points with the names of their regions."""
     points = [tuple(p) for p in np.round(structure.mesh.p.T, 9).tolist()]
-    return {(frozenset(points[k] for k in cell), structure.regions[region]) for cell, region in
-            zip(structure.mesh.t.T.tolist(), structure.region_of_cell, strict=True)}  # fmt: skip
+    return {
+        (frozenset(points[k] for k in cell), structure.regions[region])
+        for cell, region in zip(structure.mesh.t.T.tolist(), structure.region_of_cell, strict=True)
+    }
 
 
 @pytest.mark.parametrize("recombine", [False, True])
@@ -542,8 +561,10 @@ def test_the_curvature_that_second_order_cells_lose_is_told(tmp_path, recombine)
     assert structure.mesh.nelements == (6 if recombine else 12)
     sagitta = 12 * (1 - np.cos(np.pi / 24))
     assert f"up to {sagitta:.2g} nm off the curved" in structure.notes[0]
-    solution = simulate(case_from_table({**case_table("m.msh"), "regions": {
-        "Pt": case_table("m.msh")["regions"]["Pt"]}}), tmp_path)  # fmt: skip
+    solution = simulate(
+        case_from_table({**case_table("m.msh"), "regions": {"Pt": case_table("m.msh")["regions"]["Pt"]}}),
+        tmp_path,
+    )
     assert any("taken by their corners" in w for w in solution.table["warnings"])
 
 
@@ -614,9 +635,7 @@ def test_a_missing_file_is_refused(tmp_path):
     refused(tmp_path, r"^mesh\.file: .* is a folder, not a file")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"hello\n", b"\x00\xff\x10" * 50, b"$MeshFormat\n9 0 8\n"]
-)
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"\x00\xff\x10" * 50, b"$MeshFormat\n9 0 8\n"])
 def test_a_file_that_is_no_mesh_is_refused(tmp_path, content, capsys):
     path = tmp_path / "m.msh"
     path.write_bytes(content)
@@ -712,11 +731,11 @@ def test_cells_in_a_group_without_a_name_are_refused(tmp_path):
 def test_a_region_the_case_does_not_know_is_refused_with_the_closest(tmp_path):
     path = layered(tmp_path / "m.msh", 2, True)
     refused(
-        path, r"^regions\.Pt: the mesh has this region, the case has not;.*did you mean 'Ptt'",
+        path,
+        r"^regions\.Pt: the mesh has this region, the case has not;.*did you mean 'Ptt'",
         {"Ptt": "HM", "F": "F", "YIG": "FI"},
-    )  # fmt: skip
-    refused(path, r"^regions\.YIG2: not in the mesh;.*YIG.*did you mean 'YIG'",
-            {**KINDS, "YIG2": "FI"})  # fmt: skip
+    )
+    refused(path, r"^regions\.YIG2: not in the mesh;.*YIG.*did you mean 'YIG'", {**KINDS, "YIG2": "FI"})
 
 
 def test_mixed_cell_types_are_refused(tmp_path):
@@ -737,8 +756,7 @@ def test_prisms_are_refused(tmp_path):
         gmsh.model.addPhysicalGroup(3, [volume[1]], name="Pt")
         gmsh.model.addPhysicalGroup(2, [surface[1]], name="bottom")
         gmsh.model.mesh.generate(3)
-    refused(path, r"^mesh\.file: .*has prism cells, which are not read; make all tetrahedra",
-            {"Pt": "HM"})  # fmt: skip
+    refused(path, r"^mesh\.file: .*has prism cells, which are not read; make all tetrahedra", {"Pt": "HM"})
 
 
 def test_a_mesh_of_lines_is_refused(tmp_path):
@@ -799,8 +817,9 @@ def test_part_of_an_interface_is_no_interface(tmp_path):
         name_groups(gmsh, 2, regions, regions)
         gmsh.model.addPhysicalGroup(1, lines[:1], name="Pt|F")
         gmsh.model.mesh.generate(2)
-    refused(path, r"^mesh\.file: the group 'Pt\|F' has 1 facets; .* share 2, of which 1 ",
-            {"Pt": "HM", "F": "F"})  # fmt: skip
+    refused(
+        path, r"^mesh\.file: the group 'Pt\|F' has 1 facets; .* share 2, of which 1 ", {"Pt": "HM", "F": "F"}
+    )
 
 
 def test_a_case_with_a_bad_mesh_says_so_before_it_runs(tmp_path):

@@ -82,12 +82,12 @@ def test_constraints_hold_to_rounding_with_every_torque():
     """|n| = 1 and n . m = 0 within 1e-12 over 400 steps."""
     magnet = afm(hard_anisotropy=1e4, interfacial_dmi=2e-4, homogeneous_dmi=(1e5, 2e5, 3e5))
     texture, n, m = wavy(
-        magnet, field=[0.5, 1.0, 2.0],
+        magnet,
+        field=[0.5, 1.0, 2.0],
         orbit=(SpinOrbitTorque((0, 1, 0), 5e8, 3e8), SpinOrbitTorque((1, 0, 0), 2e8, 1e8, True)),
-        transfer=SpinTransfer(lambda t: [400 * np.sin(1e12 * t), 0, 0], 0.5, [200.0, 0, 0],
-                              tau_sd=1e-15),
+        transfer=SpinTransfer(lambda t: [400 * np.sin(1e12 * t), 0, 0], 0.5, [200.0, 0, 0], tau_sd=1e-15),
         external=StaggeredTorque(lambda t, n, m: (1e8 * np.ones(3) * n[:, :1], 2e8 * n + 1e9 * m)),
-    )  # fmt: skip
+    )
     last = run_rotor(Rotor(texture, 0.01), n, m, [0, 4e-12]).m
     assert np.abs(np.linalg.norm(last[0], axis=1) - 1).max() < 1e-12
     assert np.abs((last[0] * last[1]).sum(axis=1)).max() < 1e-12
@@ -96,8 +96,9 @@ def test_constraints_hold_to_rounding_with_every_torque():
 def test_the_energy_of_a_damped_texture_never_rises():
     texture, n, m = wavy(afm(damping=0.02, interfacial_dmi=2e-4), field=[0, 0, 1.0])
     rotor = Rotor(texture, 0.15 * texture.longest_step)
-    energies = run_rotor(rotor, n, m, np.arange(0, 3e-12, rotor.step * 1e-12),
-                         lambda _, n, m: texture.energy(n, m)).values  # fmt: skip
+    energies = run_rotor(
+        rotor, n, m, np.arange(0, 3e-12, rotor.step * 1e-12), lambda _, n, m: texture.energy(n, m)
+    ).values
     assert np.diff(energies).max() < 0
 
 
@@ -107,8 +108,9 @@ def test_without_damping_the_energy_oscillates_with_the_square_of_the_step():
     scatter = []
     for step in (0.04, 0.02):
         rotor = Rotor(texture, step)
-        energies = run_rotor(rotor, n, m, np.linspace(0, 4e-12, 101),
-                             lambda _, n, m: texture.energy(n, m)).values  # fmt: skip
+        energies = run_rotor(
+            rotor, n, m, np.linspace(0, 4e-12, 101), lambda _, n, m: texture.energy(n, m)
+        ).values
         scatter.append(np.ptp(energies))
     assert 3 < scatter[0] / scatter[1] < 5.5
 
@@ -135,9 +137,7 @@ def test_the_spins_flop_between_4_and_6_tesla(field):
     magnet = afm(damping=0.1)
     n, m = antiferromagnet_texture(point(), magnet).start(tilted(0.05))
     texture = two_sublattice_texture(point(), magnet, field=[0, 0, field])
-    last = run_texture(
-        Midpoint(texture, 0.1, tolerance=1e-3, longest=0.5), join(n, m), [0, 150e-12]
-    ).m
+    last = run_texture(Midpoint(texture, 0.1, tolerance=1e-3, longest=0.5), join(n, m), [0, 150e-12]).m
     order, moment = split(last)
     if field < CASES["D00"]["outputs"]["B_c_instability"]:
         out = CASES["D05_below"]["outputs"]
@@ -195,10 +195,15 @@ def nio():
     base = afm()
     s = base.spin_density
     magnet = replace(
-        base, homogeneous_exchange=w_ex * s, anisotropy=0.5 * w_e * s, axis=(1.0, 0.0, 0.0),
-        hard_anisotropy=50 * w_e * s, hard_axis=(0.0, 0.0, 1.0), damping=p["alpha"],
+        base,
+        homogeneous_exchange=w_ex * s,
+        anisotropy=0.5 * w_e * s,
+        axis=(1.0, 0.0, 0.0),
+        hard_anisotropy=50 * w_e * s,
+        hard_axis=(0.0, 0.0, 1.0),
+        damping=p["alpha"],
         exchange_stiffness=0.0,
-    )  # fmt: skip
+    )
     return magnet, 2 * np.pi * p["sigma_over_2pi"]
 
 
@@ -250,10 +255,7 @@ def wall_pair(magnet, **kwargs):
 @pytest.mark.parametrize(
     "kwargs",
     [
-        {
-            "transfer": SpinTransfer([400.0, 0, 0], 0.5),
-            "orbit": (SpinOrbitTorque((0, 1, 0), 5e8),),
-        },
+        {"transfer": SpinTransfer([400.0, 0, 0], 0.5), "orbit": (SpinOrbitTorque((0, 1, 0), 5e8),)},
         {"field": [1.0, 0.5, 2.0]},
         {"orbit": (SpinOrbitTorque((0, 1, 0), 3e10, staggered=True),)},
         {"orbit": (SpinOrbitTorque((0, 1, 0), 0.0, 1e11, staggered=True),)},
@@ -267,9 +269,7 @@ def test_the_two_models_agree_to_the_square_of_the_canting(kwargs):
     canting = np.abs(one[1]).max()
     moved = np.abs(one[0] - wall_pair_start()).max()
     assert moved > 0.02
-    assert np.abs(one[0] - other[0]).max() < 3 * (canting**2 + 1e-3 + 0.05 * canting) * max(
-        moved, 0.1
-    )
+    assert np.abs(one[0] - other[0]).max() < 3 * (canting**2 + 1e-3 + 0.05 * canting) * max(moved, 0.1)
 
 
 def wall_pair_start():
@@ -288,9 +288,7 @@ def test_homogeneous_dmi_cants_the_sublattices_and_agrees_with_the_twin():
 
 def test_homogeneous_dmi_keeps_order_two_in_a_field():
     texture, n, m = wavy(afm(homogeneous_dmi=(2e6, 1e6, 3e6)), field=[1.0, 0, 2.0])
-    ends = [
-        run_rotor(Rotor(texture, step), n, m, [0, 2e-12]).m for step in (0.04, 0.02, 0.01, 0.005)
-    ]
+    ends = [run_rotor(Rotor(texture, step), n, m, [0, 2e-12]).m for step in (0.04, 0.02, 0.01, 0.005)]
     errors = [np.abs(e - ends[-1]).max() for e in ends[:3]]
     assert 3.5 < errors[0] / errors[1] < 4.8
 
@@ -302,10 +300,7 @@ def test_an_external_torque_is_the_same_as_the_built_in_one():
         return 0.0 * n, -w * np.cross(n, np.cross(n, p))
 
     ends = []
-    for kwargs in (
-        {"orbit": (SpinOrbitTorque(tuple(p), w),)},
-        {"external": StaggeredTorque(rates)},
-    ):
+    for kwargs in ({"orbit": (SpinOrbitTorque(tuple(p), w),)}, {"external": StaggeredTorque(rates)}):
         texture, n, m = wavy(afm(), **kwargs)
         ends.append(run_rotor(Rotor(texture, 0.01), n, m, [0, 2e-12]).m)
     np.testing.assert_allclose(ends[0], ends[1], atol=1e-13)
@@ -320,9 +315,7 @@ def wall_motion(magnet, cell, times, start=0.0, velocity=0.0, extent=30, tilt=0.
     texture = antiferromagnet_texture(space, magnet, **kwargs)
     width = magnet.wall_width * np.sqrt(1 - (velocity / magnet.magnon_velocity) ** 2)
     profile = wall_profile(space, start * magnet.wall_width, width)
-    turned = np.array(
-        [[np.cos(tilt), 0, np.sin(tilt)], [0, 1, 0], [-np.sin(tilt), 0, np.cos(tilt)]]
-    )
+    turned = np.array([[np.cos(tilt), 0, np.sin(tilt)], [0, 1, 0], [-np.sin(tilt), 0, np.cos(tilt)]])
     n, m = texture.start(profile @ turned.T)
     if velocity:
         m = texture.start(n, texture.moving(n, velocity))[1]
@@ -346,9 +339,13 @@ def test_a_current_moves_a_wall_at_beta_u_over_alpha_with_a_contracted_width():
     found = []
     for cell in (0.2, 0.1):
         path = wall_motion(
-            afm(damping=p["alpha"]), cell, times, -8, extent=40,
+            afm(damping=p["alpha"]),
+            cell,
+            times,
+            -8,
+            extent=40,
             transfer=SpinTransfer([p["u_n"], 0, 0], p["beta"]),
-        )  # fmt: skip
+        )
         found.append(((path[-1, 0] - path[-2, 0]) / 1e-12, path[-1, 1]))
     coarse, fine = np.abs(np.array(found) / [out["v_formula"], out["width_formula"]] - 1)
     assert (coarse / fine > 8).all()
@@ -374,12 +371,8 @@ def test_a_changing_current_kicks_a_wall_by_the_staggered_torque():
     magnet, tau = afm(damping=0.05), 2e-15
     kick = magnet.homogeneous_exchange * tau / magnet.spin_density * 400.0
     times = np.linspace(0, 4e-12, 5)
-    transfer = SpinTransfer(
-        [0.0, 0, 0], u_st=lambda t: np.array([400.0 if t > 0 else 0.0, 0, 0]), tau_sd=tau
-    )
-    paths = [
-        wall_motion(magnet, cell, times, extent=20, transfer=transfer)[:, 0] for cell in (0.2, 0.1)
-    ]
+    transfer = SpinTransfer([0.0, 0, 0], u_st=lambda t: np.array([400.0 if t > 0 else 0.0, 0, 0]), tau_sd=tau)
+    paths = [wall_motion(magnet, cell, times, extent=20, transfer=transfer)[:, 0] for cell in (0.2, 0.1)]
     gamma = magnet.momentum_relaxation
     exact = kick / gamma * (1 - np.exp(-gamma * times))
     limit = (4 * paths[1] - paths[0]) / 3
@@ -388,11 +381,7 @@ def test_a_changing_current_kicks_a_wall_by_the_staggered_torque():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "D09a",
-        pytest.param("D09b", marks=pytest.mark.slow),
-        pytest.param("D09c", marks=pytest.mark.slow),
-    ],
+    ["D09a", pytest.param("D09b", marks=pytest.mark.slow), pytest.param("D09c", marks=pytest.mark.slow)],
 )
 def test_spin_orbit_torque_moves_a_neel_wall_at_the_exact_velocity(name):
     """Against the eigenvalue of the travelling wave, up to 0.82 c: saturation at c included.
@@ -412,9 +401,15 @@ def test_spin_orbit_torque_moves_a_neel_wall_at_the_exact_velocity(name):
     found = []
     for cell in (0.2, 0.1):
         path = wall_motion(
-            magnet, cell, times, -0.5 * out["v_collective"] * duration / magnet.wall_width,
-            out["v_collective"], extent, tilt, orbit=(torque,),
-        )  # fmt: skip
+            magnet,
+            cell,
+            times,
+            -0.5 * out["v_collective"] * duration / magnet.wall_width,
+            out["v_collective"],
+            extent,
+            tilt,
+            orbit=(torque,),
+        )
         found.append((path[-1, 0] - path[-2, 0]) / (times[-1] - times[-2]))
     limit, rest = richardson(*found)
     assert abs(limit - out["v_bvp"]) < rest + 2e-4 * out["v_bvp"]
@@ -442,19 +437,21 @@ def test_spin_hall_torque_moves_a_neel_wall_as_published():
     p, out = CASES["R23"]["inputs"], CASES["R23"]["outputs"]
     # sublattice stiffness: 2 A - A_nn over both; homogeneous exchange from the cell coupling
     magnet = afm(
-        sublattice_saturation=p["Ms"], exchange_stiffness=2 * p["aex"] - p["afmex_nn"],
-        anisotropy=2 * p["ku1"], homogeneous_exchange=1.7e8, damping=p["alpha"],
-        interfacial_dmi=-2 * p["D_DMI"], g_factor=g_of(p["gammaLL"]),
-    )  # fmt: skip
+        sublattice_saturation=p["Ms"],
+        exchange_stiffness=2 * p["aex"] - p["afmex_nn"],
+        anisotropy=2 * p["ku1"],
+        homogeneous_exchange=1.7e8,
+        damping=p["alpha"],
+        interfacial_dmi=-2 * p["D_DMI"],
+        g_factor=g_of(p["gammaLL"]),
+    )
     assert magnet.wall_width == pytest.approx(out["Delta"], rel=1e-9)
     # w_D per sublattice: hbar J theta / (2 e M_0 t) gamma
     rate = HBAR * p["theta_SH"] * p["J"] / (2 * E_CHARGE * p["t"] * p["Ms"] / p["gammaLL"])
     times = np.linspace(0, 6e-12, 7)
     found = []
     for cell in (0.2, 0.1):
-        path = wall_motion(
-            magnet, cell, times, extent=20, orbit=(SpinOrbitTorque((0, 1, 0), rate),)
-        )
+        path = wall_motion(magnet, cell, times, extent=20, orbit=(SpinOrbitTorque((0, 1, 0), rate),))
         found.append((path[-1, 0] - path[-2, 0]) / 1e-12)
     limit, _ = richardson(*found)
     assert limit == pytest.approx(out["v"], rel=5e-3)

@@ -127,62 +127,104 @@ SPINS = "texture.spin_orbit = [{ polarisation = [0, 1, 0]"
 # What is changed, where the message must point, and what it must say.
 BROKEN = {
     "typo": ("texture.durtion = '1 ns'", "texture.durtion", "did you mean 'duration'"),
-    "typo in the magnet": (
-        "texture.magnet.dampin = 0.1", "texture.magnet.dampin", "did you mean 'damping'",
-    ),
+    "typo in the magnet": ("texture.magnet.dampin = 0.1", "texture.magnet.dampin", "did you mean 'damping'"),
     "kind": ("texture.kind = 'ferrimagnet'", "texture.kind", "did you mean 'ferromagnet'"),
     "bare number": ("texture.duration = 1e-9", "texture.duration", "number and a unit of s"),
-    "wrong unit": ("texture.magnet.exchange_stiffness = '1 J/m^2'",
-                   "texture.magnet.exchange_stiffness", "use J/m"),
+    "wrong unit": (
+        "texture.magnet.exchange_stiffness = '1 J/m^2'",
+        "texture.magnet.exchange_stiffness",
+        "use J/m",
+    ),
     "no mesh": ("texture.mesh = '-'", "texture.region", "either a region"),
     "both meshes": ("texture.region = 'YIG'", "texture.region", "either a region"),
     "unused device": (DEVICE, "structure", "not used"),
-    "unknown region": (DEVICE + "texture.mesh = '-'\ntexture.region = 'YG'", "texture.region",
-                       "did you mean 'YIG'"),
-    "no M_s": ("texture.magnet.saturation_magnetization = '-'",
-               "texture.magnet.saturation_magnetization", "is missing"),
-    "foreign constant": ("texture.magnet.exchange_field = '100 T'",
-                         "texture.magnet.exchange_field", "not for a texture of kind"),
+    "unknown region": (
+        DEVICE + "texture.mesh = '-'\ntexture.region = 'YG'",
+        "texture.region",
+        "did you mean 'YIG'",
+    ),
+    "no M_s": (
+        "texture.magnet.saturation_magnetization = '-'",
+        "texture.magnet.saturation_magnetization",
+        "is missing",
+    ),
+    "foreign constant": (
+        "texture.magnet.exchange_field = '100 T'",
+        "texture.magnet.exchange_field",
+        "not for a texture of kind",
+    ),
     "no P": ("texture.current.polarisation = '-'", "texture.current.polarisation", "is missing"),
-    "p_n of a ferromagnet": ("texture.current.p_n = 1.0", "texture.current.p_n",
-                             "only for an antiferromagnet"),
+    "p_n of a ferromagnet": (
+        "texture.current.p_n = 1.0",
+        "texture.current.p_n",
+        "only for an antiferromagnet",
+    ),
     "scheme": ("texture.scheme = 'rotor'", "texture.scheme", "allowed: auto, midpoint"),
     "temperature without step": ("texture.temperature = '300 K'", "texture.step", "needed"),
     "cells": ("texture.mesh.cell = ['1 nm', '1 nm']", "texture.mesh.cell", "1 meshed direction"),
-    "too many nodes": ("texture.mesh.cell = '1e-11 m'\ntexture.mesh.length = '1e-3 m'",
-                       "texture.mesh.cell", "allowed 2000000"),
+    "too many nodes": (
+        "texture.mesh.cell = '1e-11 m'\ntexture.mesh.length = '1e-3 m'",
+        "texture.mesh.cell",
+        "allowed 2000000",
+    ),
     "wall axes": ("texture.wall.zero = [0, 0, 1]", "texture.wall.zero", "normal to axis"),
-    "pulse": ("texture.current.signal = { shape = 'pulse' }", "texture.current.signal.length",
-              'comes with shape = "pulse"'),
-    "sequence": ("texture.current.signal = { shape = 'sequence', times = ['0 s', '1 ns'],"
-                 " values = [0.0, 1.0, 2.0] }", "texture.current.signal.values", "as many"),
-    "two strengths": (f"{SPINS}, damping_like = '1 mT', spin_current = '1e10 A/m^2' }}]",
-                      "texture.spin_orbit.0.spin_current", "give one of"),
+    "pulse": (
+        "texture.current.signal = { shape = 'pulse' }",
+        "texture.current.signal.length",
+        'comes with shape = "pulse"',
+    ),
+    "sequence": (
+        "texture.current.signal = { shape = 'sequence', times = ['0 s', '1 ns'], values = [0.0, 1.0, 2.0] }",
+        "texture.current.signal.values",
+        "as many",
+    ),
+    "two strengths": (
+        f"{SPINS}, damping_like = '1 mT', spin_current = '1e10 A/m^2' }}]",
+        "texture.spin_orbit.0.spin_current",
+        "give one of",
+    ),
     "no strength": (SPINS + " }]", "texture.spin_orbit.0.damping_like", "has no strength"),
     "analysis": ("texture.analysis = 'hysteresis'", "texture.hysteresis", "comes with"),
-    "table without analysis": ("texture.hysteresis = { largest = '1 T' }", "texture.hysteresis",
-                               "comes with"),
-    "threshold path": ("texture.analysis = 'threshold'\n"
-                       "texture.threshold = { vary = 'drive', low = '1 T', high = '2 T' }",
-                       "texture.threshold.vary", "below texture"),
-    "transport without device": ("texture.torque_source = 'transport'", "texture.torque_source",
-                                 "needs a region"),
+    "table without analysis": (
+        "texture.hysteresis = { largest = '1 T' }",
+        "texture.hysteresis",
+        "comes with",
+    ),
+    "threshold path": (
+        "texture.analysis = 'threshold'\ntexture.threshold = { vary = 'drive', low = '1 T', high = '2 T' }",
+        "texture.threshold.vary",
+        "below texture",
+    ),
+    "transport without device": (
+        "texture.torque_source = 'transport'",
+        "texture.torque_source",
+        "needs a region",
+    ),
     "file": ("texture.initial.type = 'file'", "texture.initial.file", "comes with"),
     "interval": ("texture.output_interval = '1 s'", "texture.output_interval", "at most"),
     "two motions": ("transient.duration = '1 ps'", "texture", "one of [dynamics]"),
-}  # fmt: skip
+}
 
 BROKEN_STAGGERED = {
-    "P of an antiferromagnet": ("texture.current.polarisation = 0.5",
-                                "texture.current.polarisation", "only for a ferromagnet"),
+    "P of an antiferromagnet": (
+        "texture.current.polarisation = 0.5",
+        "texture.current.polarisation",
+        "only for a ferromagnet",
+    ),
     "no coefficient": ("texture.current.p_n = '-'", "texture.current.p_n", "p_n or band_struct"),
     "both": ("texture.current.band_structure = 'a.toml'", "texture.current.p_n", "give either"),
-    "two exchanges": ("texture.magnet.homogeneous_exchange = '1e8 J/m^3'",
-                      "texture.magnet.homogeneous_exchange", "give either"),
+    "two exchanges": (
+        "texture.magnet.homogeneous_exchange = '1e8 J/m^3'",
+        "texture.magnet.homogeneous_exchange",
+        "give either",
+    ),
     "stray field": ("texture.magnetostatics = 'full'", "texture.magnetostatics", "no stray"),
-    "heat": ("texture.temperature = '300 K'\ntexture.step = '1 fs'", "texture.temperature",
-             "only for a ferromagnet"),
-}  # fmt: skip
+    "heat": (
+        "texture.temperature = '300 K'\ntexture.step = '1 fs'",
+        "texture.temperature",
+        "only for a ferromagnet",
+    ),
+}
 
 
 @pytest.mark.parametrize(
@@ -198,27 +240,37 @@ def test_what_is_wrong_is_said_in_one_line(base, name):
 
 
 LATE = {
-    "missing file": ("texture.initial = { type = 'file', file = 'no.npy' }",
-                     "texture.initial.file", "cannot be read"),
-    "wall outside": ("texture.initial.position = '90 nm'", "texture.initial.position",
-                     "from -80 to 80 nm along x; got 90 nm"),
+    "missing file": (
+        "texture.initial = { type = 'file', file = 'no.npy' }",
+        "texture.initial.file",
+        "cannot be read",
+    ),
+    "wall outside": (
+        "texture.initial.position = '90 nm'",
+        "texture.initial.position",
+        "from -80 to 80 nm along x; got 90 nm",
+    ),
     "step too long": ("texture.step = '1 ns'", "texture.step", "stability limit"),
-    "stray field of a line": ("texture.magnetostatics = 'full'", "texture.magnetostatics",
-                              "rectangles"),
+    "stray field of a line": ("texture.magnetostatics = 'full'", "texture.magnetostatics", "rectangles"),
     "line shape without drive": (
         "texture.analysis = 'line_shape'\ntexture.current = '-'\n"
         "texture.line_shape = { frequency = '5 GHz', low = '10 mT', high = '90 mT' }\n"
         "texture.initial = { type = 'uniform' }\ntexture.wall = '-'",
-        "texture.spin_orbit", "nothing alternates",
+        "texture.spin_orbit",
+        "nothing alternates",
     ),
     "threshold leads nowhere": (
         "texture.analysis = 'threshold'\n"
         "texture.threshold = { vary = 'texture.magnet.dampng.x', low = 0.1, high = 1.0 }",
-        "texture.threshold.vary", "dampng: unknown key; did you mean 'damping'",
+        "texture.threshold.vary",
+        "dampng: unknown key; did you mean 'damping'",
     ),
-    "bands": ("texture.current.band_structure = 'no.toml'\ntexture.current.p_n = '-'\n"
-              "texture.current.p_m = '-'", "texture.current.band_structure", "no such case file"),
-}  # fmt: skip
+    "bands": (
+        "texture.current.band_structure = 'no.toml'\ntexture.current.p_n = '-'\ntexture.current.p_m = '-'",
+        "texture.current.band_structure",
+        "no such case file",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", LATE)
@@ -257,9 +309,7 @@ def test_signals_are_what_their_keys_say():
     assert sine.scale(0.25e-9) == pytest.approx(0.0, abs=1e-15)
     assert sine.scale(0.5e-9) == pytest.approx(-1.0)
     steps = Signal(shape="sequence", times=["0 s", "1 ns", "3 ns"], values=[0.0, 1.0, -1.0])
-    assert [steps.scale(t * 1e-9) for t in (0, 0.5, 1, 2, 3, 8)] == pytest.approx(
-        [0, 0.5, 1, 0, -1, -1]
-    )
+    assert [steps.scale(t * 1e-9) for t in (0, 0.5, 1, 2, 3, 8)] == pytest.approx([0, 0.5, 1, 0, -1, -1])
     assert Signal().constant
 
 
@@ -310,10 +360,14 @@ def test_thermal_motion_has_the_energy_of_equipartition():
     """<K V (m_x^2 + m_y^2)> = k_B T: half of it for each transverse component."""
     table = tomllib.loads(WALL)
     table["texture"] |= {
-        "duration": "20 ns", "output_interval": "20 ps", "temperature": "100 K", "seed": 3,
-        "step": "0.5 ps", "initial": {},
+        "duration": "20 ns",
+        "output_interval": "20 ps",
+        "temperature": "100 K",
+        "seed": 3,
+        "step": "0.5 ps",
+        "initial": {},
         "mesh": {"shape": "point", "length": "10 nm", "width": "10 nm", "thickness": "10 nm"},
-    }  # fmt: skip
+    }
     table["texture"]["magnet"] |= {"hard_anisotropy": "0 J/m^3", "damping": 0.5}
     for key in ("wall", "current"):
         del table["texture"][key]
@@ -377,9 +431,7 @@ def test_a_skyrmion_has_charge_minus_one_and_a_vortex_one_half():
     table = "texture.initial = { type = 'skyrmion', radius = '10 nm' }"
     system = build_texture_system(case(table, FILM))
     error = (1.0 / 4.03) ** 2  # cell over wall width
-    assert topological_charge(system.space, initial_texture(system)) == pytest.approx(
-        -1.0, abs=error
-    )
+    assert topological_charge(system.space, initial_texture(system)) == pytest.approx(-1.0, abs=error)
     table = "texture.initial = { type = 'vortex', radius = '4 nm', polarity = -1 }"
     m = initial_texture(build_texture_system(case(table, FILM)))
     charge = topological_charge(system.space, m)
@@ -405,9 +457,7 @@ def test_a_texture_starts_from_the_fields_of_a_result(tmp_path):
     first.write(tmp_path / "out")
     last = len(first.frames) - 1
     change = f"texture.initial = {{ type = 'file', file = 'out/fields_{last:04d}.vtu' }}"
-    system = build_texture_system(
-        case(change.replace("type", "position = '0 nm', type")), tmp_path
-    )
+    system = build_texture_system(case(change.replace("type", "position = '0 nm', type")), tmp_path)
     np.testing.assert_allclose(initial_texture(system), first.frames[-1][1]["m"], atol=1e-12)
 
 
@@ -459,14 +509,18 @@ def test_the_magnet_may_be_a_region_of_a_device():
     table["texture"] |= {"duration": "2 ps", "frames": 1}
     table["texture"]["initial"]["position"] = "30 nm"  # x starts at 0 in a stack
     table["structure"] = {
-        "dimension": 3, "width": "60 nm", "depth": "4 nm", "cells_x": 30, "cells_y": 2,
+        "dimension": 3,
+        "width": "60 nm",
+        "depth": "4 nm",
+        "cells_x": 30,
+        "cells_y": 2,
         "lateral": "insulating",
-        "layers": [{"region": "F", "thickness": "2 nm", "cells": 2},
-                   {"region": "Pt", "thickness": "2 nm", "cells": 2}],
-    }  # fmt: skip
-    table["regions"] = {
-        "F": {"kind": "FI"}, "Pt": {"kind": "HM", "material": "Pt"},
-    }  # fmt: skip
+        "layers": [
+            {"region": "F", "thickness": "2 nm", "cells": 2},
+            {"region": "Pt", "thickness": "2 nm", "cells": 2},
+        ],
+    }
+    table["regions"] = {"F": {"kind": "FI"}, "Pt": {"kind": "HM", "material": "Pt"}}
     result = simulate_texture(case_from_table(table))
     assert result.space.size == 31 * 3 * 3
     assert result.values["texture_facts.volume"] == pytest.approx(60e-9 * 4e-9 * 2e-9)
@@ -520,16 +574,13 @@ def test_a_run_stops_when_it_has_switched_or_relaxed():
     drive = "texture.initial = { type = 'uniform', direction = [0.02, 0, 1], position = '0 nm' }\n"
     drive += "texture.current = '-'\ntexture.wall = '-'\ntexture.mesh.length = '4 nm'\n"
     field = "[[texture.fields]]\nfield = ['0 T', '0 T', '-2 T']\n"
-    result = simulate_texture(
-        case(drive + "texture.duration = '1 ns'\ntexture.stop = 'switched'\n" + field)
-    )
+    result = simulate_texture(case(drive + "texture.duration = '1 ns'\ntexture.stop = 'switched'\n" + field))
     assert result.numbers["stopped"] == "switched"
     assert result.values["texture.duration"] < 1e-9
     assert result.values["texture.switching_time"] < result.values["texture.duration"]
     result = simulate_texture(
-        case(drive + "texture.duration = '9 ns'\ntexture.stop = 'relaxed'\n"
-             "texture.relax_torque = '1 mT'\n")
-    )  # fmt: skip
+        case(drive + "texture.duration = '9 ns'\ntexture.stop = 'relaxed'\ntexture.relax_torque = '1 mT'\n")
+    )
     assert result.numbers["stopped"] == "relaxed"
     assert result.values["texture.unrest"] < 1e-3
 
@@ -548,9 +599,11 @@ def hot_wall():
 
 
 RUNS = {
-    "midpoint": lambda: case(), "runge_kutta": lambda: case("texture.scheme = 'runge_kutta'"),
-    "thermal": hot_wall, "rotor": lambda: case(base=STAGGERED),
-}  # fmt: skip
+    "midpoint": lambda: case(),
+    "runge_kutta": lambda: case("texture.scheme = 'runge_kutta'"),
+    "thermal": hot_wall,
+    "rotor": lambda: case(base=STAGGERED),
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
@@ -659,10 +712,7 @@ def test_the_digest_follows_the_content_of_every_file_that_a_case_reads(name, tm
     change = "texture.initial = { type = 'file', file = 'start.npy' }\n" + "".join(
         f"texture.current.{key} = '-'\n" for key in ("p_n", "p_m", "tau_sd")
     )
-    this = case(
-        change + "texture.current.band_structure = 'bands/coefficients.json'",
-        STAGGERED,
-    )
+    this = case(change + "texture.current.band_structure = 'bands/coefficients.json'", STAGGERED)
     (tmp_path / "bands").mkdir()
     for file in ("start.npy", "bands/coefficients.json", "bands/result.json"):
         (tmp_path / file).write_text("first")
@@ -707,8 +757,7 @@ def test_resume_says_when_there_is_nothing_to_resume(tmp_path, capsys):
     file.write_text(WALL.replace("40 ps", "2 ps"))
     assert main(["run", str(file), "--resume", "-q"]) == 0
     assert "starting from the beginning" in capsys.readouterr().err
-    assert main(["run", str(CASES / "texture_st_fmr.toml"), "--resume", "-o",
-                 str(tmp_path / "x")]) == 2  # fmt: skip
+    assert main(["run", str(CASES / "texture_st_fmr.toml"), "--resume", "-o", str(tmp_path / "x")]) == 2
     assert "keeps no checkpoint" in capsys.readouterr().err
     assert main(["run", str(CASES / "yig_pt.toml"), "--resume", "-o", str(tmp_path / "x")]) == 2
     assert "only a case with [texture]" in capsys.readouterr().err

@@ -135,9 +135,7 @@ def test_mean_velocity_beyond_breakdown_is_that_of_collective_coordinates(solved
     allowed = m.hard_anisotropy / (2 * m.anisotropy) + mesh_error(name)
     assert result.values["texture.wall.velocity"] == pytest.approx(exact, rel=allowed)
     # Half a turn in 12.6 ns
-    assert result.values["texture.wall.tilt_rate"] == pytest.approx(
-        m.gamma * rest, rel=allowed
-    )  # fmt: skip
+    assert result.values["texture.wall.tilt_rate"] == pytest.approx(m.gamma * rest, rel=allowed)
 
 
 def test_spin_orbit_torque_moves_a_neel_wall_as_the_dmi_allows(solved):
@@ -224,13 +222,9 @@ def test_antiferromagnetic_wall_obeys_the_relativistic_closed_form(solved):
     exact = slow / np.sqrt(1 + (slow / m.magnon_velocity) ** 2)
     # s w_D/2K = 0.05: the exact travelling wave differs by half its square (reference: 0.14 %).
     bend = (m.spin_density * torque / (2 * m.anisotropy)) ** 2
-    assert values["texture.wall.final_velocity"] == pytest.approx(
-        exact, rel=bend + mesh_error(name)
-    )
+    assert values["texture.wall.final_velocity"] == pytest.approx(exact, rel=bend + mesh_error(name))
     gamma = np.sqrt(1 - (values["texture.wall.final_velocity"] / m.magnon_velocity) ** 2)
-    assert values["texture.wall.width"] == pytest.approx(
-        m.wall_width * gamma, rel=bend + mesh_error(name)
-    )
+    assert values["texture.wall.width"] == pytest.approx(m.wall_width * gamma, rel=bend + mesh_error(name))
 
 
 def test_velocity_saturates_at_that_of_magnons(scanned):
@@ -246,9 +240,7 @@ def test_velocity_saturates_at_that_of_magnons(scanned):
     # Mesh error grows as the wall contracts; the torque bends the domains by h = s w_D/2K.
     contracted = 1 + (slow / m.magnon_velocity) ** 2
     bend = (m.spin_density * torque / (2 * m.anisotropy)) ** 2
-    np.testing.assert_array_less(
-        np.abs(found / exact - 1), mesh_error(name) * contracted + bend + 1e-3
-    )
+    np.testing.assert_array_less(np.abs(found / exact - 1), mesh_error(name) * contracted + bend + 1e-3)
 
 
 def test_lattice_to_wall_direct_current(solved):
@@ -299,9 +291,7 @@ def test_auto_oscillation_starts_at_alpha_times_the_resonance(solved):
     name = "texture_afm_oscillator"
     values, m = solved(name).values, magnet(name)
     # The resonance of two sublattices is gamma sqrt(B_A (2 B_E + B_A)); alpha^2 is left out.
-    exact = m.damping * m.gamma * np.sqrt(
-        m.anisotropy_field * (2 * m.exchange_field + m.anisotropy_field)
-    )
+    exact = m.damping * m.gamma * np.sqrt(m.anisotropy_field * (2 * m.exchange_field + m.anisotropy_field))
     assert values["texture.threshold"] == pytest.approx(exact, rel=m.damping**2)
     found = values["texture.just_above.rotation.angular_frequency"]
     assert abs(found) == pytest.approx(m.resonance, rel=1e-3)
@@ -318,9 +308,7 @@ def test_auto_oscillation_turns_at_the_torque_over_the_damping(solved):
 
 def test_switching_diagram_has_its_boundary_at_the_fold(scanned):
     table = scanned("texture_scan_switching")
-    field, torque = (
-        table["texture.fields.0.field.0"], table["texture.spin_orbit.0.damping_like"],
-    )  # fmt: skip
+    field, torque = (table["texture.fields.0.field.0"], table["texture.spin_orbit.0.damping_like"])
     switched = table["texture.switched"] > 0
     for ratio in (0.05, 0.1, 0.2, 0.3):
         fold = 0.4 * REFERENCES["R25"]["outputs"][f"Bx/BK={ratio:g}"]["tau_c_over_BK"]

@@ -77,33 +77,52 @@ plots = false
 """
 
 METAL = {
-    "structure.layers": [{"region": "Pt", "thickness": "3 nm", "cells": 4},
-                         {"region": "F", "thickness": "1 nm", "cells": 2}],
-    "texture.region": "F", "regions.YIG": "-", "interfaces": {}, "drive.temperature": "10 K",
+    "structure.layers": [
+        {"region": "Pt", "thickness": "3 nm", "cells": 4},
+        {"region": "F", "thickness": "1 nm", "cells": 2},
+    ],
+    "texture.region": "F",
+    "regions.YIG": "-",
+    "interfaces": {},
+    "drive.temperature": "10 K",
     "regions.F": {
-        "kind": "F", "conductivity": "1e6 S/m", "diffusion_constant": "3e-4 m^2/s",
-        "spin_diffusion_length": "5 nm", "polarisation": 0.3,
-        "kondo": {"spin": 0.5, "moment_density": "9e28 1/m^3", "exchange_energy": "0.4 eV",
-                  "curie_temperature": "1000 K"},
+        "kind": "F",
+        "conductivity": "1e6 S/m",
+        "diffusion_constant": "3e-4 m^2/s",
+        "spin_diffusion_length": "5 nm",
+        "polarisation": 0.3,
+        "kondo": {
+            "spin": 0.5,
+            "moment_density": "9e28 1/m^3",
+            "exchange_energy": "0.4 eV",
+            "curie_temperature": "1000 K",
+        },
         "override": {"tau_parallel": "1 ns", "tau_perpendicular": "5 fs"},
     },
-}  # fmt: skip
+}
 
 LINE = {
-    "structure": {"layers": [{"region": "YIG", "thickness": "2 nm", "cells": 1},
-                             {"region": "Pt", "thickness": "4 nm", "cells": 16}]},
+    "structure": {
+        "layers": [
+            {"region": "YIG", "thickness": "2 nm", "cells": 1},
+            {"region": "Pt", "thickness": "4 nm", "cells": 16},
+        ]
+    },
     "drive": {"electric_field": ["2e5 V/m", "0 V/m", "0 V/m"]},
-    "texture.initial": {"direction": [0.3, 0.1, 1.0]}, "texture.wall": "-",
+    "texture.initial": {"direction": [0.3, 0.1, 1.0]},
+    "texture.wall": "-",
     "texture.transport.thickness_average": True,
-}  # fmt: skip
+}
 
 STAGGERED = {
-    "texture.kind": "antiferromagnet", "texture.duration": "2 ps",
-    "texture.output_interval": "0.1 ps", "texture.magnet.damping": 0.01,
+    "texture.kind": "antiferromagnet",
+    "texture.duration": "2 ps",
+    "texture.output_interval": "0.1 ps",
+    "texture.magnet.damping": 0.01,
     "texture.magnet.saturation_magnetization": "-",
     "texture.magnet.sublattice_magnetization": "4.25e5 A/m",
     "texture.magnet.exchange_field": "100 T",
-}  # fmt: skip
+}
 
 
 def tables(*changes: dict) -> dict:
@@ -141,46 +160,61 @@ WRONG = {
     "table alone": ({"texture.torque_source": "given"}, "texture.transport", "only there"),
     "own mesh": (
         {"texture.region": "-", "texture.mesh": {"shape": "point", "length": "5 nm"}},
-        "texture.torque_source", "needs a region",
+        "texture.torque_source",
+        "needs a region",
     ),
     "hysteresis": (
         {"texture.analysis": "hysteresis", "texture.hysteresis": {"largest": "1 T"}},
-        "texture.analysis", "one of run, relax, threshold",
+        "texture.analysis",
+        "one of run, relax, threshold",
     ),
     "typo": ({T + "tolerence": 0.1}, T + "tolerence", "did you mean 'tolerance'"),
     "tolerance": ({T + "tolerance": 2.0}, T + "tolerance", "0.3"),
     "between": ({T + "between": "guess"}, T + "between", "turn"),
     "pulse": ({T + "signal": {"shape": "pulse"}}, T + "signal.length", "comes with"),
     "drive of a given torque": (
-        {"texture.torque_source": "given", "texture.transport": "-",
-         "texture.analysis": "threshold",
-         "texture.threshold": {"vary": "drive.electric_field.0", "low": "1 V/m",
-                               "high": "2 V/m"}},
-        "texture.threshold.vary", "below texture",
+        {
+            "texture.torque_source": "given",
+            "texture.transport": "-",
+            "texture.analysis": "threshold",
+            "texture.threshold": {"vary": "drive.electric_field.0", "low": "1 V/m", "high": "2 V/m"},
+        },
+        "texture.threshold.vary",
+        "below texture",
     ),
-    "pumping antiferromagnet": (STAGGERED | {T + "spin_pumping": True}, T + "spin_pumping",
-                                "only for a ferromagnet"),
-    "two sublattices": (STAGGERED | {"texture.scheme": "two_sublattice"}, "texture.scheme",
-                        "use rotor"),
-}  # fmt: skip
+    "pumping antiferromagnet": (
+        STAGGERED | {T + "spin_pumping": True},
+        T + "spin_pumping",
+        "only for a ferromagnet",
+    ),
+    "two sublattices": (STAGGERED | {"texture.scheme": "two_sublattice"}, "texture.scheme", "use rotor"),
+}
 
 LATE = {
     "metal without moments": ({"texture.region": "Pt"}, "texture.region", "has no moments"),
-    "F without moments": (METAL | {"regions.F.kondo": "-", "regions.F.override": "-"},
-                          "regions.F.kondo", "is needed"),
-    "paramagnet": (METAL | {"regions.F.kondo.curie_temperature": "5 K"}, "regions.F.kondo",
-                   "not ordered at 10 K"),
-    "exact stack": (LINE | {"solver.method": "stack", "solver.order": 2}, "solver.method",
-                    "one direction"),
+    "F without moments": (
+        METAL | {"regions.F.kondo": "-", "regions.F.override": "-"},
+        "regions.F.kondo",
+        "is needed",
+    ),
+    "paramagnet": (
+        METAL | {"regions.F.kondo.curie_temperature": "5 K"},
+        "regions.F.kondo",
+        "not ordered at 10 K",
+    ),
+    "exact stack": (LINE | {"solver.method": "stack", "solver.order": 2}, "solver.method", "one direction"),
     "adaptive mesh": ({"solver.target_error": 1e-3}, "solver.target_error", "not refined"),
     "insulated magnet": (
-        {"structure.layers": [{"region": r, "thickness": "2 nm"} for r in ("YIG", "Air", "Pt")],
-         "interfaces": {}, "regions.Air": {"kind": "FI"}},
-        "texture.region", "no conductor touches",
+        {
+            "structure.layers": [{"region": r, "thickness": "2 nm"} for r in ("YIG", "Air", "Pt")],
+            "interfaces": {},
+            "regions.Air": {"kind": "FI"},
+        },
+        "texture.region",
+        "no conductor touches",
     ),
-    "odd coupling": (STAGGERED | {"interfaces.Pt|YIG.G_i": "1e13 S/m^2"}, "texture.region",
-                     "cancel"),
-}  # fmt: skip
+    "odd coupling": (STAGGERED | {"interfaces.Pt|YIG.G_i": "1e13 S/m^2"}, "texture.region", "cancel"),
+}
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -219,15 +253,23 @@ def test_a_uniform_film_moves_as_the_macrospin_of_the_same_case():
     path = simulate(case_from_table(table), errors=False).trajectory
     del table["dynamics"]
     table["texture"] = {
-        "kind": "ferromagnet", "region": "EuS", "torque_source": "transport",
-        "magnetostatics": "thin_film", "duration": "20 ps", "output_interval": "2 ps",
-        "scheme": "runge_kutta", "tolerance": 1e-7,
+        "kind": "ferromagnet",
+        "region": "EuS",
+        "torque_source": "transport",
+        "magnetostatics": "thin_film",
+        "duration": "20 ps",
+        "output_interval": "2 ps",
+        "scheme": "runge_kutta",
+        "tolerance": 1e-7,
         "transport": {"tolerance": 0.01, "thickness_average": True},
-        "magnet": {"saturation_magnetization": own["saturation_magnetization"],
-                   "damping": own["damping"], "exchange_stiffness": "1 pJ/m"},
+        "magnet": {
+            "saturation_magnetization": own["saturation_magnetization"],
+            "damping": own["damping"],
+            "exchange_stiffness": "1 pJ/m",
+        },
         "initial": {"direction": table["magnetization"]["direction"]},
         "fields": [{"field": table["drive"]["magnetic_field"]}],
-    }  # fmt: skip
+    }
     result = simulate_texture(case_from_table(table))
     m = np.stack([result.history.column(f"m_{a}") for a in "xyz"], axis=1)
     found = result.numbers["transport"]
@@ -264,11 +306,17 @@ def test_torque_around_a_wide_spiral_is_that_of_the_uniform_magnet(metal):
     second order, by which the torque of the uniform magnet depends on m, out of sight.
     """
     change = METAL | {"regions.F.polarisation": "-"} if metal else {}
-    table = tables(change, {
-        "structure.width": "240 nm", "structure.cells_x": 60, "structure.lateral": "periodic",
-        "drive.electrodes": "-", "drive.electric_field": ["5e5 V/m", "0 V/m", "0 V/m"],
-        "regions.Pt.spin_hall_angle": 0.01,
-    })  # fmt: skip
+    table = tables(
+        change,
+        {
+            "structure.width": "240 nm",
+            "structure.cells_x": 60,
+            "structure.lateral": "periodic",
+            "drive.electrodes": "-",
+            "drive.electric_field": ["5e5 V/m", "0 V/m", "0 V/m"],
+            "regions.Pt.spin_hall_angle": 0.01,
+        },
+    )
     system, (damping_like, field_like) = film_torque(table, [0.6, 0.0, 0.8])
     space = system.space
     x, errors = space.positions[:, 0], []
@@ -297,9 +345,7 @@ def test_wall_velocity_is_that_of_collective_coordinates_with_the_uniform_torque
     shipped = load_case(CASES / "texture_coupled_wall.toml")
     system = build_texture_system(shipped, CASES)
     magnet = system.magnet
-    damping_like, field_like = mean_fields(
-        system, np.tile([0.0, 0.0, 1.0], (system.space.size, 1))
-    )
+    damping_like, field_like = mean_fields(system, np.tile([0.0, 0.0, 1.0], (system.space.size, 1)))
     dmi = magnet.interfacial_dmi / (magnet.saturation * magnet.wall_width)
     phi = np.pi - np.arctan((damping_like / magnet.damping + field_like) / dmi)
     expected = 0.5 * np.pi * magnet.gamma * magnet.wall_width * damping_like * np.cos(phi)
@@ -327,12 +373,20 @@ def test_switching_field_of_a_dot_is_the_exact_fold():
     fold = 2e5 * 0.43058515 * field / abs(damping_like)
     texture = table["texture"]
     texture |= {
-        "analysis": "threshold", "duration": "1.5 ns", "output_interval": "20 ps",
-        "stop": "switched", "tolerance": 1e-4, "initial": {"relax": True},
+        "analysis": "threshold",
+        "duration": "1.5 ns",
+        "output_interval": "20 ps",
+        "stop": "switched",
+        "tolerance": 1e-4,
+        "initial": {"relax": True},
         "fields": [{"field": [f"{-0.1 * field} T", "0 T", "0 T"]}],
-        "threshold": {"vary": "drive.electric_field.0", "low": f"{0.9 * fold} V/m",
-                      "high": f"{1.1 * fold} V/m", "tolerance": 0.01},
-    }  # fmt: skip
+        "threshold": {
+            "vary": "drive.electric_field.0",
+            "low": f"{0.9 * fold} V/m",
+            "high": f"{1.1 * fold} V/m",
+            "tolerance": 0.01,
+        },
+    }
     texture["magnet"]["damping"] = 0.5
     texture["transport"] |= {"tolerance": 0.05, "signal": {"rise": "0.5 ns"}}
     result = simulate_texture(case_from_table(table))
@@ -353,10 +407,12 @@ def test_rest_under_the_torque_of_transport_is_rest_under_the_same_torque_given(
     np.testing.assert_allclose(
         result.frames[-1][1]["torque"], torque(0.0, m), atol=2e-4 * np.abs(torque(0.0, m)).max()
     )  # both to the accuracy of the solver, 1e-4
-    given = without_transport(table, spin_orbit=[
-        {"polarisation": [0, 1, 0], "damping_like": f"{damping_like} T",
-         "field_like": f"{field_like} T"}
-    ])  # fmt: skip
+    given = without_transport(
+        table,
+        spin_orbit=[
+            {"polarisation": [0, 1, 0], "damping_like": f"{damping_like} T", "field_like": f"{field_like} T"}
+        ],
+    )
     expected = simulate_texture(case_from_table(given)).frames[-1][1]["m"]
     size = abs(damping_like) / (2 * 4e4 / 1.4e5)
     # The spin Hall effect of the spin current makes the torque depend on m to order theta^2.
@@ -391,10 +447,10 @@ def test_an_antiferromagnet_takes_the_torque_of_transport_as_a_given_one():
 def test_flux_is_linear_in_all_sources_of_the_device():
     """A factor of the drive, and what is pumped beside it, to the accuracy of the solver."""
     table = tables()
-    table["drive"] = {"electrodes": {"left": {"voltage": "0.02 V", "spin": "sink"},
-                                     "right": {"voltage": "0 V"}}}  # fmt: skip
-    table["interfaces"]["top"] = {"spin_flux": ["1e29 1/(m^2*s)", "0 1/(m^2*s)",
-                                                "2e29 1/(m^2*s)"]}  # fmt: skip
+    table["drive"] = {
+        "electrodes": {"left": {"voltage": "0.02 V", "spin": "sink"}, "right": {"voltage": "0 V"}}
+    }
+    table["interfaces"]["top"] = {"spin_flux": ["1e29 1/(m^2*s)", "0 1/(m^2*s)", "2e29 1/(m^2*s)"]}
     weak = copy.deepcopy(table)
     weak["drive"]["electrodes"]["left"]["voltage"] = "0.006 V"
     weak["interfaces"]["top"]["spin_flux"] = ["3e28 1/(m^2*s)", "0 1/(m^2*s)", "6e28 1/(m^2*s)"]
@@ -405,10 +461,7 @@ def test_flux_is_linear_in_all_sources_of_the_device():
     one, other = first.coupled.transport, second.coupled.transport
     expected = other.solve(m, velocity, accuracy=1e-11)
     scaled = one.solve(m, velocity, accuracy=1e-11, drive=0.3)
-    apart = (
-        0.3 * one.solve(m, accuracy=1e-11).flux
-        + one.solve(m, velocity, accuracy=1e-11, drive=0.0).flux
-    )
+    apart = 0.3 * one.solve(m, accuracy=1e-11).flux + one.solve(m, velocity, accuracy=1e-11, drive=0.0).flux
     size = np.abs(expected.flux).max()
     for found in (scaled.flux, apart):
         np.testing.assert_allclose(found, expected.flux, atol=1e-10 * size)
@@ -443,14 +496,22 @@ def test_a_case_with_spin_pumping_has_the_added_damping():
     table["regions"]["Pt"] |= {"spin_hall_angle": 0.0}
     table["structure"]["layers"][1]["cells"] = 24
     table["solver"]["order"] = 2
-    table["interfaces"]["Pt|YIG"] = {"G_s": "-1e13 S/m^2", "G_r": "4e14 S/m^2",
-                                     "G_i": "5e13 S/m^2"}  # fmt: skip
-    table["texture"] |= {"duration": "20 ps", "output_interval": "20 ps", "frames": 1,
-                         "scheme": "runge_kutta", "fields": [{"field": ["0 T", "0 T", "0.5 T"]}],
-                         "initial": {"direction": [0.6, 0.0, 0.8]}}  # fmt: skip
+    table["interfaces"]["Pt|YIG"] = {"G_s": "-1e13 S/m^2", "G_r": "4e14 S/m^2", "G_i": "5e13 S/m^2"}
+    table["texture"] |= {
+        "duration": "20 ps",
+        "output_interval": "20 ps",
+        "frames": 1,
+        "scheme": "runge_kutta",
+        "fields": [{"field": ["0 T", "0 T", "0.5 T"]}],
+        "initial": {"direction": [0.6, 0.0, 0.8]},
+    }
     table["texture"]["magnet"] |= {"damping": 0.01, "anisotropy": "0 J/m^3"}
-    table["texture"]["transport"] = {"spin_pumping": True, "thickness_average": True,
-                                     "tolerance": 0.05, "accuracy": 1e-7}  # fmt: skip
+    table["texture"]["transport"] = {
+        "spin_pumping": True,
+        "thickness_average": True,
+        "tolerance": 0.05,
+        "accuracy": 1e-7,
+    }
     rates = []
     for step in ("0.2 ps", "0.1 ps"):
         table["texture"]["step"] = step
@@ -470,14 +531,24 @@ def test_a_case_with_spin_pumping_has_the_added_damping():
 RUNS = {
     "midpoint": {},
     "metal, extrapolated": METAL | {T + "between": "extrapolate"},
-    "runge_kutta": {"texture.scheme": "runge_kutta", "texture.duration": "10 ps",
-                    "texture.output_interval": "0.5 ps"},
-    "pumping under a sine": {T + "spin_pumping": True,
-                             T + "signal": {"shape": "sine", "frequency": "20 GHz"}},
-    "thermal": {"texture.temperature": "1 K", "texture.depth": "1 nm", "texture.step": "0.2 ps",
-                "texture.duration": "10 ps", "texture.output_interval": "0.5 ps"},
+    "runge_kutta": {
+        "texture.scheme": "runge_kutta",
+        "texture.duration": "10 ps",
+        "texture.output_interval": "0.5 ps",
+    },
+    "pumping under a sine": {
+        T + "spin_pumping": True,
+        T + "signal": {"shape": "sine", "frequency": "20 GHz"},
+    },
+    "thermal": {
+        "texture.temperature": "1 K",
+        "texture.depth": "1 nm",
+        "texture.step": "0.2 ps",
+        "texture.duration": "10 ps",
+        "texture.output_interval": "0.5 ps",
+    },
     "rotor": STAGGERED,
-}  # fmt: skip
+}
 
 
 class Interrupted(Keeper):
@@ -545,9 +616,16 @@ def test_result_says_what_transport_took_and_is_reproducible(tmp_path, capsys):
     table = json.loads(texts[0])
     found = table["texture"]["transport"]
     assert set(found) == {
-        "solutions", "skipped", "factorisations", "iterations", "most_iterations",
-        "largest_torque", "largest_torque_error", "relative_torque_error", "angle_error",
-    }  # fmt: skip
+        "solutions",
+        "skipped",
+        "factorisations",
+        "iterations",
+        "most_iterations",
+        "largest_torque",
+        "largest_torque_error",
+        "relative_torque_error",
+        "angle_error",
+    }
     # One solution for the first frame; then every step renews transport or leaves it out.
     assert found["solutions"] + found["skipped"] == table["texture"]["steps"] + 1
     assert 0 < found["largest_torque_error"] < 0.02 * found["largest_torque"] * 2
@@ -573,8 +651,7 @@ def test_field_series_hold_torque_and_potentials(tmp_path):
     mesh = meshio.read(folder / f"fields_{frames - 1:04d}.vtu")
     m, torque = mesh.point_data["m"], mesh.point_data["torque"]
     assert np.abs(torque).max() > 0
-    np.testing.assert_allclose(np.einsum("ij,ij->i", m, torque), 0.0,
-                               atol=1e-12 * np.abs(torque).max())  # fmt: skip
+    np.testing.assert_allclose(np.einsum("ij,ij->i", m, torque), 0.0, atol=1e-12 * np.abs(torque).max())
     device = meshio.read(folder / f"transport_{frames - 1:04d}.vtu")
     assert set(device.point_data) == {"mu", "mu_0"}
     x, mu = device.points[:, 0], device.point_data["mu_0"]
@@ -615,31 +692,54 @@ def vortex_case(duration, cells, scale=1.0, ratio=None):
     voltage = p["J"] / POLARISATION * 1e-6 * 1e-7
     table = {
         "structure": {
-            "dimension": 3, "lateral": "insulating", "width": "100 nm", "depth": "100 nm",
-            "cells_x": cells, "cells_y": cells,
+            "dimension": 3,
+            "lateral": "insulating",
+            "width": "100 nm",
+            "depth": "100 nm",
+            "cells_x": cells,
+            "cells_y": cells,
             "layers": [{"region": "Py", "thickness": "10 nm", "cells": 1}],
         },
-        "regions": {"Py": {
-            "kind": "F", "conductivity": "1e6 S/m", "diffusion_constant": f"{2 * p['D0']} m^2/s",
-            "spin_relaxation_time": f"{flip**2 / (2 * p['D0'])} s", "polarisation": POLARISATION,
-            "override": {"tau_parallel": "1 s", "tau_perpendicular": "1 s"},
-            "kondo": {"spin": 0.5, "moment_density": "1e29 1/m^3", "curie_temperature": "1000 K",
-                      "exchange_energy": f"{energy} meV"},
-        }},
-        "drive": {"temperature": "10 K", "electrodes": {
-            "left": {"voltage": f"{voltage} V", "spin": "sink"},
-            "right": {"voltage": "0 V", "spin": "sink"},
-        }},
+        "regions": {
+            "Py": {
+                "kind": "F",
+                "conductivity": "1e6 S/m",
+                "diffusion_constant": f"{2 * p['D0']} m^2/s",
+                "spin_relaxation_time": f"{flip**2 / (2 * p['D0'])} s",
+                "polarisation": POLARISATION,
+                "override": {"tau_parallel": "1 s", "tau_perpendicular": "1 s"},
+                "kondo": {
+                    "spin": 0.5,
+                    "moment_density": "1e29 1/m^3",
+                    "curie_temperature": "1000 K",
+                    "exchange_energy": f"{energy} meV",
+                },
+            }
+        },
+        "drive": {
+            "temperature": "10 K",
+            "electrodes": {
+                "left": {"voltage": f"{voltage} V", "spin": "sink"},
+                "right": {"voltage": "0 V", "spin": "sink"},
+            },
+        },
         "solver": {"order": 1},
         "texture": {
-            "kind": "ferromagnet", "region": "Py", "magnetostatics": "full", "frames": 2,
-            "duration": duration, "output_interval": "20 ps", "tolerance": 1e-4,
-            "magnet": {"saturation_magnetization": f"{p['Ms']} A/m",
-                       "exchange_stiffness": "13 pJ/m", "damping": 0.1},
-            "initial": {"type": "vortex", "center": ["50 nm", "50 nm"], "radius": "10 nm",
-                        "relax": True},
+            "kind": "ferromagnet",
+            "region": "Py",
+            "magnetostatics": "full",
+            "frames": 2,
+            "duration": duration,
+            "output_interval": "20 ps",
+            "tolerance": 1e-4,
+            "magnet": {
+                "saturation_magnetization": f"{p['Ms']} A/m",
+                "exchange_stiffness": "13 pJ/m",
+                "damping": 0.1,
+            },
+            "initial": {"type": "vortex", "center": ["50 nm", "50 nm"], "radius": "10 nm", "relax": True},
         },
-    }  # fmt: skip
+    }
     if ratio is None:
         table["texture"] |= {
             "torque_source": "transport",
@@ -648,8 +748,9 @@ def vortex_case(duration, cells, scale=1.0, ratio=None):
     else:
         table["texture"]["current"] = {
             "density": [f"{p['J']} A/m^2", "0 A/m^2", "0 A/m^2"],
-            "polarisation": 1 / (1 + ratio**2), "beta": ratio,
-        }  # fmt: skip
+            "polarisation": 1 / (1 + ratio**2),
+            "beta": ratio,
+        }
     return case_from_table(table)
 
 

@@ -14,21 +14,31 @@ from femspin.studies.textures.system import build_texture_system
 WIDTH, HEIGHT, MS = 60.0, 20.0, 1.4e6
 BASE = {
     "structure": {
-        "dimension": 2, "lateral": "insulating", "width": f"{WIDTH} nm", "cells_x": 30,
-        "layers": [{"region": "YIG", "thickness": f"{HEIGHT} nm", "cells": 10},
-                   {"region": "Pt", "thickness": "4 nm", "cells": 4}],
+        "dimension": 2,
+        "lateral": "insulating",
+        "width": f"{WIDTH} nm",
+        "cells_x": 30,
+        "layers": [
+            {"region": "YIG", "thickness": f"{HEIGHT} nm", "cells": 10},
+            {"region": "Pt", "thickness": "4 nm", "cells": 4},
+        ],
     },
     "regions": {
         "YIG": {"kind": "FI"},
-        "Pt": {"kind": "HM", "conductivity": "3e6 S/m", "diffusion_constant": "5e-4 m^2/s",
-               "spin_diffusion_length": "1.5 nm"},
+        "Pt": {
+            "kind": "HM",
+            "conductivity": "3e6 S/m",
+            "diffusion_constant": "5e-4 m^2/s",
+            "spin_diffusion_length": "1.5 nm",
+        },
     },
     "texture": {
-        "kind": "ferromagnet", "region": "YIG", "analysis": "relax",
-        "magnet": {"saturation_magnetization": f"{MS} A/m", "exchange_stiffness": "13 pJ/m",
-                   "damping": 0.5},
+        "kind": "ferromagnet",
+        "region": "YIG",
+        "analysis": "relax",
+        "magnet": {"saturation_magnetization": f"{MS} A/m", "exchange_stiffness": "13 pJ/m", "damping": 0.5},
     },
-}  # fmt: skip
+}
 
 
 def system(structure: dict | None = None, **texture):
@@ -42,9 +52,10 @@ def system(structure: dict | None = None, **texture):
 def factors(built) -> np.ndarray:
     """Return the demagnetizing factors: energies of uniform m over mu0 Ms^2 V/2."""
     size = 0.5 * 4e-7 * np.pi * MS**2 * built.space.volume * 1e-27
-    return np.array([
-        built.ferromagnet().energy(np.tile(row, (built.space.size, 1))) for row in np.eye(3)
-    ]) / size  # fmt: skip
+    return (
+        np.array([built.ferromagnet().energy(np.tile(row, (built.space.size, 1))) for row in np.eye(3)])
+        / size
+    )
 
 
 def bar(width: float, height: float) -> float:
@@ -98,8 +109,9 @@ def test_extents_that_are_missing_or_twice_there_are_refused(name):
 def test_a_mesh_of_its_own_takes_no_depth():
     table = {"texture": copy.deepcopy(BASE["texture"])}
     del table["texture"]["region"]
-    table["texture"] |= {"depth": "3 nm", "mesh": {
-        "shape": "film", "length": "8 nm", "width": "8 nm", "thickness": "1 nm", "cell": "2 nm",
-    }}  # fmt: skip
+    table["texture"] |= {
+        "depth": "3 nm",
+        "mesh": {"shape": "film", "length": "8 nm", "width": "8 nm", "thickness": "1 nm", "cell": "2 nm"},
+    }
     with pytest.raises(CaseError, match=r"texture\.depth: only with a region"):
         case_from_table(table)

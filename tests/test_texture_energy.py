@@ -18,10 +18,15 @@ from femspin.magnets.space import mesh_space, region_space
 from femspin.magnets.walls import find_wall, wall_profile
 
 EVERY_TERM = {
-    "anisotropy": 4e5, "axis": (0.0, 0.6, 0.8), "hard_anisotropy": 1e5,
-    "cubic_anisotropy": 2e5, "cubic_axes": ((0.6, 0.8, 0.0), (0.0, 0.0, 1.0)),
-    "interfacial_dmi": 1e-3, "bulk_dmi": 7e-4, "thin_film": True,
-}  # fmt: skip
+    "anisotropy": 4e5,
+    "axis": (0.0, 0.6, 0.8),
+    "hard_anisotropy": 1e5,
+    "cubic_anisotropy": 2e5,
+    "cubic_axes": ((0.6, 0.8, 0.0), (0.0, 0.0, 1.0)),
+    "interfacial_dmi": 1e-3,
+    "bulk_dmi": 7e-4,
+    "thin_film": True,
+}
 
 
 def field(x, time):
@@ -62,28 +67,17 @@ def test_the_effective_field_is_minus_the_derivative_of_the_energy(texture):
 
 
 def test_the_discrete_gradient_gives_the_energy_difference_exactly(texture):
-    before, change = (
-        texture.start(random((texture.space.size, 3))),
-        random((texture.space.size, 3), 1),
-    )
+    before, change = (texture.start(random((texture.space.size, 3))), random((texture.space.size, 3), 1))
     after = before + 0.5 * change
     omega = texture.secant_precession(before, after, 0.3)
-    work = (
-        -texture.spin_density
-        * 1e-15
-        * np.vdot(omega * texture.space.volumes[:, None], 0.5 * change)
-    )
+    work = -texture.spin_density * 1e-15 * np.vdot(omega * texture.space.volumes[:, None], 0.5 * change)
     difference = texture.energy(after, 0.3) - texture.energy(before, 0.3)
     size = max(abs(v) for v in texture.energies(after, 0.3).values())
     assert abs(work - difference) < 1e-12 * size
 
 
 def test_the_stiffness_matrix_is_the_derivative_of_the_precession(texture):
-    m, d, h = (
-        texture.start(random((texture.space.size, 3))),
-        random((texture.space.size, 3), 1),
-        1e-4,
-    )
+    m, d, h = (texture.start(random((texture.space.size, 3))), random((texture.space.size, 3), 1), 1e-4)
     slope = (texture.precession(m + h * d) - texture.precession(m - h * d)) / (2 * h)
     product = (texture.stiffness(m) @ d.ravel()).reshape(d.shape)
     # third derivatives of the cubic term and rounding: h^2 and 1e-16/h
@@ -249,10 +243,7 @@ def wall_energy(cell, dmi):
 
 def test_wall_energy_is_4_sqrt_ak_minus_pi_d():
     p = CASES["D11"]
-    for dmi, exact in (
-        (0.0, 4 * np.sqrt(5e-12 * 4.25e4)),
-        (p["inputs"]["D"], p["outputs"]["E_neel"]),
-    ):
+    for dmi, exact in ((0.0, 4 * np.sqrt(5e-12 * 4.25e4)), (p["inputs"]["D"], p["outputs"]["E_neel"])):
         values = [wall_energy(cell, dmi) for cell in (0.4, 0.2, 0.1)]
         # order 4; the next one changes the ratio by less than (h/lambda)^2 = 0.16
         steps = np.diff(values)
@@ -268,9 +259,7 @@ def test_wall_profile_is_the_hyperbolic_tangent_of_width_sqrt_a_over_k():
         magnet = fm(**{"exchange_stiffness": p["inputs"]["A"], "anisotropy": p["inputs"]["K"]})
         space = line(magnet.wall_width, 24, cell)
         texture = ferromagnet_texture(space, magnet)
-        m = relax_texture(
-            texture, wall_profile(space, 0.0, 1.1 * magnet.wall_width, tilt=1.0), 1e-8
-        )
+        m = relax_texture(texture, wall_profile(space, 0.0, 1.1 * magnet.wall_width, tilt=1.0), 1e-8)
         wall = find_wall(space, m)
         widths.append(wall.width)
         assert abs(wall.position) < 1e-12
@@ -311,12 +300,18 @@ def test_derived_quantities_are_those_of_the_reference():
     for magnet, case in ((afm(), CASES["D00"]),):
         out = case["outputs"]
         found = {
-            "s": magnet.spin_density, "rho": magnet.inertia, "wall_width": magnet.wall_width,
-            "magnon_velocity": magnet.magnon_velocity, "omega0": magnet.resonance,
-            "Gamma": magnet.momentum_relaxation, "B_E": magnet.exchange_field,
-            "B_A": magnet.anisotropy_field, "wall_energy": magnet.wall_energy,
-            "wall_mass": magnet.wall_mass, "B_sf_thermodynamic": magnet.spin_flop_field,
-        }  # fmt: skip
+            "s": magnet.spin_density,
+            "rho": magnet.inertia,
+            "wall_width": magnet.wall_width,
+            "magnon_velocity": magnet.magnon_velocity,
+            "omega0": magnet.resonance,
+            "Gamma": magnet.momentum_relaxation,
+            "B_E": magnet.exchange_field,
+            "B_A": magnet.anisotropy_field,
+            "wall_energy": magnet.wall_energy,
+            "wall_mass": magnet.wall_mass,
+            "B_sf_thermodynamic": magnet.spin_flop_field,
+        }
         for name, value in found.items():
             assert value == pytest.approx(out[name], rel=1e-12), name
 
@@ -374,14 +369,19 @@ def test_a_region_of_a_device_gives_its_own_nodes_and_surface():
     magnet = {"saturation_magnetization": "1.4e5 A/m", "damping": 0.1}
     case = case_from_table(
         {
-            "structure": {"layers": [{"region": "YIG", "thickness": "2 nm", "cells": 2},
-                                     {"region": "Pt", "thickness": "3 nm", "cells": 6}],
-                          "dimension": 2, "width": "10 nm", "cells_x": 5},
-            "regions": {"YIG": {"kind": "FI", "magnet": magnet},
-                        "Pt": {"kind": "HM", "material": "Pt"}},
+            "structure": {
+                "layers": [
+                    {"region": "YIG", "thickness": "2 nm", "cells": 2},
+                    {"region": "Pt", "thickness": "3 nm", "cells": 6},
+                ],
+                "dimension": 2,
+                "width": "10 nm",
+                "cells_x": 5,
+            },
+            "regions": {"YIG": {"kind": "FI", "magnet": magnet}, "Pt": {"kind": "HM", "material": "Pt"}},
             "interfaces": {"Pt|YIG": {"G_r": "5e14 S/m^2"}},
         }
-    )  # fmt: skip
+    )
     structure = build_device(case).structure
     space = region_space(structure, "YIG", section=4.0)
     assert space.axes == (0, 2)

@@ -32,17 +32,31 @@ from femspin.studies.textures.system import build_texture_system
 from femspin.studies.textures.wall import WallTrack
 from femspin.units import HBAR, MU_B
 
-LINE = {"shape": "line", "length": "120 nm", "width": "50 nm", "thickness": "2 nm",
-        "cell": "2 nm"}  # fmt: skip
-MAGNET = {"saturation_magnetization": "8e5 A/m", "exchange_stiffness": "13 pJ/m",
-          "damping": 0.2, "anisotropy": "4e5 J/m^3"}  # fmt: skip
+LINE = {"shape": "line", "length": "120 nm", "width": "50 nm", "thickness": "2 nm", "cell": "2 nm"}
+MAGNET = {
+    "saturation_magnetization": "8e5 A/m",
+    "exchange_stiffness": "13 pJ/m",
+    "damping": 0.2,
+    "anisotropy": "4e5 J/m^3",
+}
 WALL = {
-    "kind": "ferromagnet", "duration": "10 ps", "mesh": LINE,
-    "magnet": MAGNET | {"hard_anisotropy": "2e5 J/m^3"}, "initial": {"type": "wall"}, "wall": {},
-}  # fmt: skip
-AFM = WALL | {"kind": "antiferromagnet", "magnet": {
-    "sublattice_magnetization": "4e5 A/m", "exchange_field": "10 T", "damping": 0.05,
-    "exchange_stiffness": "13 pJ/m", "anisotropy": "4e5 J/m^3"}}  # fmt: skip
+    "kind": "ferromagnet",
+    "duration": "10 ps",
+    "mesh": LINE,
+    "magnet": MAGNET | {"hard_anisotropy": "2e5 J/m^3"},
+    "initial": {"type": "wall"},
+    "wall": {},
+}
+AFM = WALL | {
+    "kind": "antiferromagnet",
+    "magnet": {
+        "sublattice_magnetization": "4e5 A/m",
+        "exchange_field": "10 T",
+        "damping": 0.05,
+        "exchange_stiffness": "13 pJ/m",
+        "anisotropy": "4e5 J/m^3",
+    },
+}
 CURRENT = {"density": ["-1e12 A/m^2", "0 A/m^2", "0 A/m^2"], "polarisation": 0.5, "beta": 0.4}
 GONE = "the wall reached the end of the magnet or vanished"
 
@@ -79,11 +93,13 @@ def twisted(magnet, m, extent, layers):
     least energy is that of a linear system, without any relaxation.
     """
     edges = np.linspace(-extent / 2, extent / 2, layers + 1)
-    box = mesh_space(
-        skfem.MeshHex.init_tensor(np.array([0.0, 1.0]), edges, edges), periodic=(0,)
-    )  # fmt: skip
-    line = mesh_space(skfem.MeshLine(np.array([0.0, 1.0])), section=extent**2, periodic=(0,),
-                      faces=[(1, extent), (2, extent)])  # fmt: skip
+    box = mesh_space(skfem.MeshHex.init_tensor(np.array([0.0, 1.0]), edges, edges), periodic=(0,))
+    line = mesh_space(
+        skfem.MeshLine(np.array([0.0, 1.0])),
+        section=extent**2,
+        periodic=(0,),
+        faces=[(1, extent), (2, extent)],
+    )
     flat = ferromagnet_texture(line, magnet)
     energy = flat.energy(flat.start(m), 0.0) / (line.volume * 1e-27)
     texture = ferromagnet_texture(box, magnet)
@@ -112,10 +128,14 @@ def test_the_twist_is_that_of_the_faces_a_shape_leaves_out():
     dmi = MAGNET | {"bulk_dmi": "3 mJ/m^2", "anisotropy": "0 J/m^3"}
     full = D**2 / (4 * A)
     shapes = {
-        ("line", ()): (2, 1, 1), ("line", ("y",)): (1, 1, 0), ("line", ("y", "z")): (0, 0, 0),
-        ("film", ()): (1, 1, 0), ("film", ("z",)): (0, 0, 0), ("point", ("x", "y")): (1, 1, 0),
+        ("line", ()): (2, 1, 1),
+        ("line", ("y",)): (1, 1, 0),
+        ("line", ("y", "z")): (0, 0, 0),
+        ("film", ()): (1, 1, 0),
+        ("film", ("z",)): (0, 0, 0),
+        ("point", ("x", "y")): (1, 1, 0),
         ("point", ()): (2, 2, 2),
-    }  # fmt: skip
+    }
     for (shape, periodic), share in shapes.items():
         mesh = LINE | {"shape": shape, "periodic": list(periodic), "width": "10 nm"}
         if shape == "point":
@@ -129,8 +149,7 @@ def test_the_twist_is_that_of_the_faces_a_shape_leaves_out():
 def test_an_easy_axis_keeps_the_twist_near_the_faces_of_a_wide_magnet():
     """Least mean of A t'^2 + K t^2 - D t': -(D^2/4A) tanh(x)/x with x = (d/2) sqrt(K/A)."""
     width = 100e-9
-    magnet = Ferromagnet(saturation=8e5, exchange_stiffness=A, damping=0.2, bulk_dmi=D,
-                         anisotropy=K)  # fmt: skip
+    magnet = Ferromagnet(saturation=8e5, exchange_stiffness=A, damping=0.2, bulk_dmi=D, anisotropy=K)
     line = mesh_space(skfem.MeshLine(np.array([0.0, 1.0])), periodic=(0,), faces=[(1, 100.0)])
     found = surface_twist(line, magnet).strengths[2] * magnet.spin_density * 1e12
     height = np.linspace(-width / 2, width / 2, 20001)
@@ -157,12 +176,10 @@ def test_a_twist_that_is_an_estimate_or_left_out_is_said():
     warned = texture_lengths(case(mesh=thick, magnet=bulk, initial={}, wall=None), None)
     assert any("twists m by 2.3 rad" in w for w in warned["warnings"])
     interfacial = MAGNET | {"interfacial_dmi": "3 mJ/m^2"}
-    for width, periodic, words in (("5 nm", [], True), ("5 nm", ["y"], False),
-                                   ("1 um", [], False)):  # fmt: skip
+    for width, periodic, words in (("5 nm", [], True), ("5 nm", ["y"], False), ("1 um", [], False)):
         mesh = LINE | {"width": width, "periodic": periodic}
         for base in (WALL, AFM):
-            kind = interfacial if base is WALL else base["magnet"] | {
-                "interfacial_dmi": "3 mJ/m^2"}  # fmt: skip
+            kind = interfacial if base is WALL else base["magnet"] | {"interfacial_dmi": "3 mJ/m^2"}
             table = texture_lengths(case(base, mesh=mesh, magnet=kind), None)
             assert any("a strip 5 nm wide" in w for w in table["warnings"]) is words
 
@@ -191,14 +208,32 @@ def test_cells_longer_than_a_wall_are_refused_and_above_half_warned_of(base, sha
     ("change", "name"),
     [
         ({"magnet": MAGNET | {"interfacial_dmi": "6 mJ/m^2"}}, "length 2A/|D| of the interfacial"),
-        ({"magnet": MAGNET | {"anisotropy": "0 J/m^3"}, "magnetostatics": "full", "wall": None,
-          "initial": {"type": "vortex", "radius": "50 nm"}}, "exchange length"),
-        ({"magnet": MAGNET | {"anisotropy": "0 J/m^3"}, "wall": None,
-          "initial": {"type": "vortex", "radius": "5 nm"}}, "radius of the vortex"),
-        ({"magnet": MAGNET | {"anisotropy": "0 J/m^3", "cubic_anisotropy": "-1e6 J/m^3"},
-          "initial": {"type": "wall", "width": "4 nm"}}, "cubic wall width"),
+        (
+            {
+                "magnet": MAGNET | {"anisotropy": "0 J/m^3"},
+                "magnetostatics": "full",
+                "wall": None,
+                "initial": {"type": "vortex", "radius": "50 nm"},
+            },
+            "exchange length",
+        ),
+        (
+            {
+                "magnet": MAGNET | {"anisotropy": "0 J/m^3"},
+                "wall": None,
+                "initial": {"type": "vortex", "radius": "5 nm"},
+            },
+            "radius of the vortex",
+        ),
+        (
+            {
+                "magnet": MAGNET | {"anisotropy": "0 J/m^3", "cubic_anisotropy": "-1e6 J/m^3"},
+                "initial": {"type": "wall", "width": "4 nm"},
+            },
+            "cubic wall width",
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_length_of_the_magnet_counts(change, name):
     mesh = LINE | {"shape": "film", "length": "60 nm", "width": "60 nm", "cell": "6 nm"}
     with pytest.raises(CaseError, match="are longer than the") as caught:
@@ -320,11 +355,13 @@ def test_a_pair_on_a_periodic_line_keeps_its_velocity_across_the_seam(tmp_path):
     angle = 2 * np.arctan(np.exp((x + 20) / 5.7)) - 2 * np.arctan(np.exp((x - 30) / 5.7))
     np.save(tmp_path / "two.npy", np.stack([np.sin(angle), 0 * x, np.cos(angle)], axis=1))
     result = solved(
-        mesh=LINE | {"length": "100 nm", "cell": "1 nm", "periodic": ["x"]}, duration="0.8 ns",
-        output_interval="20 ps", magnet=MAGNET,
+        mesh=LINE | {"length": "100 nm", "cell": "1 nm", "periodic": ["x"]},
+        duration="0.8 ns",
+        output_interval="20 ps",
+        magnet=MAGNET,
         initial={"type": "file", "file": str(tmp_path / "two.npy")},
         current=CURRENT | {"beta": 0.2, "density": ["-2e12 A/m^2", "0 A/m^2", "0 A/m^2"]},
-    )  # fmt: skip
+    )
     u = HBAR * 0.5 * 2 * MU_B / HBAR / (2 * 1.602176634e-19 * 8e5) * 2e12
     numbers = result.numbers["wall"]
     assert numbers["displacement"] == pytest.approx(u * 0.8e-9, rel=0.02)  # (h/lambda)^2 = 0.03
@@ -335,8 +372,11 @@ def test_a_pair_on_a_periodic_line_keeps_its_velocity_across_the_seam(tmp_path):
 @pytest.mark.parametrize("base", [WALL, AFM])
 def test_relax_says_that_the_wall_has_gone(base):
     gradient = [{"field": ["0 T", "0 T", "2 T" if base is WALL else "0 T"]}]
-    drives = {"fields": gradient} if base is WALL else {
-        "spin_orbit": [{"polarisation": [0, 1, 0], "damping_like": "50 mT"}]}  # fmt: skip
+    drives = (
+        {"fields": gradient}
+        if base is WALL
+        else {"spin_orbit": [{"polarisation": [0, 1, 0], "damping_like": "50 mT"}]}
+    )
     result = solved(base, analysis="relax", mesh=LINE | {"length": "60 nm"}, **drives)
     if result.numbers["wall"]["lost"]:
         assert any(w.startswith(GONE) for w in result.warnings)
@@ -349,13 +389,22 @@ def test_relax_says_that_the_wall_has_gone(base):
 
 
 def scan_of_walls():
-    raw = {"texture": copy.deepcopy(WALL) | {
-        "duration": "0.2 ns", "output_interval": "5 ps", "mesh": LINE,
-        "initial": {"type": "wall", "position": "30 nm"}, "fields": [{"field": [
-            "0 T", "0 T", "0 T"]}]}}  # fmt: skip
-    raw["scan"] = {"columns": ["texture.wall.velocity"], "processes": 1,
-                   "plot": {"y": ["texture.wall.velocity"]},
-                   "axes": {"texture.fields.0.field.2": ["0 T", "40 mT", "45 mT"]}}  # fmt: skip
+    raw = {
+        "texture": copy.deepcopy(WALL)
+        | {
+            "duration": "0.2 ns",
+            "output_interval": "5 ps",
+            "mesh": LINE,
+            "initial": {"type": "wall", "position": "30 nm"},
+            "fields": [{"field": ["0 T", "0 T", "0 T"]}],
+        }
+    }
+    raw["scan"] = {
+        "columns": ["texture.wall.velocity"],
+        "processes": 1,
+        "plot": {"y": ["texture.wall.velocity"]},
+        "axes": {"texture.fields.0.field.2": ["0 T", "40 mT", "45 mT"]},
+    }
     return case_from_table(raw)
 
 
@@ -403,10 +452,13 @@ def test_a_sequence_is_off_before_its_first_time_and_held_after_its_last():
 def test_a_late_sequence_moves_nothing_before():
     late = {"shape": "sequence", "times": ["50 ps", "100 ps"], "values": [1, 1]}
     result = solved(
-        duration="50 ps", mesh={"shape": "point", "length": "10 nm"}, wall=None,
-        magnet=MAGNET | {"anisotropy": "0 J/m^3"}, initial={"direction": [1, 0, 0.01]},
+        duration="50 ps",
+        mesh={"shape": "point", "length": "10 nm"},
+        wall=None,
+        magnet=MAGNET | {"anisotropy": "0 J/m^3"},
+        initial={"direction": [1, 0, 0.01]},
         fields=[{"field": ["0 T", "0 T", "0.2 T"], "signal": late}],
-    )  # fmt: skip
+    )
     assert result.numbers["late_range"]["m"].max() == 0.0
 
 
@@ -421,10 +473,11 @@ def test_a_current_along_which_nothing_changes_is_said(base):
     point = {"shape": "point", "length": "10 nm"}
     free = base["magnet"] | ({"hard_anisotropy": "0 J/m^3"} if base is WALL else {})
     changes = [
-        ({"current": along_y}, True), ({"current": along_x}, False),
+        ({"current": along_y}, True),
+        ({"current": along_x}, False),
         ({"current": along_x, "initial": {}, "wall": None}, True),
         ({"current": along_x, "initial": {}, "wall": None, "mesh": point}, True),
-    ]  # fmt: skip
+    ]
     for change, expected in changes:
         result = solved(base, duration="0.1 ps", magnet=free, **change)
         assert any(NO_EFFECT in w for w in result.warnings) is expected
@@ -433,11 +486,17 @@ def test_a_current_along_which_nothing_changes_is_said(base):
 def test_a_loop_that_is_not_saturated_says_so():
     """B_K = 2 K/M_s = 1 T: the moment stays up to 0.5 T and turns within 1.2 T."""
     loop = WALL | {
-        "analysis": "hysteresis", "wall": None, "mesh": {"shape": "point", "length": "10 nm"},
-        "initial": {"direction": [1, 0.2, 0.3]}, "magnet": MAGNET,
-    }  # fmt: skip
-    for largest, direction, saturated in (("0.5 T", [0, 0, 1], 0), ("1.2 T", [0, 0.02, 1], 1),
-                                          ("0.5 T", [1, 0, 0], 1)):  # fmt: skip
+        "analysis": "hysteresis",
+        "wall": None,
+        "mesh": {"shape": "point", "length": "10 nm"},
+        "initial": {"direction": [1, 0.2, 0.3]},
+        "magnet": MAGNET,
+    }
+    for largest, direction, saturated in (
+        ("0.5 T", [0, 0, 1], 0),
+        ("1.2 T", [0, 0.02, 1], 1),
+        ("0.5 T", [1, 0, 0], 1),
+    ):
         options = {"direction": direction, "largest": largest, "points": 5}
         result = solved(loop, hysteresis=options)
         assert result.numbers["saturated"] == saturated
@@ -464,10 +523,17 @@ def test_the_sum_of_demagnetizing_factors_tells_the_error_of_tetrahedra():
 
 
 def test_a_coarse_stray_field_of_tetrahedra_is_said():
-    mesh = {"shape": "box", "length": "20 nm", "width": "20 nm", "thickness": "20 nm",
-            "cell": "5 nm", "triangles": True}  # fmt: skip
-    result = solved(mesh=mesh, magnetostatics="full", duration="1 fs", step="1 fs", initial={},
-                    wall=None, magnet=MAGNET)  # fmt: skip
+    mesh = {
+        "shape": "box",
+        "length": "20 nm",
+        "width": "20 nm",
+        "thickness": "20 nm",
+        "cell": "5 nm",
+        "triangles": True,
+    }
+    result = solved(
+        mesh=mesh, magnetostatics="full", duration="1 fs", step="1 fs", initial={}, wall=None, magnet=MAGNET
+    )
     assert any("6.7 % too small" in w for w in result.warnings)
     assert result.values["texture_facts.sum_of_demagnetizing_factors"] < 0.94
 
@@ -483,9 +549,17 @@ def test_numbers_keep_their_units_where_tables_are_copied():
     assert again["a"]["b"] == 2.0
 
 
-UNITLESS = {"texture.steps", "texture.switched", "texture.wall.lost", "texture_facts.nodes",
-            "texture.rotation.turns", "texture.remanence", "texture.saturation", "texture.runs",
-            "texture.saturated"}  # fmt: skip
+UNITLESS = {
+    "texture.steps",
+    "texture.switched",
+    "texture.wall.lost",
+    "texture_facts.nodes",
+    "texture.rotation.turns",
+    "texture.remanence",
+    "texture.saturation",
+    "texture.runs",
+    "texture.saturated",
+}
 
 
 @pytest.mark.parametrize(
@@ -493,13 +567,24 @@ UNITLESS = {"texture.steps", "texture.switched", "texture.wall.lost", "texture_f
     [
         {"rotation_axis": [0, 0, 1], "duration": "1 ps"},
         {"analysis": "relax"},
-        {"analysis": "resonance", "resonance": {"modes": 2}, "duration": "20 ps",
-         "mesh": {"shape": "point", "length": "9 nm"}, "initial": {}, "wall": None},
-        {"analysis": "hysteresis", "hysteresis": {"largest": "1.2 T", "points": 5}, "wall": None,
-         "mesh": {"shape": "point", "length": "9 nm"}, "initial": {"direction": [0.1, 0, 1]}},
+        {
+            "analysis": "resonance",
+            "resonance": {"modes": 2},
+            "duration": "20 ps",
+            "mesh": {"shape": "point", "length": "9 nm"},
+            "initial": {},
+            "wall": None,
+        },
+        {
+            "analysis": "hysteresis",
+            "hysteresis": {"largest": "1.2 T", "points": 5},
+            "wall": None,
+            "mesh": {"shape": "point", "length": "9 nm"},
+            "initial": {"direction": [0.1, 0, 1]},
+        },
     ],
     ids=["run", "relax", "resonance", "hysteresis"],
-)  # fmt: skip
+)
 def test_every_number_of_a_texture_has_its_unit(change):
     result = solved(**change)
     vectors = (".m.", ".n.", "equilibrium.", "ring_down.nearest_mode", "ring_down.over_mode")
@@ -527,19 +612,38 @@ def test_a_resumed_run_follows_the_same_wall(tmp_path):
 
 
 TWO_MAGNETS = {
-    "structure": {"dimension": 1, "layers": [
-        {"region": "TmIG", "thickness": "3 nm", "cells": 2},
-        {"region": "Pt", "thickness": "4 nm", "cells": 4},
-        {"region": "YIG", "thickness": "3 nm", "cells": 2}]},
-    "regions": {"TmIG": {"kind": "FI"}, "YIG": {"kind": "FI"}, "Pt": {
-        "kind": "HM", "conductivity": "3e6 S/m", "diffusion_constant": "5e-4 m^2/s",
-        "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}},
-    "interfaces": {f"Pt|{magnet}": {"G_s": "0 S/m^2", "G_r": "2e14 S/m^2", "G_i": "0 S/m^2"}
-                   for magnet in ("TmIG", "YIG")},
+    "structure": {
+        "dimension": 1,
+        "layers": [
+            {"region": "TmIG", "thickness": "3 nm", "cells": 2},
+            {"region": "Pt", "thickness": "4 nm", "cells": 4},
+            {"region": "YIG", "thickness": "3 nm", "cells": 2},
+        ],
+    },
+    "regions": {
+        "TmIG": {"kind": "FI"},
+        "YIG": {"kind": "FI"},
+        "Pt": {
+            "kind": "HM",
+            "conductivity": "3e6 S/m",
+            "diffusion_constant": "5e-4 m^2/s",
+            "spin_diffusion_length": "1.5 nm",
+            "spin_hall_angle": 0.1,
+        },
+    },
+    "interfaces": {
+        f"Pt|{magnet}": {"G_s": "0 S/m^2", "G_r": "2e14 S/m^2", "G_i": "0 S/m^2"}
+        for magnet in ("TmIG", "YIG")
+    },
     "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
-    "texture": {"kind": "ferromagnet", "region": "TmIG", "torque_source": "transport",
-                "duration": "1 ps", "magnet": MAGNET | {"saturation_magnetization": "1e5 A/m"}},
-}  # fmt: skip
+    "texture": {
+        "kind": "ferromagnet",
+        "region": "TmIG",
+        "torque_source": "transport",
+        "duration": "1 ps",
+        "magnet": MAGNET | {"saturation_magnetization": "1e5 A/m"},
+    },
+}
 
 
 def test_magnets_that_do_not_follow_the_texture_are_named_with_their_direction():
@@ -603,15 +707,22 @@ def test_a_wall_that_left_has_the_velocity_of_one_far_from_the_end():
     """The same wall in a long and in a short magnet, which it leaves."""
     drive = {"fields": [{"field": ["0 T", "0 T", "40 mT"]}], "wall": {}}
     start = {"initial": {"type": "wall", "position": "-60 nm"}}
-    short = solved(WALL, mesh=LINE | {"length": "200 nm"}, duration="1 ns",
-                   output_interval="2 ps", **drive, **start)  # fmt: skip
+    short = solved(
+        WALL, mesh=LINE | {"length": "200 nm"}, duration="1 ns", output_interval="2 ps", **drive, **start
+    )
     numbers = short.numbers["wall"]
     assert numbers["lost"] == 1
     assert any("undisturbed_until" in w for w in short.warnings)
     until = float(numbers["undisturbed_until"])
     assert 0 < until < float(short.numbers["duration"])
-    long = solved(WALL, mesh=LINE | {"length": "400 nm"}, duration=f"{until!r} s",
-                  output_interval="2 ps", **drive, **start)  # fmt: skip
+    long = solved(
+        WALL,
+        mesh=LINE | {"length": "400 nm"},
+        duration=f"{until!r} s",
+        output_interval="2 ps",
+        **drive,
+        **start,
+    )
     assert long.numbers["wall"]["lost"] == 0
     assert float(long.numbers["wall"]["undisturbed_until"]) == pytest.approx(until)
     for key in ("velocity", "largest_velocity"):

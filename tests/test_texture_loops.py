@@ -20,26 +20,46 @@ SINE = {"shape": "sine", "frequency": "8 GHz"}
 POINT = {"shape": "point", "length": "100 nm"}
 MAGNET = {"saturation_magnetization": "8e5 A/m", "exchange_stiffness": "13 pJ/m"}
 LOOP = {
-    "kind": "ferromagnet", "analysis": "hysteresis", "relax_torque": "0.1 uT", "mesh": POINT,
+    "kind": "ferromagnet",
+    "analysis": "hysteresis",
+    "relax_torque": "0.1 uT",
+    "mesh": POINT,
     "magnet": MAGNET | {"damping": 0.1, "anisotropy": "4e5 J/m^3"},
     # No field of the loop is the one it jumps at, 0.5 T, nor 0.2 T from it.
     "hysteresis": {"direction": [1, 0, 1], "largest": "1.49 T", "points": 150},
-}  # fmt: skip
+}
 STAGGERED_LOOP = {
-    "kind": "antiferromagnet", "analysis": "hysteresis", "mesh": POINT,
-    "magnet": {"sublattice_magnetization": "4e5 A/m", "exchange_field": "10 T", "damping": 0.05,
-               "exchange_stiffness": "5 pJ/m", "anisotropy": "2e5 J/m^3"},
+    "kind": "antiferromagnet",
+    "analysis": "hysteresis",
+    "mesh": POINT,
+    "magnet": {
+        "sublattice_magnetization": "4e5 A/m",
+        "exchange_field": "10 T",
+        "damping": 0.05,
+        "exchange_stiffness": "5 pJ/m",
+        "anisotropy": "2e5 J/m^3",
+    },
     "hysteresis": {"direction": [0, 0, 1], "largest": "1 T", "points": 5},
-}  # fmt: skip
+}
 LINE = {
-    "kind": "ferromagnet", "analysis": "line_shape", "magnetostatics": "thin_film",
-    "relax_torque": "0.1 nT", "mesh": POINT, "magnet": MAGNET | {"damping": ALPHA},
+    "kind": "ferromagnet",
+    "analysis": "line_shape",
+    "magnetostatics": "thin_film",
+    "relax_torque": "0.1 nT",
+    "mesh": POINT,
+    "magnet": MAGNET | {"damping": ALPHA},
     "initial": {"direction": [1, 1, 0]},
-    "spin_orbit": [{"polarisation": [0, 1, 0], "damping_like": "0.2 mT",
-                    "field_like": "0.1 mT", "signal": SINE}],
-    "line_shape": {"frequency": "8 GHz", "direction": [1, 1, 0], "low": "50 mT",
-                   "high": "100 mT", "points": 101},
-}  # fmt: skip
+    "spin_orbit": [
+        {"polarisation": [0, 1, 0], "damping_like": "0.2 mT", "field_like": "0.1 mT", "signal": SINE}
+    ],
+    "line_shape": {
+        "frequency": "8 GHz",
+        "direction": [1, 1, 0],
+        "low": "50 mT",
+        "high": "100 mT",
+        "points": 101,
+    },
+}
 
 
 def solved(base, **more):
@@ -63,9 +83,7 @@ def test_steady_field_like_torque_moves_a_loop_as_its_field_does():
     values, plain = solved(LOOP, spin_orbit=torque).values, solved(LOOP).values
     step = 0.02  # a jump lies in the middle of a step; 0.2 T are ten whole ones
     assert values["texture.loop_shift"] == pytest.approx(-0.2, abs=1e-3 * step)
-    assert values["texture.coercive_field"] == pytest.approx(
-        plain["texture.coercive_field"], abs=1e-3 * step
-    )
+    assert values["texture.coercive_field"] == pytest.approx(plain["texture.coercive_field"], abs=1e-3 * step)
 
 
 def test_loop_under_a_field_like_torque_has_the_states_that_rest_under_it():
@@ -83,8 +101,7 @@ def test_loop_under_a_field_like_torque_has_the_states_that_rest_under_it():
 
 def test_field_like_torque_moves_the_loop_of_an_antiferromagnet():
     """Across the easy axis m = B/(2 B_E + B_A) along B; here B is the field and the torque."""
-    base = STAGGERED_LOOP | {"hysteresis": {"direction": [1, 0, 0], "largest": "1 T",
-                                            "points": 9}}  # fmt: skip
+    base = STAGGERED_LOOP | {"hysteresis": {"direction": [1, 0, 0], "largest": "1 T", "points": 9}}
     torque = [{"polarisation": [1, 0, 0], "field_like": "0.25 T"}]
     values = solved(base, spin_orbit=torque).values
     rest = 1e-5 / 10.0  # moment that relax_torque leaves
@@ -95,19 +112,34 @@ def test_field_like_torque_moves_the_loop_of_an_antiferromagnet():
 
 CURRENT = {"density": ["1e12 A/m^2", "0 A/m^2", "0 A/m^2"], "polarisation": 0.5}
 REFUSED_LOOP = {
-    "damping_like": ({"spin_orbit": [{"polarisation": [0, 1, 0], "damping_like": "0.2 T"}]},
-                     "texture.spin_orbit.0", "field-like"),
-    "rate": ({"spin_orbit": [{"polarisation": [0, 1, 0], "damping_like_rate": "1e9 1/s"}]},
-             "texture.spin_orbit.0", "field-like"),
-    "sine torque": ({"spin_orbit": [{"polarisation": [0, 1, 0], "field_like": "0.2 T",
-                                     "signal": SINE}]}, "texture.spin_orbit.0.signal", "change"),
-    "field with a start": ({"fields": [{"field": ["0 T", "0 T", "0 T"]},
-                                       {"field": ["0 T", "0.1 T", "0 T"],
-                                        "signal": {"start": "1 ps"}}]},
-                           "texture.fields.1.signal", "change"),
+    "damping_like": (
+        {"spin_orbit": [{"polarisation": [0, 1, 0], "damping_like": "0.2 T"}]},
+        "texture.spin_orbit.0",
+        "field-like",
+    ),
+    "rate": (
+        {"spin_orbit": [{"polarisation": [0, 1, 0], "damping_like_rate": "1e9 1/s"}]},
+        "texture.spin_orbit.0",
+        "field-like",
+    ),
+    "sine torque": (
+        {"spin_orbit": [{"polarisation": [0, 1, 0], "field_like": "0.2 T", "signal": SINE}]},
+        "texture.spin_orbit.0.signal",
+        "change",
+    ),
+    "field with a start": (
+        {
+            "fields": [
+                {"field": ["0 T", "0 T", "0 T"]},
+                {"field": ["0 T", "0.1 T", "0 T"], "signal": {"start": "1 ps"}},
+            ]
+        },
+        "texture.fields.1.signal",
+        "change",
+    ),
     "current": ({"current": CURRENT}, "texture.current", "no current"),
     "heat": ({"temperature": "300 K", "step": "10 fs"}, "texture.temperature", "at rest"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED_LOOP)
@@ -134,8 +166,7 @@ def test_loop_without_moment_has_no_coercive_field():
 def test_resonance_refuses_a_field_that_starts_later():
     base = {k: v for k, v in LOOP.items() if k != "hysteresis"}
     field = [{"field": ["0 T", "0.1 T", "0 T"], "signal": {"start": "1 ps"}}]
-    refused(base, "texture.fields.0.signal", "change", analysis="resonance", resonance={},
-            fields=field)  # fmt: skip
+    refused(base, "texture.fields.0.signal", "change", analysis="resonance", resonance={}, fields=field)
 
 
 # ---------------------------------------------------------------- line shape
@@ -161,8 +192,7 @@ def locked_in(strength, steady):
 
     def motion(t, m):
         shake = small * np.cos(w * t)
-        return rate(m, strength * ALONG + shake * 1e-4 * y,
-                    [(shake * 2e-4, y), (steady, ALONG)])  # fmt: skip
+        return rate(m, strength * ALONG + shake * 1e-4 * y, [(shake * 2e-4, y), (steady, ALONG)])
 
     start, period = 20e-9, 1 / FREQUENCY
     times = start + np.linspace(0, 2 * period, 64, endpoint=False)
@@ -227,18 +257,27 @@ REFUSED_LINE = {
     "phase": (spin_orbit(phase="90 deg"), "texture.spin_orbit.0.signal", "phase"),
     "start": (spin_orbit(start="1 ps"), "texture.spin_orbit.0.signal", "start"),
     "rise": (spin_orbit(rise="1 ps"), "texture.spin_orbit.0.signal", "rise"),
-    "frequency": (spin_orbit(frequency="9 GHz"), "texture.spin_orbit.0.signal.frequency",
-                  "9e+09 Hz"),
-    "field with a start": ({"fields": [{"field": FIELD, "signal": {"start": "1 ps"}}]},
-                           "texture.fields.0.signal", "start"),
-    "pulse": ({"fields": [{"field": FIELD, "signal": {"shape": "pulse", "length": "1 ps"}}]},
-              "texture.fields.0.signal", "shape"),
+    "frequency": (spin_orbit(frequency="9 GHz"), "texture.spin_orbit.0.signal.frequency", "9e+09 Hz"),
+    "field with a start": (
+        {"fields": [{"field": FIELD, "signal": {"start": "1 ps"}}]},
+        "texture.fields.0.signal",
+        "start",
+    ),
+    "pulse": (
+        {"fields": [{"field": FIELD, "signal": {"shape": "pulse", "length": "1 ps"}}]},
+        "texture.fields.0.signal",
+        "shape",
+    ),
     "current": ({"current": CURRENT}, "texture.current", "no current"),
-    "large mesh": ({"mesh": {"shape": "line", "length": "1 um", "cell": "2 nm"},
-                    "spin_orbit": [*LINE["spin_orbit"],
-                                   {"polarisation": [1, 0, 0], "damping_like": "1 mT"}]},
-                   "texture.spin_orbit", "at most 450 nodes"),
-}  # fmt: skip
+    "large mesh": (
+        {
+            "mesh": {"shape": "line", "length": "1 um", "cell": "2 nm"},
+            "spin_orbit": [*LINE["spin_orbit"], {"polarisation": [1, 0, 0], "damping_like": "1 mT"}],
+        },
+        "texture.spin_orbit",
+        "at most 450 nodes",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED_LINE)
@@ -260,15 +299,16 @@ def test_torque_ratio_is_that_of_the_torques_for_any_anisotropy(seed):
     angle, fields = rng.uniform(0, np.pi), rng.uniform(0, 0.03, 2)
     tilted = np.cos(angle) * across + np.sin(angle) * np.array([0, 0, 1])
     magnet = LINE["magnet"] | {
-        "anisotropy": f"{fields[0] * MS / 2} J/m^3", "axis": [1, 1, 0],
-        "hard_anisotropy": f"{fields[1] * MS / 2} J/m^3", "hard_axis": tilted.tolist(),
-    }  # fmt: skip
+        "anisotropy": f"{fields[0] * MS / 2} J/m^3",
+        "axis": [1, 1, 0],
+        "hard_anisotropy": f"{fields[1] * MS / 2} J/m^3",
+        "hard_axis": tilted.tolist(),
+    }
     wanted = rng.uniform(-3, 3)
     torque = LINE["spin_orbit"][0] | {"damping_like": f"{wanted * 1e-4} T"}
     field = [{"field": [f"{x} T" for x in 0.01 * rng.uniform(-1, 1) * ALONG]}]
     options = LINE["line_shape"] | {"low": "1 mT", "high": "250 mT", "points": 501}
-    values = solved(LINE, magnet=magnet, spin_orbit=[torque], fields=field,
-                    line_shape=options).values  # fmt: skip
+    values = solved(LINE, magnet=magnet, spin_orbit=[torque], fields=field, line_shape=options).values
     assert values["texture.torque_ratio"] == pytest.approx(wanted, rel=2 * SECOND, abs=2 * SECOND)
 
 
@@ -284,10 +324,8 @@ NO_RATIO = {
     "torque out of the plane of the resistance": {
         "spin_orbit": [LINE["spin_orbit"][0] | {"polarisation": [0, 1, 1]}]
     },
-    "no field-like torque": {
-        "spin_orbit": [LINE["spin_orbit"][0] | {"field_like": "0 T"}]
-    },
-}  # fmt: skip
+    "no field-like torque": {"spin_orbit": [LINE["spin_orbit"][0] | {"field_like": "0 T"}]},
+}
 
 
 @pytest.mark.parametrize("name", NO_RATIO)
@@ -300,19 +338,26 @@ def test_torque_ratio_is_left_out_where_its_formula_does_not_hold(name):
 # ---------------------------------------------------------------- alternating wall
 
 WALL = {
-    "kind": "antiferromagnet", "duration": "60 ps", "output_interval": "0.5 ps",
+    "kind": "antiferromagnet",
+    "duration": "60 ps",
+    "output_interval": "0.5 ps",
     "mesh": {"shape": "line", "length": "200 nm", "cell": "2 nm"},
     "magnet": STAGGERED_LOOP["magnet"] | {"exchange_field": "100 T", "anisotropy": "4e4 J/m^3"},
-    "initial": {"type": "wall"}, "wall": {},
-}  # fmt: skip
+    "initial": {"type": "wall"},
+    "wall": {},
+}
 
 
 def wall(*signals):
     """Return the numbers of a wall under currents and torques with these signals."""
-    current = {"density": CURRENT["density"], "p_n": 0.3, "tau_sd": "10 fs", "beta": 0.01,
-               "signal": {"shape": "sine", "frequency": "100 GHz"} | signals[0]}  # fmt: skip
-    fields = [{"field": ["0 T", "1 nT", "0 T"], "signal": {"shape": "sine"} | s}
-              for s in signals[1:]]  # fmt: skip
+    current = {
+        "density": CURRENT["density"],
+        "p_n": 0.3,
+        "tau_sd": "10 fs",
+        "beta": 0.01,
+        "signal": {"shape": "sine", "frequency": "100 GHz"} | signals[0],
+    }
+    fields = [{"field": ["0 T", "1 nT", "0 T"], "signal": {"shape": "sine"} | s} for s in signals[1:]]
     return solved(WALL, current=current, fields=fields).values
 
 

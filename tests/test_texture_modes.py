@@ -39,9 +39,12 @@ def test_antiferromagnetic_resonance_of_both_models_is_that_of_the_reference(nam
 def test_resonance_of_a_soft_antiferromagnet_is_the_published_one(field):
     p, out = CASES["R21"]["inputs"], CASES["R21"]["outputs"]
     magnet = afm(
-        sublattice_saturation=p["Ms"], homogeneous_exchange=4 * p["Ms"] * p["B_E"],
-        anisotropy=p["Ms"] * p["B_A"], damping=0.0, g_factor=g_of(p["gammaLL"]),
-    )  # fmt: skip
+        sublattice_saturation=p["Ms"],
+        homogeneous_exchange=4 * p["Ms"] * p["B_E"],
+        anisotropy=p["Ms"] * p["B_A"],
+        damping=0.0,
+        g_factor=g_of(p["gammaLL"]),
+    )
     texture = two_sublattice_texture(point(), magnet, [0, 0, float(field[2])])
     found = texture_modes(texture, up(magnet), 4).frequency / (2 * np.pi)
     exact = [out[field]["f_minus"], out[field]["f_plus"]]
@@ -87,10 +90,13 @@ def test_spin_waves_of_an_antiferromagnet_have_the_published_frequency():
     p, out = CASES["R22"]["inputs"], CASES["R22"]["outputs"]
     exchange = 4 * abs(p["A_cell"]) / (p["a"] ** 2 * p["Ms"])
     magnet = afm(
-        sublattice_saturation=p["Ms"], homogeneous_exchange=4 * p["Ms"] * exchange,
-        exchange_stiffness=2 * p["A"] - p["A_nn"], anisotropy=2 * p["K"], damping=0.0,
+        sublattice_saturation=p["Ms"],
+        homogeneous_exchange=4 * p["Ms"] * exchange,
+        exchange_stiffness=2 * p["A"] - p["A_nn"],
+        anisotropy=2 * p["K"],
+        damping=0.0,
         g_factor=g_of(p["gammaLL"]),
-    )  # fmt: skip
+    )
     wave, found = 1e8, []
     for cells in (20, 40):
         length = 2 * np.pi / wave * 1e9
@@ -190,14 +196,27 @@ def test_a_kick_is_across_the_magnet_by_default_and_one_along_it_is_told():
     from femspin.units import HBAR, MU_0, MU_B
 
     def found(**resonance):
-        return simulate_texture(case_from_table({"texture": {
-            "kind": "ferromagnet", "analysis": "resonance", "duration": "2 ns",
-            "magnetostatics": "thin_film", "resonance": {"modes": 1, **resonance},
-            "mesh": {"shape": "point", "length": "10 nm"},
-            "magnet": {"saturation_magnetization": "8e5 A/m", "damping": 0.01,
-                       "exchange_stiffness": "13 pJ/m"},
-            "initial": {"direction": [1, 0, 0]}, "fields": [{"field": ["0.1 T", "0 T", "0 T"]}],
-        }}))  # fmt: skip
+        return simulate_texture(
+            case_from_table(
+                {
+                    "texture": {
+                        "kind": "ferromagnet",
+                        "analysis": "resonance",
+                        "duration": "2 ns",
+                        "magnetostatics": "thin_film",
+                        "resonance": {"modes": 1, **resonance},
+                        "mesh": {"shape": "point", "length": "10 nm"},
+                        "magnet": {
+                            "saturation_magnetization": "8e5 A/m",
+                            "damping": 0.01,
+                            "exchange_stiffness": "13 pJ/m",
+                        },
+                        "initial": {"direction": [1, 0, 0]},
+                        "fields": [{"field": ["0.1 T", "0 T", "0 T"]}],
+                    }
+                }
+            )
+        )
 
     kittel = 2 * MU_B / HBAR * np.sqrt(0.1 * (0.1 + MU_0 * 8e5)) / (2 * np.pi)
     values = found().values

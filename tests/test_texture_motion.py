@@ -12,12 +12,7 @@ from texture_setup import CASES, GAMMA, fm, g_of, line, meshes, point
 
 from femspin.errors import CaseError, SolverError
 from femspin.magnets import checkpoint as checkpoint_module
-from femspin.magnets.checkpoint import (
-    load_checkpoint,
-    restore_scheme,
-    save_checkpoint,
-    take_checkpoint,
-)
+from femspin.magnets.checkpoint import load_checkpoint, restore_scheme, save_checkpoint, take_checkpoint
 from femspin.magnets.explicit import Heun, RungeKutta
 from femspin.magnets.ferromagnet import ThermalField, ferromagnet_texture
 from femspin.magnets.magnet import damping_like_rate
@@ -46,10 +41,11 @@ def driven(damping=0.1):
     magnet = fm(damping=damping, hard_anisotropy=1e5)
     space = line(magnet.wall_width, 7, 0.2)
     texture = ferromagnet_texture(
-        space, magnet,
+        space,
+        magnet,
         field=lambda x, t: np.array([0.1, 0.0, 0.3 * np.cos(2e11 * t)]),
         torques=(SpinTransfer([100.0, 0, 0], beta=0.2), SpinOrbitTorque((0, 1, 0), 1e10, 5e9)),
-    )  # fmt: skip
+    )
     return texture, wall_profile(space, 0.0, magnet.wall_width)
 
 
@@ -152,9 +148,7 @@ def test_resonance_and_linewidth_are_those_of_the_reference_motion():
     omega = (phase[-1] - phase[0]) / times[-1]
     # the reference is integrated at 1e-11
     assert omega == pytest.approx(case["outputs"]["omega"], rel=1e-8)
-    assert -np.log(size[-1] / size[0]) / times[-1] == pytest.approx(
-        case["outputs"]["decay"], rel=1e-8
-    )
+    assert -np.log(size[-1] / size[0]) / times[-1] == pytest.approx(case["outputs"]["decay"], rel=1e-8)
 
 
 def test_damping_like_torque_tilts_a_perpendicular_magnet_as_the_reference():
@@ -174,10 +168,7 @@ def test_switching_by_damping_like_torque_starts_at_the_exact_threshold(ratio):
     case = CASES["R25"]
     p = case["inputs"]
     magnet = fm(
-        saturation=p["Ms"],
-        anisotropy=0.5 * p["Ms"] * p["BKeff"],
-        exchange_stiffness=0.0,
-        damping=0.5,
+        saturation=p["Ms"], anisotropy=0.5 * p["Ms"] * p["BKeff"], exchange_stiffness=0.0, damping=0.5
     )
     critical = case["outputs"][f"Bx/BK={ratio}"]["Jc_exact"]
     up = {}
@@ -185,9 +176,11 @@ def test_switching_by_damping_like_torque_starts_at_the_exact_threshold(ratio):
         spin_current = p["theta"] * part * critical
         w_d = damping_like_rate(spin_current, magnet.spin_density, p["tF"])
         texture = ferromagnet_texture(
-            point(), magnet, field=[-ratio * p["BKeff"], 0, 0],
+            point(),
+            magnet,
+            field=[-ratio * p["BKeff"], 0, 0],
             torques=(SpinOrbitTorque((0, 1, 0), lambda t, w=w_d: w * min(1.0, t / 2e-9)),),
-        )  # fmt: skip
+        )
         end = run_texture(RungeKutta(texture, 1e-6), texture.start([0, 0, 1.0]), [0, 6e-9]).m
         up[part] = end[0, 2] > 0.3
     assert up == {0.99: True, 1.01: False}
@@ -196,9 +189,7 @@ def test_switching_by_damping_like_torque_starts_at_the_exact_threshold(ratio):
 def thermal_line(nodes, temperature, alpha, field):
     magnet = fm(anisotropy=0.0, exchange_stiffness=0.0, damping=alpha)
     space = mesh_space(skfem.MeshLine(np.arange(nodes + 1.0)), section=20.0, periodic=(0,))
-    return ferromagnet_texture(
-        space, magnet, field=[0, 0, field], thermal=ThermalField(temperature, seed=7)
-    )
+    return ferromagnet_texture(space, magnet, field=[0, 0, field], thermal=ThermalField(temperature, seed=7))
 
 
 @pytest.mark.parametrize("scheme", [Heun, Midpoint])
@@ -208,9 +199,9 @@ def test_the_thermal_field_leads_to_the_boltzmann_distribution(scheme):
     argument = 8e5 * 20e-27 * 0.5 / (K_B * 300.0)
     exact = 1 / np.tanh(argument) - 1 / argument
     start = texture.start([0, 0, 1.0])
-    last = run_texture(
-        scheme(texture, step=0.5), start, np.array([0, 100e-12]), lambda _, m: m[:, 2]
-    ).values[-1]
+    last = run_texture(scheme(texture, step=0.5), start, np.array([0, 100e-12]), lambda _, m: m[:, 2]).values[
+        -1
+    ]
     spread = np.sqrt(1 - 2 * exact / argument - exact**2)
     assert abs(last.mean() - exact) < 5 * spread / np.sqrt(len(last))
     assert last.std() == pytest.approx(spread, rel=5 / np.sqrt(len(last)))
@@ -271,9 +262,7 @@ def test_torque_and_field_values_may_differ_by_node_and_in_time():
     space = point()
     uniform = ferromagnet_texture(space, fm(), torques=(SpinOrbitTorque((0, 1, 0), 1e10),))
     nodal = ferromagnet_texture(
-        space,
-        fm(),
-        torques=(SpinOrbitTorque(np.tile([0.0, 1, 0], (2, 1)), lambda t: [1e10, 2e10]),),
+        space, fm(), torques=(SpinOrbitTorque(np.tile([0.0, 1, 0], (2, 1)), lambda t: [1e10, 2e10]),)
     )
     m = uniform.start([0.3, 0.1, 1.0])
     first, second = uniform.torque_rotation(m, 0.0), nodal.torque_rotation(m, 0.0)
@@ -282,9 +271,7 @@ def test_torque_and_field_values_may_differ_by_node_and_in_time():
 
 def test_angular_momentum_put_in_at_a_face_spreads_over_the_thickness():
     """On average -T/(s d), transverse to m; only nodes of the face are driven."""
-    mesh = skfem.MeshHex.init_tensor(
-        np.linspace(0, 4, 3), np.linspace(0, 4, 3), np.linspace(0, 3, 4)
-    )
+    mesh = skfem.MeshHex.init_tensor(np.linspace(0, 4, 3), np.linspace(0, 4, 3), np.linspace(0, 3, 4))
     space = mesh_space(mesh)
     top = mesh.facets_satisfying(lambda x: x[2] > 3 - 1e-9)
     areas, s = space.surface(top), fm().spin_density
@@ -356,8 +343,6 @@ def test_a_thin_film_resonates_at_kittels_frequency():
     omega = GAMMA * np.sqrt(0.2 * (0.2 + MU_0 * 8e5))
     period = 2 * np.pi / omega
     start = texture.start([1, 1e-4, 0])
-    path = run_texture(
-        RungeKutta(texture, 1e-12), start, [0, period / 4, period], lambda _, m: m[0]
-    ).values
+    path = run_texture(RungeKutta(texture, 1e-12), start, [0, period / 4, period], lambda _, m: m[0]).values
     np.testing.assert_allclose(path[2], path[0], atol=1e-8)
     assert abs(path[1, 1]) < 1e-8

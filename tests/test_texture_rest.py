@@ -80,14 +80,14 @@ def test_a_loop_along_the_easy_axis_is_a_square_as_wide_as_the_anisotropy_field(
     assert along[-1] < 0
 
 
-@pytest.mark.parametrize(
-    ("field", "start", "end"), [(-3.0, [0, 0, 1], [0, 0, -1]), (0.0, [1, 0, 0], None)]
-)
+@pytest.mark.parametrize(("field", "start", "end"), [(-3.0, [0, 0, 1], [0, 0, -1]), (0.0, [1, 0, 0], None)])
 def test_relaxation_leaves_the_top_of_the_energy(field, start, end):
     result = solved(
-        FERRO.format(mesh=POINT), analysis="relax", initial={"direction": start},
+        FERRO.format(mesh=POINT),
+        analysis="relax",
+        initial={"direction": start},
         fields=[{"field": ["0 T", "0 T", f"{field} T"]}],
-    )  # fmt: skip
+    )
     m = result.frames[0][1]["m"]
     np.testing.assert_allclose(np.abs(m[:, 2]), 1.0, atol=TORQUE**2)
     if end is not None:
@@ -183,10 +183,7 @@ def test_the_tilt_is_small_and_neither_uniform_nor_along_any_axis():
 
 # ---------------------------------------------------------------- drives of time 0
 
-SIGNALS = [
-    {"shape": "pulse", "length": "1 ps"},
-    {"shape": "sine", "frequency": "1 GHz", "phase": "90 deg"},
-]
+SIGNALS = [{"shape": "pulse", "length": "1 ps"}, {"shape": "sine", "frequency": "1 GHz", "phase": "90 deg"}]
 
 
 @pytest.mark.parametrize("signal", SIGNALS, ids=["pulse", "sine"])
@@ -213,11 +210,9 @@ def test_a_ferromagnet_rests_under_the_torque_of_time_0():
     drive = {"polarisation": [0, 1, 0], "damping_like": "0.1 T"}
     start = {"direction": [0.3, 0.1, 1]}
     constant, pulsed = (
-        solved(
-            FERRO.format(mesh=POINT), analysis="relax", initial=start, spin_orbit=[d]
-        ).frames[0][1]["m"]
+        solved(FERRO.format(mesh=POINT), analysis="relax", initial=start, spin_orbit=[d]).frames[0][1]["m"]
         for d in (drive, drive | {"signal": SIGNALS[0]})
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(pulsed, constant)
     assert abs(constant[0, 0]) > 0.05
 
@@ -246,11 +241,13 @@ def test_every_drive_of_an_antiferromagnet_stands_still():
         return np.exp(-time / 1e-12)
 
     texture = antiferromagnet_texture(
-        point(), afm(), lambda x, t: np.array([2.0 * fading(t), 0, 0]),
+        point(),
+        afm(),
+        lambda x, t: np.array([2.0 * fading(t), 0, 0]),
         (SpinOrbitTorque((0, 1.0, 0), lambda t: 1e9 * fading(t), lambda t: 2e9 * fading(t)),),
         SpinTransfer(lambda t: 10 * fading(t) * np.array([1.0, 0, 0]), 0.1, tau_sd=1e-15),
         StaggeredTorque(lambda t, n, m: (fading(t) * n, fading(t) * m)),
-    )  # fmt: skip
+    )
     quiet = still_staggered(texture)
     np.testing.assert_array_equal(quiet.field(5.0), texture.field(0.0))
     np.testing.assert_array_equal(quiet.orbit[0].rates(5.0)[1], texture.orbit[0].rates(0.0)[1])

@@ -162,8 +162,15 @@ def exact_macrospin(start: float, length: float, times: np.ndarray) -> np.ndarra
     edges = (0.0, start, start + length, times[-1])
     for (a, b), field in zip(pairwise(edges), (0.0, 0.1, 0.0), strict=True):
         inside = [t for t in times if a <= t <= b]
-        path = solve_ivp(rate, (a, b), m, args=(field,), rtol=1e-10, atol=1e-12,
-                         t_eval=[*inside, *([] if b in inside else [b])])  # fmt: skip
+        path = solve_ivp(
+            rate,
+            (a, b),
+            m,
+            args=(field,),
+            rtol=1e-10,
+            atol=1e-12,
+            t_eval=[*inside, *([] if b in inside else [b])],
+        )
         m = path.y[:, -1]
         found |= dict(zip(inside, path.y.T, strict=False))
     return np.array([found[t] for t in times])
@@ -175,9 +182,7 @@ def test_a_pulse_between_outputs_acts_in_full(scheme, length):
     """The error stays below what was allowed per step, whenever the pulse comes."""
     for start in (502e-12, 502.6e-12):
         signal = pulse(start, length)
-        result = run(POINT, scheme=scheme, fields=[
-            {"field": ["0.1 T", "0 T", "0 T"], "signal": signal}
-        ])  # fmt: skip
+        result = run(POINT, scheme=scheme, fields=[{"field": ["0.1 T", "0 T", "0 T"], "signal": signal}])
         rows = result.history.rows
         expected = exact_macrospin(start, length, rows[:, 0])
         allowed = result.values["texture.steps"] * result.case.texture.tolerance
@@ -189,10 +194,14 @@ def test_fixed_steps_end_at_the_edges_of_a_pulse():
     """Heun's error is of order 2 although no step length divides the pulse."""
     start, length, errors = 20.3e-12, 7.7e-12, []
     for step in (0.2, 0.1):
-        result = run(POINT, scheme="heun", step=f"{step} ps", duration="60 ps",
-                     output_interval="60 ps",
-                     fields=[{"field": ["0.1 T", "0 T", "0 T"],
-                              "signal": pulse(start, length)}])  # fmt: skip
+        result = run(
+            POINT,
+            scheme="heun",
+            step=f"{step} ps",
+            duration="60 ps",
+            output_interval="60 ps",
+            fields=[{"field": ["0.1 T", "0 T", "0 T"], "signal": pulse(start, length)}],
+        )
         rows = result.history.rows
         errors.append(np.abs(rows[:, 1:4] - exact_macrospin(start, length, rows[:, 0])).max())
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.15)
@@ -212,16 +221,14 @@ def exact_rotor(length: float, end: float) -> np.ndarray:
 
     y = np.array([0, 0, 1.0, 0, 0, 0])
     for span, torque in ((length, 5e10), (end - length, 0.0)):
-        y = solve_ivp(rate, (0, span), y, args=(torque,), method="DOP853", rtol=1e-10,
-                      atol=1e-13).y[:, -1]  # fmt: skip
+        y = solve_ivp(rate, (0, span), y, args=(torque,), method="DOP853", rtol=1e-10, atol=1e-13).y[:, -1]
     return y[:3]
 
 
 @pytest.mark.parametrize("length", [0.02e-12, 0.5e-12])
 @pytest.mark.parametrize("scheme", ["rotor", "two_sublattice"])
 def test_an_antiferromagnet_takes_up_a_pulse_shorter_than_its_step(length, scheme):
-    orbit = {"polarisation": [0, 1, 0], "damping_like_rate": "5e10 1/s",
-             "signal": pulse(3.01e-12, length)}  # fmt: skip
+    orbit = {"polarisation": [0, 1, 0], "damping_like_rate": "5e10 1/s", "signal": pulse(3.01e-12, length)}
     n = run(ROTOR, spin_orbit=[orbit], scheme=scheme).history.rows[-1, 1:4]
     expected = exact_rotor(length, 10e-12 - 3.01e-12)
     assert np.abs(n - expected).max() < _TURN**2 * abs(expected[0])
@@ -231,12 +238,19 @@ def test_the_solved_device_is_pulsed_in_full_whatever_the_output_interval():
     """The pulse lies between outputs, while transport rests and the steps are long."""
     found, allowed = [], 0.0
     for interval in ("100 ps", "0.5 ps"):
-        result = simulate_texture(device_case(LINE | {
-            "texture.initial": {"relax": True}, "texture.duration": "200 ps",
-            "drive": {"electric_field": ["3e6 V/m", "0 V/m", "0 V/m"]},
-            "texture.fields": [{"field": ["5 mT", "0 T", "0 T"]}],
-            "texture.output_interval": interval, T + "signal": pulse(130.5e-12, 9e-12),
-        }))  # fmt: skip
+        result = simulate_texture(
+            device_case(
+                LINE
+                | {
+                    "texture.initial": {"relax": True},
+                    "texture.duration": "200 ps",
+                    "drive": {"electric_field": ["3e6 V/m", "0 V/m", "0 V/m"]},
+                    "texture.fields": [{"field": ["5 mT", "0 T", "0 T"]}],
+                    "texture.output_interval": interval,
+                    T + "signal": pulse(130.5e-12, 9e-12),
+                }
+            )
+        )
         rows = result.history.rows
         found.append(rows[-1, 1:4] - rows[0, 1:4])
         allowed += result.values["texture.steps"] * result.case.texture.tolerance
@@ -260,9 +274,12 @@ def test_a_run_resumed_at_the_edge_of_a_pulse_is_the_same_bit_for_bit(scheme, tm
         text = WALL
     else:
         # Checkpoints are every 100th of the outputs: the edges are at outputs of their own.
-        changes = {"scheme": scheme, "checkpoint": "1 ns", "output_interval": "50 ps", "fields": [
-            {"field": ["0.1 T", "0 T", "0 T"], "signal": pulse(350e-12, 50e-12)}
-        ]}  # fmt: skip
+        changes = {
+            "scheme": scheme,
+            "checkpoint": "1 ns",
+            "output_interval": "50 ps",
+            "fields": [{"field": ["0.1 T", "0 T", "0 T"], "signal": pulse(350e-12, 50e-12)}],
+        }
         text = POINT
     reference = run(text, **changes)
     this, path = reference.case, tmp_path / "a.checkpoint"
@@ -278,10 +295,9 @@ def test_a_run_resumed_at_the_edge_of_a_pulse_is_the_same_bit_for_bit(scheme, tm
 
 @pytest.mark.parametrize(
     "signal",
-    [{}, {"shape": "pulse", "length": "6 ps"},
-     {"shape": "sine", "frequency": "100 GHz", "phase": "90 deg"}],
+    [{}, {"shape": "pulse", "length": "6 ps"}, {"shape": "sine", "frequency": "100 GHz", "phase": "90 deg"}],
     ids=["constant", "pulse", "sine"],
-)  # fmt: skip
+)
 def test_a_current_from_time_zero_kicks_like_one_that_starts_just_after(signal):
     paths = [
         run(WALL, current={"signal": signal | {"start": f"{start} s"}}).wall.rows[:, 1]
@@ -305,12 +321,20 @@ def test_a_wall_ends_where_both_kicks_of_its_current_take_it():
 
 def test_the_reported_torque_covers_every_frame_of_a_pulse():
     """Transport is solved at time 0, where the pulse is off, and at the end, where it is too."""
-    result = simulate_texture(device_case(LINE | {
-        "texture.initial": {"relax": True}, "texture.duration": "40 ps",
-        "texture.output_interval": "1 ps", "texture.frames": 41,
-        "texture.fields": [{"field": ["0 T", "0 T", "20 mT"]}],
-        T + "tolerance": 0.3, T + "signal": pulse(10e-12, 8e-12, rise="2 ps"),
-    }))  # fmt: skip
+    result = simulate_texture(
+        device_case(
+            LINE
+            | {
+                "texture.initial": {"relax": True},
+                "texture.duration": "40 ps",
+                "texture.output_interval": "1 ps",
+                "texture.frames": 41,
+                "texture.fields": [{"field": ["0 T", "0 T", "20 mT"]}],
+                T + "tolerance": 0.3,
+                T + "signal": pulse(10e-12, 8e-12, rise="2 ps"),
+            }
+        )
+    )
     found = result.numbers["transport"]
     shown = max(np.linalg.norm(f["torque"], axis=1).max() for _, f in result.frames) / GAMMA
     assert found["solutions"] == 2
@@ -321,28 +345,42 @@ def test_the_reported_torque_covers_every_frame_of_a_pulse():
 
 
 FAST = {
-    "hard axis": (10e-12, {"magnet": {"anisotropy": "0 J/m^3", "hard_anisotropy": "4e4 J/m^3",
-                                      "hard_axis": [0, 0, 1]},
-                           "initial": {"direction": [1, 0, 0.3]}}),
-    "field and torque": (20e-12, {
-        "magnet": {"anisotropy": "100 J/m^3"}, "initial": {"direction": [0.5, 0.2, 1]},
-        "fields": [{"field": ["3 T", "1 T", "4 T"]}],
-        "spin_orbit": [{"polarisation": [1, 0, 0], "damping_like_rate": "1e10 1/s"}]}),
-    "rotation": (5e-12, {
-        "magnet": {"damping": 0.02}, "initial": {"direction": [0.3, 0.1, 1]},
-        "spin_orbit": [{"polarisation": [0, 0, 1], "damping_like_rate": "1.5e11 1/s"}]}),
-}  # fmt: skip
+    "hard axis": (
+        10e-12,
+        {
+            "magnet": {"anisotropy": "0 J/m^3", "hard_anisotropy": "4e4 J/m^3", "hard_axis": [0, 0, 1]},
+            "initial": {"direction": [1, 0, 0.3]},
+        },
+    ),
+    "field and torque": (
+        20e-12,
+        {
+            "magnet": {"anisotropy": "100 J/m^3"},
+            "initial": {"direction": [0.5, 0.2, 1]},
+            "fields": [{"field": ["3 T", "1 T", "4 T"]}],
+            "spin_orbit": [{"polarisation": [1, 0, 0], "damping_like_rate": "1e10 1/s"}],
+        },
+    ),
+    "rotation": (
+        5e-12,
+        {
+            "magnet": {"damping": 0.02},
+            "initial": {"direction": [0.3, 0.1, 1]},
+            "spin_orbit": [{"polarisation": [0, 0, 1], "damping_like_rate": "1.5e11 1/s"}],
+        },
+    ),
+}
 
 
 @pytest.mark.parametrize("name", FAST)
 def test_the_default_step_of_an_antiferromagnet_resolves_what_drives_it(name):
     """Whatever the output interval, phases are right to the error of order 2 of that step."""
     duration, changes = FAST[name]
-    exact = run(ROTOR, duration=f"{duration} s", output_interval=f"{duration / 20} s",
-                step="2 fs", **changes).history.rows  # fmt: skip
+    exact = run(
+        ROTOR, duration=f"{duration} s", output_interval=f"{duration / 20} s", step="2 fs", **changes
+    ).history.rows
     for parts in (20, 200):
-        result = run(ROTOR, duration=f"{duration} s", output_interval=f"{duration / parts} s",
-                     **changes)  # fmt: skip
+        result = run(ROTOR, duration=f"{duration} s", output_interval=f"{duration / parts} s", **changes)
         rows = result.history.rows[:: parts // 20]
         turned = result.values["texture.steps"] * _TURN
         assert np.abs(rows[:, 1:4] - exact[:, 1:4]).max() < turned * _TURN**2 / 12
@@ -351,9 +389,11 @@ def test_the_default_step_of_an_antiferromagnet_resolves_what_drives_it(name):
 def test_all_drives_of_a_case_are_cut():
     table = tomllib.loads(POINT)["texture"] | {
         "fields": [{"field": ["0 T", "0 T", "1 T"], "signal": pulse(1e-12, 2e-12)}],
-        "spin_orbit": [{"polarisation": [0, 1, 0], "damping_like": "1 T",
-                        "signal": {"start": "5 ps"}}],
-        "current": {"density": ["1e12 A/m^2", "0 A/m^2", "0 A/m^2"], "polarisation": 0.5,
-                    "signal": {"start": "7 ps"}},
-    }  # fmt: skip
+        "spin_orbit": [{"polarisation": [0, 1, 0], "damping_like": "1 T", "signal": {"start": "5 ps"}}],
+        "current": {
+            "density": ["1e12 A/m^2", "0 A/m^2", "0 A/m^2"],
+            "polarisation": 0.5,
+            "signal": {"start": "7 ps"},
+        },
+    }
     assert drive_breaks(case_from_table({"texture": table}).texture) == pytest.approx([1, 3, 5, 7])

@@ -26,16 +26,20 @@ FERRO = {
     "kind": "ferromagnet",
     "duration": "10 ps",
     "mesh": {"shape": "point", "length": "10 nm", "width": "10 nm", "thickness": "2 nm"},
-    "magnet": {"saturation_magnetization": "8e5 A/m", "exchange_stiffness": "13 pJ/m",
-               "damping": 0.01},
-}  # fmt: skip
+    "magnet": {"saturation_magnetization": "8e5 A/m", "exchange_stiffness": "13 pJ/m", "damping": 0.01},
+}
 ANTI = {
     "kind": "antiferromagnet",
     "duration": "10 ps",
     "mesh": {"shape": "point", "length": "5 nm"},
-    "magnet": {"sublattice_magnetization": "4e5 A/m", "exchange_field": "1 T", "damping": 0.02,
-               "exchange_stiffness": "1 pJ/m", "anisotropy": "2e4 J/m^3"},
-}  # fmt: skip
+    "magnet": {
+        "sublattice_magnetization": "4e5 A/m",
+        "exchange_field": "1 T",
+        "damping": 0.02,
+        "exchange_stiffness": "1 pJ/m",
+        "anisotropy": "2e4 J/m^3",
+    },
+}
 B_E, B_A = 1.0, 0.05
 
 
@@ -56,8 +60,7 @@ def test_slopes_of_torques_are_the_derivatives_of_their_rotations():
     both = np.concatenate([one, normalized(rng.standard_normal((space.size, 3)))])
     orbit = SpinOrbitTorque((0.6, 0, 0.8), 1e9, 3e9)
     transfer = SpinTransfer(np.array([50.0, 0, 0]), 0.3, np.array([20.0, 0, 0]))
-    stacked = [Sublattices(t) for t in (orbit, transfer, SpinOrbitTorque((0, 0, 1.0), 1e9,
-                                                                         2e9, True))]  # fmt: skip
+    stacked = [Sublattices(t) for t in (orbit, transfer, SpinOrbitTorque((0, 0, 1.0), 1e9, 2e9, True))]
     for torque, m in [(orbit, one), (transfer, one), *((t, both) for t in stacked)]:
         way = rng.standard_normal(m.shape)
         ends = [torque.rotation(space, m + sign * way, 0.0) for sign in (1, -1)]
@@ -75,9 +78,7 @@ def test_an_external_torque_has_the_same_small_motion_as_the_one_it_copies():
 
     m = np.tile([0, 0, 1.0], (space.size, 1))
     texture = ferromagnet_texture(space, fm())
-    given, copied = (
-        growth(texture.with_torques(t), m) for t in (orbit, ExternalTorque(rate))
-    )
+    given, copied = (growth(texture.with_torques(t), m) for t in (orbit, ExternalTorque(rate)))
     assert copied == pytest.approx(given, rel=1e-5)  # (1e-3 rad)^2 of the difference quotient
 
 
@@ -110,15 +111,16 @@ def test_newton_finds_the_state_at_rest_whether_or_not_it_is_stable():
 
 @pytest.mark.parametrize("damping", [0.05, 0.5])
 @pytest.mark.parametrize(("ratio", "sign"), [(0.95, 1), (1.4, -1)])
-def test_relaxation_leaves_what_a_torque_makes_unstable_at_the_damping_of_the_case(
-    damping, ratio, sign
-):
+def test_relaxation_leaves_what_a_torque_makes_unstable_at_the_damping_of_the_case(damping, ratio, sign):
     """Along the axis w_D = alpha gamma B_K; against the torque m is stable at any strength."""
     torque = {"polarisation": [0, 0, -1], "damping_like": f"{ratio * damping} T"}
     result = solved(
-        FERRO, {"damping": damping, "anisotropy": "4e5 J/m^3"}, analysis="relax",
-        initial={"direction": [0.1, 0, 1]}, spin_orbit=[torque],
-    )  # fmt: skip
+        FERRO,
+        {"damping": damping, "anisotropy": "4e5 J/m^3"},
+        analysis="relax",
+        initial={"direction": [0.1, 0, 1]},
+        spin_orbit=[torque],
+    )
     assert result.values["texture.final.m.z"] == pytest.approx(sign, abs=1e-8)
 
 
@@ -150,8 +152,7 @@ def test_a_field_like_torque_is_the_field_it_is_even_without_damping():
 
 
 def threshold(base, vary, low, high, magnet=None, tolerance=1e-3, **more):
-    options = {"vary": vary, "low": low, "high": high, "criterion": "unstable",
-               "tolerance": tolerance}  # fmt: skip
+    options = {"vary": vary, "low": low, "high": high, "criterion": "unstable", "tolerance": tolerance}
     values = solved(base, magnet, analysis="threshold", threshold=options, **more).values
     return values["texture.threshold"], values["texture.bracket"]
 
@@ -162,12 +163,15 @@ def threshold(base, vary, low, high, magnet=None, tolerance=1e-3, **more):
 def test_auto_oscillation_of_a_ferromagnet_starts_at_alpha_b(damping, field, start):
     exact = damping * field
     found, bracket = threshold(
-        FERRO, "texture.spin_orbit.0.damping_like", f"{0.3 * exact} T", f"{2.1 * exact} T",
-        {"damping": damping}, initial={"direction": start},
+        FERRO,
+        "texture.spin_orbit.0.damping_like",
+        f"{0.3 * exact} T",
+        f"{2.1 * exact} T",
+        {"damping": damping},
+        initial={"direction": start},
         fields=[{"field": ["0 T", "0 T", f"{field} T"]}],
-        spin_orbit=[{"polarisation": [0, 0, -1], "damping_like": "1 T",
-                     "signal": {"rise": "1 ns"}}],
-    )  # fmt: skip
+        spin_orbit=[{"polarisation": [0, 0, -1], "damping_like": "1 T", "signal": {"rise": "1 ns"}}],
+    )
     assert found == pytest.approx(exact, rel=1e-8)  # the growth rate is linear in the torque
     assert bracket <= 1e-3 * exact
 
@@ -176,29 +180,43 @@ def test_auto_oscillation_of_a_film_in_its_plane_starts_at_the_mean_of_both_stif
     """B + mu_0 M_s/2: an ellipse, whose frequency the torque shifts in second order."""
     exact = 0.01 * (0.2 + 0.5 * MU_0 * 8e5)
     found, _ = threshold(
-        FERRO, "texture.spin_orbit.0.damping_like", "0.001 T", "0.02 T",
+        FERRO,
+        "texture.spin_orbit.0.damping_like",
+        "0.001 T",
+        "0.02 T",
         magnetostatics="thin_film",
-        fields=[{"field": ["0.2 T", "0 T", "0 T"]}], initial={"direction": [1, 0, 0]},
+        fields=[{"field": ["0.2 T", "0 T", "0 T"]}],
+        initial={"direction": [1, 0, 0]},
         spin_orbit=[{"polarisation": [-1, 0, 0], "damping_like": "1 T"}],
-    )  # fmt: skip
+    )
     assert found == pytest.approx(exact, rel=1e-8)
 
 
 def test_reversal_by_a_field_along_the_axis_is_at_the_anisotropy_field():
     found, _ = threshold(
-        FERRO, "texture.fields.0.field.2", "0.1 T", "1.7 T", {"anisotropy": "4e5 J/m^3"},
-        fields=[{"field": ["0 T", "0 T", "0 T"]}], initial={"direction": [0, 0, -1]},
-    )  # fmt: skip
+        FERRO,
+        "texture.fields.0.field.2",
+        "0.1 T",
+        "1.7 T",
+        {"anisotropy": "4e5 J/m^3"},
+        fields=[{"field": ["0 T", "0 T", "0 T"]}],
+        initial={"direction": [0, 0, -1]},
+    )
     assert found == pytest.approx(1.0, rel=1e-6)
 
 
 def test_a_state_that_ceases_to_exist_is_a_threshold():
     """The fold of Stoner and Wohlfarth at 45 degrees: half the anisotropy field."""
     found, _ = threshold(
-        FERRO, "texture.fields.0.field.0", "0.1 T", "0.7 T",
-        {"anisotropy": "4e5 J/m^3", "axis": [1, 1, 0]}, tolerance=1e-4,
-        fields=[{"field": ["0 T", "0 T", "0 T"]}], initial={"direction": [-1, -1, 0]},
-    )  # fmt: skip
+        FERRO,
+        "texture.fields.0.field.0",
+        "0.1 T",
+        "0.7 T",
+        {"anisotropy": "4e5 J/m^3", "axis": [1, 1, 0]},
+        tolerance=1e-4,
+        fields=[{"field": ["0 T", "0 T", "0 T"]}],
+        initial={"direction": [-1, -1, 0]},
+    )
     assert found == pytest.approx(0.5, rel=1e-4)
 
 
@@ -207,10 +225,16 @@ def test_a_state_that_ceases_to_exist_is_a_threshold():
 def test_spins_lose_the_easy_axis_at_the_stability_field_of_two_sublattices(damping, b_e):
     exact = np.sqrt(B_A * (2 * b_e + B_A))
     found, _ = threshold(
-        ANTI, "texture.fields.0.field.2", f"{0.3 * exact} T", f"{1.7 * exact} T",
-        {"damping": damping, "exchange_field": f"{b_e} T"}, tolerance=1e-4, duration="1 ps",
-        fields=[{"field": ["0 T", "0 T", "0 T"]}], initial={"direction": [0.001, 0, 1]},
-    )  # fmt: skip
+        ANTI,
+        "texture.fields.0.field.2",
+        f"{0.3 * exact} T",
+        f"{1.7 * exact} T",
+        {"damping": damping, "exchange_field": f"{b_e} T"},
+        tolerance=1e-4,
+        duration="1 ps",
+        fields=[{"field": ["0 T", "0 T", "0 T"]}],
+        initial={"direction": [0.001, 0, 1]},
+    )
     assert found == pytest.approx(exact, rel=1e-4)
 
 
@@ -218,17 +242,23 @@ def test_spins_lose_the_easy_axis_at_the_stability_field_of_two_sublattices(damp
 def test_auto_oscillation_of_an_antiferromagnet_starts_at_alpha_times_its_resonance(scheme):
     exact = 0.02 * GAMMA * np.sqrt(B_A * (2 * B_E + B_A))
     found, _ = threshold(
-        ANTI, "texture.spin_orbit.0.damping_like_rate", f"{0.2 * exact} 1/s",
-        f"{1.9 * exact} 1/s", scheme=scheme, initial={"direction": [0.1, 0, 1]},
+        ANTI,
+        "texture.spin_orbit.0.damping_like_rate",
+        f"{0.2 * exact} 1/s",
+        f"{1.9 * exact} 1/s",
+        scheme=scheme,
+        initial={"direction": [0.1, 0, 1]},
         spin_orbit=[{"polarisation": [0, 0, 1], "damping_like_rate": "1e9 1/s"}],
-    )  # fmt: skip
+    )
     # Beyond alpha^2, the two circular modes share the damping of the exchange.
     assert found == pytest.approx(exact, rel=2e-3)
 
 
 def test_a_threshold_says_at_which_end_the_state_is_on_the_wrong_side():
-    more = {"fields": [{"field": ["0 T", "0 T", "1 T"]}],
-            "spin_orbit": [{"polarisation": [0, 0, -1], "damping_like": "1 T"}]}  # fmt: skip
+    more = {
+        "fields": [{"field": ["0 T", "0 T", "1 T"]}],
+        "spin_orbit": [{"polarisation": [0, 0, -1], "damping_like": "1 T"}],
+    }
     for low, high, key in (("0.02 T", "0.05 T", "low"), ("1 mT", "5 mT", "high")):
         with pytest.raises(CaseError) as caught:
             threshold(FERRO, "texture.spin_orbit.0.damping_like", low, high, **more)
@@ -237,16 +267,18 @@ def test_a_threshold_says_at_which_end_the_state_is_on_the_wrong_side():
 
 @pytest.mark.parametrize(
     ("more", "path"),
-    [({"temperature": "10 K", "step": "10 fs"}, "texture.temperature"),
-     ({"fields": [{"field": ["0 T", "0 T", "1 T"],
-                   "signal": {"shape": "sine", "frequency": "1 GHz"}}]},
-      "texture.fields.0.signal")],
-)  # fmt: skip
+    [
+        ({"temperature": "10 K", "step": "10 fs"}, "texture.temperature"),
+        (
+            {"fields": [{"field": ["0 T", "0 T", "1 T"], "signal": {"shape": "sine", "frequency": "1 GHz"}}]},
+            "texture.fields.0.signal",
+        ),
+    ],
+)
 def test_the_loss_of_stability_refuses_drives_that_never_rest(more, path):
     torque = [{"polarisation": [0, 0, -1], "damping_like": "1 T"}]
     with pytest.raises(CaseError) as caught:
-        threshold(FERRO, "texture.spin_orbit.0.damping_like", "0.001 T", "1 T",
-                  spin_orbit=torque, **more)  # fmt: skip
+        threshold(FERRO, "texture.spin_orbit.0.damping_like", "0.001 T", "1 T", spin_orbit=torque, **more)
     assert caught.value.path == path
 
 
@@ -270,9 +302,11 @@ def test_a_loop_of_an_antiferromagnet_flops_and_saturates_as_two_sublattices_do(
 @pytest.mark.parametrize("field", [1.0, 3.0])
 def test_relaxation_has_moment_and_energy_of_two_sublattices(field):
     result = solved(
-        ANTI, analysis="relax", fields=[{"field": ["0 T", "0 T", f"{field} T"]}],
+        ANTI,
+        analysis="relax",
+        fields=[{"field": ["0 T", "0 T", f"{field} T"]}],
         initial={"direction": [1, 0, 0.01]},
-    ).values  # fmt: skip
+    ).values
     m = min(1.0, field / (2 * B_E - B_A))
     assert result["texture.final.m.z"] == pytest.approx(m, abs=1e-6)
     # a m^2/2 - K (m.k)^2 - 2 M_0 B m, with a = 4 M_0 B_E and K = M_0 B_A
@@ -303,9 +337,11 @@ def test_the_n_m_model_warns_where_m_is_large_and_refuses_what_is_beyond_saturat
 @pytest.mark.parametrize("hard", ["0 J/m^3", "1e4 J/m^3"])
 def test_an_antiferromagnet_with_a_hard_axis_runs(hard):
     values = solved(
-        ANTI, {"anisotropy": "-2e4 J/m^3", "hard_anisotropy": hard, "exchange_field": "60 T"},
-        initial={"direction": [0.3, 0.2, 0.1]}, duration="20 ps",
-    ).values  # fmt: skip
+        ANTI,
+        {"anisotropy": "-2e4 J/m^3", "hard_anisotropy": hard, "exchange_field": "60 T"},
+        initial={"direction": [0.3, 0.2, 0.1]},
+        duration="20 ps",
+    ).values
     assert values["texture.final.energy"] < values["texture.initial.energy"]
 
 
@@ -327,8 +363,7 @@ THERMAL = {"temperature": "300 K"} | TILT
 @pytest.mark.parametrize("scheme", ["heun", "midpoint", "runge_kutta"])
 def test_a_fixed_step_that_does_not_resolve_the_motion_is_refused(scheme):
     with pytest.raises(CaseError) as caught:
-        solved(FERRO, STIFF, scheme=scheme, step="50 ps", duration="2 ns",
-               output_interval="50 ps", **TILT)  # fmt: skip
+        solved(FERRO, STIFF, scheme=scheme, step="50 ps", duration="2 ns", output_interval="50 ps", **TILT)
     assert caught.value.path == "texture.step"
 
 
@@ -359,9 +394,12 @@ def test_the_estimated_error_of_free_precession_is_that_of_its_phase():
     """A step of the midpoint rule that should turn by y misses y^3/12 of it."""
     run = {"scheme": "midpoint", "step": "0.5 ps", "duration": "100 ps", "output_interval": "5 ps"}
     values = solved(
-        FERRO, {"damping": 0.0}, fields=[{"field": ["0 T", "0 T", "1 T"]}],
-        initial={"direction": [1, 0, 0]}, **run,
-    ).values  # fmt: skip
+        FERRO,
+        {"damping": 0.0},
+        fields=[{"field": ["0 T", "0 T", "1 T"]}],
+        initial={"direction": [1, 0, 0]},
+        **run,
+    ).values
     y = GAMMA * 0.5e-12
     assert values["texture.step_error"] == pytest.approx(200 * y**3 / 12, rel=0.02)
     turned = np.arctan2(values["texture.final.m.y"], values["texture.final.m.x"])
@@ -390,27 +428,40 @@ def test_the_rotor_scheme_tells_its_error():
 @pytest.mark.parametrize("outputs", ["25 ps", "77 ps"])
 def test_a_rotation_faster_than_the_outputs_does_not_alias(outputs):
     values = solved(
-        FERRO, {"damping": 0.0}, fields=[{"field": ["0 T", "0 T", "1 T"]}], duration="2 ns",
-        output_interval=outputs, rotation_axis=[0, 0, 1], initial={"direction": [1, 0, 0.5]},
-    ).values  # fmt: skip
+        FERRO,
+        {"damping": 0.0},
+        fields=[{"field": ["0 T", "0 T", "1 T"]}],
+        duration="2 ns",
+        output_interval=outputs,
+        rotation_axis=[0, 0, 1],
+        initial={"direction": [1, 0, 0.5]},
+    ).values
     assert values["texture.rotation.angular_frequency"] == pytest.approx(GAMMA, rel=1e-3)
 
 
 def test_the_tilt_of_a_wall_that_turns_between_outputs_does_not_alias():
     """Far beyond the breakdown the wall precesses at gamma B/(1 + alpha^2)."""
     case = {
-        "kind": "ferromagnet", "duration": "1.2 ns", "output_interval": "40 ps", "wall": {},
+        "kind": "ferromagnet",
+        "duration": "1.2 ns",
+        "output_interval": "40 ps",
+        "wall": {},
         "mesh": {"shape": "line", "length": "120 nm", "cell": "2 nm"},
         "magnet": FERRO["magnet"] | {"damping": 0.02, "anisotropy": "4e5 J/m^3"},
-        "initial": {"type": "wall"}, "fields": [{"field": ["0 T", "0 T", "1 T"]}],
-    }  # fmt: skip
+        "initial": {"type": "wall"},
+        "fields": [{"field": ["0 T", "0 T", "1 T"]}],
+    }
     found = solved(case).values["texture.wall.tilt_rate"]
     assert abs(found) == pytest.approx(GAMMA / (1 + 0.02**2), rel=0.02)
 
 
 def test_a_ring_down_is_sampled_as_its_modes_ask_for():
-    case = {"analysis": "resonance", "duration": "5 ns", "resonance": {"kick_axis": [1, 0, 0]},
-            "fields": [{"field": ["0 T", "0 T", "1 T"]}]}  # fmt: skip
+    case = {
+        "analysis": "resonance",
+        "duration": "5 ns",
+        "resonance": {"kick_axis": [1, 0, 0]},
+        "fields": [{"field": ["0 T", "0 T", "1 T"]}],
+    }
     values = solved(FERRO, **case).values
     assert values["texture.ring_down.over_mode"] == pytest.approx(1, abs=0.01)
     with pytest.raises(CaseError) as caught:
@@ -421,17 +472,21 @@ def test_a_ring_down_is_sampled_as_its_modes_ask_for():
 # ---------------------------------------------------------------- rest that is met exactly
 
 SPIN_FILM = {
-    "kind": "ferromagnet", "magnetostatics": "thin_film", "relax_torque": "0.1 nT",
+    "kind": "ferromagnet",
+    "magnetostatics": "thin_film",
+    "relax_torque": "0.1 nT",
     "mesh": {"shape": "point", "length": "100 nm", "width": "100 nm", "thickness": "5 nm"},
     "magnet": FERRO["magnet"],
-}  # fmt: skip
+}
 
 
 def test_a_step_that_lands_exactly_on_the_equilibrium_is_at_rest():
     result = solved(
-        SPIN_FILM, analysis="relax", initial={"direction": [-0.98, 1.44, -1.53]},
+        SPIN_FILM,
+        analysis="relax",
+        initial={"direction": [-0.98, 1.44, -1.53]},
         fields=[{"field": ["0.33050999999999997 T", "0.49816 T", "0.8142999999999999 T"]}],
-    )  # fmt: skip
+    )
     m = result.frames[0][1]["m"][0]
     field = np.array([0.33050999999999997, 0.49816, 0.8142999999999999])
     field[2] -= MU_0 * 8e5 * m[2]
@@ -442,13 +497,23 @@ def test_a_brick_far_smaller_than_its_exchange_length_relaxes():
     """One brick with stiff exchange moves as a whole, so |m x B| vanishes in its mean field."""
     lengths = ["2.843 nm", "0.5686 nm", "0.05686 nm"]
     result = solved(
-        {"kind": "ferromagnet", "magnetostatics": "full", "relax_torque": "0.1 uT",
-         "mesh": {"shape": "box", "length": lengths[0], "width": lengths[1],
-                  "thickness": lengths[2], "cell": lengths},
-         "magnet": FERRO["magnet"] | {"damping": 0.5}},
-        analysis="relax", initial={"direction": [1, 1, 1]},
+        {
+            "kind": "ferromagnet",
+            "magnetostatics": "full",
+            "relax_torque": "0.1 uT",
+            "mesh": {
+                "shape": "box",
+                "length": lengths[0],
+                "width": lengths[1],
+                "thickness": lengths[2],
+                "cell": lengths,
+            },
+            "magnet": FERRO["magnet"] | {"damping": 0.5},
+        },
+        analysis="relax",
+        initial={"direction": [1, 1, 1]},
         fields=[{"field": ["-33.1 mT", "-33.1 mT", "-33.1 mT"]}],
-    )  # fmt: skip
+    )
     m = result.frames[0][1]["m"]
     assert np.ptp(m, axis=0).max() < 1e-4
     assert np.linalg.norm(m.mean(axis=0)) == pytest.approx(1, abs=1e-6)
@@ -458,16 +523,25 @@ def test_a_brick_far_smaller_than_its_exchange_length_relaxes():
 
 
 def test_a_sweep_without_a_resonance_gives_no_line():
-    drive = {"polarisation": [0, 1, 0], "damping_like": "0.2 mT", "field_like_torque": "-0.1 mT",
-             "signal": {"shape": "sine", "frequency": "8 GHz"}}  # fmt: skip
+    drive = {
+        "polarisation": [0, 1, 0],
+        "damping_like": "0.2 mT",
+        "field_like_torque": "-0.1 mT",
+        "signal": {"shape": "sine", "frequency": "8 GHz"},
+    }
     options = {"frequency": "8 GHz", "direction": [1, 1, 0], "axis": [1, 0, 0], "points": 81}
     oblique = FERRO["magnet"] | {"anisotropy": "1e5 J/m^3", "axis": [1, 0, 1]}
-    for magnet, low, high, found in ((FERRO["magnet"], "50 mT", "0.1 T", True),
-                                     (oblique, "50 mT", "0.4 T", False)):  # fmt: skip
+    for magnet, low, high, found in (
+        (FERRO["magnet"], "50 mT", "0.1 T", True),
+        (oblique, "50 mT", "0.4 T", False),
+    ):
         result = solved(
-            SPIN_FILM | {"magnet": magnet}, analysis="line_shape", spin_orbit=[drive],
-            initial={"direction": [1, 1, 0]}, line_shape=options | {"low": low, "high": high},
-        )  # fmt: skip
+            SPIN_FILM | {"magnet": magnet},
+            analysis="line_shape",
+            spin_orbit=[drive],
+            initial={"direction": [1, 1, 0]},
+            line_shape=options | {"low": low, "high": high},
+        )
         assert ("texture.resonance_field" in result.values) is found
         assert bool(result.warnings) is not found
         if not found:

@@ -70,9 +70,7 @@ def test_partial_energies_of_problem_3_are_the_published_ones():
     edge, (flower, vortex) = crossing(24)
     published = PROBLEMS["3"]
     assert edge == pytest.approx(published["single_domain_limit"], rel=0.005)
-    assert flower["GridDemagnetization"] == pytest.approx(
-        published["demagnetization_flower"], rel=0.01
-    )
+    assert flower["GridDemagnetization"] == pytest.approx(published["demagnetization_flower"], rel=0.01)
     assert vortex["Exchange"] == pytest.approx(published["exchange_vortex"], rel=0.02)
     assert vortex["Uniaxial"] == pytest.approx(published["anisotropy_vortex"], rel=0.02)
 

@@ -122,8 +122,12 @@ def closed(x, y, radius, width):
 def test_charge_of_a_closed_skyrmion_is_minus_one_on_any_mesh(kind, cell):
     edges = np.linspace(-40, 40, round(80 / cell) + 1)
     layers = np.array([0.0, 1.0, 3.0])
-    meshes = {"quad": skfem.MeshQuad, "triangle": skfem.MeshTri, "hexahedron": skfem.MeshHex,
-              "tetrahedron": skfem.MeshTet}  # fmt: skip
+    meshes = {
+        "quad": skfem.MeshQuad,
+        "triangle": skfem.MeshTri,
+        "hexahedron": skfem.MeshHex,
+        "tetrahedron": skfem.MeshTet,
+    }
     solid = kind in ("hexahedron", "tetrahedron")
     mesh = meshes[kind].init_tensor(edges, edges, *([layers] if solid else []))
     space = mesh_space(mesh, periodic=(0, 1))
@@ -194,12 +198,18 @@ def test_coefficients_of_an_older_version_ask_for_what_they_lack(coefficients, t
 # ---------------------------------------------------------------- check
 
 FILM = {
-    "kind": "ferromagnet", "magnetostatics": "thin_film", "analysis": "relax",
-    "mesh": {"shape": "line", "length": "120 nm", "width": "50 nm", "thickness": "1 nm",
-             "cell": "1 nm"},
-    "magnet": {"saturation_magnetization": "8e5 A/m", "exchange_stiffness": "13 pJ/m",
-               "damping": 0.02, "anisotropy": "6e5 J/m^3", "hard_anisotropy": "1e5 J/m^3"},
-}  # fmt: skip
+    "kind": "ferromagnet",
+    "magnetostatics": "thin_film",
+    "analysis": "relax",
+    "mesh": {"shape": "line", "length": "120 nm", "width": "50 nm", "thickness": "1 nm", "cell": "1 nm"},
+    "magnet": {
+        "saturation_magnetization": "8e5 A/m",
+        "exchange_stiffness": "13 pJ/m",
+        "damping": 0.02,
+        "anisotropy": "6e5 J/m^3",
+        "hard_anisotropy": "1e5 J/m^3",
+    },
+}
 
 
 def checked(**change):
@@ -238,12 +248,18 @@ def test_check_says_that_a_film_without_easy_axis_has_no_wall(tmp_path, capsys):
 def test_check_prints_amplitudes_and_not_the_drives_of_time_zero():
     sine = {"shape": "sine", "frequency": "1 GHz"}
     table = checked(
-        analysis="run", duration="1 ns", output_interval="10 ps",
-        spin_orbit=[{"polarisation": [0, 1, 0], "damping_like": "5 mT", "field_like": "1 mT",
-                     "signal": sine}],
-        current={"density": ["1e12 A/m^2", "0 A/m^2", "0 A/m^2"], "polarisation": 0.5,
-                 "signal": {"start": "0.1 ns"}},
-    )  # fmt: skip
+        analysis="run",
+        duration="1 ns",
+        output_interval="10 ps",
+        spin_orbit=[
+            {"polarisation": [0, 1, 0], "damping_like": "5 mT", "field_like": "1 mT", "signal": sine}
+        ],
+        current={
+            "density": ["1e12 A/m^2", "0 A/m^2", "0 A/m^2"],
+            "polarisation": 0.5,
+            "signal": {"start": "0.1 ns"},
+        },
+    )
     assert table["spin_orbit.0.damping_like_field"] == pytest.approx(5e-3, rel=1e-9)
     assert table["spin_orbit.0.field_like_field"] == pytest.approx(1e-3, rel=1e-9)
     assert abs(table["u_n"][0]) > 1

@@ -44,9 +44,13 @@ def test_a_wall_below_walkers_field_moves_as_his_exact_solution(ratio):
     case = CASES["R18"]
     p, out = case["inputs"], case["outputs"][f"H/HW={ratio}"]
     magnet = fm(
-        exchange_stiffness=p["A"], saturation=p["Ms"], anisotropy=p["K"], hard_anisotropy=p["Kp"],
-        damping=p["alpha"], g_factor=g_of(p["gamma0"] / MU_0),
-    )  # fmt: skip
+        exchange_stiffness=p["A"],
+        saturation=p["Ms"],
+        anisotropy=p["K"],
+        hard_anisotropy=p["Kp"],
+        damping=p["alpha"],
+        g_factor=g_of(p["gamma0"] / MU_0),
+    )
     assert magnet.walker_field == pytest.approx(case["outputs"]["B_W_T"], rel=1e-9)
     field = [0, 0, ratio * magnet.walker_field]
     times = np.linspace(0, 0.1e-9, 3)
@@ -70,9 +74,11 @@ def test_a_wall_without_hard_axis_turns_while_it_moves(case):
     case_1 = CASES["R19"]["inputs"]["case1"]
     out = CASES["R19"]["outputs"]
     magnet = fm(
-        exchange_stiffness=case_1["A"], saturation=case_1["Ms"], anisotropy=case_1["K"],
+        exchange_stiffness=case_1["A"],
+        saturation=case_1["Ms"],
+        anisotropy=case_1["K"],
         damping=case_1["alpha"],
-    )  # fmt: skip
+    )
     times = np.linspace(0, 0.4e-9, 9)
     field, u, beta = None, case_1["u"], case_1["beta"]
     exact = np.array([out["case1_v_Kp0"], out["case1_phidot"]])
@@ -94,9 +100,13 @@ def test_below_breakdown_a_current_moves_the_wall_at_beta_u_over_alpha():
     case = CASES["R19"]
     p = case["inputs"]["case2"]
     magnet = fm(
-        exchange_stiffness=p["A"], saturation=p["Ms"], anisotropy=p["K"], hard_anisotropy=p["Kp"],
-        damping=p["alpha"], g_factor=g_of(p["gamma0"] / MU_0),
-    )  # fmt: skip
+        exchange_stiffness=p["A"],
+        saturation=p["Ms"],
+        anisotropy=p["K"],
+        hard_anisotropy=p["Kp"],
+        damping=p["alpha"],
+        g_factor=g_of(p["gamma0"] / MU_0),
+    )
     times = np.linspace(0, 0.1e-9, 3)
     phi = np.radians(case["outputs"]["case2_phi_deg"])
     width = np.sqrt(p["A"] / (p["K"] + p["Kp"] * np.sin(phi) ** 2))
@@ -132,8 +142,9 @@ def test_a_wall_from_rest_reaches_the_steady_velocity_of_the_reference(drive):
         kwargs, exact = {"field": [0, 0, 8e-3]}, GAMMA * width * 8e-3 / p["alpha"]
     found = []
     for cell in (0.25, 0.125):
-        path = motion(magnet, cell, times, (-8 * magnet.wall_width, magnet.wall_width, 0.0),
-                      extent=40, **kwargs)  # fmt: skip
+        path = motion(
+            magnet, cell, times, (-8 * magnet.wall_width, magnet.wall_width, 0.0), extent=40, **kwargs
+        )
         found.append((path[-1, 0] - path[-3, 0]) / (times[-1] - times[-3]))
     limit, rest = richardson(*found)
     # what is left of the start decays as exp(-alpha gamma (2 K_h / M_s) t / 2): below 1e-3

@@ -36,13 +36,23 @@ def directions(n: int, seed: int = 5):
 def ferromagnet(**changes):
     """Return the table of an F region with every coupling on."""
     return {
-        "kind": "F", "conductivity": "2e6 S/m", "diffusion_constant": "3e-4 m^2/s",
-        "mass": "0.5 m_e", "scattering_time": "2 fs", "spin_diffusion_length": "4 nm",
-        "polarisation": 0.4, "spin_hall_angle": 0.05,
+        "kind": "F",
+        "conductivity": "2e6 S/m",
+        "diffusion_constant": "3e-4 m^2/s",
+        "mass": "0.5 m_e",
+        "scattering_time": "2 fs",
+        "spin_diffusion_length": "4 nm",
+        "polarisation": 0.4,
+        "spin_hall_angle": 0.05,
         "soc": {"rashba": "0.2 eV*angstrom", "dresselhaus": "2e4 m/s"},
-        "kondo": {"spin": 2.5, "moment_density": "1e28 1/m^3", "exchange_energy": "20 meV",
-                  "curie_temperature": "559 K", "rotation": [0.1, -0.2, 0.3]},
-    } | changes  # fmt: skip
+        "kondo": {
+            "spin": 2.5,
+            "moment_density": "1e28 1/m^3",
+            "exchange_energy": "20 meV",
+            "curie_temperature": "559 K",
+            "rotation": [0.1, -0.2, 0.3],
+        },
+    } | changes
 
 
 def stack(f, dimension=1, magnet=True, lateral="periodic", **more):
@@ -55,15 +65,18 @@ def stack(f, dimension=1, magnet=True, lateral="periodic", **more):
     table = {
         "structure": {"layers": layers if magnet else layers[1:], "dimension": dimension},
         "regions": {"F": f, "Pt": {"kind": "HM", "material": "Pt"}},
-        "drive": {"electric_field": ["1e5 V/m", "3e4 V/m", "0 V/m"],
-                  "magnetic_field": ["0.3 T", "-0.2 T", "0.5 T"]},
+        "drive": {
+            "electric_field": ["1e5 V/m", "3e4 V/m", "0 V/m"],
+            "magnetic_field": ["0.3 T", "-0.2 T", "0.5 T"],
+        },
         "magnetization": {"direction": [0.3, -0.5, 0.7]},
         "solver": {"order": 2},
-    }  # fmt: skip
+    }
     if magnet:
         table["regions"]["YIG"] = {
-            "kind": "FI", "magnet": {"saturation_magnetization": "1.4e5 A/m", "damping": 0.01},
-        }  # fmt: skip
+            "kind": "FI",
+            "magnet": {"saturation_magnetization": "1.4e5 A/m", "damping": 0.01},
+        }
     if dimension > 1:
         table["structure"] |= {"width": "8 nm", "cells_x": 4, "lateral": lateral}
     if dimension > 2:
@@ -76,9 +89,8 @@ def stack(f, dimension=1, magnet=True, lateral="periodic", **more):
 # ---------------------------------------------------------------------------------- fields
 @pytest.mark.parametrize(
     ("mode", "onsager"),
-    [("exact", False), ("first", False), ("eq38", False), ("hall", False), ("exact", True),
-     ("hall", True)],
-)  # fmt: skip
+    [("exact", False), ("first", False), ("eq38", False), ("hall", False), ("exact", True), ("hall", True)],
+)
 def test_fields_of_many_directions_are_those_of_each(mode, onsager):
     """Every tensor, with magnetic field, noncollinear exchange and all couplings."""
     device = build_device(stack(ferromagnet(theta_mode=mode)))
@@ -139,17 +151,19 @@ def cellwise(space, seed=1):
         return value + 0.1 * rng.normal(size=(n, 1, *value.shape))
 
     return replace(
-        c, theta=many(c.theta), relaxation=many(c.relaxation), omega=many(c.omega),
-        drift=many(c.drift), moment_relaxation=many(c.moment_relaxation),
+        c,
+        theta=many(c.theta),
+        relaxation=many(c.relaxation),
+        omega=many(c.omega),
+        drift=many(c.drift),
+        moment_relaxation=many(c.moment_relaxation),
         moment_omega=many(c.moment_omega),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
 @pytest.mark.parametrize("order", [1, 2])
-def test_fast_blocks_of_cellwise_tensors_are_those_of_quadrature(
-    dimension, cell, order, monkeypatch
-):
+def test_fast_blocks_of_cellwise_tensors_are_those_of_quadrature(dimension, cell, order, monkeypatch):
     """Element moments times the tensors of each cell, against sums over quadrature points."""
     space = box(dimension, cell, 2, order)
     c = cellwise(space)
@@ -165,9 +179,8 @@ def test_equal_tensors_in_all_cells_are_a_uniform_region():
     space, c = box(3, "hex", 2, 2), unit_coefficients()
     n = len(space.in_region("F"))
     many = replace(
-        c, theta=np.broadcast_to(c.theta, (n, 1, 12, 12)),
-        omega=np.broadcast_to(c.omega, (n, 1, 3)),
-    )  # fmt: skip
+        c, theta=np.broadcast_to(c.theta, (n, 1, 12, 12)), omega=np.broadcast_to(c.omega, (n, 1, 3))
+    )
     assert many.cellwise
     assert not many.uniform
     one, two = assemble_region(space, "F", c), assemble_region(space, "F", many)
@@ -228,8 +241,14 @@ def vortex_accumulation(cells):
     """
     p = VORTEX["vortex"]["params"]
     layers = [{"region": "F", "thickness": "100 nm", "cells": cells}]
-    table = {"dimension": 2, "cell": "quad", "lateral": "insulating", "cells_x": cells,
-             "width": "100 nm", "layers": layers}  # fmt: skip
+    table = {
+        "dimension": 2,
+        "cell": "quad",
+        "lateral": "insulating",
+        "cells_x": cells,
+        "width": "100 nm",
+        "layers": layers,
+    }
     structure = build_stack(Stack.model_validate(table), {"F": "F"}, {})
     space = build_space(structure, ("F",), 2)
     centre = space.locations.min(axis=1) + 50.0
@@ -244,9 +263,17 @@ def vortex_accumulation(cells):
     drift[..., 0, 1:] = carried * m / (1 - mixed)
     D, none = 2 * p["D0"] / DIFFUSION, np.zeros((3, 3))
     c = Coefficients(
-        1.0, D, theta, np.zeros((3, 4, 4)), none, np.eye(3) * D / (p["lambda_sf"] / LENGTH) ** 2,
-        m * D / (p["lambda_J"] / LENGTH) ** 2, drift, none, np.zeros(3),
-    )  # fmt: skip
+        1.0,
+        D,
+        theta,
+        np.zeros((3, 4, 4)),
+        none,
+        np.eye(3) * D / (p["lambda_sf"] / LENGTH) ** 2,
+        m * D / (p["lambda_J"] / LENGTH) ** 2,
+        drift,
+        none,
+        np.zeros(3),
+    )
     blocks = assemble_region(space, "F", c)
     load = blocks.load[:, 1:].copy()
     x, y = space.locations - centre[:, None]
@@ -275,8 +302,11 @@ def test_spin_accumulation_of_a_vortex_is_the_reference():
         return np.einsum("nq,nq...->...", dx, values) / dx.sum()
 
     same, limit = VORTEX["vortex"]["on_40_cells"], VORTEX["vortex"]["values"]
-    found = {"avg": mean(inside), "rms": np.sqrt(mean(np.sum(inside**2, axis=-1))),
-             "avg_m_cross_s": mean(np.cross(m, inside))}  # fmt: skip
+    found = {
+        "avg": mean(inside),
+        "rms": np.sqrt(mean(np.sum(inside**2, axis=-1))),
+        "avg_m_cross_s": mean(np.cross(m, inside)),
+    }
     for key, point in (("at_0_0", (0, 0)), ("at_25_0", (25, 0)), ("at_25_25", (25, 25))):
         found[key] = s[np.argmin(np.sum((at - np.reshape(point, (2, 1))) ** 2, axis=0))]
     h = 2.5 / 10.0  # cell over the radius of the vortex

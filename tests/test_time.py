@@ -37,9 +37,7 @@ def stack(name, cells=None, order=2):
 
 def currents(device, state, mu_dot=None):
     face = device.structure.interfaces["HM|F"]
-    return interface_currents(
-        device.space, state, device.share, face, device.conductors, mu_dot=mu_dot
-    )
+    return interface_currents(device.space, state, device.share, face, device.conductors, mu_dot=mu_dot)
 
 
 def rms(device, fields, mu):
@@ -52,14 +50,19 @@ def test_diffusive_layer_admits_minus_nu_d_kappa_tanh(frequency):
     """kappa^2 = (rate + iW)/D on a layer that is insulated below, for mu given at its top."""
     nu, D, length, rate = 5e46, 2e-4, 3e-9, 4e12
     layer = CASES["C19"]["inputs"]["layers"][0] | {
-        "nu": nu, "D": D, "a": np.zeros((3, 3)).tolist(), "omega": [0.0] * 3,
+        "nu": nu,
+        "D": D,
+        "a": np.zeros((3, 3)).tolist(),
+        "omega": [0.0] * 3,
         "rate": (rate * np.eye(3)).tolist(),
-    }  # fmt: skip
-    device, fields, laws = built({
-        "structure": {"layers": [{"region": "F", "thickness": f"{length!r} m", "cells": 150}]},
-        "regions": {"F": region_table(layer)},
-        "interfaces": {"top": {"spin_potential": ["1 meV", "2 meV", "-1 meV"]}},
-    })  # fmt: skip
+    }
+    device, fields, laws = built(
+        {
+            "structure": {"layers": [{"region": "F", "thickness": f"{length!r} m", "cells": 150}]},
+            "regions": {"F": region_table(layer)},
+            "interfaces": {"top": {"spin_potential": ["1 meV", "2 meV", "-1 meV"]}},
+        }
+    )
     state = solve_harmonic(device.problem, fields, laws, frequency)
     c = state.coefficients["F"]
     inflow = region_inflow(device.space, "F", c, state.mu, state.mu_low, state.mu_dot)
@@ -84,12 +87,8 @@ def test_harmonic_currents_equal_the_exact_stack_to_1e_6(name, frequency):
     expected, found = exact.split(0).parts(), currents(device, state)
     scale = max(np.abs(v).max() for v in expected.values())
     for part, value in expected.items():
-        np.testing.assert_allclose(
-            found.parts[part] * FLUX, value, rtol=0, atol=1e-6 * scale, err_msg=part
-        )
-    np.testing.assert_allclose(
-        found.flux[1:] * FLUX, exact.interface_flux(1)[1:], rtol=0, atol=1e-6 * scale
-    )
+        np.testing.assert_allclose(found.parts[part] * FLUX, value, rtol=0, atol=1e-6 * scale, err_msg=part)
+    np.testing.assert_allclose(found.flux[1:] * FLUX, exact.interface_flux(1)[1:], rtol=0, atol=1e-6 * scale)
     assert np.abs(found.parts["T"].imag).max() > 0
     assert state.report.residual < 1e-13
 
@@ -132,10 +131,12 @@ def decay():
     """The uniform decay of C19: device, fields, initial mu, exact mu of a time."""
     inputs = CASES["C19"]["inputs"]
     layer = inputs["layers"][0]
-    device, fields, _ = built({
-        "structure": {"layers": [{"region": "F", "thickness": f"{layer['L']!r} m", "cells": 4}]},
-        "regions": {"F": region_table(layer)},
-    })  # fmt: skip
+    device, fields, _ = built(
+        {
+            "structure": {"layers": [{"region": "F", "thickness": f"{layer['L']!r} m", "cells": 4}]},
+            "regions": {"F": region_table(layer)},
+        }
+    )
     density = np.zeros((device.space.n_dofs, 4))
     density[:, 1:] = inputs["N0"]
     return device, fields, density / fields["F"].dos * DOS
@@ -151,9 +152,7 @@ def test_uniform_decay_matches_the_reference(decay):
     inputs, expected = CASES["C19"]["inputs"], np.array(CASES["C19"]["outputs"]["N"])
     scale = np.linalg.norm(inputs["N0"])
     for tolerance in (1e-3, 1e-5, 1e-7):
-        result = solve_transient(
-            device.problem, fields, None, [0.0, *inputs["t"]], initial, dark, tolerance
-        )
+        result = solve_transient(device.problem, fields, None, [0.0, *inputs["t"]], initial, dark, tolerance)
         np.testing.assert_allclose(result.times, inputs["t"], rtol=0)
         for now, exact in zip(result.states, expected, strict=True):
             density = now.state.mu[:, 1:] * fields["F"].dos / DOS
@@ -185,9 +184,8 @@ def test_reported_rate_of_change_is_the_exact_one_of_the_state(decay):
     result = solve_transient(device.problem, fields, None, [0, 1e-13], initial, dark, 1e-2)
     now = result.states[-1]
     np.testing.assert_allclose(
-        now.mu_dot[:, 1:], now.state.mu[:, 1:] @ generator.T,
-        atol=1e-10 * np.abs(now.mu_dot[:, 1:]).max(),
-    )  # fmt: skip
+        now.mu_dot[:, 1:], now.state.mu[:, 1:] @ generator.T, atol=1e-10 * np.abs(now.mu_dot[:, 1:]).max()
+    )
 
 
 def test_huge_steps_damp_rough_states_without_oscillation(decay):
@@ -212,16 +210,13 @@ def test_huge_step_of_a_driven_stack_lands_on_the_steady_solution():
 def test_step_ends_in_the_steady_solution_and_balances_at_every_time(name):
     device, fields, laws = built(stack(name, 12))
     steady = device.problem.solve(fields, laws)
-    result = solve_transient(
-        device.problem, fields, laws, np.geomspace(1e-15, 1e-10, 30), tolerance=1e-4
-    )
+    result = solve_transient(device.problem, fields, laws, np.geomspace(1e-15, 1e-10, 30), tolerance=1e-4)
     found = [currents(device, s.state, s.mu_dot) for s in result.states]
     assert max(i.balance for i in found) < 1e-10
     assert np.abs(found[0].parts["T"]).max() > 1e-2 * np.abs(found[0].flux).max()
     np.testing.assert_allclose(
-        result.states[-1].state.mu[:, 1:], steady.mu[:, 1:],
-        atol=1e-9 * np.abs(steady.mu[:, 1:]).max(),
-    )  # fmt: skip
+        result.states[-1].state.mu[:, 1:], steady.mu[:, 1:], atol=1e-9 * np.abs(steady.mu[:, 1:]).max()
+    )
 
 
 @pytest.mark.parametrize("name", ["C06", "C07"])
@@ -254,18 +249,15 @@ def test_oscillating_drive_follows_the_harmonic_amplitude(name):
     for now in result.states:
         phase = np.exp(1j * w * now.time)
         expected = (harmonic.mu * phase).real
+        np.testing.assert_allclose((now.state.mu - expected)[:, 1:], 0, atol=1e-4 * scale[1:].max())
         np.testing.assert_allclose(
-            (now.state.mu - expected)[:, 1:], 0, atol=1e-4 * scale[1:].max()
-        )
-        np.testing.assert_allclose(
-            now.mu_dot[:, 1:], (harmonic.mu_dot * phase).real[:, 1:],
+            now.mu_dot[:, 1:],
+            (harmonic.mu_dot * phase).real[:, 1:],
             atol=1e-3 * np.abs(harmonic.mu_dot[:, 1:]).max(),
-        )  # fmt: skip
+        )
         i = currents(device, now.state, now.mu_dot)
         assert i.balance < 1e-10
-        np.testing.assert_allclose(
-            i.flux, (amplitude * phase).real, atol=1e-4 * np.abs(amplitude).max()
-        )
+        np.testing.assert_allclose(i.flux, (amplitude * phase).real, atol=1e-4 * np.abs(amplitude).max())
 
 
 def test_pulse_is_the_difference_of_two_steps():
@@ -274,9 +266,11 @@ def test_pulse_is_the_difference_of_two_steps():
     times, off = np.linspace(0, 4e-13, 9), 1.7e-13
 
     def run(times, drive, breaks=()):
-        return solve_transient(
-            device.problem, fields, laws, times, None, drive, 1e-5, breaks
-        ).states[-1].state.mu[:, 1:]  # fmt: skip
+        return (
+            solve_transient(device.problem, fields, laws, times, None, drive, 1e-5, breaks)
+            .states[-1]
+            .state.mu[:, 1:]
+        )
 
     pulse = run(times, lambda t: 1.0 if t < off else 0.0, [off])
     step, late = run(times, None), run([0, times[-1] - off], None)
@@ -290,9 +284,14 @@ def test_balance_with_storage_in_three_dimensions_between_electrodes(order, meth
     table = stack("C06", 3, order)
     table["solver"]["method"] = method
     table["structure"] |= {
-        "dimension": 3, "cell": "hex", "lateral": "insulating", "width": "6 nm", "cells_x": 3,
-        "depth": "4 nm", "cells_y": 2,
-    }  # fmt: skip
+        "dimension": 3,
+        "cell": "hex",
+        "lateral": "insulating",
+        "width": "6 nm",
+        "cells_x": 3,
+        "depth": "4 nm",
+        "cells_y": 2,
+    }
     for region in table["regions"].values():
         del region["override"]["electric_field"]
     table["drive"] = {"electrodes": {"left": {"voltage": "2 mV"}, "right": {"voltage": "0 V"}}}
@@ -301,9 +300,14 @@ def test_balance_with_storage_in_three_dimensions_between_electrodes(order, meth
     harmonic = solve_harmonic(device.problem, fields, laws, w)
     assert currents(device, harmonic).balance < 1e-10
     result = solve_transient(
-        device.problem, fields, laws, np.linspace(0, 2e-13, 3), harmonic.mu.real,
-        lambda t: np.cos(w * t), 1e-3,
-    )  # fmt: skip
+        device.problem,
+        fields,
+        laws,
+        np.linspace(0, 2e-13, 3),
+        harmonic.mu.real,
+        lambda t: np.cos(w * t),
+        1e-3,
+    )
     for now in result.states:
         assert now.state.report.method == method
         assert currents(device, now.state, now.mu_dot).balance < 1e-10
@@ -370,23 +374,32 @@ def test_transient_table_writes_history_and_fields(drive, tmp_path):
     assert (folder / "transient.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"frequency": {}}, r"frequency\.frequency.*either frequency or angular_frequency"),
-    ({"frequency": {"angular_frequency": ["10 GHz"]}}, r"angular_frequency\.0.*rad/s"),
-    ({"frequency": {"frequency": ["-1 GHz"]}}, r"frequency\.0.*must be >= 0"),
-    ({"frequency": {"frequency": []}}, r"frequency\.frequency"),
-    ({"transient": {}}, r"transient\.duration"),
-    ({"transient": {"duration": "1 ps", "drive": "pulse"}}, r"transient\.pulse_length.*comes"),
-    ({"transient": {"duration": "1 ps", "pulse_length": "1 fs"}}, r"pulse_length.*comes with"),
-    ({"transient": {"duration": "1 ps", "drive": "pulse", "pulse_length": "2 ps"}},
-     r"pulse_length.*shorter"),
-    ({"transient": {"duration": "1 ps", "output_interval": "2 ps"}}, r"output_interval.*at most"),
-    ({"transient": {"duration": "1 ps"}, "frequency": {"frequency": ["1 GHz"]}},
-     r"transient.*a case has one of \[dynamics\], \[frequency\], \[transient\]"),
-    ({"dynamics": {}, "frequency": {"frequency": ["1 GHz"]}}, r"frequency|dynamics"),
-    ({"frequency": {"frequency": ["1 GHz"]}, "solver": {"method": "stack"}},
-     r"frequency.*needs the finite elements"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frequency": {}}, r"frequency\.frequency.*either frequency or angular_frequency"),
+        ({"frequency": {"angular_frequency": ["10 GHz"]}}, r"angular_frequency\.0.*rad/s"),
+        ({"frequency": {"frequency": ["-1 GHz"]}}, r"frequency\.0.*must be >= 0"),
+        ({"frequency": {"frequency": []}}, r"frequency\.frequency"),
+        ({"transient": {}}, r"transient\.duration"),
+        ({"transient": {"duration": "1 ps", "drive": "pulse"}}, r"transient\.pulse_length.*comes"),
+        ({"transient": {"duration": "1 ps", "pulse_length": "1 fs"}}, r"pulse_length.*comes with"),
+        (
+            {"transient": {"duration": "1 ps", "drive": "pulse", "pulse_length": "2 ps"}},
+            r"pulse_length.*shorter",
+        ),
+        ({"transient": {"duration": "1 ps", "output_interval": "2 ps"}}, r"output_interval.*at most"),
+        (
+            {"transient": {"duration": "1 ps"}, "frequency": {"frequency": ["1 GHz"]}},
+            r"transient.*a case has one of \[dynamics\], \[frequency\], \[transient\]",
+        ),
+        ({"dynamics": {}, "frequency": {"frequency": ["1 GHz"]}}, r"frequency|dynamics"),
+        (
+            {"frequency": {"frequency": ["1 GHz"]}, "solver": {"method": "stack"}},
+            r"frequency.*needs the finite elements",
+        ),
+    ],
+)
 def test_wrong_time_tables_say_where_and_what(change, message):
     with pytest.raises(CaseError, match=message):
         simulate(case_from_table(stack("C06", 4) | change))

@@ -13,12 +13,27 @@ from femspin.simulation import solve
 from femspin.studies.sensitivity.layers import solved_stack
 from femspin.units import E_CHARGE, HBAR
 
-PT = {"kind": "HM", "conductivity": "5e6 S/m", "dos": "2e47 1/(J*m^3)",
-      "spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1}  # fmt: skip
-F = {"kind": "F", "dos": "2e47 1/(J*m^3)", "diffusion_constant": "2e-4 m^2/s", "mass": "1 m_e",
-     "scattering_time": "1 fs", "soc": {"rashba": "2e4 m/s"},
-     "kondo": {"spin": 2.5, "moment_density": "4e27 1/m^3", "exchange_energy": "5 meV",
-               "curie_temperature": "559 K"}}  # fmt: skip
+PT = {
+    "kind": "HM",
+    "conductivity": "5e6 S/m",
+    "dos": "2e47 1/(J*m^3)",
+    "spin_diffusion_length": "1.5 nm",
+    "spin_hall_angle": 0.1,
+}
+F = {
+    "kind": "F",
+    "dos": "2e47 1/(J*m^3)",
+    "diffusion_constant": "2e-4 m^2/s",
+    "mass": "1 m_e",
+    "scattering_time": "1 fs",
+    "soc": {"rashba": "2e4 m/s"},
+    "kondo": {
+        "spin": 2.5,
+        "moment_density": "4e27 1/m^3",
+        "exchange_energy": "5 meV",
+        "curie_temperature": "559 K",
+    },
+}
 REGIONS = {"Pt": PT, "Au": PT | {"spin_hall_angle": 0.03}, "F": F, "YIG": {"kind": "FI"}}
 MIXING = {"Pt|YIG": {"G_s": "-1e12 S/m^2", "G_r": "3e14 S/m^2", "G_i": "1e13 S/m^2"}}
 
@@ -30,14 +45,12 @@ def table(layers, regions=None, m=(1, 1, 1), field=None, **tables) -> dict:
     if field is not None:
         drive["magnetic_field"] = [f"{b!r} T" for b in field]
     return {
-        "structure": {"dimension": 1,
-                      "layers": [{"region": r, "thickness": f"{d} nm"} for r, d in layers]},
-        "regions": {k: copy.deepcopy(v) for k, v in (REGIONS | (regions or {})).items()
-                    if k in used},
+        "structure": {"dimension": 1, "layers": [{"region": r, "thickness": f"{d} nm"} for r, d in layers]},
+        "regions": {k: copy.deepcopy(v) for k, v in (REGIONS | (regions or {})).items() if k in used},
         "magnetization": {"direction": list(m)},
         "drive": drive,
         **tables,
-    }  # fmt: skip
+    }
 
 
 def result(*args, **kind) -> dict:
@@ -54,12 +67,13 @@ def test_the_spin_that_a_heavy_metal_relaxes_reaches_no_moments_however_it_is_gi
     ways = (
         bare | {"spin_relaxation_time": f"{tau!r} s"},
         bare | {"override": {"relaxation": rate}},
-        bare | {"spin_relaxation_time": "1 s", "override": {
-            "tau_parallel": f"{tau!r} s", "tau_perpendicular": f"{tau!r} s"}},
-    )  # fmt: skip
-    found = [
-        result([("YIG", 3), ("Pt", 5)], {"Pt": way}, interfaces=MIXING)["torques"] for way in ways
-    ]
+        bare
+        | {
+            "spin_relaxation_time": "1 s",
+            "override": {"tau_parallel": f"{tau!r} s", "tau_perpendicular": f"{tau!r} s"},
+        },
+    )
+    found = [result([("YIG", 3), ("Pt", 5)], {"Pt": way}, interfaces=MIXING)["torques"] for way in ways]
     for torques in found:
         assert set(torques) == {"YIG"}
         np.testing.assert_allclose(torques["YIG"]["torque"], found[0]["YIG"]["torque"], rtol=1e-9)
@@ -88,10 +102,13 @@ def test_torques_on_a_paramagnet_are_resolved_about_its_moments():
         numbers = solve(device).values | {
             f"stack.{k}": v for k, v in solved_stack(device.case).values.items()
         }
-        found.append({
-            k: v for k, v in numbers.items()
-            if k.removeprefix("stack.").startswith(("torques.F", "observables.torque_eff"))
-        })  # fmt: skip
+        found.append(
+            {
+                k: v
+                for k, v in numbers.items()
+                if k.removeprefix("stack.").startswith(("torques.F", "observables.torque_eff"))
+            }
+        )
     assert any(k.startswith("stack.torques.F.efficiency") for k in found[0])
     for other in found[1:]:
         assert other == pytest.approx(found[0], rel=1e-12)
@@ -150,12 +167,10 @@ def test_a_face_that_ends_on_a_spin_sink_is_warned_of_where_bars_do_not_cover_it
     """In a plane they do, see the tests of error bars on strips."""
     spin = {"spin": "sink"} if sink else {}
     given = table([("YIG", 2), ("Pt", 4)], interfaces=MIXING)
-    given["structure"] |= {"dimension": dimension, "width": "20 nm", "cells_x": 6,
-                           "lateral": "insulating"}  # fmt: skip
+    given["structure"] |= {"dimension": dimension, "width": "20 nm", "cells_x": 6, "lateral": "insulating"}
     if dimension == 3:
         given["structure"] |= {"depth": "10 nm", "cells_y": 1, "cells_per_decay_length": 1}
-    given["drive"] = {"electrodes": {"left": {"voltage": "2 mV"} | spin,
-                                     "right": {"voltage": "0 V"} | spin}}  # fmt: skip
+    given["drive"] = {"electrodes": {"left": {"voltage": "2 mV"} | spin, "right": {"voltage": "0 V"} | spin}}
     given["solver"] = {"error_bars": False}
     warnings = simulate(case_from_table(given)).table["warnings"]
     expected = "interfaces.Pt|YIG: left fixes the spin potential at its edge"

@@ -32,19 +32,29 @@ def unit_coefficients(seed: int = 3, dos: float = 1.3, diffusion: float = 0.7) -
     gauge = rng.normal(size=(3, 3)) * 0.8
     root = rng.normal(size=(3, 3)) * 0.5
     return Coefficients(
-        dos=dos, diffusion=diffusion, theta=np.linalg.inv(np.eye(12) + skew - skew.T),
-        rotation=covariant_rotation(gauge), gauge=gauge, relaxation=root @ root.T + np.eye(3),
-        omega=rng.normal(size=3), drift=rng.normal(size=(3, 4)),
-        moment_relaxation=np.zeros((3, 3)), moment_omega=np.zeros(3),
-    )  # fmt: skip
+        dos=dos,
+        diffusion=diffusion,
+        theta=np.linalg.inv(np.eye(12) + skew - skew.T),
+        rotation=covariant_rotation(gauge),
+        gauge=gauge,
+        relaxation=root @ root.T + np.eye(3),
+        omega=rng.normal(size=3),
+        drift=rng.normal(size=(3, 4)),
+        moment_relaxation=np.zeros((3, 3)),
+        moment_omega=np.zeros(3),
+    )
 
 
 def box(dimension: int, cell: str, n: int, order: int, lateral: str = "insulating"):
     """Return the space on a unit-ish box (nm) of one region."""
     table = {
-        "dimension": dimension, "cell": cell, "lateral": lateral, "cells_x": n, "cells_y": n,
+        "dimension": dimension,
+        "cell": cell,
+        "lateral": lateral,
+        "cells_x": n,
+        "cells_y": n,
         "layers": [{"region": "F", "thickness": "1.1 nm", "cells": n}],
-    }  # fmt: skip
+    }
     if dimension > 1:
         table["width"] = "1.3 nm"
     if dimension > 2:
@@ -60,17 +70,13 @@ def test_block_kernel_equals_the_readable_weak_form(dimension, cell, order):
     space, c = box(dimension, cell, 2, order), unit_coefficients()
     blocks = assemble_region(space, "F", c)
     matrix = block_matrix(space, {"F": blocks}).toarray()
-    twin_basis = Basis(
-        space.structure.mesh, four_components(space.basis.elem), intorder=2 * order + 1
-    )
+    twin_basis = Basis(space.structure.mesh, four_components(space.basis.elem), intorder=2 * order + 1)
     twin = transport(c, space.structure.axes).assemble(twin_basis).toarray()
     load = drift(c, space.structure.axes).assemble(twin_basis)
     position = (4 * space.number[0][:, None] + np.arange(4)).ravel()
     scale = np.abs(twin).max()
     np.testing.assert_allclose(matrix[np.ix_(position, position)], twin, atol=1e-13 * scale)
-    np.testing.assert_allclose(
-        blocks.load.ravel()[position], load, atol=1e-13 * np.abs(load).max()
-    )
+    np.testing.assert_allclose(blocks.load.ravel()[position], load, atol=1e-13 * np.abs(load).max())
 
 
 @pytest.mark.parametrize(("dimension", "cell"), CELLS)
@@ -108,9 +114,7 @@ class Waves:
         return np.einsum("ew,ewj,ew...->je...", self.size, self.k, np.cos(self.argument(x)))
 
     def hessian(self, x):
-        return -np.einsum(
-            "ew,ewj,ewk,ew...->jke...", self.size, self.k, self.k, np.sin(self.argument(x))
-        )
+        return -np.einsum("ew,ewj,ewk,ew...->jke...", self.size, self.k, self.k, np.sin(self.argument(x)))
 
 
 def strong_source(c: Coefficients, exact: Waves, x):
@@ -257,10 +261,13 @@ def rotated(fields, turn):
     four[1:, 1:] = turn
     spin = np.kron(np.eye(3), four)
     return replace(
-        fields, gauge=fields.gauge @ turn.T, omega=turn @ fields.omega,
-        relaxation=turn @ fields.relaxation @ turn.T, theta=spin @ fields.theta @ spin.T,
+        fields,
+        gauge=fields.gauge @ turn.T,
+        omega=turn @ fields.omega,
+        relaxation=turn @ fields.relaxation @ turn.T,
+        theta=spin @ fields.theta @ spin.T,
         drift=fields.drift @ four.T,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("dimension", "cell"), [(1, "line"), (2, "tri"), (3, "hex")])
@@ -297,9 +304,10 @@ def test_global_spin_rotation_of_all_inputs_rotates_all_outputs(dimension, cell)
         )
     # L and S are diagonal and off-diagonal in the spin frame; only their sum is a vector.
     np.testing.assert_allclose(
-        after.parts["L"] + after.parts["S"], turn @ (before.parts["L"] + before.parts["S"]),
+        after.parts["L"] + after.parts["S"],
+        turn @ (before.parts["L"] + before.parts["S"]),
         atol=1e-11 * scale,
-    )  # fmt: skip
+    )
 
 
 def test_charge_is_conserved_through_every_interface():

@@ -21,36 +21,48 @@ from femspin.units import MU_0
 
 ROOT = Path(__file__).parents[1]
 STACK = {
-    "structure": {"layers": [{"region": "M", "thickness": "2 nm"},
-                             {"region": "Pt", "thickness": "5 nm", "cells": 6}]},
+    "structure": {
+        "layers": [{"region": "M", "thickness": "2 nm"}, {"region": "Pt", "thickness": "5 nm", "cells": 6}]
+    },
     "regions": {"M": {"kind": "FI"}, "Pt": {"kind": "HM", "material": "Pt"}},
     "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
     "solver": {"method": "stack"},
-}  # fmt: skip
+}
 TEXTURE = {
     "texture": {
-        "kind": "ferromagnet", "mesh": {"shape": "point", "length": "10 nm"},
-        "magnet": {"saturation_magnetization": "1e6 A/m", "exchange_stiffness": "10 pJ/m",
-                   "damping": 0.1},
+        "kind": "ferromagnet",
+        "mesh": {"shape": "point", "length": "10 nm"},
+        "magnet": {"saturation_magnetization": "1e6 A/m", "exchange_stiffness": "10 pJ/m", "damping": 0.1},
         "fields": [{"field": ["0 T", "0 T", "0.1 T"]}],
     }
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
     ("text", "unit", "value"),
     [
-        ("250 Oe", "T", 0.025), ("2.5 kOe", "T", 0.25), ("5 G", "T", 5e-4), ("3 kG", "T", 0.3),
-        ("2 mG", "T", 2e-7), ("7 gauss", "T", 7e-4), ("1 Gs", "T", 1e-4),
-        ("1 oersted", "T", 1e-4), ("80 kA/m", "T", 8e4 * MU_0),  # B = mu_0 H
-        ("800 emu/cm^3", "A/m", 8e5), ("800 emu/cc", "A/m", 8e5),
+        ("250 Oe", "T", 0.025),
+        ("2.5 kOe", "T", 0.25),
+        ("5 G", "T", 5e-4),
+        ("3 kG", "T", 0.3),
+        ("2 mG", "T", 2e-7),
+        ("7 gauss", "T", 7e-4),
+        ("1 Gs", "T", 1e-4),
+        ("1 oersted", "T", 1e-4),
+        ("80 kA/m", "T", 8e4 * MU_0),  # B = mu_0 H
+        ("800 emu/cm^3", "A/m", 8e5),
+        ("800 emu/cc", "A/m", 8e5),
         ("1.7 T", "A/m", 1.7 / MU_0),  # mu_0 M
-        ("4e6 erg/cm^3", "J/m**3", 4e5), ("1e-6 erg/cm", "J/m", 1e-11),
-        ("0.5 erg/cm^2", "J/m**2", 5e-4), ("20 uohm*cm", "ohm*m", 2e-7),
-        ("20 µΩ cm", "ohm*m", 2e-7), ("5e4 1/(ohm*cm)", "S/m", 5e6), ("3 GV/m", "V/m", 3e9),
+        ("4e6 erg/cm^3", "J/m**3", 4e5),
+        ("1e-6 erg/cm", "J/m", 1e-11),
+        ("0.5 erg/cm^2", "J/m**2", 5e-4),
+        ("20 uohm*cm", "ohm*m", 2e-7),
+        ("20 µΩ cm", "ohm*m", 2e-7),
+        ("5e4 1/(ohm*cm)", "S/m", 5e6),
+        ("3 GV/m", "V/m", 3e9),
         ("5 GHz", "1/s", 5e9),
     ],
-)  # fmt: skip
+)
 def test_units_of_the_laboratory_are_read(text, unit, value):
     assert parse_quantity(text, unit, "") == pytest.approx(value, rel=1e-14)
 
@@ -62,14 +74,16 @@ def test_units_of_the_laboratory_are_read(text, unit, value):
         ("1000 Oe", "A/m", "may mean M or 4 pi M"),
         ("20 uohm*cm", "S/m", 'resistivity = "20 uohm*cm"'),
         ("5 MS/m", "ohm*m", 'conductivity = "5 MS/m"'),
-        ("0.5 T", "J/m**3", "K = M_s B_K/2"), ("5 kOe", "J/m**3", "K = mu_0 M_s H_K/2"),
+        ("0.5 T", "J/m**3", "K = M_s B_K/2"),
+        ("5 kOe", "J/m**3", "K = mu_0 M_s H_K/2"),
         ("1 mJ/m^2", "J/m**3", "divide it by the thickness"),
         ("1 pJ/m", "J/m**2", "divide it by its thickness d"),
         ("300 meV*angstrom^2", "J/m", "A = D M_s/(2 g mu_B)"),
-        ("5e19 1/m^2", "S/m**2", "multiply by e^2/h"), ("1 fohm*m^2", "S/m**2", "its inverse"),
+        ("5e19 1/m^2", "S/m**2", "multiply by e^2/h"),
+        ("1 fohm*m^2", "S/m**2", "its inverse"),
         ("1 mT", "m", "another quantity; use m or a multiple"),
     ],
-)  # fmt: skip
+)
 def test_what_is_another_quantity_says_what_to_write(text, unit, words):
     with pytest.raises(PydanticCustomError) as caught:
         parse_quantity(text, unit, "")
@@ -100,18 +114,19 @@ def test_a_resistivity_given_wins_over_the_material_and_may_be_scanned():
         "scan": {"axes": {"regions.Pt.resistivity": ["20 uohm*cm", "50 uohm*cm"]}}
     }
     found = [
-        complete_case(case)[0].regions["Pt"].conductivity
-        for _, case in scan_points(case_from_table(table))
+        complete_case(case)[0].regions["Pt"].conductivity for _, case in scan_points(case_from_table(table))
     ]
     assert found == pytest.approx([5e6, 2e6], rel=1e-15)
 
 
 @pytest.mark.parametrize(
     ("keys", "words"),
-    [({"conductivity": "5e6 S/m", "resistivity": "20 uohm*cm"}, "give either conductivity or"),
-     ({"conductivity": "20 uohm*cm"}, 'conductivity: is a resistivity; give it as resistivity ='),
-     ({"resistivity": "0 ohm*m"}, "must be > 0")],
-)  # fmt: skip
+    [
+        ({"conductivity": "5e6 S/m", "resistivity": "20 uohm*cm"}, "give either conductivity or"),
+        ({"conductivity": "20 uohm*cm"}, "conductivity: is a resistivity; give it as resistivity ="),
+        ({"resistivity": "0 ohm*m"}, "must be > 0"),
+    ],
+)
 def test_conductivity_and_resistivity_are_not_mixed_up(keys, words):
     with pytest.raises(CaseError, match=words):
         case_from_table(with_metal(**keys))
@@ -122,21 +137,31 @@ def test_conductivity_and_resistivity_are_not_mixed_up(keys, words):
 
 
 def test_fields_and_magnetizations_are_read_wherever_they_stand():
-    table = {"texture": TEXTURE["texture"] | {
-        "fields": [{"field": ["0 Oe", "500 Oe", "1 kG"]}],
-        "spin_orbit": [{"polarisation": [0, 1, 0], "damping_like": "20 Oe",
-                        "field_like": "800 A/m"}],
-        "magnet": {"saturation_magnetization": "1000 emu/cm^3",
-                   "exchange_stiffness": "1e-6 erg/cm", "anisotropy": "1e6 erg/cm^3",
-                   "interfacial_dmi": "0.3 erg/cm^2", "damping": 0.1},
-    }}  # fmt: skip
+    table = {
+        "texture": TEXTURE["texture"]
+        | {
+            "fields": [{"field": ["0 Oe", "500 Oe", "1 kG"]}],
+            "spin_orbit": [{"polarisation": [0, 1, 0], "damping_like": "20 Oe", "field_like": "800 A/m"}],
+            "magnet": {
+                "saturation_magnetization": "1000 emu/cm^3",
+                "exchange_stiffness": "1e-6 erg/cm",
+                "anisotropy": "1e6 erg/cm^3",
+                "interfacial_dmi": "0.3 erg/cm^2",
+                "damping": 0.1,
+            },
+        }
+    }
     texture = case_from_table(table).texture
     assert texture.fields[0].field == pytest.approx([0, 0.05, 0.1], rel=1e-14)
     assert texture.spin_orbit[0].damping_like == pytest.approx(2e-3, rel=1e-14)
     assert texture.spin_orbit[0].field_like == pytest.approx(4 * math.pi * 1e-7 * 800, rel=1e-9)
     magnet = texture.magnet
-    numbers = (magnet.saturation_magnetization, magnet.exchange_stiffness, magnet.anisotropy,
-               magnet.interfacial_dmi)  # fmt: skip
+    numbers = (
+        magnet.saturation_magnetization,
+        magnet.exchange_stiffness,
+        magnet.anisotropy,
+        magnet.interfacial_dmi,
+    )
     assert numbers == pytest.approx((1e6, 1e-11, 1e5, 3e-4), rel=1e-14)
     drive = STACK | {"drive": {**STACK["drive"], "magnetic_field": ["0 Oe", "0 A/m", "2 kOe"]}}
     assert case_from_table(drive).drive.magnetic_field[2] == pytest.approx(0.2, rel=1e-14)
@@ -162,9 +187,7 @@ def test_a_resolved_case_in_si_comes_back_bit_for_bit():
     assert dump_case(case_from_table(dump_case(case))) == dump_case(case)
 
 
-@pytest.mark.parametrize(
-    ("unit", "text"), [(unit, text) for unit, row in _DAILY.items() for text in row]
-)
+@pytest.mark.parametrize(("unit", "text"), [(unit, text) for unit, row in _DAILY.items() for text in row])
 @given(st.floats(-1e9, 1e9))
 def test_units_of_every_day_are_read_bit_for_bit_as_by_the_units_library(unit, text, number):
     read = _convert(number, text, {"unit": unit, "example": "1"}, False)
@@ -186,6 +209,7 @@ def test_constants_are_those_of_codata():
     assert own == pytest.approx(exact, rel=1e-15)
     for own, theirs in (
         (units.MU_B, constants.physical_constants["Bohr magneton"][0]),
-        (units.M_E, constants.m_e), (units.MU_0, constants.mu_0),
-    ):  # fmt: skip
+        (units.M_E, constants.m_e),
+        (units.MU_0, constants.mu_0),
+    ):
         assert own == pytest.approx(theirs, rel=1e-8)

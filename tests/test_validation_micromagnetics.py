@@ -13,11 +13,20 @@ from femspin.studies.textures.simulate import simulate_texture
 
 FOLDER = Path(__file__).parents[1] / "cases" / "validation" / "micromagnetics"
 SLOW = {
-    "fidimag_slonczewski_cpp", "finmag_wall_profile", "mumax3_dmi_wall_fine",
-    "mumaxplus_afm_dispersion", "mumaxplus_langevin_heun", "mumaxplus_sp2_coercivity",
-    "slonczewski_spin_current", "spin_pumping_default_step", "mmjl_zhangli_0", "mmjl_zhangli_1",
-    "mmjl_zhangli_2", "mumaxplus_spin_flop", "fmr_standard_problem",
-}  # fmt: skip
+    "fidimag_slonczewski_cpp",
+    "finmag_wall_profile",
+    "mumax3_dmi_wall_fine",
+    "mumaxplus_afm_dispersion",
+    "mumaxplus_langevin_heun",
+    "mumaxplus_sp2_coercivity",
+    "slonczewski_spin_current",
+    "spin_pumping_default_step",
+    "mmjl_zhangli_0",
+    "mmjl_zhangli_1",
+    "mmjl_zhangli_2",
+    "mumaxplus_spin_flop",
+    "fmr_standard_problem",
+}
 TILTED = ("dmi_standard_1d_bulk", "dmi_standard_1d_interfacial", "fidimag_dmi_edge")
 """Cases whose published numbers are components at the ends of a line."""
 CONSERVED = "mumax3_energy_conservation2"

@@ -42,8 +42,15 @@ material = "Pt"
 [drive]
 electric_field = ["1e5 V/m", "0 V/m", "0 V/m"]
 """
-FILES = {"case.toml", "currents.csv", "fields.pvd", "fields_0000.vtu", "profiles.png",
-         "parts_Pt--F.png", "result.json"}  # fmt: skip
+FILES = {
+    "case.toml",
+    "currents.csv",
+    "fields.pvd",
+    "fields_0000.vtu",
+    "profiles.png",
+    "parts_Pt--F.png",
+    "result.json",
+}
 KILLS = 15
 
 # Runs the case again and again; its parent kills it at any moment.  The warm-up before the fork
@@ -103,9 +110,7 @@ def hidden(folder):
 
 def run(*arguments, **options):
     command = [sys.executable, "-m", "femspin", "run", *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 # ---------------------------------------------------------------- in one piece
@@ -177,9 +182,7 @@ def test_files_that_no_run_wrote_stay_when_a_result_is_replaced(moment, solution
     else:
         solution.write(folder, overwrite=True)
     kept = {"thesis.tex", "link", "dangling"}
-    assert {p.name for p in folder.iterdir()} == kept | (
-        FILES if moment == "before" else {"result.json"}
-    )
+    assert {p.name for p in folder.iterdir()} == kept | (FILES if moment == "before" else {"result.json"})
     assert (folder / "thesis.tex").read_text() == "three years"
     assert (folder / "link").read_text() == "far"
     assert (folder / "dangling").is_symlink()
@@ -238,11 +241,18 @@ def test_a_full_disk_is_named_with_the_folder(case, tmp_path, capsys, monkeypatc
 def test_a_second_run_into_a_folder_is_refused_at_its_start(case, tmp_path, capsys):
     target = tmp_path / "deep" / "out"
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from pathlib import Path\n"
-         "from femspin.results.folder import only_writer\n"
-         "with only_writer(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()",
-         str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path\n"
+            "from femspin.results.folder import only_writer\n"
+            "with only_writer(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()",
+            str(target),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert holder.stdout.readline() == "held\n"
     scan = tmp_path / "scan.toml"
     scan.write_text(CASE + '[scan.axes]\n"drive.temperature" = ["10 K"]\n')
@@ -287,9 +297,7 @@ def test_a_place_where_no_folder_can_be_made_is_refused(solution, tmp_path):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, MemoryError, SystemExit])
 @pytest.mark.parametrize("method", ["_resolved", "_write_plots"])
-def test_an_error_while_writing_leaves_the_earlier_result(
-    error, method, solution, tmp_path, monkeypatch
-):
+def test_an_error_while_writing_leaves_the_earlier_result(error, method, solution, tmp_path, monkeypatch):
     def fail(*_):
         raise error
 
@@ -408,8 +416,11 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_result_or_none(case, tmp_path
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     with subprocess.Popen(
         [sys.executable, "-c", ENDLESS, case, target, tmp_path / "warm"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-    ) as parent:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as parent:
         for k in range(KILLS):
             if k % 3 == 0 and target.exists():  # also the first result may be cut short
                 for path in target.iterdir():
@@ -534,11 +545,12 @@ def test_a_result_of_the_same_inputs_is_replaced_without_being_asked_for(solutio
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc")
 @pytest.mark.parametrize("name", ["/proc/x", "/proc/x/y"])
-def test_a_folder_that_the_system_refuses_is_named_and_not_what_stands_beside_it(
-    name, case, capsys
-):
-    for command in (["run", str(case), "-o", name], ["sensitivities", str(case), "-o", name],
-                    ["check", str(case), "--set", f"output.directory={name}"]):  # fmt: skip
+def test_a_folder_that_the_system_refuses_is_named_and_not_what_stands_beside_it(name, case, capsys):
+    for command in (
+        ["run", str(case), "-o", name],
+        ["sensitivities", str(case), "-o", name],
+        ["check", str(case), "--set", f"output.directory={name}"],
+    ):
         assert main([*command, "-q"]) == 2
         err = capsys.readouterr().err
         assert "output.directory: no folder can be made in '/proc'" in err
@@ -550,10 +562,12 @@ def test_a_folder_that_the_system_refuses_is_named_and_not_what_stands_beside_it
 @pytest.mark.parametrize("command", ["sensitivities", "conductances"])
 def test_single_files_are_not_written_over_devices_or_pipes(command, case, tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe")
-    for target, words in ((tmp_path / "pipe", "is a pipe or device, not a file"),
-                          (tmp_path, "is a folder, not a file"),
-                          (tmp_path / "no" / "x.csv", "lies in no folder that exists"),
-                          (case, "is the case file")):  # fmt: skip
+    for target, words in (
+        (tmp_path / "pipe", "is a pipe or device, not a file"),
+        (tmp_path, "is a folder, not a file"),
+        (tmp_path / "no" / "x.csv", "lies in no folder that exists"),
+        (case, "is the case file"),
+    ):
         assert main([command, str(case), "--csv", str(target), "-q"]) == 2
         err = capsys.readouterr().err
         assert words in err
@@ -561,9 +575,7 @@ def test_single_files_are_not_written_over_devices_or_pipes(command, case, tmp_p
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_sensitivities_into_a_file_of_no_known_kind_are_refused_in_a_sentence(
-    case, tmp_path, capsys
-):
+def test_sensitivities_into_a_file_of_no_known_kind_are_refused_in_a_sentence(case, tmp_path, capsys):
     (tmp_path / "found").write_text("mine")
     for name in ("found", "found.txt"):
         assert main(["sensitivities", str(case), "-o", str(tmp_path / name)]) == 2

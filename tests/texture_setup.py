@@ -13,9 +13,7 @@ from femspin.magnets.magnet import Antiferromagnet, Ferromagnet
 from femspin.magnets.space import TextureSpace, mesh_space
 from femspin.units import HBAR, MU_B
 
-DATA: dict[str, Any] = json.loads(
-    (Path(__file__).parent / "data" / "texture_refs.json").read_text()
-)
+DATA: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "texture_refs.json").read_text())
 CASES: dict[str, Any] = DATA["cases"]
 PROBLEMS: dict[str, Any] = DATA["standard_problems"]
 GAMMA = 1.76085963e11  # of the reference program [rad/(s T)]
@@ -28,19 +26,25 @@ def g_of(gamma: float) -> float:
 def afm(**changes: Any) -> Antiferromagnet:
     """Return the antiferromagnet of the reference cases."""
     base = {
-        "sublattice_saturation": 4.25e5, "homogeneous_exchange": 1.7e8,
-        "exchange_stiffness": 5e-12, "anisotropy": 4.25e4, "damping": 5e-3,
+        "sublattice_saturation": 4.25e5,
+        "homogeneous_exchange": 1.7e8,
+        "exchange_stiffness": 5e-12,
+        "anisotropy": 4.25e4,
+        "damping": 5e-3,
         "g_factor": g_of(GAMMA),
-    }  # fmt: skip
+    }
     return Antiferromagnet(**(base | changes))
 
 
 def fm(**changes: Any) -> Ferromagnet:
     """Return the ferromagnet of the reference cases."""
     base = {
-        "saturation": 8e5, "exchange_stiffness": 1.3e-11, "anisotropy": 4e5, "damping": 0.02,
+        "saturation": 8e5,
+        "exchange_stiffness": 1.3e-11,
+        "anisotropy": 4e5,
+        "damping": 0.02,
         "g_factor": g_of(GAMMA),
-    }  # fmt: skip
+    }
     return Ferromagnet(**(base | changes))
 
 
@@ -60,10 +64,12 @@ def meshes() -> dict[str, Any]:
     """Return one small mesh of every kind, in nm."""
     x, y, z = np.linspace(0, 6, 5), np.linspace(0, 4, 4), np.linspace(0, 3, 3)
     return {
-        "line": skfem.MeshLine(x), "tri": skfem.MeshTri.init_tensor(x, y),
-        "quad": skfem.MeshQuad.init_tensor(x, y), "tet": skfem.MeshTet.init_tensor(x, y, z),
+        "line": skfem.MeshLine(x),
+        "tri": skfem.MeshTri.init_tensor(x, y),
+        "quad": skfem.MeshQuad.init_tensor(x, y),
+        "tet": skfem.MeshTet.init_tensor(x, y, z),
         "hex": skfem.MeshHex.init_tensor(x, y, z),
-    }  # fmt: skip
+    }
 
 
 def richardson(coarse: float, fine: float, order: int = 2) -> tuple[float, float]:

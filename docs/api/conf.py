@@ -1,6 +1,5 @@
 """Sphinx: the API reference from docstrings."""
 
-
 import re
 
 project = "femspin"
@@ -29,8 +28,10 @@ def plain_signs(app, what, name, obj, options, lines):
             in_math = indent
         if in_math < 0:
             parts = re.split(r"(``.*?``|:\w+:`.*?`|`[^`]*`)", line)
-            parts[::2] = [re.sub(r"(?<=\w)_(?!\w)|\||(?<=\w)\*(?!\*)|(?<!\*)\*(?=\w)", r"\\\g<0>", p)
-                          for p in parts[::2]]  # fmt: skip
+            parts[::2] = [
+                re.sub(r"(?<=\w)_(?!\w)|\||(?<=\w)\*(?!\*)|(?<!\*)\*(?=\w)", r"\\\g<0>", p)
+                for p in parts[::2]
+            ]
             lines[k] = "".join(parts)
 
 

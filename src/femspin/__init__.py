@@ -21,15 +21,7 @@ if TYPE_CHECKING:
     from .device.build import build_device
     from .errors import CaseError, FemspinError, MeshError, SolverError
     from .results.solution import Solution
-    from .simulation import (
-        conductances,
-        fit,
-        magnetoresistance,
-        sensitivities,
-        simulate,
-        solve,
-        sweep,
-    )
+    from .simulation import conductances, fit, magnetoresistance, sensitivities, simulate, solve, sweep
 
 __version__ = "0.1.0"
 
@@ -58,10 +50,28 @@ _PUBLIC = {
 }
 
 __all__ = [
-    "Case", "CaseError", "FemspinError", "Layer", "MeshError", "Region", "Solution", "SolverError",
-    "Stack", "__version__", "build_device", "case_from_table", "conductances", "fit", "load_case",
-    "magnetoresistance", "materials", "sensitivities", "simulate", "solve", "sweep",
-]  # fmt: skip
+    "Case",
+    "CaseError",
+    "FemspinError",
+    "Layer",
+    "MeshError",
+    "Region",
+    "Solution",
+    "SolverError",
+    "Stack",
+    "__version__",
+    "build_device",
+    "case_from_table",
+    "conductances",
+    "fit",
+    "load_case",
+    "magnetoresistance",
+    "materials",
+    "sensitivities",
+    "simulate",
+    "solve",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -33,9 +33,18 @@ if TYPE_CHECKING:
     from .studies.sensitivity.elements import Sensitivities
     from .studies.sweep import ScanResult
 __all__ = [
-    "Progress", "as_case", "conductances", "fit", "magnetoresistance", "sensitivities", "simulate",
-     "simulate_transport", "solve", "solve_point", "sweep",
-]  # fmt: skip
+    "Progress",
+    "as_case",
+    "conductances",
+    "fit",
+    "magnetoresistance",
+    "sensitivities",
+    "simulate",
+    "simulate_transport",
+    "solve",
+    "solve_point",
+    "sweep",
+]
 
 
 Progress = Callable[[float], None]
@@ -123,10 +132,7 @@ def solve_point(case: Case, folder: Path | None) -> Mapping[str, Any]:
 
 
 def simulate_transport(
-    case: Case,
-    folder: Path | None = None,
-    progress: Progress | None = None,
-    errors: bool | None = None,
+    case: Case, folder: Path | None = None, progress: Progress | None = None, errors: bool | None = None
 ) -> Solution:
     """Return the solution of a case: transport, and the motion of the magnetization if asked.
 
@@ -147,9 +153,7 @@ def simulate_transport(
     if case.solver.target_error is not None:
         from .studies.accuracy.adaptive import adapt, level_table
 
-        refined = adapt(
-            device, device.direction, case.solver.target_error, case.solver.max_unknowns
-        )
+        refined = adapt(device, device.direction, case.solver.target_error, case.solver.max_unknowns)
         device, levels = refined.device, tuple(level_table(refined.levels))
         bars = refined.bars if case.dynamics is None else None
     solution = replace(solve(device, progress), levels=levels)
@@ -186,12 +190,8 @@ def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Sol
     torque = QuasiStaticTorque(spin, flux, options.transport_tolerance)
     report = None if progress is None else lambda t: progress(t / options.duration)
     trajectory = run_dynamics(options, spin, torque, device.direction, report)
-    chosen = np.unique(
-        np.linspace(0, len(trajectory.time) - 1, options.frames).round().astype(int)
-    )
-    frames = tuple(
-        (float(trajectory.time[k]), solve_transport(device, trajectory.m[k])) for k in chosen
-    )
+    chosen = np.unique(np.linspace(0, len(trajectory.time) - 1, options.frames).round().astype(int))
+    frames = tuple((float(trajectory.time[k]), solve_transport(device, trajectory.m[k])) for k in chosen)
     return Solution(device, frames[-1][1], trajectory, frames, torque.solutions)
 
 
@@ -235,9 +235,7 @@ def sensitivities(
     return case_sensitivities(complete, case.folder, outputs, parameters, progress)[1]
 
 
-def magnetoresistance(
-    case: Case | str | Path, rotate: Literal["m", "B"] = "m"
-) -> SmrAmplitudes:
+def magnetoresistance(case: Case | str | Path, rotate: Literal["m", "B"] = "m") -> SmrAmplitudes:
     """Return the amplitudes of the spin Hall magnetoresistance of a case.
 
     Args:
@@ -275,6 +273,9 @@ def as_case(case: Case | str | Path) -> Case:
     if isinstance(case, str | Path):
         return load_case(case)
     if not isinstance(case, Case):
-        raise CaseError("case", "must be a Case or the path of a case file; case_from_table makes"
-                        f" a Case of a dictionary (got {type(case).__name__})")  # fmt: skip
+        raise CaseError(
+            "case",
+            "must be a Case or the path of a case file; case_from_table makes"
+            f" a Case of a dictionary (got {type(case).__name__})",
+        )
     return case

@@ -23,9 +23,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "DENSITY", "DIFFUSION", "DOS", "ENERGY", "E_CHARGE", "FLUX", "HBAR", "K_B", "LENGTH", "MU_0", "MU_B",
-    "M_E", "RATE", "SPIN_CURRENT", "TIME", "AnyArray", "Array", "Indices",
-]  # fmt: skip
+    "DENSITY",
+    "DIFFUSION",
+    "DOS",
+    "ENERGY",
+    "E_CHARGE",
+    "FLUX",
+    "HBAR",
+    "K_B",
+    "LENGTH",
+    "MU_0",
+    "MU_B",
+    "M_E",
+    "RATE",
+    "SPIN_CURRENT",
+    "TIME",
+    "AnyArray",
+    "Array",
+    "Indices",
+]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -38,9 +38,7 @@ def layer(rng: np.random.Generator) -> StackLayer:
         gauge=rng.normal(size=(3, 3)) * 10 ** rng.uniform(7, 9),
         omega=rng.normal(size=3) * 10 ** rng.uniform(11, 14.5),
         relaxation=relaxation_tensor(*10 ** rng.uniform(12, 14.5, 2), m / np.linalg.norm(m)),
-        theta=response(
-            0.3 * rng.normal(size=3), 0.3 * rng.normal(size=3), 0.2 * rng.normal(size=(3, 3))
-        ),
+        theta=response(0.3 * rng.normal(size=3), 0.3 * rng.normal(size=3), 0.2 * rng.normal(size=(3, 3))),
     ).with_drift(1e5 * rng.normal(size=3), rng.uniform(-0.5, 0.5, 3))
     return StackLayer(fields, 10 ** rng.uniform(-10, -7.5))
 
@@ -77,11 +75,14 @@ def main() -> None:
     backends: list[Any] = ["numpy", *(["numba"] if find_spec("numba") else [])]
     every = stack_batch(cases)
     one = [layer_batch([x]) for x in cases[0].layers]
-    swept = layer_batch([StackLayer(cases[0].layers[2].fields, x)
-                         for x in np.geomspace(1e-10, 3e-8, options.stacks)])  # fmt: skip
+    swept = layer_batch(
+        [StackLayer(cases[0].layers[2].fields, x) for x in np.geomspace(1e-10, 3e-8, options.stacks)]
+    )
     scan = StackBatch([*one[:2], swept], top=cases[0].top)
-    print(f"{options.stacks} stacks of 3 layers, median of {options.repeat}, OMP_NUM_THREADS ="
-          f" {os.environ['OMP_NUM_THREADS']}")  # fmt: skip
+    print(
+        f"{options.stacks} stacks of 3 layers, median of {options.repeat}, OMP_NUM_THREADS ="
+        f" {os.environ['OMP_NUM_THREADS']}"
+    )
     print(f"{'':34s}{'us/stack':>10s}{'stacks/s':>12s}{'speed-up':>10s}")
     report("one by one", 1, single, single)
     for label, batch in (("all layers differ", every), ("one thickness differs", scan)):

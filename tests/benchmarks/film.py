@@ -26,8 +26,22 @@ WIDTH = 100.0  # [nm]
 TOLERANCE = 1e-10
 DIRECTIONS = ((1.0, 2.0, 0.5), (-0.4, 1.0, 2.0))  # of m: the first solution and the second
 # Cells per decay length and growth, from coarse to fine.
-_GRADINGS = ((2, 2.0), (3, 1.6), (4, 1.4), (4, 1.3), (6, 1.3), (8, 1.3), (8, 1.25), (8, 1.2),
-             (8, 1.16), (8, 1.13), (8, 1.1), (10, 1.08), (12, 1.07), (14, 1.06))  # fmt: skip
+_GRADINGS = (
+    (2, 2.0),
+    (3, 1.6),
+    (4, 1.4),
+    (4, 1.3),
+    (6, 1.3),
+    (8, 1.3),
+    (8, 1.25),
+    (8, 1.2),
+    (8, 1.16),
+    (8, 1.13),
+    (8, 1.1),
+    (10, 1.08),
+    (12, 1.07),
+    (14, 1.06),
+)
 
 
 # ---------------------------------------------------------------- measuring
@@ -65,8 +79,11 @@ def in_child(script: str, job: dict[str, Any], threads: int) -> dict[str, Any]:
     environment["PATH"] = folder + os.pathsep + os.environ.get("PATH", "")
     done = subprocess.run(
         [sys.executable, script, "--job", json.dumps(job | {"threads": threads})],
-        capture_output=True, text=True, env=environment, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
     if done.returncode:
         raise RuntimeError(f"{Path(script).name} {job}\n{done.stderr[-3000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -150,33 +167,49 @@ def film_case(cell: str, order: int, lateral: int, grading: tuple[float, float],
 
     magnetic = {"region": "F", "thickness": "1 nm"} | ({"cells": layers} if layers else {})
     structure = {
-        "cells_per_decay_length": grading[0], "growth": grading[1],
+        "cells_per_decay_length": grading[0],
+        "growth": grading[1],
         "layers": [magnetic, {"region": "HM", "thickness": "10 nm"}],
-    }  # fmt: skip
+    }
     drive = {"magnetic_field": ["0.1 T", "0 T", "0.5 T"]}
     if lateral:
         structure |= {
-            "dimension": 3, "cell": cell, "lateral": "insulating", "width": f"{WIDTH} nm",
-            "depth": f"{WIDTH} nm", "cells_x": lateral, "cells_y": lateral,
-        }  # fmt: skip
+            "dimension": 3,
+            "cell": cell,
+            "lateral": "insulating",
+            "width": f"{WIDTH} nm",
+            "depth": f"{WIDTH} nm",
+            "cells_x": lateral,
+            "cells_y": lateral,
+        }
         drive["electrodes"] = {"left": {"voltage": "10 mV"}, "right": {"voltage": "0 V"}}
-    return case_from_table({
-        "structure": structure,
-        "regions": {
-            "F": {
-                "kind": "F", "conductivity": "2e6 S/m", "diffusion_constant": "3e-4 m^2/s",
-                "spin_diffusion_length": "4 nm", "mass": "1 m_e", "scattering_time": "2 fs",
-                "polarisation": 0.3,
-                "soc": {"rashba": "0.03 eV*angstrom", "dresselhaus": "0.01 eV*angstrom"},
-                "kondo": {"spin": 2.5, "moment_density": "1e28 1/m^3",
-                          "exchange_energy": "20 meV", "curie_temperature": "559 K"},
+    return case_from_table(
+        {
+            "structure": structure,
+            "regions": {
+                "F": {
+                    "kind": "F",
+                    "conductivity": "2e6 S/m",
+                    "diffusion_constant": "3e-4 m^2/s",
+                    "spin_diffusion_length": "4 nm",
+                    "mass": "1 m_e",
+                    "scattering_time": "2 fs",
+                    "polarisation": 0.3,
+                    "soc": {"rashba": "0.03 eV*angstrom", "dresselhaus": "0.01 eV*angstrom"},
+                    "kondo": {
+                        "spin": 2.5,
+                        "moment_density": "1e28 1/m^3",
+                        "exchange_energy": "20 meV",
+                        "curie_temperature": "559 K",
+                    },
+                },
+                "HM": {"kind": "HM", "material": "Pt", "mass": "1 m_e", "scattering_time": "5 fs"},
             },
-            "HM": {"kind": "HM", "material": "Pt", "mass": "1 m_e", "scattering_time": "5 fs"},
-        },
-        "drive": drive,
-        "magnetization": {"direction": list(DIRECTIONS[0])},
-        "solver": {"order": order, "elements": "plain", "tolerance": TOLERANCE},
-    })  # fmt: skip
+            "drive": drive,
+            "magnetization": {"direction": list(DIRECTIONS[0])},
+            "solver": {"order": order, "elements": "plain", "tolerance": TOLERANCE},
+        }
+    )
 
 
 def film_grid(element: str, unknowns: int, layers: int = 0) -> tuple[int, tuple[float, float]]:
@@ -242,13 +275,19 @@ def measure_femspin(job: dict[str, Any]) -> dict[str, Any]:
         write_problem(device, job["problem"], solution.pop("mu"), solution["currents"])
     z = np.unique(device.structure.mesh.p[2])
     return numbers | {
-        "unknowns": int(device.space.size), "cells": len(device.space.cells),
-        "lateral": int(device.case.structure.cells_x), "layers_F": int(np.sum(z < -1e-9)),
-        "layers": len(z) - 1, "method": solution["method"],
-        "iterations": solution["iterations"], "residual": solution["residual"],
-        "currents": solution["currents"].tolist(), "peak_MB": peak, "baseline_MB": baseline,
+        "unknowns": int(device.space.size),
+        "cells": len(device.space.cells),
+        "lateral": int(device.case.structure.cells_x),
+        "layers_F": int(np.sum(z < -1e-9)),
+        "layers": len(z) - 1,
+        "method": solution["method"],
+        "iterations": solution["iterations"],
+        "residual": solution["residual"],
+        "currents": solution["currents"].tolist(),
+        "peak_MB": peak,
+        "baseline_MB": baseline,
         "runs": runs,
-    }  # fmt: skip
+    }
 
 
 def warm_up(*elements: str) -> None:
@@ -293,10 +332,12 @@ def _solutions(device) -> tuple[dict[str, float | None], dict[str, Any]]:
         if not solution:
             report = state.report
             solution = {
-                "mu": state.mu, "currents": half_currents(device, state),
-                "method": report.method, "iterations": int(report.iterations),
+                "mu": state.mu,
+                "currents": half_currents(device, state),
+                "method": report.method,
+                "iterations": int(report.iterations),
                 "residual": float(report.residual),
-            }  # fmt: skip
+            }
         del state
     return found, solution
 
@@ -346,10 +387,13 @@ def write_problem(device, path: str, mu, currents) -> None:
     fields = device.fields(np.array(DIRECTIONS[0]))
     regions = list(fields)
     arrays = {
-        "points": mesh.p.T, "order": space.order, "regions": regions,
-        "mu_vertices": mu[_vertex_dofs(device)], "currents": currents,
+        "points": mesh.p.T,
+        "order": space.order,
+        "regions": regions,
+        "mu_vertices": mu[_vertex_dofs(device)],
+        "currents": currents,
         "potential": [e.potential for e in device.problem.boundary.electrodes],
-    }  # fmt: skip
+    }
     corners = _vtk_order(mesh)
     for name, c in device.problem.scaled(fields).items():
         arrays[f"cells_{name}"] = mesh.t[corners][:, structure.cells(name)].T
@@ -376,8 +420,7 @@ def _vtk_order(mesh) -> list[int]:
 
     if mesh.t.shape[0] == 4:
         return [0, 1, 2, 3]
-    corners = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1),
-               (0, 1, 1)]  # fmt: skip
+    corners = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)]
     own = np.asarray(mesh.refdom.p if hasattr(mesh.refdom, "p") else mesh.elem().doflocs.T).T
     return [int(np.flatnonzero((own == c).all(axis=1))[0]) for c in corners]
 

@@ -67,8 +67,9 @@ class Film:
     def tensor(self, name: str) -> Any:
         """Return the form of W1 on (gradients, values), shape (16, 16), rows 4 j + eta."""
         np = self.np
-        c = {k: self.data[f"{k}_{name}"] for k in
-             ("dos", "diffusion", "theta", "gauge", "relaxation", "omega")}  # fmt: skip
+        c = {
+            k: self.data[f"{k}_{name}"] for k in ("dos", "diffusion", "theta", "gauge", "relaxation", "omega")
+        }
         eps = np.zeros((3, 3, 3))
         for a, b, d in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
             eps[a, b, d], eps[a, d, b] = 1, -1
@@ -97,8 +98,7 @@ class Film:
         if np.any(tensor[g, w]) or np.any(tensor[w, g]):
             rest = rest + product(g, w, u, dv) + product(w, g, du, v)
         return [
-            form.Compile(realcompile=True, wait=True, maxderiv=0)
-            for form in (product(g, g, du, dv), rest)
+            form.Compile(realcompile=True, wait=True, maxderiv=0) for form in (product(g, g, du, dv), rest)
         ]
 
     def _jet(self, fields: Any) -> tuple[Any, Any]:
@@ -327,10 +327,13 @@ def solve(film: Film, matrix: Any, method: str, blocks: Any) -> tuple[dict[str, 
             iterations += 0 if direct else made
             r = film.residual(matrix, u)
     found = {
-        "method": method, "setup_s": setup.wall, "solve_s": work.wall,
-        "cpu_s": setup.cpu + work.cpu, "iterations": iterations,
+        "method": method,
+        "setup_s": setup.wall,
+        "solve_s": work.wall,
+        "cpu_s": setup.cpu + work.cpu,
+        "iterations": iterations,
         "residual": float(ng.Norm(r)) / scale,
-    }  # fmt: skip
+    }
     return found, u
 
 
@@ -375,9 +378,7 @@ def measure_ngsolve(job: dict[str, Any]) -> dict[str, Any]:
                     form.Assemble()
                 times |= {f"{name}_assembly_s": watch.wall, f"{name}_assembly_cpu_s": watch.cpu}
             assembly.append(times)
-        results = [
-            _repeated(film, form.mat, m, job["repeats"]) for m in job["methods"] if available(m)
-        ]
+        results = [_repeated(film, form.mat, m, job["repeats"]) for m in job["methods"] if available(m)]
         peak = peak_memory()
         for result in results:
             u = result.pop("solution")
@@ -386,9 +387,12 @@ def measure_ngsolve(job: dict[str, Any]) -> dict[str, Any]:
             result["mu_difference"] = (np.abs(own - other).max() / np.abs(other).max()).item()
     times = {k: median([a[k] for a in assembly]) for k in assembly[0]}
     return times | {
-        "compile_s": film.compile_s, "results": results, "peak_MB": peak,
-        "baseline_MB": baseline, "unknowns": int(film.space.ndof),
-    }  # fmt: skip
+        "compile_s": film.compile_s,
+        "results": results,
+        "peak_MB": peak,
+        "baseline_MB": baseline,
+        "unknowns": int(film.space.ndof),
+    }
 
 
 def _repeated(film: Film, matrix: Any, method: str, repeats: int) -> dict[str, Any]:

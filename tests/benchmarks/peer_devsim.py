@@ -19,18 +19,24 @@ from typing import Any
 
 from film import Stopwatch, in_child, machine, markdown, median, peak_memory, write
 
-PT = {"conductivity": 2.5e6, "length": 1.5e-9, "thickness": 3e-9, "angle": 0.1, "G_r": 4e14,
-      "G_i": 5e13}  # fmt: skip
+PT = {"conductivity": 2.5e6, "length": 1.5e-9, "thickness": 3e-9, "angle": 0.1, "G_r": 4e14, "G_i": 5e13}
 M = (0.6, 0.48, 0.64)
 WIDTH = 20.0  # [nm] in 2D
 MOST_CELLS_2D = 100
 
 COLUMNS = {
-    "dimension": "dimension", "nodes": "nodes", "code": "code", "order": "order",
-    "build_s": "mesh and model [s]", "solve_s": "solve [s]", "cpu_s": "CPU [s]",
-    "longitudinal_error": "error of rho_L", "transverse_error": "error of rho_T",
-    "peak_MB": "peak [MB]", "baseline_MB": "of it at start [MB]",
-}  # fmt: skip
+    "dimension": "dimension",
+    "nodes": "nodes",
+    "code": "code",
+    "order": "order",
+    "build_s": "mesh and model [s]",
+    "solve_s": "solve [s]",
+    "cpu_s": "CPU [s]",
+    "longitudinal_error": "error of rho_L",
+    "transverse_error": "error of rho_T",
+    "peak_MB": "peak [MB]",
+    "baseline_MB": "of it at start [MB]",
+}
 
 
 def smr_case(dimension: int, order: int, cells: int, lateral: int) -> Any:
@@ -39,26 +45,35 @@ def smr_case(dimension: int, order: int, cells: int, lateral: int) -> Any:
 
     structure: dict[str, Any] = {
         "dimension": dimension,
-        "layers": [{"region": "YIG", "thickness": "1 nm", "cells": 1},
-                   {"region": "Pt", "thickness": f"{PT['thickness']} m", "cells": cells}],
-    }  # fmt: skip
+        "layers": [
+            {"region": "YIG", "thickness": "1 nm", "cells": 1},
+            {"region": "Pt", "thickness": f"{PT['thickness']} m", "cells": cells},
+        ],
+    }
     if dimension == 2:
         structure |= {"cell": "tri", "width": f"{WIDTH} nm", "cells_x": lateral}
-    return case_from_table({
-        "structure": structure,
-        "regions": {
-            "YIG": {"kind": "FI"},
-            "Pt": {"kind": "HM", "conductivity": f"{PT['conductivity']} S/m",
-                   "diffusion_constant": "4e-4 m^2/s", "theta_mode": "first",
-                   "spin_diffusion_length": f"{PT['length']} m",
-                   "spin_hall_angle": PT["angle"]},
-        },
-        "interfaces": {"Pt|YIG": {"G_s": "0 S/m^2", "G_r": f"{PT['G_r']} S/m^2",
-                                  "G_i": f"{PT['G_i']} S/m^2"}},
-        "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
-        "magnetization": {"direction": list(M)},
-        "solver": {"order": order},
-    })  # fmt: skip
+    return case_from_table(
+        {
+            "structure": structure,
+            "regions": {
+                "YIG": {"kind": "FI"},
+                "Pt": {
+                    "kind": "HM",
+                    "conductivity": f"{PT['conductivity']} S/m",
+                    "diffusion_constant": "4e-4 m^2/s",
+                    "theta_mode": "first",
+                    "spin_diffusion_length": f"{PT['length']} m",
+                    "spin_hall_angle": PT["angle"],
+                },
+            },
+            "interfaces": {
+                "Pt|YIG": {"G_s": "0 S/m^2", "G_r": f"{PT['G_r']} S/m^2", "G_i": f"{PT['G_i']} S/m^2"}
+            },
+            "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+            "magnetization": {"direction": list(M)},
+            "solver": {"order": order},
+        }
+    )
 
 
 def closed_form() -> tuple[float, float]:
@@ -66,9 +81,8 @@ def closed_form() -> tuple[float, float]:
     from femspin.studies.limits import spin_hall_magnetoresistance
 
     d0, d1, d2 = spin_hall_magnetoresistance(
-        1 / PT["conductivity"], PT["length"], PT["thickness"], PT["angle"], 0.0, PT["G_r"],
-        PT["G_i"],
-    )  # fmt: skip
+        1 / PT["conductivity"], PT["length"], PT["thickness"], PT["angle"], 0.0, PT["G_r"], PT["G_i"]
+    )
     return d0 + d1 * (1 - M[1] ** 2), d1 * M[0] * M[1] + d2 * M[2]
 
 
@@ -99,15 +113,12 @@ def measure_femspin(job: dict[str, Any]) -> dict[str, Any]:
         with Stopwatch() as build:
             device = build_device(case)
         with Stopwatch() as work:
-            state = device.problem.solve(
-                device.fields(device.direction), device.laws(device.direction)
-            )
+            state = device.problem.solve(device.fields(device.direction), device.laws(device.direction))
         runs.append((build.wall, work.wall, build.cpu + work.cpu))
     peak = peak_memory()
     c = state.coefficients["Pt"]
     z = device.space.locations[-1]
-    ends = [state.mu[np.abs(z - end) < 1e-9 * np.ptp(z), 1:].mean(axis=0)
-            for end in (z.max(), z.min())]  # fmt: skip
+    ends = [state.mu[np.abs(z - end) < 1e-9 * np.ptp(z), 1:].mean(axis=0) for end in (z.max(), z.min())]
     source = (c.theta @ c.drift.ravel()).reshape(3, 4)[2, 2]
     fall = (ends[0] - ends[1]) / (np.ptp(z) * source / (c.dos * c.diffusion))
     if job.get("mesh"):
@@ -116,9 +127,11 @@ def measure_femspin(job: dict[str, Any]) -> dict[str, Any]:
         np.savez(job["mesh"], points=mesh.p[:, used].T, cells=t.reshape(mesh.t.shape[0], -1).T)
     times = [median([r[k] for r in runs]) for k in range(3)]
     return errors(fall) | {
-        "nodes": device.space.n_dofs, "peak_MB": peak, "baseline_MB": baseline,
+        "nodes": device.space.n_dofs,
+        "peak_MB": peak,
+        "baseline_MB": baseline,
         **dict(zip(("build_s", "solve_s", "cpu_s"), times, strict=True)),
-    }  # fmt: skip
+    }
 
 
 # ---------------------------------------------------------------- DEVSIM
@@ -141,24 +154,23 @@ def measure_devsim(job: dict[str, Any]) -> dict[str, Any]:
             (_line if job["dimension"] == 1 else _triangles)(devsim, device, points, data["cells"])
             _model(devsim, device)
         with Stopwatch() as work:
-            devsim.solve(
-                type="dc", absolute_error=1e30, relative_error=1e-10, maximum_iterations=5
-            )
-        values = np.array([
-            devsim.get_node_model_values(device=device, region="Pt", name=f"mu_{a}") for a in "xyz"
-        ])  # fmt: skip
+            devsim.solve(type="dc", absolute_error=1e30, relative_error=1e-10, maximum_iterations=5)
+        values = np.array(
+            [devsim.get_node_model_values(device=device, region="Pt", name=f"mu_{a}") for a in "xyz"]
+        )
         last = "y" if job["dimension"] == 2 else "x"
         height = np.array(devsim.get_node_model_values(device=device, region="Pt", name=last))
         runs.append((build.wall, work.wall, build.cpu + work.cpu))
         devsim.delete_device(device=device)
         devsim.delete_mesh(mesh=device)
-    ends = [values[:, np.abs(height - end) < 1e-9].mean(axis=1)
-            for end in (height.max(), height.min())]  # fmt: skip
+    ends = [values[:, np.abs(height - end) < 1e-9].mean(axis=1) for end in (height.max(), height.min())]
     times = [median([r[k] for r in runs]) for k in range(3)]
     return errors((ends[0] - ends[1]) / np.ptp(height)) | {
-        "nodes": len(height), "peak_MB": peak_memory(), "baseline_MB": baseline,
+        "nodes": len(height),
+        "peak_MB": peak_memory(),
+        "baseline_MB": baseline,
         **dict(zip(("build_s", "solve_s", "cpu_s"), times, strict=True)),
-    }  # fmt: skip
+    }
 
 
 def _line(devsim: Any, device: str, points: Any, _: Any) -> None:
@@ -186,9 +198,8 @@ def _triangles(devsim: Any, device: str, points: Any, cells: Any) -> None:
     for a, b in zip(bottom[:-1].tolist(), bottom[1:].tolist(), strict=True):
         elements += [1, 1, a, b]
     devsim.create_gmsh_mesh(
-        mesh=device, coordinates=coordinates, physical_names=["Pt", "interface"],
-        elements=elements,
-    )  # fmt: skip
+        mesh=device, coordinates=coordinates, physical_names=["Pt", "interface"], elements=elements
+    )
     devsim.add_gmsh_region(mesh=device, gmsh_name="Pt", region="Pt", material="Pt")
     devsim.add_gmsh_contact(
         mesh=device, gmsh_name="interface", region="Pt", material="metal", name="interface"
@@ -223,9 +234,8 @@ def _model(devsim: Any, device: str) -> None:
         devsim.node_model(name=f"loss_{a}", equation=f"mu_{a}", **at)
         devsim.node_model(name=f"loss_{a}:mu_{a}", equation="1", **at)
         devsim.equation(
-            name=f"spin_{a}", variable_name=f"mu_{a}", node_model=f"loss_{a}",
-            edge_model=f"J_{a}", **at,
-        )  # fmt: skip
+            name=f"spin_{a}", variable_name=f"mu_{a}", node_model=f"loss_{a}", edge_model=f"J_{a}", **at
+        )
     share = "ContactSurfaceArea / NodeVolume"
     for row, a in enumerate("xyz"):
         slopes = {
@@ -235,13 +245,10 @@ def _model(devsim: Any, device: str) -> None:
         models = {f"in_{a}": " + ".join(f"({k}) * mu_{b}" for b, k in slopes.items())}
         models |= {f"in_{a}:mu_{b}": k for b, k in slopes.items()}
         for name, equation in models.items():
-            devsim.contact_node_model(
-                device=device, contact="interface", name=name, equation=equation
-            )
+            devsim.contact_node_model(device=device, contact="interface", name=name, equation=equation)
         devsim.contact_equation(
-            device=device, contact="interface", name=f"spin_{a}", node_model=f"in_{a}",
-            edge_model=f"J_{a}",
-        )  # fmt: skip
+            device=device, contact="interface", name=f"spin_{a}", node_model=f"in_{a}", edge_model=f"J_{a}"
+        )
 
 
 # ---------------------------------------------------------------- both
@@ -251,9 +258,12 @@ def compare(dimension: int, cells: int, given: argparse.Namespace) -> list[dict[
     """Return the rows of one mesh: femspin of order 1 and 2, DEVSIM."""
     with tempfile.TemporaryDirectory() as folder:
         job = {
-            "dimension": dimension, "cells": cells, "lateral": given.lateral,
-            "repeats": given.repeats, "mesh": str(Path(folder) / "mesh.npz"),
-        }  # fmt: skip
+            "dimension": dimension,
+            "cells": cells,
+            "lateral": given.lateral,
+            "repeats": given.repeats,
+            "mesh": str(Path(folder) / "mesh.npz"),
+        }
         rows = []
         for order in (1, 2):
             found = in_child(__file__, job | {"order": order, "code": "femspin"}, given.threads)
@@ -266,8 +276,7 @@ def compare(dimension: int, cells: int, given: argparse.Namespace) -> list[dict[
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cells", type=int, nargs="+", default=[25, 100, 400, 1600],
-                        help="across the film")  # fmt: skip
+    parser.add_argument("--cells", type=int, nargs="+", default=[25, 100, 400, 1600], help="across the film")
     parser.add_argument("--lateral", type=int, default=50, help="along the film, in 2D")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)

@@ -22,20 +22,37 @@ from ngsolve_film import measure_ngsolve
 # Up to these unknowns a method is tried.  Those that treat charge node by node need very many
 # iterations on flat cells, and a direct factor of tetrahedra fills fast.
 LIMITS = {
-    "diagonal": 1.1e4, "block Jacobi": 1.1e4, "block Gauss-Seidel": 1.1e4, "h1amg": 4e6,
-    "Cholesky": 1.2e6, "h1amg, block Jacobi": 1.2e5, "h1amg, columns": 4e6,
-    "Cholesky, columns": 1.2e6, "PARDISO": 3e4, "UMFPACK": 3e4,
-}  # fmt: skip
+    "diagonal": 1.1e4,
+    "block Jacobi": 1.1e4,
+    "block Gauss-Seidel": 1.1e4,
+    "h1amg": 4e6,
+    "Cholesky": 1.2e6,
+    "h1amg, block Jacobi": 1.2e5,
+    "h1amg, columns": 4e6,
+    "Cholesky, columns": 1.2e6,
+    "PARDISO": 3e4,
+    "UMFPACK": 3e4,
+}
 AMG_ORDER_2 = 1.2e5  # hundreds of iterations on quadratic elements
 QUICK = ("Cholesky", "h1amg, columns", "Cholesky, columns", "PARDISO")
 COLUMNS = {
-    "element": "element", "unknowns": "unknowns", "code": "code", "method": "method",
-    "first_assembly_s": "assembly, first [s]", "again_assembly_s": "again [s]",
-    "setup_s": "set-up [s]", "solve_s": "solve [s]", "total_s": "all [s]",
-    "total_cpu_s": "all, CPU [s]", "again_total_s": "all again [s]", "iterations": "its",
-    "residual": "residual", "peak_MB": "peak [MB]", "baseline_MB": "of it at start [MB]",
+    "element": "element",
+    "unknowns": "unknowns",
+    "code": "code",
+    "method": "method",
+    "first_assembly_s": "assembly, first [s]",
+    "again_assembly_s": "again [s]",
+    "setup_s": "set-up [s]",
+    "solve_s": "solve [s]",
+    "total_s": "all [s]",
+    "total_cpu_s": "all, CPU [s]",
+    "again_total_s": "all again [s]",
+    "iterations": "its",
+    "residual": "residual",
+    "peak_MB": "peak [MB]",
+    "baseline_MB": "of it at start [MB]",
     "difference": "currents differ",
-}  # fmt: skip
+}
 
 
 def limit(method: str, element: str) -> float:
@@ -52,8 +69,7 @@ def compare(element: str, size: int, given: argparse.Namespace) -> list[dict[str
         own = in_child(__file__, job | {"code": "femspin"}, given.threads)
         wanted = given.methods or (QUICK if given.quick else LIMITS)
         methods = [m for m in wanted if own["unknowns"] <= limit(m, element)]
-        job = {"code": "NGSolve", "problem": problem, "repeats": given.repeats,
-               "methods": methods}  # fmt: skip
+        job = {"code": "NGSolve", "problem": problem, "repeats": given.repeats, "methods": methods}
         peer = in_child(__file__, job, given.threads)
         best = min(peer["results"], key=_time)
         job |= {"methods": [best["method"]], "repeats": 1}
@@ -73,17 +89,18 @@ def _time(result: dict[str, Any]) -> float:
 def femspin_row(element: str, own: dict[str, Any]) -> dict[str, Any]:
     """Return the row of femspin."""
     renamed = {
-        "setup_s": own["first_setup_s"], "solve_s": own["first_solve_s"],
-        "total_s": own["first_s"], "total_cpu_s": own["first_cpu_s"],
+        "setup_s": own["first_setup_s"],
+        "solve_s": own["first_solve_s"],
+        "total_s": own["first_s"],
+        "total_cpu_s": own["first_cpu_s"],
         "again_total_s": own["again_s"],
-    }  # fmt: skip
+    }
     return own | renamed | {"element": element, "code": "femspin"}
 
 
 def ngsolve_row(
-    element: str, own: dict[str, Any], peer: dict[str, Any], memory: dict[str, Any],
-    result: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
+    element: str, own: dict[str, Any], peer: dict[str, Any], memory: dict[str, Any], result: dict[str, Any]
+) -> dict[str, Any]:
     """Return the row of one method; the currents are compared with femspin's."""
     pairs = [
         (a, b)
@@ -92,16 +109,19 @@ def ngsolve_row(
     ]
     rest = result["setup_s"] + result["solve_s"]
     return result | {
-        "element": element, "code": "NGSolve", "unknowns": peer["unknowns"],
+        "element": element,
+        "code": "NGSolve",
+        "unknowns": peer["unknowns"],
         "first_assembly_s": peer["first_assembly_s"],
         "again_assembly_s": peer["again_assembly_s"],
         "total_s": peer["first_assembly_s"] + rest,
         "total_cpu_s": peer["first_assembly_cpu_s"] + result["cpu_s"],
         "again_total_s": peer["again_assembly_s"] + rest,
         "difference": max(abs(a - b) for a, b in pairs) / max(abs(a) for a, _ in pairs),
-        "compile_s": peer["compile_s"], "peak_MB": memory.get("peak_MB"),
+        "compile_s": peer["compile_s"],
+        "peak_MB": memory.get("peak_MB"),
         "baseline_MB": memory.get("baseline_MB"),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -21,24 +21,44 @@ IMAGE = Path(__file__).parents[2] / "docs" / "images" / "performance_scaling.png
 FEWEST_LAYERS = 6
 
 COLUMNS = {
-    "unknowns": "unknowns", "lateral": "cells along x and y", "layers": "layers",
-    "layers_F": "of them in F", "mesh_s": "mesh and space [s]",
-    "first_assembly_s": "assembly, first [s]", "again_assembly_s": "again [s]",
-    "first_setup_s": "set-up [s]", "first_solve_s": "solve [s]", "first_s": "all, first [s]",
-    "first_cpu_s": "CPU [s]", "again_s": "all again [s]", "only_F_s": "F changed [s]",
-    "iterations": "its", "residual": "residual", "peak_MB": "peak [MB]",
+    "unknowns": "unknowns",
+    "lateral": "cells along x and y",
+    "layers": "layers",
+    "layers_F": "of them in F",
+    "mesh_s": "mesh and space [s]",
+    "first_assembly_s": "assembly, first [s]",
+    "again_assembly_s": "again [s]",
+    "first_setup_s": "set-up [s]",
+    "first_solve_s": "solve [s]",
+    "first_s": "all, first [s]",
+    "first_cpu_s": "CPU [s]",
+    "again_s": "all again [s]",
+    "only_F_s": "F changed [s]",
+    "iterations": "its",
+    "residual": "residual",
+    "peak_MB": "peak [MB]",
     "baseline_MB": "of it at start [MB]",
-}  # fmt: skip
-FITTED = ("first_assembly_s", "again_assembly_s", "first_setup_s", "first_solve_s", "first_s",
-          "first_cpu_s", "again_s", "only_F_s", "mesh_s", "iterations", "memory_MB")  # fmt: skip
+}
+FITTED = (
+    "first_assembly_s",
+    "again_assembly_s",
+    "first_setup_s",
+    "first_solve_s",
+    "first_s",
+    "first_cpu_s",
+    "again_s",
+    "only_F_s",
+    "mesh_s",
+    "iterations",
+    "memory_MB",
+)
 
 
 def exponent(rows: list[dict[str, Any]], key: str) -> float | None:
     """Return p of the fit c N^p through what the iterative solver needed, None without two."""
     points = [
-        (math.log(r["unknowns"]), math.log(r[key])) for r in rows
-        if r["method"] == "iterative" and r.get(key)
-    ]  # fmt: skip
+        (math.log(r["unknowns"]), math.log(r[key])) for r in rows if r["method"] == "iterative" and r.get(key)
+    ]
     if len(points) < 2:
         return None
     x, y = (sum(v) / len(points) for v in zip(*points, strict=True))
@@ -53,12 +73,20 @@ def plot(rows: list[dict[str, Any]], exponents: dict[str, float | None], path: P
     from matplotlib import pyplot as plt
 
     panels = (
-        ("time [s]", {"first_s": "first solution", "again_s": "again, all new",
-                      "only_F_s": "again, F new", "first_assembly_s": "assembly",
-                      "first_setup_s": "set-up", "first_solve_s": "solve"}),
+        (
+            "time [s]",
+            {
+                "first_s": "first solution",
+                "again_s": "again, all new",
+                "only_F_s": "again, F new",
+                "first_assembly_s": "assembly",
+                "first_setup_s": "set-up",
+                "first_solve_s": "solve",
+            },
+        ),
         ("peak memory above start [MB]", {"memory_MB": "memory"}),
         ("iterations", {"iterations": "iterations"}),
-    )  # fmt: skip
+    )
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), constrained_layout=True)
     for axis, (label, curves) in zip(axes, panels, strict=True):
         for key, name in curves.items():
@@ -66,8 +94,7 @@ def plot(rows: list[dict[str, Any]], exponents: dict[str, float | None], path: P
             p = exponents.get(key)
             text = name if p is None else f"{name}, $N^{{{p:.2f}}}$"
             if known:
-                axis.loglog([r["unknowns"] for r in known], [r[key] for r in known], "o-",
-                            label=text)  # fmt: skip
+                axis.loglog([r["unknowns"] for r in known], [r[key] for r in known], "o-", label=text)
         axis.set(xlabel="unknowns N", ylabel=label)
         axis.grid(True, which="both", alpha=0.2)
         axis.legend(fontsize=8)

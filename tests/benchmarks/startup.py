@@ -29,9 +29,12 @@ def commands(folder: str) -> list[tuple[str, float | None, list[str]]]:
         ("python alone", None, ["-c", "pass"]),
         ("import femspin", 0.5, ["-c", "import femspin"]),
         ("femspin check cases/eus_pt.toml", 1.5, ["-m", "femspin", "check", CASE]),
-        ("femspin run cases/eus_pt.toml", 5.0,
-         ["-m", "femspin", "run", CASE, "--force", "-o", str(Path(folder) / "eus_pt")]),
-    ]  # fmt: skip
+        (
+            "femspin run cases/eus_pt.toml",
+            5.0,
+            ["-m", "femspin", "run", CASE, "--force", "-o", str(Path(folder) / "eus_pt")],
+        ),
+    ]
 
 
 def timed(arguments: list[str]) -> tuple[float, float]:
@@ -42,8 +45,9 @@ def timed(arguments: list[str]) -> tuple[float, float]:
     """
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     environment = os.environ | {"MPLBACKEND": "Agg"}
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True,
-                          env=environment, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False
+    )
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"{arguments}\n{done.stderr[-3000:]}")
@@ -61,10 +65,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for what, limit, arguments in commands(folder):
             runs = [timed(arguments) for _ in range(given.repeats)]
-            rows.append({
-                "what": what, "wall_s": median([r[0] for r in runs]),
-                "cpu_s": median([r[1] for r in runs]), "limit_s": limit, "runs": runs,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "what": what,
+                    "wall_s": median([r[0] for r in runs]),
+                    "cpu_s": median([r[1] for r in runs]),
+                    "limit_s": limit,
+                    "runs": runs,
+                }
+            )
     write(given.json, markdown(rows, COLUMNS), {"machine": machine(), "rows": rows})
 
 

@@ -60,9 +60,7 @@ def is_zero(value: Any) -> bool:
 
 def response() -> sp.Matrix:
     """Return Theta_ij to first order in the ordinary Hall angle: v + theta x v = f inverted."""
-    return sp.Matrix(
-        3, 3, lambda i, j: int(i == j) - sum(LeviCivita(i, k, j) * theta[k] for k in SPACE)
-    )
+    return sp.Matrix(3, 3, lambda i, j: int(i == j) - sum(LeviCivita(i, k, j) * theta[k] for k in SPACE))
 
 
 def motional_narrowing(gauge: sp.Matrix, correlation: sp.Matrix) -> sp.Matrix:
@@ -72,12 +70,15 @@ def motional_narrowing(gauge: sp.Matrix, correlation: sp.Matrix) -> sp.Matrix:
     int <v_i(t) v_j(0)> dt = D Theta_ij, so K_ac = delta_ac Omega.Omega - Omega_a(0) Omega_c(t)
     in units of D.
     """
-    total = sum(gauge[i, b] * correlation[i, j] * gauge[j, b]
-                for i, j, b in product(SPACE, repeat=3))  # fmt: skip
-    return sp.Matrix(3, 3, lambda a, c: sp.expand(
-        int(a == c) * total
-        - sum(gauge[i, c] * correlation[i, j] * gauge[j, a] for i, j in product(SPACE, repeat=2))
-    ))  # fmt: skip
+    total = sum(gauge[i, b] * correlation[i, j] * gauge[j, b] for i, j, b in product(SPACE, repeat=3))
+    return sp.Matrix(
+        3,
+        3,
+        lambda a, c: sp.expand(
+            int(a == c) * total
+            - sum(gauge[i, c] * correlation[i, j] * gauge[j, a] for i, j in product(SPACE, repeat=2))
+        ),
+    )
 
 
 def symmetric(x: sp.Matrix) -> sp.Matrix:
@@ -90,6 +91,13 @@ def antisymmetric(x: sp.Matrix) -> sp.Matrix:
 
 # Numbers to compare the package with the algebra, SI.
 NUMBERS = {
-    alpha: 2.1e4, beta: -0.9e4, lam: 1.7e4, u_perp: 0.4, u_par: 0.3, m: 8.2e-31,
-    theta[0]: 0.06, theta[1]: -0.04, theta[2]: 0.1,
-}  # fmt: skip
+    alpha: 2.1e4,
+    beta: -0.9e4,
+    lam: 1.7e4,
+    u_perp: 0.4,
+    u_par: 0.3,
+    m: 8.2e-31,
+    theta[0]: 0.06,
+    theta[1]: -0.04,
+    theta[2]: 0.1,
+}

@@ -104,9 +104,7 @@ def test_b3_b5_the_printed_diagrams_give_the_corrected_kernel(model):
     last = J / D * (-J / D * f.dd_Delta + J * metric)
     for s in (1, -1):
         d_eps = f.d_T - s * f.d_Delta
-        first = (
-            2 * J / D * outer(d_eps, d_cos) - s * J * dd_cos + s * D * (1 - J**2 / D**2) * metric
-        )
+        first = 2 * J / D * outer(d_eps, d_cos) - s * J * dd_cos + s * D * (1 - J**2 / D**2) * metric
         wanted = kernel(model, "P_n_corrected", s) / J
         symmetric = lambda X: (X + X.swapaxes(1, 2)) / 2  # noqa: E731
         assert_allclose(symmetric(first + s * last), symmetric(wanted), atol=1e-12)
@@ -224,8 +222,10 @@ def valley_integrals(model, mu):
     def integrand(k, s):
         change = np.stack([derivative(turn, k, j) for j in (0, 1)], axis=-1)  # [i, j]
         at_K = band_fields(model, k).eta  # the valleys differ in the chirality of eta
-        chirality = np.imag(derivative(lambda q: band_fields(model, q).eta, k, 0).conj()
-                            * derivative(lambda q: band_fields(model, q).eta, k, 1))  # fmt: skip
+        chirality = np.imag(
+            derivative(lambda q: band_fields(model, q).eta, k, 0).conj()
+            * derivative(lambda q: band_fields(model, q).eta, k, 1)
+        )
         first = (chirality > 0) & np.isfinite(at_K)
         both = np.stack([change * first[:, None, None], change * ~first[:, None, None]], axis=1)
         return s * both.reshape(len(k), 8)

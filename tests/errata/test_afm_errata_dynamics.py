@@ -39,13 +39,18 @@ def test_b16_a_spin_turns_about_the_gradient_of_its_energy_and_not_against_it():
     h = RNG.normal(size=3)
     energy = np.einsum("a,aij->ij", h, SPIN)
     moved = np.array([1j * commutator(energy, s) for s in SPIN])
-    across = np.array([h[1] * SPIN[2] - h[2] * SPIN[1], h[2] * SPIN[0] - h[0] * SPIN[2],
-                       h[0] * SPIN[1] - h[1] * SPIN[0]])  # fmt: skip
+    across = np.array(
+        [h[1] * SPIN[2] - h[2] * SPIN[1], h[2] * SPIN[0] - h[0] * SPIN[2], h[0] * SPIN[1] - h[1] * SPIN[0]]
+    )
     assert_allclose(moved, across, atol=1e-14)
     m, gradient = -SPIN, -h  # of H = h.S = -h.m
-    turned = np.array([m[1] * gradient[2] - m[2] * gradient[1],
-                       m[2] * gradient[0] - m[0] * gradient[2],
-                       m[0] * gradient[1] - m[1] * gradient[0]])  # fmt: skip
+    turned = np.array(
+        [
+            m[1] * gradient[2] - m[2] * gradient[1],
+            m[2] * gradient[0] - m[0] * gradient[2],
+            m[0] * gradient[1] - m[1] * gradient[0],
+        ]
+    )
     assert_allclose(-moved, turned, atol=1e-14)
 
 

@@ -34,9 +34,8 @@ Z = np.array([0.0, 0.0, 1.0])
 
 def magnet(omega: float, rate: float = 1e12) -> RegionFields:
     return RegionFields(
-        "F", 5e46, 2e-4, omega=omega * Z, relaxation=rate * np.eye(3),
-        theta=response((0, 0, 0)), m=Z,
-    )  # fmt: skip
+        "F", 5e46, 2e-4, omega=omega * Z, relaxation=rate * np.eye(3), theta=response((0, 0, 0)), m=Z
+    )
 
 
 def test_e17_thick_layers_precess_half_as_much_as_the_ansatz_says():
@@ -108,9 +107,7 @@ def test_e19_density_and_current_cannot_both_vanish_at_the_back(ratio, expected)
     """Y' = A y with y = 0 at a point is zero; insulated, N(-ell_F) = N(0) / cosh(ell_F/ell)."""
     z, ell = sp.symbols("z ell", positive=True)
     n = sp.Function("n")
-    both = sp.dsolve(
-        n(z).diff(z, 2) - n(z) / ell**2, n(z), ics={n(0): 0, n(z).diff(z).subs(z, 0): 0}
-    )
+    both = sp.dsolve(n(z).diff(z, 2) - n(z) / ell**2, n(z), ics={n(0): 0, n(z).diff(z).subs(z, 0): 0})
     assert both.rhs == 0
     fields = magnet(0.0)
     length = float(np.sqrt(2e-4 / 1e12))
@@ -148,7 +145,8 @@ def test_e30_the_published_conductance_needs_an_exchange_above_the_splitting():
     state = kondo(temperature, spin, 1e27, 5e46, needed / 1e27, exchange)
     assert not state.perturbative
     form = closed_forms(
-        ClosedFormInput(SpinOrbitConstants(), 5e46, 2e-4, 0.6 * NM, 0.6 * NM,
-                        exchange=-state.exchange_energy * state.spin)
-    )  # fmt: skip
+        ClosedFormInput(
+            SpinOrbitConstants(), 5e46, 2e-4, 0.6 * NM, 0.6 * NM, exchange=-state.exchange_energy * state.spin
+        )
+    )
     assert_allclose(form.G_i_m, 1e13, rtol=1e-12)

@@ -24,7 +24,7 @@ from errata_symbols import (
     u_xy,
     u_yz,
     u_zx,
-)  # fmt: skip
+)
 from numpy.testing import assert_allclose
 from scipy.linalg import expm
 from sympy import LeviCivita
@@ -48,10 +48,15 @@ OPERATORS = [spin(list(2 * m / e * VELOCITY[i, :])) for i in SPACE]  # A^i = A^{
 def rashba_and_strain() -> sp.Matrix:
     """Return V_R + V_S as printed in Eqs. (A2), (A4)."""
     rashba = 2 * alpha * (P[1] * s[0] - P[0] * s[1])
-    strain = 2 * lam * (
-        s[0] * (u_zx * P[2] - u_xy * P[1]) + s[1] * (u_xy * P[0] - u_yz * P[2])
-        + s[2] * (u_yz * P[1] - u_zx * P[0])
-    )  # fmt: skip
+    strain = (
+        2
+        * lam
+        * (
+            s[0] * (u_zx * P[2] - u_xy * P[1])
+            + s[1] * (u_xy * P[0] - u_yz * P[2])
+            + s[2] * (u_yz * P[1] - u_zx * P[0])
+        )
+    )
     return rashba + strain
 
 
@@ -123,13 +128,19 @@ def test_e4_product_adds_zeeman_and_exchange_with_equal_weight():
             "structure": {"layers": [{"region": "F", "thickness": "1 nm"}]},
             "regions": {
                 "F": {
-                    "kind": "F", "dos": "5e46 1/(J*m**3)", "diffusion_constant": "2e-4 m**2/s",
-                    "kondo": {"spin": 3.5, "moment_density": "1e27 1/m**3",
-                              "exchange_energy": "1 meV", "curie_temperature": "20 K"},
+                    "kind": "F",
+                    "dos": "5e46 1/(J*m**3)",
+                    "diffusion_constant": "2e-4 m**2/s",
+                    "kondo": {
+                        "spin": 3.5,
+                        "moment_density": "1e27 1/m**3",
+                        "exchange_energy": "1 meV",
+                        "curie_temperature": "20 K",
+                    },
                 }
             },
         }
-    )  # fmt: skip
+    )
     conditions = Conditions(temperature=5.0, magnetic_field=np.array([0, 0, 2.0]))
     fields = region_fields(region_parameters("F", case.regions["F"]), conditions)
     assert fields.moments is not None
@@ -209,23 +220,44 @@ def test_e21_the_printed_spin_electric_field_is_minus_e_times_the_field():
     n = sp.symbols("n_x n_y n_z", real=True)
     phi = spin([hbar * w / e * x for x in n])
     # E^j = c F_0j = (i e / hbar) [Phi, A_j] in a uniform field, lower index A_j = -A^j.
-    field = sp.Matrix(
-        [components(sp.I * e / hbar * commutator(phi, -OPERATORS[j])) for j in SPACE]
-    )
+    field = sp.Matrix([components(sp.I * e / hbar * commutator(phi, -OPERATORS[j])) for j in SPACE])
     c = 2 * m * w
-    printed = sp.Matrix([  # rows: spin, columns: space, Eqs. (A17)-(A19)
-        [c * lam * (-u_xy * n[2] - u_zx * n[1]) + c * alpha * n[2],
-         c * lam * u_yz * n[1] + c * beta * n[2], c * lam * u_yz * n[2]],
-        [c * lam * u_zx * n[0] + c * beta * n[2],
-         c * lam * (-u_xy * n[2] - u_yz * n[0]) + c * alpha * n[2], c * lam * u_zx * n[2]],
-        [c * lam * u_xy * n[0] - c * (alpha * n[0] + beta * n[1]),
-         c * lam * u_xy * n[1] - c * (alpha * n[1] + beta * n[0]),
-         -c * lam * (u_yz * n[0] + u_zx * n[1])],
-    ]).T  # fmt: skip
+    printed = sp.Matrix(
+        [  # rows: spin, columns: space, Eqs. (A17)-(A19)
+            [
+                c * lam * (-u_xy * n[2] - u_zx * n[1]) + c * alpha * n[2],
+                c * lam * u_yz * n[1] + c * beta * n[2],
+                c * lam * u_yz * n[2],
+            ],
+            [
+                c * lam * u_zx * n[0] + c * beta * n[2],
+                c * lam * (-u_xy * n[2] - u_yz * n[0]) + c * alpha * n[2],
+                c * lam * u_zx * n[2],
+            ],
+            [
+                c * lam * u_xy * n[0] - c * (alpha * n[0] + beta * n[1]),
+                c * lam * u_xy * n[1] - c * (alpha * n[1] + beta * n[0]),
+                -c * lam * (u_yz * n[0] + u_zx * n[1]),
+            ],
+        ]
+    ).T
     assert is_zero(field + printed / e)
     assert not is_zero(field - printed)
-    values = {alpha: 2e4, beta: 1e4, lam: 3e4, u_xy: 0.1, u_yz: 0.2, u_zx: 0.3, m: M_E,
-              w: 1e13, n[0]: 0.6, n[1]: 0.0, n[2]: 0.8, e: -E_CHARGE, hbar: HBAR}  # fmt: skip
+    values = {
+        alpha: 2e4,
+        beta: 1e4,
+        lam: 3e4,
+        u_xy: 0.1,
+        u_yz: 0.2,
+        u_zx: 0.3,
+        m: M_E,
+        w: 1e13,
+        n[0]: 0.6,
+        n[1]: 0.0,
+        n[2]: 0.8,
+        e: -E_CHARGE,
+        hbar: HBAR,
+    }
     strain = [[0, 0.1, 0.3], [0.1, 0, 0.2], [0.3, 0.2, 0]]
     a = gauge_field(velocity_matrix(2e4, 1e4, 3e4, strain), M_E)
     found = spin_electric_field(a, 1e13 * np.array([0.6, 0.0, 0.8]))
@@ -241,10 +273,13 @@ def test_e22_the_third_spin_magnetic_field_counts_one_line_twice():
     lines = [
         [lam**2 * u_xy * x for x in (u_yz, u_zx, u_xy)],
         [lam * u_yz * (u_xy * lam - alpha), lam * u_zx * (u_xy * lam - alpha), a_**2],
-        [lam * (-u_yz * alpha + u_zx * beta), lam * (-u_zx * alpha + u_yz * beta),
-         -2 * lam**2 * u_xy * alpha],
+        [
+            lam * (-u_yz * alpha + u_zx * beta),
+            lam * (-u_zx * alpha + u_yz * beta),
+            -2 * lam**2 * u_xy * alpha,
+        ],
         [0, 0, alpha**2 - beta**2],
-    ]  # fmt: skip
+    ]
     printed = sp.Matrix([sum(line[i] for line in lines) for i in SPACE])
     assert not is_zero(field[:, 2] - printed)
     lines[2][2] = -2 * lam * u_xy * alpha
@@ -276,10 +311,10 @@ def test_e23_curl_and_commutator_of_the_curvature_have_the_same_sign():
             total = sp.Integer(0)
             for j in SPACE:
                 for k in SPACE:
-                    slopes = (sp.diff(lower[k][a], x) * int(j == 0)
-                              - sp.diff(lower[j][a], x) * int(k == 0))  # fmt: skip
-                    product = sum(LeviCivita(a, b, c) * lower[j][b] * lower[k][c]
-                                  for b in SPACE for c in SPACE)  # fmt: skip
+                    slopes = sp.diff(lower[k][a], x) * int(j == 0) - sp.diff(lower[j][a], x) * int(k == 0)
+                    product = sum(
+                        LeviCivita(a, b, c) * lower[j][b] * lower[k][c] for b in SPACE for c in SPACE
+                    )
                     total += LeviCivita(i, j, k) * (slopes - e / hbar * product)
             return -total / 2
 
@@ -317,14 +352,14 @@ def test_e27_a_rotation_of_spins_by_phi_is_exp_minus_i_phi_s(phi):
     generator = sum(f * x for f, x in zip(phi, pauli, strict=True))
     for factor, expected in ((1.0, rotation(phi)), (0.5, rotation(0.5 * np.array(phi)))):
         turn = expm(-1j * factor * generator)
-        found = [[2 * np.trace(pauli[a] @ turn @ pauli[b] @ turn.conj().T).real for b in SPACE]
-                 for a in SPACE]  # fmt: skip
+        found = [
+            [2 * np.trace(pauli[a] @ turn @ pauli[b] @ turn.conj().T).real for b in SPACE] for a in SPACE
+        ]
         assert_allclose(found, expected, atol=1e-14)
 
 
 def test_the_gauge_field_and_response_used_above_are_those_of_the_package():
-    strain = {u_xy: 0.1, u_yz: 0.2, u_zx: 0.3, alpha: 2e4, beta: 1e4, lam: 3e4, m: M_E,
-              hbar: HBAR}  # fmt: skip
+    strain = {u_xy: 0.1, u_yz: 0.2, u_zx: 0.3, alpha: 2e4, beta: 1e4, lam: 3e4, m: M_E, hbar: HBAR}
     tensor = [[0, 0.1, 0.3], [0.1, 0, 0.2], [0.3, 0.2, 0]]
     found = gauge_field(velocity_matrix(2e4, 1e4, 3e4, tensor), M_E)
     assert_allclose(found, np.array(GAUGE.subs(strain), float), rtol=1e-13, atol=1e-6)

@@ -68,9 +68,14 @@ PRINTED = {
 def constants() -> SpinOrbitConstants:
     values = {str(k): v for k, v in NUMBERS.items()}
     return SpinOrbitConstants(
-        values["m"], values["alpha"], values["beta"], values["lambda"], values["u_perp"],
-        values["u_par"], tuple(values[f"theta_{x}"] for x in "xyz"),
-    )  # fmt: skip
+        values["m"],
+        values["alpha"],
+        values["beta"],
+        values["lambda"],
+        values["u_perp"],
+        values["u_par"],
+        tuple(values[f"theta_{x}"] for x in "xyz"),
+    )
 
 
 def number(expression: sp.Expr) -> float:
@@ -109,8 +114,7 @@ def contracted():
     return contracted_conductance(fields, 1.0)
 
 
-@pytest.mark.parametrize(("entry", "at"), [("zz", (2, 2)), ("xx", (0, 0)), ("xx", (1, 1)),
-                                           ("xy", (0, 1))])  # fmt: skip
+@pytest.mark.parametrize(("entry", "at"), [("zz", (2, 2)), ("xx", (0, 0)), ("xx", (1, 1)), ("xy", (0, 1))])
 def test_e10_losses_are_four_times_the_printed_ones(entry, at):
     assert is_zero(PLUS[at] - 4 * PRINTED[entry])
     assert not is_zero(PLUS[at] - PRINTED[entry])
@@ -129,10 +133,9 @@ def test_e10_rates_are_those_of_a_two_dimensional_electron_gas():
     # Rashba field hbar Omega = 2 alpha hbar k (sin, -cos, 0) on the Fermi circle
     field = 2 * alpha * k_f * sp.Matrix([sp.sin(phi), -sp.cos(phi), 0])
     rates = [
-        tau * sp.integrate(sum(field[b] ** 2 for b in SPACE if b != a), (phi, 0, 2 * sp.pi))
-        / (2 * sp.pi)
+        tau * sp.integrate(sum(field[b] ** 2 for b in SPACE if b != a), (phi, 0, 2 * sp.pi)) / (2 * sp.pi)
         for a in SPACE
-    ]  # fmt: skip
+    ]
     diffusion = (hbar * k_f / m) ** 2 * tau / 2
     assert is_zero(rates[2] - 8 * diffusion * UNIT * alpha**2)
     assert is_zero(rates[0] - 4 * diffusion * UNIT * alpha**2)
@@ -212,11 +215,17 @@ def test_e20_thin_layers_do_not_lose_spin_to_the_gauge_field_along_z():
     """With J^z = 0 nothing moves along z: the velocities are those in the plane."""
     plane = sp.diag(1, 1, 0)
     thin = motional_narrowing(GAUGE.subs(STRAIN), plane)
-    expected = 4 * UNIT * sp.Matrix([
-        [A**2 + beta**2 + 2 * p**2, 2 * beta * A, -p * (A - beta)],
-        [2 * beta * A, A**2 + beta**2 + 2 * p**2, -p * (A - beta)],
-        [-p * (A - beta), -p * (A - beta), 2 * (A**2 + beta**2)],
-    ])  # fmt: skip
+    expected = (
+        4
+        * UNIT
+        * sp.Matrix(
+            [
+                [A**2 + beta**2 + 2 * p**2, 2 * beta * A, -p * (A - beta)],
+                [2 * beta * A, A**2 + beta**2 + 2 * p**2, -p * (A - beta)],
+                [-p * (A - beta), -p * (A - beta), 2 * (A**2 + beta**2)],
+            ]
+        )
+    )
     assert is_zero(thin - expected)
     whole = LOSS.subs(dict.fromkeys(theta, 0))
     assert is_zero((whole - thin).diagonal() - 4 * UNIT * p**2 * sp.Matrix([[1, 1, 2]]))

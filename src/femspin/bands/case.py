@@ -18,8 +18,19 @@ from ..units import HBAR, K_B, MU_B
 from .coefficients import TorqueModel
 from .lattice import LATTICES, Hop, TwoSublattice, from_hops, named_lattice
 
-__all__ = ["BandCase", "EnergyRange", "Exchange", "HopEntry", "Lattice", "NumberRange", "Scan",
-           "Torque", "band_case_from_table", "load_band_case", "scaled_lattice"]  # fmt: skip
+__all__ = [
+    "BandCase",
+    "EnergyRange",
+    "Exchange",
+    "HopEntry",
+    "Lattice",
+    "NumberRange",
+    "Scan",
+    "Torque",
+    "band_case_from_table",
+    "load_band_case",
+    "scaled_lattice",
+]
 
 _CUSTOM = ("vectors", "inter", "inter_amplitudes", "intra", "intra_amplitudes", "hops")
 
@@ -78,9 +89,7 @@ class Lattice(Table):
     inter: Annotated[list[Row], Field(min_length=1, max_length=200)] | None = None
     inter_amplitudes: list[float] | None = Field(None, description="in units of t; default 1")
     intra: Annotated[list[Row], Field(max_length=200)] | None = None
-    intra_amplitudes: list[float] | None = Field(
-        None, description="in units of t_prime; default 1"
-    )
+    intra_amplitudes: list[float] | None = Field(None, description="in units of t_prime; default 1")
     hops: Annotated[list[HopEntry], Field(min_length=1, max_length=500)] | None = Field(
         None, description="instead of inter and intra: every hop and its reverse, in units of t"
     )
@@ -99,8 +108,9 @@ class Lattice(Table):
         for name in ("inter", "intra"):
             rows, amplitudes = getattr(self, name), getattr(self, f"{name}_amplitudes")
             if amplitudes is not None and len(amplitudes) != len(rows or ()):
-                raise refuse(f"{name}_amplitudes", "must have one number for each of {n} vectors",
-                             n=len(rows or ()))  # fmt: skip
+                raise refuse(
+                    f"{name}_amplitudes", "must have one number for each of {n} vectors", n=len(rows or ())
+                )
         return self
 
 
@@ -109,9 +119,7 @@ class Exchange(Table):
 
     energy: PositiveEnergy | None = Field(None, description="J, half the gap at eta = 0")
     coupling: PositiveEnergy | None = Field(None, description="J_sd, with `spin`")
-    spin: Annotated[float, Field(gt=0, le=100)] | None = Field(
-        None, description="length N of the local spin"
-    )
+    spin: Annotated[float, Field(gt=0, le=100)] | None = Field(None, description="length N of the local spin")
 
     @model_validator(mode="after")
     def _one_form(self) -> Exchange:
@@ -284,7 +292,10 @@ def scaled_lattice(
         return found if t_prime is None else found.with_(intra_scale=t_prime)
     inter, intra = lattice.inter or [], lattice.intra or []
     return TwoSublattice(
-        tuple(map(tuple, lattice.vectors)), tuple(map(tuple, inter)),
-        tuple(lattice.inter_amplitudes or [1.0] * len(inter)), tuple(map(tuple, intra)),
-        tuple(tp * x for x in lattice.intra_amplitudes or [1.0] * len(intra)), J,
-    )  # fmt: skip
+        tuple(map(tuple, lattice.vectors)),
+        tuple(map(tuple, inter)),
+        tuple(lattice.inter_amplitudes or [1.0] * len(inter)),
+        tuple(map(tuple, intra)),
+        tuple(tp * x for x in lattice.intra_amplitudes or [1.0] * len(intra)),
+        J,
+    )

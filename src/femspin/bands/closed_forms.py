@@ -14,8 +14,15 @@ from scipy.special import ellipkm1
 
 from ..errors import CaseError
 
-__all__ = ["ChainForms", "SquareForms", "chain_forms", "ferromagnetic_limit", "printed_P_m",
-           "printed_P_n", "square_forms"]  # fmt: skip
+__all__ = [
+    "ChainForms",
+    "SquareForms",
+    "chain_forms",
+    "ferromagnetic_limit",
+    "printed_P_m",
+    "printed_P_n",
+    "square_forms",
+]
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,7 @@ def _inside(mu: float, exchange: float, top: float) -> float:
     square = (abs(mu) - exchange) * (abs(mu) + exchange)
     if not 0 < square < top**2:
         edges = f"{exchange:.6g} to {sqrt(top**2 + exchange**2):.6g}"
-        raise CaseError("chemical_potential", f"|mu| must lie inside a band, {edges}"
-                        f" (got {mu:.6g})")  # fmt: skip
+        raise CaseError("chemical_potential", f"|mu| must lie inside a band, {edges} (got {mu:.6g})")
     return sqrt(square)
 
 
@@ -76,16 +82,21 @@ def square_forms(mu: float, exchange: float, t: float = 1.0) -> SquareForms:
         CaseError: If mu lies in the gap or outside the bands.
     """
     eta, s, D = _inside(mu, exchange, 4 * t), -copysign(1.0, mu), abs(mu)
-    integral, _ = quad(lambda E: E * float(ellipkm1((E / (4 * t)) ** 2)), eta, 4 * t,
-                       epsabs=1e-14, epsrel=1e-13)  # fmt: skip
+    integral, _ = quad(
+        lambda E: E * float(ellipkm1((E / (4 * t)) ** 2)), eta, 4 * t, epsabs=1e-14, epsrel=1e-13
+    )
     W = integral / 2 / float(ellipkm1((eta / (4 * t)) ** 2))
     cube = (exchange / D) ** 3
     p_n = -cube * s * D**2 / eta**2
     ratio, bend = exchange**2 / eta**2, D**2 / (2 * W)
     return SquareForms(
-        W, p_n, cube * s * bend, -p_n, cube * (2 - ratio + bend),
+        W,
+        p_n,
+        cube * s * bend,
+        -p_n,
+        cube * (2 - ratio + bend),
         cube * (s * D**2 / eta**2 + ratio - s * bend),
-    )  # fmt: skip
+    )
 
 
 def chain_forms(mu: float, exchange: float, t: float = 1.0) -> ChainForms:

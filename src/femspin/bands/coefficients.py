@@ -25,8 +25,7 @@ from .critical import band_edges
 from .fermi_sums import FermiSums, fermi_sums
 from .lattice import TwoSublattice
 
-__all__ = ["COEFFICIENTS", "MODELS", "Coefficients", "TorqueModel", "conductivity",
-           "torque_coefficients"]  # fmt: skip
+__all__ = ["COEFFICIENTS", "MODELS", "Coefficients", "TorqueModel", "conductivity", "torque_coefficients"]
 
 TorqueModel = Literal["complete", "paper_corrected", "paper_printed"]
 
@@ -41,24 +40,33 @@ _SMALLEST_V2 = 1e-12
 # Kernels and signs of every coefficient.
 _RECIPES: dict[TorqueModel, dict[str, tuple[tuple[str, int], ...]]] = {
     "complete": {
-        "p_n": (("p_n_complete", 1),), "p_m": (("p_m_complete", 1),),
-        "p_st": (("p_n_complete", 1),), "P_m": (("p_m_complete", 1),),
-        "P_n": (("P_n_complete", 1),), "P_m_na": (("p_n_complete", 1),),
+        "p_n": (("p_n_complete", 1),),
+        "p_m": (("p_m_complete", 1),),
+        "p_st": (("p_n_complete", 1),),
+        "P_m": (("p_m_complete", 1),),
+        "P_n": (("P_n_complete", 1),),
+        "P_m_na": (("p_n_complete", 1),),
         "P_n_na": (("P_n_na_complete", 1),),
     },
     "paper_corrected": {
         "p_n": (("P_n_na_corrected", 1), ("P_n_corrected", -1)),
-        "p_m": (("P_m_corrected", 1),), "p_st": (("P_m_na_corrected", 1),),
-        "P_m": (("P_m_corrected", 1),), "P_n": (("P_n_corrected", 1),),
-        "P_m_na": (("P_m_na_corrected", 1),), "P_n_na": (("P_n_na_corrected", 1),),
+        "p_m": (("P_m_corrected", 1),),
+        "p_st": (("P_m_na_corrected", 1),),
+        "P_m": (("P_m_corrected", 1),),
+        "P_n": (("P_n_corrected", 1),),
+        "P_m_na": (("P_m_na_corrected", 1),),
+        "P_n_na": (("P_n_na_corrected", 1),),
     },
     "paper_printed": {
         "p_n": (("P_n_na_printed", 1), ("P_n_printed", -1)),
-        "p_m": (("P_m_printed", -1),), "p_st": (("P_m_na_printed", 1),),
-        "P_m": (("P_m_printed", 1),), "P_n": (("P_n_printed", 1),),
-        "P_m_na": (("P_m_na_printed", 1),), "P_n_na": (("P_n_na_printed", 1),),
+        "p_m": (("P_m_printed", -1),),
+        "p_st": (("P_m_na_printed", 1),),
+        "P_m": (("P_m_printed", 1),),
+        "P_n": (("P_n_printed", 1),),
+        "P_m_na": (("P_m_na_printed", 1),),
+        "P_n_na": (("P_n_na_printed", 1),),
     },
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -115,8 +123,9 @@ class Coefficients:
     def _of(self, table: dict[str, dict[str, Array]], name: str, model: str) -> Array:
         for what, word, known in (("model", model, MODELS), ("coefficient", name, COEFFICIENTS)):
             if word not in known:
-                raise CaseError(what, f"must be one of {', '.join(known)}{closest(word, known)}"
-                                f" (got {word!r})")  # fmt: skip
+                raise CaseError(
+                    what, f"must be one of {', '.join(known)}{closest(word, known)} (got {word!r})"
+                )
         return table[model][name]
 
 
@@ -181,16 +190,15 @@ def _check_conducts(lattice: TwoSublattice, mu: float, kT: float, sums: FermiSum
             where = "lies in the gap" if b < mu < c else "lies outside the bands"
         why = f", {distance / kT:.4g} k_B T from the nearest band" if kT > 0 else ""
         raise CaseError(
-            "chemical_potential", f"{mu:.15g} {where}{why}: no state conducts; the bands are"
+            "chemical_potential",
+            f"{mu:.15g} {where}{why}: no state conducts; the bands are"
             f" {a:.9g} to {b:.9g} and {c:.9g} to {d:.9g}, in the unit of the hopping",
-        )  # fmt: skip
+        )
     if np.linalg.eigvalsh(v2)[0] < 1e-12 * np.trace(v2):
-        raise CaseError("lattice", "conducts in some directions only; describe it in fewer"
-                        " dimensions")  # fmt: skip
+        raise CaseError("lattice", "conducts in some directions only; describe it in fewer dimensions")
 
 
-def conductivity(v2: Array | float, tau: float, energy: float, length: float, dimension: int
-                 ) -> Array:  # fmt: skip
+def conductivity(v2: Array | float, tau: float, energy: float, length: float, dimension: int) -> Array:
     r"""Return :math:`\sigma_c = 2e^2\tau\langle(\partial\epsilon)^2\rangle/\hbar^2` [S m^(2-d)].
 
     Eq. (S6.23) with the double degeneracy of the bands, errata B12.

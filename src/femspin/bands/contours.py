@@ -23,8 +23,16 @@ from ..units import Array
 from .hamiltonian import band_gradient, hopping_gradient
 from .lattice import TwoSublattice
 
-__all__ = ["BandBounds", "Boxes", "FermiLine", "band_bounds", "bracketed_roots",
-           "contour_integral", "fermi_boxes", "fermi_points"]  # fmt: skip
+__all__ = [
+    "BandBounds",
+    "Boxes",
+    "FermiLine",
+    "band_bounds",
+    "bracketed_roots",
+    "contour_integral",
+    "fermi_boxes",
+    "fermi_points",
+]
 
 Kernel = Callable[[Array, int], Array]
 
@@ -77,9 +85,8 @@ def band_bounds(model: TwoSublattice) -> BandBounds:
     ep = abs(np.array(model.intra).reshape(-1, model.dimension) @ B.T)
     t, tp = abs(np.array(model.inter_amplitudes)), abs(np.array(model.intra_amplitudes))
     return BandBounds(
-        t @ e, np.einsum("m,ma,mb->ab", t, e, e), 2 * np.einsum("m,ma,mb->ab", tp, ep, ep),
-        model.exchange,
-    )  # fmt: skip
+        t @ e, np.einsum("m,ma,mb->ab", t, e, e), 2 * np.einsum("m,ma,mb->ab", tp, ep, ep), model.exchange
+    )
 
 
 @dataclass(frozen=True)
@@ -135,8 +142,9 @@ class _Band:
         k: Array = first[..., None] * self.B[0] + second[..., None] * self.B[1]
         return k
 
-    def along(self, axis: NDArray[np.int64], value: Array, parameter: Array, which: int
-              ) -> tuple[Array, Array]:  # fmt: skip
+    def along(
+        self, axis: NDArray[np.int64], value: Array, parameter: Array, which: int
+    ) -> tuple[Array, Array]:
         """Return energy minus mu and its derivative to the value (0) or the parameter (1)."""
         k = self.wave_vector(axis, value, parameter)
         energy, gradient = band_gradient(self.model, k, self.s)
@@ -167,9 +175,7 @@ def fermi_boxes(model: TwoSublattice, mu: float, s: int) -> Boxes:
             return _joined(found, s, below)
         if len(low) > _MOST_BOXES:
             break
-    raise SolverError(
-        f"the Fermi line at mu = {mu:.15g} runs into a van Hove point; move mu a little"
-    )
+    raise SolverError(f"the Fermi line at mu = {mu:.15g} runs into a van Hove point; move mu a little")
 
 
 def _halved(low: Array, side: Array, cut: NDArray[np.int64]) -> tuple[Array, Array]:
@@ -182,9 +188,9 @@ def _halved(low: Array, side: Array, cut: NDArray[np.int64]) -> tuple[Array, Arr
     return np.concatenate([low, second]), np.concatenate([side, side])
 
 
-def _sort(band: _Band, bounds: BandBounds, low: Array, side: Array
-          ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_],
-                     NDArray[np.bool_]]:  # fmt: skip
+def _sort(
+    band: _Band, bounds: BandBounds, low: Array, side: Array
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return of every box: graph axis, where to cut it, whether decided, missed, full."""
     half, rows = side / 2, np.arange(len(low))
     energy, g, eta, d_eta = band.centre((low + half) @ band.B)
@@ -194,9 +200,11 @@ def _sort(band: _Band, bounds: BandBounds, low: Array, side: Array
     change = np.einsum("nab,nb->na", H, half)  # how far each component can move in the box
     sure = _STEEP * abs(g) > change
     scaled = (abs(g) - change) * half
-    axis = np.where(sure[:, 0] & sure[:, 1] | (sure[:, 0] == sure[:, 1]),
-                    np.where(scaled[:, 0] >= scaled[:, 1], 0, 1),
-                    np.where(sure[:, 0], 0, 1))  # fmt: skip
+    axis = np.where(
+        sure[:, 0] & sure[:, 1] | (sure[:, 0] == sure[:, 1]),
+        np.where(scaled[:, 0] >= scaled[:, 1], 0, 1),
+        np.where(sure[:, 0], 0, 1),
+    )
     clear = _sides_clear(axis, energy, g, bend, half)
     decided = sure[rows, axis] & (sure[rows, 1 - axis] | clear) & ~missed
     # Cut what keeps the box undecided: the larger part of the change of the gradient, or of the
@@ -209,8 +217,9 @@ def _sort(band: _Band, bounds: BandBounds, low: Array, side: Array
     return axis, cut, decided, missed, missed & (energy < 0)
 
 
-def _sides_clear(axis: NDArray[np.int64], energy: Array, g: Array, bend: Array, half: Array
-                 ) -> NDArray[np.bool_]:  # fmt: skip
+def _sides_clear(
+    axis: NDArray[np.int64], energy: Array, g: Array, bend: Array, half: Array
+) -> NDArray[np.bool_]:
     """Return whether the line provably misses the two sides that bound the graph axis."""
     rows = np.arange(len(axis))
     across = half[rows, axis] * g[rows, axis]
@@ -219,23 +228,22 @@ def _sides_clear(axis: NDArray[np.int64], energy: Array, g: Array, bend: Array, 
     return clear
 
 
-def _accept(
-    band: _Band, low: Array, side: Array, axis: NDArray[np.int64]
-) -> tuple[NDArray[Any], ...]:
+def _accept(band: _Band, low: Array, side: Array, axis: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
     """Return low (value, parameter), side, axis, begin, end of boxes, and corner signs."""
     rows = np.arange(len(low))
     low = np.stack([low[rows, axis], low[rows, 1 - axis]], axis=1)
     side = np.stack([side[rows, axis], side[rows, 1 - axis]], axis=1)
-    corner = [[band.along(axis, low[:, 0] + a * side[:, 0], low[:, 1] + b * side[:, 1], 0)[0]
-               for b in (0, 1)] for a in (0, 1)]  # fmt: skip
+    corner = [
+        [band.along(axis, low[:, 0] + a * side[:, 0], low[:, 1] + b * side[:, 1], 0)[0] for b in (0, 1)]
+        for a in (0, 1)
+    ]
     crosses = [(corner[0][b] < 0) != (corner[1][b] < 0) for b in (0, 1)]
     ends = [low[:, 1].copy(), low[:, 1] + side[:, 1]]
     for a in (0, 1):  # the line may leave through the side at the low or the high value
         leaves = (corner[a][0] < 0) != (corner[a][1] < 0)
         which = leaves & ~(crosses[0] & crosses[1])
         value = low[:, 0] + a * side[:, 0]
-        point = _roots(band, axis[which], value[which], low[which, 1],
-                       (low + side)[which, 1], 1)  # fmt: skip
+        point = _roots(band, axis[which], value[which], low[which, 1], (low + side)[which, 1], 1)
         first = which & ~crosses[0] & (crosses[1] | (a == _first_side(corner, crosses)))
         for b, mask in ((0, first), (1, which & ~first)):
             ends[b][mask] = point[mask[which]]
@@ -259,14 +267,12 @@ def _first_side(corner: list[list[Array]], crosses: list[NDArray[np.bool_]]) -> 
 def _joined(found: list[tuple[NDArray[Any], ...]], s: int, below: float) -> Boxes:
     if not found:
         none, pair = np.zeros(0), np.zeros((0, 2))
-        return Boxes(pair, pair, none.astype(np.int64), none, none, s, below,
-                     np.zeros((0, 2), dtype=bool))  # fmt: skip
+        return Boxes(pair, pair, none.astype(np.int64), none, none, s, below, np.zeros((0, 2), dtype=bool))
     low, side, axis, begin, end, corners = (np.concatenate(x) for x in zip(*found, strict=True))
     return Boxes(low, side, axis.astype(np.int64), begin, end, s, below, corners.astype(bool))
 
 
-def _roots(band: _Band, axis: NDArray[np.int64], fixed: Array, low: Array, high: Array, which: int
-           ) -> Array:  # fmt: skip
+def _roots(band: _Band, axis: NDArray[np.int64], fixed: Array, low: Array, high: Array, which: int) -> Array:
     """Return where the energy passes mu along the value (which = 0) or the parameter (1)."""
 
     def at(x: Array, i: NDArray[np.int64]) -> tuple[Array, Array]:
@@ -372,8 +378,7 @@ def _rounding(model: TwoSublattice, mu: float, boxes: Boxes) -> float:
 
 def _area(boxes: Boxes, value: Array, slope: Array, length: Array) -> float:
     """Return the area below mu in the boxes with a line."""
-    depth = np.where(slope > 0, value - boxes.low[:, :1],
-                     boxes.low[:, :1] + boxes.side[:, :1] - value)  # fmt: skip
+    depth = np.where(slope > 0, value - boxes.low[:, :1], boxes.low[:, :1] + boxes.side[:, :1] - value)
     before, after = boxes.begin - boxes.low[:, 1], boxes.low[:, 1] + boxes.side[:, 1] - boxes.end
     outside = boxes.corners[:, 0] * before + boxes.corners[:, 1] * after
     return float((depth * length).sum() + (outside * boxes.side[:, 0]).sum())

@@ -56,8 +56,10 @@ class BandTorque:
         """
         d = len(self.p_n)
         if np.any(density[d:]):
-            raise CaseError("texture.current.density", f"the band structure has {d} dimensions;"
-                            f" the current must flow within {'xyz'[:d]}")  # fmt: skip
+            raise CaseError(
+                "texture.current.density",
+                f"the band structure has {d} dimensions; the current must flow within {'xyz'[:d]}",
+            )
         found = []
         for p in (self.p_n, self.p_m, self.p_st):
             u = np.zeros(3)
@@ -93,8 +95,7 @@ def band_torque(drive: CurrentDrive, folder: Path | None) -> BandTorque:
     table = found.tensors[drive.model]
     tau_sd = exchange_time(case.exchange.total)
     relaxation = drive.spin_relaxation_time or case.spin_relaxation_time
-    return BandTorque(table["p_n"], table["p_m"], table["p_st"], drive.tau_sd or tau_sd,
-                      relaxation)  # fmt: skip
+    return BandTorque(table["p_n"], table["p_m"], table["p_st"], drive.tau_sd or tau_sd, relaxation)
 
 
 def _read(path: Path, drive: CurrentDrive) -> BandTorque:
@@ -103,15 +104,15 @@ def _read(path: Path, drive: CurrentDrive) -> BandTorque:
         state = table["state"][drive.model]
         p_n, p_m, p_st = (np.array(state[n]["tensor"], float) for n in ("p_n", "p_m", "p_st"))
     except (KeyError, TypeError, ValueError):
-        raise CaseError(_KEY, f"{path} is not a coefficients.json of femspin afm-torques"
-                        " with this model") from None  # fmt: skip
+        raise CaseError(
+            _KEY, f"{path} is not a coefficients.json of femspin afm-torques with this model"
+        ) from None
     tau_sd = drive.tau_sd
     if tau_sd is None:
         beside = path.with_name("result.json")
         found = _json(beside).get("tau_sd_s") if beside.is_file() else None
         if not isinstance(found, float):
-            raise CaseError("texture.current.tau_sd",
-                            f"is needed: no result.json with it beside {path}")  # fmt: skip
+            raise CaseError("texture.current.tau_sd", f"is needed: no result.json with it beside {path}")
         tau_sd = found
     return BandTorque(p_n, p_m, p_st, tau_sd, _relaxation(table, path, drive))
 
@@ -125,8 +126,10 @@ def _relaxation(table: dict[str, Any], path: Path, drive: CurrentDrive) -> float
     if drive.spin_relaxation_time is not None or drive.beta is not None:
         return drive.spin_relaxation_time
     if _TAU_S not in table:
-        raise CaseError("texture.current.spin_relaxation_time", f"is needed, or beta: {path} comes"
-                        " from an older version that did not write it")  # fmt: skip
+        raise CaseError(
+            "texture.current.spin_relaxation_time",
+            f"is needed, or beta: {path} comes from an older version that did not write it",
+        )
     found = table[_TAU_S]
     if found is not None and not (isinstance(found, int | float) and found > 0):
         raise CaseError(_KEY, f"{path}: {_TAU_S} must be a positive number, got {found!r}")

@@ -62,9 +62,7 @@ class FermiSums:
     size: int
 
 
-def fermi_sums(
-    model: TwoSublattice, mu: float, kT: float = 0.0, tolerance: float = 1e-9
-) -> FermiSums:
+def fermi_sums(model: TwoSublattice, mu: float, kT: float = 0.0, tolerance: float = 1e-9) -> FermiSums:
     """Return the Fermi-surface averages of all kernels.
 
     Args:
@@ -85,9 +83,13 @@ def fermi_sums(
     d = model.dimension
     tensors, bounds = value[:-1].reshape(-1, d, d), error[:-1].reshape(-1, d, d)
     return FermiSums(
-        dict(zip(KERNELS, tensors, strict=True)), dict(zip(KERNELS, bounds, strict=True)),
-        float(value[-1]), float(error[-1]), method, size,
-    )  # fmt: skip
+        dict(zip(KERNELS, tensors, strict=True)),
+        dict(zip(KERNELS, bounds, strict=True)),
+        float(value[-1]),
+        float(error[-1]),
+        method,
+        size,
+    )
 
 
 def _kernel(model: TwoSublattice) -> Callable[[Array, int], Array]:
@@ -98,8 +100,7 @@ def _kernel(model: TwoSublattice) -> Callable[[Array, int], Array]:
     return kernel
 
 
-def _sharp(model: TwoSublattice, mu: float, count: int, tolerance: float
-           ) -> tuple[Array, Array, str, int]:  # fmt: skip
+def _sharp(model: TwoSublattice, mu: float, count: int, tolerance: float) -> tuple[Array, Array, str, int]:
     """Return averages at zero temperature; only surfaces look at the tolerance."""
     kernel, method = _kernel(model), _SHARP[model.dimension]
     if model.dimension == 3:
@@ -110,8 +111,9 @@ def _sharp(model: TwoSublattice, mu: float, count: int, tolerance: float
     return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1], method, 0
 
 
-def _thermal(model: TwoSublattice, mu: float, kT: float, count: int, tolerance: float
-             ) -> tuple[Array, Array, str, int]:  # fmt: skip
+def _thermal(
+    model: TwoSublattice, mu: float, kT: float, count: int, tolerance: float
+) -> tuple[Array, Array, str, int]:
     """Return averages at a temperature, by doubling a mesh or from sums at sharp energies."""
     largest = _LARGEST_MESH[model.dimension]
     n = needed_mesh(model, kT, tolerance)
@@ -125,8 +127,9 @@ def _thermal(model: TwoSublattice, mu: float, kT: float, count: int, tolerance: 
     return value, error, "mesh", n
 
 
-def _doubled_mesh(model: TwoSublattice, mu: float, kT: float, count: int, tolerance: float, n: int
-                  ) -> tuple[Array, Array, Array, int]:  # fmt: skip
+def _doubled_mesh(
+    model: TwoSublattice, mu: float, kT: float, count: int, tolerance: float, n: int
+) -> tuple[Array, Array, Array, int]:
     """Return averages, errors and absolute sums of the mesh that suffices, or of the largest."""
     largest = _LARGEST_MESH[model.dimension]
     n = min(max(8, 2 * (n // 4)), largest // 2)
@@ -154,8 +157,9 @@ def _mesh(model: TwoSublattice, mu: float, kT: float, count: int, n: int) -> tup
     return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
 
 
-def _energy_sum(model: TwoSublattice, mu: float, kT: float, count: int, tolerance: float
-                ) -> tuple[Array, Array, str, int]:  # fmt: skip
+def _energy_sum(
+    model: TwoSublattice, mu: float, kT: float, count: int, tolerance: float
+) -> tuple[Array, Array, str, int]:
     r"""Return :math:`\int dE\,(-f'(E - \mu))\,I(E)` of sharp averages I.
 
     Gauss quadrature of the weight -f' where no van Hove energy lies within reach, otherwise
@@ -191,8 +195,9 @@ def logistic_nodes(order: int) -> tuple[Array, Array]:
     return 2 * np.pi * x, vectors[0] ** 2
 
 
-def _between(model: TwoSublattice, mu: float, kT: float, count: int, breaks: Array,
-             tolerance: float) -> tuple[Array, Array, str, int]:  # fmt: skip
+def _between(
+    model: TwoSublattice, mu: float, kT: float, count: int, breaks: Array, tolerance: float
+) -> tuple[Array, Array, str, int]:
     """Return the energy sum piece by piece between van Hove energies."""
     pieces = _pieces(mu, kT, breaks, tolerance)
     first, *finer = _piece_rules(model.dimension)
@@ -213,8 +218,7 @@ def _between(model: TwoSublattice, mu: float, kT: float, count: int, breaks: Arr
     return total, error, "energy sum", used
 
 
-def _pieces(mu: float, kT: float, breaks: Array, tolerance: float
-            ) -> list[tuple[float, float]]:  # fmt: skip
+def _pieces(mu: float, kT: float, breaks: Array, tolerance: float) -> list[tuple[float, float]]:
     """Return the energies between which there is no van Hove energy, ascending.
 
     A piece is also cut at mu, where the weight is largest, and ends where the weight has fallen
@@ -251,9 +255,15 @@ def _piece_rules(dimension: int) -> list[tuple[Array, Array]]:
     return rules
 
 
-def _piece(model: TwoSublattice, mu: float, kT: float, count: int, ends: tuple[float, float],
-           rule: tuple[Array, Array], tolerance: float
-           ) -> tuple[Array, Array, Array, int]:  # fmt: skip
+def _piece(
+    model: TwoSublattice,
+    mu: float,
+    kT: float,
+    count: int,
+    ends: tuple[float, float],
+    rule: tuple[Array, Array],
+    tolerance: float,
+) -> tuple[Array, Array, Array, int]:
     """Return the sum over one piece, its absolute sum and what is left out."""
     low, high = ends
     gap, weight = (high - low) * abs(rule[0]), (high - low) * rule[1]

@@ -33,9 +33,7 @@ _ENERGIES = {False: 4, True: 6}  # between a band edge and mu
 _SHARP = {False: 2e-2, True: 1e-3}  # tolerances of their densities of states
 
 
-def electrons_per_site(
-    model: TwoSublattice, mu: float, kT: float = 0.0, precise: bool = True
-) -> float:
+def electrons_per_site(model: TwoSublattice, mu: float, kT: float = 0.0, precise: bool = True) -> float:
     """Return the number of electrons per site, 0 to 2; 1 fills the lower band.
 
     Exact at zero temperature in one and two dimensions.  In three to about 1e-5; of the electrons
@@ -55,9 +53,8 @@ def electrons_per_site(
         return mesh_occupation(model, mu, kT, n)
     x, w = logistic_nodes(_ORDER)
     return float(
-        sum(c * electrons_per_site(model, mu + kT * a, 0.0, precise)
-            for a, c in zip(x, w, strict=True))
-    )  # fmt: skip
+        sum(c * electrons_per_site(model, mu + kT * a, 0.0, precise) for a, c in zip(x, w, strict=True))
+    )
 
 
 def _share(model: TwoSublattice, mu: float, s: int, precise: bool) -> float:
@@ -127,13 +124,14 @@ def chemical_potential(model: TwoSublattice, filling: float, kT: float = 0.0) ->
         SolverError: At zero temperature, if mu comes out as a van Hove energy.
     """
     if not 0 < filling < 2:
-        raise CaseError(
-            "filling", f"must lie between 0 and 2 electrons per site (got {filling:.6g})"
-        )
+        raise CaseError("filling", f"must lie between 0 and 2 electrons per site (got {filling:.6g})")
     (low, a), (b, high) = band_edges(model)
     if kT <= 0 and filling == 1 and a < b:
-        raise CaseError("filling", f"1 electron per site fills the lower band: mu lies in the gap,"
-                        f" {a:.6g} to {b:.6g} in the unit of the hopping")  # fmt: skip
+        raise CaseError(
+            "filling",
+            f"1 electron per site fills the lower band: mu lies in the gap,"
+            f" {a:.6g} to {b:.6g} in the unit of the hopping",
+        )
     margin = 1e-9 * (high - low) + 40 * kT
     low, high = low - margin, high + margin
     mesh = needed_mesh(model, kT, _THERMAL[model.dimension]) if kT > 0 else 0
@@ -151,9 +149,12 @@ def chemical_potential(model: TwoSublattice, filling: float, kT: float = 0.0) ->
     if model.dimension == 3:
         root, found = _corrected(model, root, found, filling, kT)
     if abs(found - filling) > _CLOSE[model.dimension]:
-        raise CaseError("filling", f"{filling:.6g} puts mu next to the van Hove energy"
-                        f" {root:.6g} t, where a sharp Fermi line has a crossing; choose another"
-                        " one or a temperature")  # fmt: skip
+        raise CaseError(
+            "filling",
+            f"{filling:.6g} puts mu next to the van Hove energy"
+            f" {root:.6g} t, where a sharp Fermi line has a crossing; choose another"
+            " one or a temperature",
+        )
     return root
 
 
@@ -166,8 +167,9 @@ def _near(model: TwoSublattice, mu: float, kT: float) -> float:
         return sum(electrons_per_site(model, mu + x, kT) for x in (-step, step)) / 2
 
 
-def _corrected(model: TwoSublattice, mu: float, found: float, filling: float, kT: float
-               ) -> tuple[float, float]:  # fmt: skip
+def _corrected(
+    model: TwoSublattice, mu: float, found: float, filling: float, kT: float
+) -> tuple[float, float]:
     """Return mu and electrons per site after secant steps of precise sums."""
     few = min(filling, 2 - filling, abs(filling - 1) or 1)
     step = 1e-3 * max(kT, few ** (2 / 3))

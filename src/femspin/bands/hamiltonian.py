@@ -17,10 +17,22 @@ from ..units import Array
 from .lattice import TwoSublattice
 
 __all__ = [
-    "BandFields", "anomalous_spin_current", "band_energy", "band_fields", "band_gradient",
-    "diagonalizer", "eigenstate_spin", "gauge_field", "hamiltonian", "hopping_gradient",
-    "hopping_terms", "ordinary_spin_current", "pauli_product", "projector", "spin_texture",
-]  # fmt: skip
+    "BandFields",
+    "anomalous_spin_current",
+    "band_energy",
+    "band_fields",
+    "band_gradient",
+    "diagonalizer",
+    "eigenstate_spin",
+    "gauge_field",
+    "hamiltonian",
+    "hopping_gradient",
+    "hopping_terms",
+    "ordinary_spin_current",
+    "pauli_product",
+    "projector",
+    "spin_texture",
+]
 
 Complex = NDArray[np.complex128]
 
@@ -115,15 +127,20 @@ def band_fields(model: TwoSublattice, k: Array) -> BandFields:
     curvature = curvature + (eta.conj()[..., None, None] * dd_eta).real
     curvature -= d_Delta[..., :, None] * d_Delta[..., None, :]
     return BandFields(
-        eta, d_eta, dd_eta, -2 * cos.sum(-1), 2 * sin @ ep,
-        2 * np.einsum("...m,mi,mj->...ij", cos, ep, ep), Delta, d_Delta,
-        curvature / Delta[..., None, None], model.exchange,
-    )  # fmt: skip
+        eta,
+        d_eta,
+        dd_eta,
+        -2 * cos.sum(-1),
+        2 * sin @ ep,
+        2 * np.einsum("...m,mi,mj->...ij", cos, ep, ep),
+        Delta,
+        d_Delta,
+        curvature / Delta[..., None, None],
+        model.exchange,
+    )
 
 
-def hamiltonian(
-    model: TwoSublattice, k: Array, neel: tuple[float, float, float] = (0, 0, 1)
-) -> Complex:
+def hamiltonian(model: TwoSublattice, k: Array, neel: tuple[float, float, float] = (0, 0, 1)) -> Complex:
     """Return H_k of the text below Eq. (3), shape (..., 4, 4).
 
     Args:
@@ -180,10 +197,7 @@ def eigenstate_spin(model: TwoSublattice, k: Array, s: int) -> Complex:
     tx, ty = _tau_perp(s)
     tz = projector(s) @ pauli_product(3, 0)
     along = np.broadcast_to(s * tz, (*re.shape[:-2], 4, 4))
-    return np.stack(
-        [s * (re * tx + im * ty), -im * tx + re * ty, along],
-        axis=-3,
-    )  # fmt: skip
+    return np.stack([s * (re * tx + im * ty), -im * tx + re * ty, along], axis=-3)
 
 
 def spin_texture(model: TwoSublattice, k: Array) -> tuple[Array, Array]:

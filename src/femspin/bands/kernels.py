@@ -16,10 +16,21 @@ __all__ = ["KERNELS", "kernel_values"]
 
 
 KERNELS = (
-    "v2", "P_m_printed", "P_n_printed", "P_m_na_printed", "P_n_na_printed",
-    "P_m_corrected", "P_n_corrected", "P_m_na_corrected", "P_n_na_corrected",
-    "P_n_complete", "P_n_na_complete", "p_n_complete", "p_m_complete", "p_m_spin_current",
-)  # fmt: skip
+    "v2",
+    "P_m_printed",
+    "P_n_printed",
+    "P_m_na_printed",
+    "P_n_na_printed",
+    "P_m_corrected",
+    "P_n_corrected",
+    "P_m_na_corrected",
+    "P_n_na_corrected",
+    "P_n_complete",
+    "P_n_na_complete",
+    "p_n_complete",
+    "p_m_complete",
+    "p_m_spin_current",
+)
 """Names of the kernels in the order of `kernel_values`.
 
 v2 is the velocity tensor, the denominator of all coefficients.  Printed: (S6.24), (S6.52),
@@ -84,9 +95,11 @@ def _complete(f: BandFields, d_eps: Array, s: int) -> tuple[Array, Array, Array,
     bent = (f.eta.conj()[..., None, None] * f.dd_eta).real
     forward = _outer(f.d_T, f.d_T)
     return (
-        cube * (s * spread - mixed), s * cube * _outer(f.d_T, d_eps),
-        s * cube * (forward - spread), cube * (s * forward + mixed - s * bent),
-    )  # fmt: skip
+        cube * (s * spread - mixed),
+        s * cube * _outer(f.d_T, d_eps),
+        s * cube * (forward - spread),
+        cube * (s * forward + mixed - s * bent),
+    )
 
 
 def _spin_current(f: BandFields, s: int) -> Array:

@@ -107,8 +107,9 @@ def canting_drift(model: TwoSublattice, setup: KineticSetup) -> Array:
 
 def _spin_operator(rho: int, direction: Spin) -> Complex:
     n = np.array(direction, dtype=float) / np.linalg.norm(direction)
-    operator: Complex = sum((n[a] * pauli_product(rho, a + 1) for a in range(3)),
-                            np.zeros((4, 4), dtype=complex))  # fmt: skip
+    operator: Complex = sum(
+        (n[a] * pauli_product(rho, a + 1) for a in range(3)), np.zeros((4, 4), dtype=complex)
+    )
     return operator
 
 
@@ -117,8 +118,13 @@ def _per_velocity(model: TwoSublattice, setup: KineticSetup, K: Array) -> Array:
     k = kinetic_mesh(model, setup.mesh)
     w, U = np.linalg.eigh(hamiltonian(model, k, setup.neel))
     weight = 1 / (4 * setup.kT) / np.cosh(np.clip((w - setup.mu) / (2 * setup.kT), -300, 300)) ** 2
-    v = np.stack([np.einsum("kab,kac,kcb->kb", U.conj(), _force(model, k, setup.neel, j), U).real
-                  for j in range(model.dimension)], axis=-1)  # fmt: skip
+    v = np.stack(
+        [
+            np.einsum("kab,kac,kcb->kb", U.conj(), _force(model, k, setup.neel, j), U).real
+            for j in range(model.dimension)
+        ],
+        axis=-1,
+    )
     # Each band is counted once: half the trace over the degenerate pairs.
     vv = np.einsum("kb,kbi,kbj->ij", weight, v, v) / len(k) / 2
     ratio: Array = K @ np.linalg.inv(vv)
@@ -131,9 +137,7 @@ def _force(model: TwoSublattice, k: Array, neel: Spin, j: int) -> Complex:
     hop = np.exp(-1j * (k @ e.T)) * np.array(model.inter_amplitudes)
     d_eta = -1j * (hop @ e[:, j])
     d_T = 2 * (np.sin(k @ ep.T) * np.array(model.intra_amplitudes, dtype=float)) @ ep[:, j]
-    d_H = d_T[:, None, None] * pauli_product(0, 0) - d_eta.real[:, None, None] * pauli_product(
-        1, 0
-    )
+    d_H = d_T[:, None, None] * pauli_product(0, 0) - d_eta.real[:, None, None] * pauli_product(1, 0)
     result: Complex = d_H - d_eta.imag[:, None, None] * pauli_product(2, 0)
     return result
 
@@ -157,8 +161,7 @@ def _in_basis(left: Complex, operator: Complex, right: Complex) -> Complex:
     return product
 
 
-def _spiral_response(model: TwoSublattice, setup: KineticSetup, operator: Complex, omega: float
-                     ) -> Complex:  # fmt: skip
+def _spiral_response(model: TwoSublattice, setup: KineticSetup, operator: Complex, omega: float) -> Complex:
     """Return the part of an operator linear in Q, force and lifetime, shape (d, d)."""
     d = model.dimension
     life = setup.tau / (1 - 1j * omega * setup.tau)
@@ -174,8 +177,9 @@ def _spiral_response(model: TwoSublattice, setup: KineticSetup, operator: Comple
     return result
 
 
-def _spiral_spin(model: TwoSublattice, setup: KineticSetup, operator: Complex, omega: float,
-                 Q: float, gradient: int) -> Complex:  # fmt: skip
+def _spiral_spin(
+    model: TwoSublattice, setup: KineticSetup, operator: Complex, omega: float, Q: float, gradient: int
+) -> Complex:
     """Return the mean of an operator in the frame of a spiral, for a force along each direction.
 
     In the frame that turns with the order every hop carries a rotation about the axis, so that
@@ -201,15 +205,15 @@ def _spiral_spin(model: TwoSublattice, setup: KineticSetup, operator: Complex, o
     return np.array(means)
 
 
-def _canting_response(model: TwoSublattice, setup: KineticSetup, q: float, gradient: int,
-                      force: int) -> complex:  # fmt: skip
+def _canting_response(
+    model: TwoSublattice, setup: KineticSetup, q: float, gradient: int, force: int
+) -> complex:
     """Return the part of the staggered spin linear in q, canting, force and lifetime."""
     values = [_canting_spin(model, setup, x, gradient, force) for x in (q, -q)]
     return complex((values[0] - values[1]) / (2j * q * setup.tau))
 
 
-def _canting_spin(model: TwoSublattice, setup: KineticSetup, q: float, gradient: int, force: int
-                  ) -> complex:  # fmt: skip
+def _canting_spin(model: TwoSublattice, setup: KineticSetup, q: float, gradient: int, force: int) -> complex:
     """Return the staggered spin of wave number q, to first order in canting and force."""
     k = kinetic_mesh(model, setup.mesh)
     half = np.zeros(model.dimension)
@@ -219,17 +223,14 @@ def _canting_spin(model: TwoSublattice, setup: KineticSetup, q: float, gradient:
 
     def local(kk: Array) -> Complex:
         """Local equilibrium to first order in the canting, in the fixed basis."""
-        (w, U), (v, W) = (np.linalg.eigh(hamiltonian(model, x, setup.neel))
-                          for x in (kk + half, kk - half))  # fmt: skip
+        (w, U), (v, W) = (np.linalg.eigh(hamiltonian(model, x, setup.neel)) for x in (kk + half, kk - half))
         R = _divided(w, v, setup.mu, setup.kT) * _in_basis(U, canting, W)
         result: Complex = U @ R @ W.conj().swapaxes(-1, -2)
         return result
 
     moved = [_driven(model, setup, x, force) for x in (k + half, k - half)]
     source = -_derivative(local, k, force) - 1j * (canting @ moved[1] - moved[0] @ canting)
-    (w, U), (v, W) = (
-        np.linalg.eigh(hamiltonian(model, x, setup.neel)) for x in (k + half, k - half)
-    )
+    (w, U), (v, W) = (np.linalg.eigh(hamiltonian(model, x, setup.neel)) for x in (k + half, k - half))
     rate = 1j * (w[:, :, None] - v[:, None, :]) + 1 / setup.tau
     rho = _in_basis(U, source, W) / rate
     return complex(np.einsum("kab,kba->", _in_basis(W, operator, U), rho) / len(k))
@@ -249,7 +250,6 @@ def _derivative(function: Callable[[Array], Complex], k: Array, j: int) -> Compl
     """Return the derivative with respect to k_j, of sixth order in the step."""
     step = np.zeros(k.shape[1])
     step[j] = _STEP
-    terms = [w * (function(k + n * step) - function(k - n * step))
-             for w, n in ((45, 1), (-9, 2), (1, 3))]  # fmt: skip
+    terms = [w * (function(k + n * step) - function(k - n * step)) for w, n in ((45, 1), (-9, 2), (1, 3))]
     total: Complex = (terms[0] + terms[1] + terms[2]) / (60 * _STEP)
     return total

@@ -16,8 +16,17 @@ from numpy.typing import ArrayLike
 from ..errors import CaseError, closest
 from ..units import Array
 
-__all__ = ["LATTICES", "Hop", "TwoSublattice", "chain", "from_hops", "honeycomb", "named_lattice",
-           "simple_cubic", "square"]  # fmt: skip
+__all__ = [
+    "LATTICES",
+    "Hop",
+    "TwoSublattice",
+    "chain",
+    "from_hops",
+    "honeycomb",
+    "named_lattice",
+    "simple_cubic",
+    "square",
+]
 
 
 _ON_LATTICE = 1e-9
@@ -96,11 +105,11 @@ class TwoSublattice:
     def has_site_inversion(self) -> bool:
         """Whether every site is a centre of inversion, so that eta is real."""
         hops = {(_key(e), t) for e, t in zip(self.inter, self.inter_amplitudes, strict=True)}
-        return all((_key([-x for x in e]), t) in hops
-                   for e, t in zip(self.inter, self.inter_amplitudes, strict=True))  # fmt: skip
+        return all(
+            (_key([-x for x in e]), t) in hops for e, t in zip(self.inter, self.inter_amplitudes, strict=True)
+        )
 
-    def with_(self, exchange: float | None = None, intra_scale: float | None = None
-              ) -> TwoSublattice:  # fmt: skip
+    def with_(self, exchange: float | None = None, intra_scale: float | None = None) -> TwoSublattice:
         """Return the lattice with another exchange energy, or intra amplitudes times a factor."""
         scale = 1.0 if intra_scale is None else intra_scale
         return replace(
@@ -113,9 +122,14 @@ class TwoSublattice:
 def square(t: float = 1.0, t_prime: float = 0.0, exchange: float = 1.0) -> TwoSublattice:
     """Return the square lattice of site spacing a with hops to nearest and diagonal neighbours."""
     return TwoSublattice(
-        ((1, 1), (1, -1)), ((1, 0), (-1, 0), (0, 1), (0, -1)), (t,) * 4,
-        ((1, 1), (1, -1)), (t_prime,) * 2, exchange, "square",
-    )  # fmt: skip
+        ((1, 1), (1, -1)),
+        ((1, 0), (-1, 0), (0, 1), (0, -1)),
+        (t,) * 4,
+        ((1, 1), (1, -1)),
+        (t_prime,) * 2,
+        exchange,
+        "square",
+    )
 
 
 def honeycomb(t: float = 1.0, t_prime: float = 0.0, exchange: float = 1.0) -> TwoSublattice:
@@ -123,9 +137,8 @@ def honeycomb(t: float = 1.0, t_prime: float = 0.0, exchange: float = 1.0) -> Tw
     d = np.array([[0, 1], [sqrt(3) / 2, -0.5], [-sqrt(3) / 2, -0.5]])
     intra = tuple(tuple(x.tolist()) for x in (d[0] - d[1], d[1] - d[2], d[2] - d[0]))
     return TwoSublattice(
-        intra[:2], tuple(tuple(x.tolist()) for x in d), (t,) * 3, intra, (t_prime,) * 3,
-        exchange, "honeycomb",
-    )  # fmt: skip
+        intra[:2], tuple(tuple(x.tolist()) for x in d), (t,) * 3, intra, (t_prime,) * 3, exchange, "honeycomb"
+    )
 
 
 def chain(t: float = 1.0, t_prime: float = 0.0, exchange: float = 1.0) -> TwoSublattice:
@@ -138,25 +151,30 @@ def simple_cubic(t: float = 1.0, t_prime: float = 0.0, exchange: float = 1.0) ->
     inter = [s * x for x in np.eye(3) for s in (1, -1)]
     intra = [[1, 1, 0], [1, -1, 0], [0, 1, 1], [0, 1, -1], [1, 0, 1], [1, 0, -1]]
     return TwoSublattice(
-        ((1, 1, 0), (1, 0, 1), (0, 1, 1)), tuple(tuple(e.tolist()) for e in inter), (t,) * 6,
-        tuple(tuple(float(x) for x in e) for e in intra), (t_prime,) * 6, exchange, "cubic",
-    )  # fmt: skip
+        ((1, 1, 0), (1, 0, 1), (0, 1, 1)),
+        tuple(tuple(e.tolist()) for e in inter),
+        (t,) * 6,
+        tuple(tuple(float(x) for x in e) for e in intra),
+        (t_prime,) * 6,
+        exchange,
+        "cubic",
+    )
 
 
 LATTICES = {"square": square, "honeycomb": honeycomb, "chain": chain, "cubic": simple_cubic}
 """Builders of the named lattices."""
 
 
-def named_lattice(name: str, t: float = 1.0, t_prime: float = 0.0, exchange: float = 1.0
-                  ) -> TwoSublattice:  # fmt: skip
+def named_lattice(name: str, t: float = 1.0, t_prime: float = 0.0, exchange: float = 1.0) -> TwoSublattice:
     """Return a lattice by name.
 
     Raises:
         CaseError: For an unknown name.
     """
     if name not in LATTICES:
-        raise CaseError("lattice.kind", f"must be {', '.join(LATTICES)} or custom"
-                        f"{closest(name, LATTICES)} (got {name!r})")  # fmt: skip
+        raise CaseError(
+            "lattice.kind", f"must be {', '.join(LATTICES)} or custom{closest(name, LATTICES)} (got {name!r})"
+        )
     return LATTICES[name](t, t_prime, exchange)
 
 
@@ -179,8 +197,7 @@ def from_hops(
     for k, hop in enumerate(hops):
         key = (hop.start, hop.end, _key(hop.vector))
         if {hop.start, hop.end} - {"A", "B"}:
-            raise CaseError(f"{path}.{k}", f"sublattices are A and B (got {hop.start!r} to"
-                            f" {hop.end!r})")  # fmt: skip
+            raise CaseError(f"{path}.{k}", f"sublattices are A and B (got {hop.start!r} to {hop.end!r})")
         if key in table:
             raise CaseError(f"{path}.{k}", "this hop is listed twice")
         table[key] = hop
@@ -193,10 +210,12 @@ def from_hops(
             intra[step] = h
     return TwoSublattice(
         tuple(tuple(float(x) for x in row) for row in np.atleast_2d(np.asarray(vectors))),
-        tuple(h.vector for h in inter), tuple(h.amplitude for h in inter),
-        tuple(h.vector for h in intra.values()), tuple(h.amplitude for h in intra.values()),
+        tuple(h.vector for h in inter),
+        tuple(h.amplitude for h in inter),
+        tuple(h.vector for h in intra.values()),
+        tuple(h.amplitude for h in intra.values()),
         exchange,
-    )  # fmt: skip
+    )
 
 
 def _check_hermitian(table: dict[tuple[str, str, tuple[int, ...]], Hop], path: str) -> None:
@@ -205,41 +224,53 @@ def _check_hermitian(table: dict[tuple[str, str, tuple[int, ...]], Hop], path: s
         found = "none" if back is None else f"amplitude {back.amplitude:.6g}"
         if back is None or back.amplitude != hop.amplitude:
             raise CaseError(
-                f"{path}.{k}", f"not Hermitian: the hop {a} to {b} by {_shown(hop.vector)} with"
+                f"{path}.{k}",
+                f"not Hermitian: the hop {a} to {b} by {_shown(hop.vector)} with"
                 f" amplitude {hop.amplitude:.6g} needs its reverse, {b} to {a} by"
                 f" {_shown([-x for x in hop.vector])} with the same amplitude (got {found})",
-            )  # fmt: skip
+            )
 
 
-def _check_equal_sublattices(
-    table: dict[tuple[str, str, tuple[int, ...]], Hop], path: str
-) -> None:
+def _check_equal_sublattices(table: dict[tuple[str, str, tuple[int, ...]], Hop], path: str) -> None:
     for k, ((a, b, key), hop) in enumerate(table.items()):
         other = {"A": "B", "B": "A"}[a]
         twin = table.get((other, other, key))
         if a == b and (twin is None or twin.amplitude != hop.amplitude):
             found = "none" if twin is None else f"amplitude {twin.amplitude:.6g}"
             raise CaseError(
-                f"{path}.{k}", f"breaks the sublattice structure: the hop {a} to {a} by"
+                f"{path}.{k}",
+                f"breaks the sublattice structure: the hop {a} to {a} by"
                 f" {_shown(hop.vector)} needs its twin {other} to {other} with the same"
                 f" amplitude (got {found})",
-            )  # fmt: skip
+            )
 
 
 def _check(lattice: TwoSublattice) -> None:
     """Check shapes, then lattice vectors, then hops."""
     d = len(lattice.vectors)
     if d not in (1, 2, 3) or any(len(row) != d for row in lattice.vectors):
-        raise CaseError("lattice.vectors", "must be d rows of d numbers with d = 1, 2 or 3"
-                        f" (got {d} rows of {[len(r) for r in lattice.vectors]})")  # fmt: skip
+        raise CaseError(
+            "lattice.vectors",
+            "must be d rows of d numbers with d = 1, 2 or 3"
+            f" (got {d} rows of {[len(r) for r in lattice.vectors]})",
+        )
     for name in ("inter", "intra"):
         rows, amplitudes = getattr(lattice, name), getattr(lattice, f"{name}_amplitudes")
         if any(len(row) != d for row in rows) or len(rows) != len(amplitudes):
-            raise CaseError(f"lattice.{name}", f"must be vectors of {d} numbers with one amplitude"
-                            " each")  # fmt: skip
-    everything = np.concatenate([np.ravel(x).astype(float) for x in (
-        lattice.vectors, lattice.inter, lattice.inter_amplitudes, lattice.intra,
-        lattice.intra_amplitudes, [lattice.exchange])])  # fmt: skip
+            raise CaseError(f"lattice.{name}", f"must be vectors of {d} numbers with one amplitude each")
+    everything = np.concatenate(
+        [
+            np.ravel(x).astype(float)
+            for x in (
+                lattice.vectors,
+                lattice.inter,
+                lattice.inter_amplitudes,
+                lattice.intra,
+                lattice.intra_amplitudes,
+                [lattice.exchange],
+            )
+        ]
+    )
     if not np.all(np.isfinite(everything)):
         raise CaseError("lattice", "has a number that is not finite")
     size = np.linalg.norm(np.array(lattice.vectors, dtype=float), axis=1)
@@ -251,15 +282,22 @@ def _check(lattice: TwoSublattice) -> None:
 
 def _check_energies(lattice: TwoSublattice) -> None:
     if not any(lattice.inter_amplitudes):
-        raise CaseError("lattice.inter", "needs a hop between the sublattices; without one there"
-                        " are two separate ferromagnets")  # fmt: skip
+        raise CaseError(
+            "lattice.inter",
+            "needs a hop between the sublattices; without one there are two separate ferromagnets",
+        )
     if not lattice.exchange > 0:
-        raise CaseError("exchange", f"must be > 0 (got {lattice.exchange:.6g}); the sign is in the"
-                        " direction of the moments")  # fmt: skip
+        raise CaseError(
+            "exchange",
+            f"must be > 0 (got {lattice.exchange:.6g}); the sign is in the direction of the moments",
+        )
     scale = max(abs(t) for t in (*lattice.inter_amplitudes, *lattice.intra_amplitudes))
     if not 1 / _LARGEST_RATIO < lattice.exchange / scale < _LARGEST_RATIO:
-        raise CaseError("exchange", "must lie within a factor 1e6 of the largest hopping"
-                        f" (got a ratio of {lattice.exchange / scale:.6g})")  # fmt: skip
+        raise CaseError(
+            "exchange",
+            "must lie within a factor 1e6 of the largest hopping"
+            f" (got a ratio of {lattice.exchange / scale:.6g})",
+        )
 
 
 def _check_hops(lattice: TwoSublattice) -> None:
@@ -267,29 +305,42 @@ def _check_hops(lattice: TwoSublattice) -> None:
     inverse = np.linalg.inv(np.array(lattice.vectors, dtype=float))
     first = np.array(lattice.inter[0], dtype=float)
     if _on_lattice(first, inverse):
-        raise CaseError("lattice.inter.0", f"breaks the sublattice structure: {_shown(first)} is a"
-                        " lattice vector, so it leads from A to A")  # fmt: skip
+        raise CaseError(
+            "lattice.inter.0",
+            f"breaks the sublattice structure: {_shown(first)} is a lattice vector, so it leads from A to A",
+        )
     seen: set[tuple[int, ...]] = set()
     for k, e in enumerate(lattice.inter):
         if not _on_lattice(np.array(e) - first, inverse):
-            raise CaseError(f"lattice.inter.{k}", f"breaks the sublattice structure: {_shown(e)}"
-                            f" differs from {_shown(first)} by no lattice vector")  # fmt: skip
+            raise CaseError(
+                f"lattice.inter.{k}",
+                f"breaks the sublattice structure: {_shown(e)}"
+                f" differs from {_shown(first)} by no lattice vector",
+            )
         if _key(e) in seen:
             raise CaseError(f"lattice.inter.{k}", f"lists {_shown(e)} twice")
         seen.add(_key(e))
     pairs: dict[tuple[int, ...], float] = {}
     for k, (e, t) in enumerate(zip(lattice.intra, lattice.intra_amplitudes, strict=True)):
         if not _on_lattice(np.array(e), inverse) or not any(_key(e)):
-            raise CaseError(f"lattice.intra.{k}", f"breaks the sublattice structure: {_shown(e)}"
-                            " is no lattice vector, so it does not end on its own"
-                            " sublattice")  # fmt: skip
+            raise CaseError(
+                f"lattice.intra.{k}",
+                f"breaks the sublattice structure: {_shown(e)}"
+                " is no lattice vector, so it does not end on its own"
+                " sublattice",
+            )
         back = tuple(-x for x in _key(e))
         if back in pairs and pairs[back] != t:
-            raise CaseError(f"lattice.intra.{k}", f"not Hermitian: {_shown(e)} and its reverse"
-                            f" have the amplitudes {t:.6g} and {pairs[back]:.6g}")  # fmt: skip
+            raise CaseError(
+                f"lattice.intra.{k}",
+                f"not Hermitian: {_shown(e)} and its reverse"
+                f" have the amplitudes {t:.6g} and {pairs[back]:.6g}",
+            )
         if back in pairs or _key(e) in pairs:
-            raise CaseError(f"lattice.intra.{k}", f"lists {_shown(e)} twice; give one of each"
-                            " pair, the reverse is implied")  # fmt: skip
+            raise CaseError(
+                f"lattice.intra.{k}",
+                f"lists {_shown(e)} twice; give one of each pair, the reverse is implied",
+            )
         pairs[_key(e)] = t
 
 

@@ -20,13 +20,22 @@ from .study import BandStudy, ScanPoint
 __all__ = ["band_path", "plot_bands", "plot_fermi_lines", "plot_scan"]
 
 
-_STYLES = {"complete": ("#0072b2", "-", 2.0), "paper_corrected": ("#d55e00", "--", 1.4),
-           "paper_printed": ("#999999", ":", 1.6)}  # fmt: skip
-_LABELS = {"complete": "complete", "paper_corrected": "paper, corrected",
-           "paper_printed": "paper, as printed"}  # fmt: skip
+_STYLES = {
+    "complete": ("#0072b2", "-", 2.0),
+    "paper_corrected": ("#d55e00", "--", 1.4),
+    "paper_printed": ("#999999", ":", 1.6),
+}
+_LABELS = {
+    "complete": "complete",
+    "paper_corrected": "paper, corrected",
+    "paper_printed": "paper, as printed",
+}
 _SYMBOLS = {"p_n": "$p_n$", "p_m": "$p_m$", "p_st": "$p_{st}$"}
-_AXES = {"chemical_potential": r"chemical potential $\mu/t$", "t_prime": "$t'/t$",
-         "exchange": r"exchange $\mathcal{J}/t$"}  # fmt: skip
+_AXES = {
+    "chemical_potential": r"chemical potential $\mu/t$",
+    "t_prime": "$t'/t$",
+    "exchange": r"exchange $\mathcal{J}/t$",
+}
 _PATHS: dict[str, list[tuple[str, tuple[float, ...]]]] = {
     "chain": [("-X", (-0.5,)), ("Γ", (0,)), ("X", (0.5,))],
     "square": [("Γ", (0, 0)), ("X", (0.5, 0.5)), ("S", (0.5, 0)), ("Γ", (0, 0))],
@@ -52,11 +61,9 @@ def band_path(model: TwoSublattice) -> tuple[Array, Array, list[tuple[str, float
         path = [("Γ", (0.0,) * d), *zip(names[:d], halves, strict=True), ("Γ", (0.0,) * d)]
         path = path[: 2 if d == 1 else None]
     corners = np.array([u for _, u in path]) @ model.reciprocal
-    pieces = [a + (b - a) * np.linspace(0, 1, _STEPS)[:, None]
-              for a, b in pairwise(corners)]  # fmt: skip
+    pieces = [a + (b - a) * np.linspace(0, 1, _STEPS)[:, None] for a, b in pairwise(corners)]
     lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
-    arc = [a + (b - a) * np.linspace(0, 1, _STEPS)
-           for a, b in pairwise(lengths)]  # fmt: skip
+    arc = [a + (b - a) * np.linspace(0, 1, _STEPS) for a, b in pairwise(lengths)]
     marks = [(name, float(x)) for (name, _), x in zip(path, lengths, strict=True)]
     return np.concatenate(pieces), np.concatenate(arc), marks
 
@@ -80,8 +87,7 @@ def plot_bands(result: BandStudy) -> tuple[Any, Any]:
     axes.set_xlim(arc[0], arc[-1])
     axes.set_ylabel("energy / t")
     axes.set_title("bands, dotted: van Hove energies", fontsize=10)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3,
-                  frameon=False)  # fmt: skip
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure, axes
 
 
@@ -113,8 +119,7 @@ def plot_scan(result: BandStudy, name: str) -> tuple[Any, Any]:
             _mark_bands(panel, result.coefficients.lattice)
     panels[-1].set_xlim(float(x.min()), float(x.max()))
     panels[-1].set_xlabel(_AXES[name])
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3,
-                  frameon=False)  # fmt: skip
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure, panels
 
 
@@ -179,12 +184,20 @@ def plot_fermi_lines(result: BandStudy) -> tuple[Any, Any] | None:
         k = _images(found.lattice, line.k.reshape(-1, 2), _WINDOW * reach)
         length, angle = spin_texture(found.lattice, k)
         shown = axes.scatter(
-            k[:, 0], k[:, 1], c=np.degrees(angle) if turning else length, s=5, linewidths=0,
+            k[:, 0],
+            k[:, 1],
+            c=np.degrees(angle) if turning else length,
+            s=5,
+            linewidths=0,
             cmap="twilight_shifted" if turning else "viridis",
-            vmin=-180 if turning else 0, vmax=180 if turning else 1,
-        )  # fmt: skip
-    label = r"direction $\varphi_k$ of the transverse spin (deg)" if turning else (
-        r"transverse spin $\sin\vartheta_k$")  # fmt: skip
+            vmin=-180 if turning else 0,
+            vmax=180 if turning else 1,
+        )
+    label = (
+        r"direction $\varphi_k$ of the transverse spin (deg)"
+        if turning
+        else (r"transverse spin $\sin\vartheta_k$")
+    )
     bar = figure.colorbar(shown, ax=axes, label=label)
     if turning:
         bar.set_ticks([-180, -90, 0, 90, 180])

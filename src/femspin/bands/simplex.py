@@ -22,8 +22,7 @@ _DEEPEST = 45
 _SHIFT = (0.137, 0.071, 0.223)
 _SLAB = 12  # layers of the mesh held at a time
 # Six tetrahedra of a cube along its main diagonal: corners in the order of a path along edges.
-_PATHS = [np.cumsum([[0, 0, 0], *np.eye(3, dtype=int)[list(p)]], axis=0)
-          for p in permutations(range(3))]  # fmt: skip
+_PATHS = [np.cumsum([[0, 0, 0], *np.eye(3, dtype=int)[list(p)]], axis=0) for p in permutations(range(3))]
 
 
 def point_sum(
@@ -131,16 +130,17 @@ def tetrahedra_below(model: TwoSublattice, mu: float, s: int, n: int) -> float:
         layers = min(_SLAB, n - first)
         energy = band_energy(model, _mesh(model, n, first, layers), s)
         for path in _PATHS:
-            corners = [tuple(slice(a, a + m) for a, m in zip(c, (layers, n, n), strict=True))
-                       for c in path]  # fmt: skip
+            corners = [tuple(slice(a, a + m) for a, m in zip(c, (layers, n, n), strict=True)) for c in path]
             e = np.stack([energy[c].ravel() for c in corners])
             below += float(_occupied(np.sort(e, axis=0), mu).sum())
     return below / (6 * n**3)
 
 
 def _mesh(model: TwoSublattice, n: int, first: int, layers: int) -> Array:
-    axes = [(np.arange(m + 1) + f + x) / n - 0.5
-            for m, f, x in zip((layers, n, n), (first, 0, 0), _SHIFT, strict=True)]  # fmt: skip
+    axes = [
+        (np.arange(m + 1) + f + x) / n - 0.5
+        for m, f, x in zip((layers, n, n), (first, 0, 0), _SHIFT, strict=True)
+    ]
     grid: Array = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ model.reciprocal
     return grid
 
@@ -151,7 +151,5 @@ def _occupied(e: Array, mu: float) -> Array:
         a = (mu - e[0]) ** 3 / ((e[1] - e[0]) * (e[2] - e[0]) * (e[3] - e[0]))
         d = (e[3] - mu) ** 3 / ((e[3] - e[0]) * (e[3] - e[1]) * (e[3] - e[2]))
         b = (mu - e[1]) ** 3 / ((e[1] - e[0]) * (e[2] - e[1]) * (e[3] - e[1]))
-    share: Array = np.select(
-        [mu <= e[0], mu <= e[1], mu < e[2], mu < e[3]], [0 * a, a, a - b, 1 - d], 1.0
-    )
+    share: Array = np.select([mu <= e[0], mu <= e[1], mu < e[2], mu < e[3]], [0 * a, a, a - b, 1 - d], 1.0)
     return share

@@ -18,8 +18,7 @@ from .critical import critical_energies
 from .filling import chemical_potential
 from .torques import TorqueVelocities, exchange_time, torque_velocities
 
-__all__ = ["SCANS", "BandStudy", "ScanPoint", "spin_balance_warning", "study", "study_csv",
-           "study_table"]  # fmt: skip
+__all__ = ["SCANS", "BandStudy", "ScanPoint", "spin_balance_warning", "study", "study_csv", "study_table"]
 
 SCANS = ("chemical_potential", "t_prime", "exchange")
 """Names of the scans; a scan is over mu/t, t'/t or J/t."""
@@ -85,9 +84,13 @@ def study(case: BandCase, progress: Callable[[float], None] | None = None) -> Ba
     velocities = None
     if case.torque is not None:
         velocities = torque_velocities(
-            here, case.torque.current_density, case.torque.spin_density, case.lattice.t,
-            case.model, case.spin_relaxation_time,
-        )  # fmt: skip
+            here,
+            case.torque.current_density,
+            case.torque.spin_density,
+            case.lattice.t,
+            case.model,
+            case.spin_relaxation_time,
+        )
     wanted = list(_wanted(case))
     points = []
     for k, (name, value) in enumerate(wanted):
@@ -137,8 +140,7 @@ def study_table(result: BandStudy) -> dict[str, Any]:
         "exchange_over_t": lattice.exchange,
         "tau_sd_s": exchange_time(lattice.exchange * case.lattice.t),
         "spin_relaxation_time_s": case.spin_relaxation_time,
-        "van_hove_over_t": {"lower": critical_energies(lattice, 1),
-                            "upper": critical_energies(lattice, -1)},
+        "van_hove_over_t": {"lower": critical_energies(lattice, 1), "upper": critical_energies(lattice, -1)},
         "method": here.sums.method,
         "isotropic": here.isotropic,
         "v2": {"value": here.v2, "error": _trace(here.sums.errors["v2"])},
@@ -147,11 +149,18 @@ def study_table(result: BandStudy) -> dict[str, Any]:
         "coefficients": {model: _one_model(here, model) for model in MODELS},
         "spin_balance": _spin_balance(here),
         "warnings": [spin_balance_warning(here)],
-    }  # fmt: skip
+    }
     if result.velocities is not None:
         v = result.velocities
-        table["torque"] = {"model": case.model, "u_n": v.u_n, "u_m": v.u_m, "u_st": v.u_st,
-                           "tau_sd_s": v.tau_sd, "beta": v.beta, "unit": "m/s"}  # fmt: skip
+        table["torque"] = {
+            "model": case.model,
+            "u_n": v.u_n,
+            "u_m": v.u_m,
+            "u_st": v.u_st,
+            "tau_sd_s": v.tau_sd,
+            "beta": v.beta,
+            "unit": "m/s",
+        }
     table["scan_points"] = len(result.points)
     table["scan_points_without_result"] = sum(p.coefficients is None for p in result.points)
     return table
@@ -161,18 +170,24 @@ def _spin_balance(found: Coefficients) -> dict[str, Any]:
     value, error = found.p_m_balance
     return {
         "p_m_complete": found.value("p_m"),
-        "p_m_of_spin_current": {"value": _trace(value), "error": _trace(error),
-                                "tensor": value, "tensor_error": error},
+        "p_m_of_spin_current": {
+            "value": _trace(value),
+            "error": _trace(error),
+            "tensor": value,
+            "tensor_error": error,
+        },
         "conserved": False,
-    }  # fmt: skip
+    }
 
 
 def spin_balance_warning(found: Coefficients) -> str:
     """Return what the one lifetime means for p_m, with the numbers of a state."""
-    return ("p_m: the one lifetime relaxes the spin of electrons too, so spin is not conserved:"
-            f" the moments take p_m = {found.value('p_m'):.4g} (complete), while the spin current"
-            f" brings {_trace(found.p_m_balance[0]):.4g}; with scattering that conserves spin p_m"
-            " is another number (docs/afm-torques.md, Spin balance)")  # fmt: skip
+    return (
+        "p_m: the one lifetime relaxes the spin of electrons too, so spin is not conserved:"
+        f" the moments take p_m = {found.value('p_m'):.4g} (complete), while the spin current"
+        f" brings {_trace(found.p_m_balance[0]):.4g}; with scattering that conserves spin p_m"
+        " is another number (docs/afm-torques.md, Spin balance)"
+    )
 
 
 def _trace(tensor: Any) -> float:
@@ -182,17 +197,18 @@ def _trace(tensor: Any) -> float:
 def _one_model(found: Coefficients, model: Any) -> dict[str, Any]:
     return {
         name: {
-            "value": found.value(name, model), "error": found.error(name, model),
-            "tensor": found.tensors[model][name], "tensor_error": found.errors[model][name],
+            "value": found.value(name, model),
+            "error": found.error(name, model),
+            "tensor": found.tensors[model][name],
+            "tensor_error": found.errors[model][name],
         }
         for name in COEFFICIENTS
-    }  # fmt: skip
+    }
 
 
 def _conductivity(case: BandCase, found: Coefficients) -> dict[str, Any]:
     d = found.lattice.dimension
-    sigma = conductivity(found.sums.values["v2"], case.lifetime, case.lattice.t,
-                         case.lattice.constant, d)  # fmt: skip
+    sigma = conductivity(found.sums.values["v2"], case.lifetime, case.lattice.t, case.lattice.constant, d)
     if case.lattice.thickness is not None:
         return {"value": _trace(sigma) / case.lattice.thickness, "unit": "S/m"}
     return {"value": _trace(sigma), "unit": {1: "S m", 2: "S", 3: "S/m"}[d]}
@@ -202,8 +218,19 @@ def study_csv(result: BandStudy) -> str:
     """Return one row per point and model: the state, coefficients and their error estimates."""
     d = result.coefficients.lattice.dimension
     parts = [f"{a}{b}" for a in "xyz"[:d] for b in "xyz"[:d]]
-    heads = ["scan", "value", "mu_over_t", "kT_over_t", "exchange_over_t", "method", "v2",
-             "v2_error", "dos", "dos_error", "model"]  # fmt: skip
+    heads = [
+        "scan",
+        "value",
+        "mu_over_t",
+        "kT_over_t",
+        "exchange_over_t",
+        "method",
+        "v2",
+        "v2_error",
+        "dos",
+        "dos_error",
+        "model",
+    ]
     for name in COEFFICIENTS:
         heads += [name, f"{name}_error", *(f"{name}_{p}" for p in parts if d > 1)]
     heads += ["p_m_of_spin_current", "p_m_of_spin_current_error"]

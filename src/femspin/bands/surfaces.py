@@ -139,8 +139,7 @@ def _cut(band: _Band3, region: Region) -> Iterator[Region]:
             yield from _cut(band, smaller)
 
 
-def _connected(kept: NDArray[np.bool_], whole: NDArray[np.bool_]
-               ) -> tuple[NDArray[np.int64], int]:  # fmt: skip
+def _connected(kept: NDArray[np.bool_], whole: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
     """Return the connected pieces of boxes, numbered from 1, and how many there are."""
     pieces, count = label(kept, np.ones((3, 3, 3)))
     parent = np.arange(count + 1)
@@ -206,8 +205,7 @@ def _points(band: _Band3, region: Region, n: int, alone: bool) -> _Points:
     return _Points(*(np.concatenate(x) for x in zip(*found, strict=True)))
 
 
-def _along(band: _Band3, region: Region, axis: int, n: int, halved: bool
-           ) -> tuple[Array, Array, Array]:  # fmt: skip
+def _along(band: _Band3, region: Region, axis: int, n: int, halved: bool) -> tuple[Array, Array, Array]:
     b, c = (axis + 1) % 3, (axis + 2) % 3
     low = np.zeros(3) if halved else region.low
     nodes = [low[x] + (np.arange(n) + 0.5) * region.side[x] / n for x in (b, c)]
@@ -309,8 +307,7 @@ def surface_integral(
     return total, error
 
 
-def _refined(sums: Callable[[int], tuple[Array, Array]], tolerance: float
-             ) -> tuple[Array, Array]:  # fmt: skip
+def _refined(sums: Callable[[int], tuple[Array, Array]], tolerance: float) -> tuple[Array, Array]:
     """Return sums over ever more lines, and their error estimate, until that is small."""
     change: Array | None = None
     last = sums(_LINES[0])[0]

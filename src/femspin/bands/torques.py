@@ -22,7 +22,6 @@ from .coefficients import Coefficients, TorqueModel
 __all__ = ["TorqueVelocities", "drift_velocity", "exchange_time", "torque_velocities"]
 
 
-
 @dataclass(frozen=True)
 class TorqueVelocities:
     """What enters the equations of motion of an antiferromagnet.
@@ -87,8 +86,7 @@ def torque_velocities(
         CaseError: For a density, energy or time that is not positive.
     """
     d = coefficients.lattice.dimension
-    for name, value in (("s", s), ("hopping", hopping),
-                        ("spin_relaxation_time", spin_relaxation_time)):  # fmt: skip
+    for name, value in (("s", s), ("hopping", hopping), ("spin_relaxation_time", spin_relaxation_time)):
         if value is not None and not (np.isfinite(value) and value > 0):
             raise CaseError(name, f"must be a positive number (got {value!r})")
     j = np.atleast_1d(np.asarray(current_density, dtype=float))

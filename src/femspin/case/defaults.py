@@ -47,9 +47,7 @@ def key_at(parts: Sequence[str], schema: type[BaseModel]) -> Key | None:
     return found
 
 
-def start_of_list(
-    parts: Sequence[str], where: str, schema: type[BaseModel]
-) -> list[Any] | None:
+def start_of_list(parts: Sequence[str], where: str, schema: type[BaseModel]) -> list[Any] | None:
     """Return the list that stands at a path before one of its entries is set; None for no list.
 
     Its default, or zeros where a key that is left out means none.
@@ -73,8 +71,11 @@ def start_of_list(
     zero = _zeros(*lists[0])
     several = len({str(form) for form, _ in _forms(key.annotation)} - {str(type(None))}) > 1
     if zero is None or several or set(parts) & set(_COMPUTED):
-        raise CaseError(where, f"{dotted(parts)} is not in the case, and what is left out is no"
-                        " zero; write all of it there first")  # fmt: skip
+        raise CaseError(
+            where,
+            f"{dotted(parts)} is not in the case, and what is left out is no"
+            " zero; write all of it there first",
+        )
     return zero
 
 

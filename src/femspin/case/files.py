@@ -14,9 +14,7 @@ from .schema import Case
 
 __all__ = ["input_digest", "input_files", "leave_out_files", "resolve_files"]
 
-_FILE_KEYS = (
-    ("mesh", "file"), ("texture", "initial", "file"), ("texture", "current", "band_structure"),
-)  # fmt: skip
+_FILE_KEYS = (("mesh", "file"), ("texture", "initial", "file"), ("texture", "current", "band_structure"))
 
 
 def input_files(case: Case, folder: Path | None = None) -> dict[str, Path]:
@@ -60,9 +58,7 @@ def leave_out_files(table: dict[str, Any]) -> None:
         del node[keys[-1]]
 
 
-def input_digest(
-    case: Case, folder: Path | None = None, known: dict[Path, str] | None = None
-) -> str:
+def input_digest(case: Case, folder: Path | None = None, known: dict[Path, str] | None = None) -> str:
     """Return a hash of the content of all files that a case reads, empty if it reads none.
 
     Args:

@@ -31,8 +31,13 @@ def open_regular(path: Path | str) -> Iterator[BinaryIO]:
     """
     try:
         # Without O_NONBLOCK a pipe is waited for already when it is opened.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-                         | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0))  # fmt: skip
+        handle = os.open(
+            path,
+            os.O_RDONLY
+            | getattr(os, "O_NONBLOCK", 0)
+            | getattr(os, "O_BINARY", 0)
+            | getattr(os, "O_NOCTTY", 0),
+        )
         with open(handle, "rb") as stream:
             mode = os.fstat(handle).st_mode
             if stat.S_ISDIR(mode):

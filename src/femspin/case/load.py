@@ -16,7 +16,7 @@ from .names import split_setting
 from .paths import replaced, resolved_path
 from .schema import Case, Kondo, Magnet, Region, SpinOrbit
 
-__all__ = ["case_from_table", "dump_case", "load_case", "plain_values", "read_table", "set_key", ]
+__all__ = ["case_from_table", "dump_case", "load_case", "plain_values", "read_table", "set_key"]
 
 _LARGEST_FILE = 10_000_000
 _DEEPEST = 20
@@ -87,19 +87,24 @@ def _refuse_half_regions(before: Mapping[str, Any], table: Mapping[str, Any]) ->
     for name, region in new.items():
         if name not in old and not (isinstance(region, Mapping) and "kind" in region):
             known = f"the case has {', '.join(map(str, old)) or 'none'}"
-            raise CaseError("--set", f"no region {name!r}{closest(name, old, known)}; a new one"
-                            " needs a kind")  # fmt: skip
+            raise CaseError("--set", f"no region {name!r}{closest(name, old, known)}; a new one needs a kind")
 
 
 def _refuse_other_files(table: Mapping[str, Any], file: str) -> None:
     """Refuse a file of another command, and name it."""
     if "lattice" in table:
-        raise CaseError("", "a band structure (it has [lattice]), no case of a device; use"
-                        " `femspin afm-torques`, in Python femspin.bands.study.study",
-                        file)  # fmt: skip
+        raise CaseError(
+            "",
+            "a band structure (it has [lattice]), no case of a device; use"
+            " `femspin afm-torques`, in Python femspin.bands.study.study",
+            file,
+        )
     if {"case", "parameters", "data"} <= set(table):
-        raise CaseError("", "a fit (it has [parameters] and [[data]]), no case; use `femspin fit`,"
-                        " in Python femspin.fit", file)  # fmt: skip
+        raise CaseError(
+            "",
+            "a fit (it has [parameters] and [[data]]), no case; use `femspin fit`, in Python femspin.fit",
+            file,
+        )
 
 
 def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
@@ -193,4 +198,3 @@ def dump_case(case: Case) -> dict[str, Any]:
     if not case.regions:  # a texture with a mesh of its own
         del table["regions"]
     return table
-

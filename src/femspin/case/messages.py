@@ -27,8 +27,12 @@ _MESSAGES = {
 }
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 _MISMATCHES = ("float_type", "string_type", "list_type", "literal_error", "model_type")
-_ALTERNATIVES = {"float_type": "a number", "string_type": "text", "list_type": "a list",
-                 "model_type": "a table"}  # fmt: skip
+_ALTERNATIVES = {
+    "float_type": "a number",
+    "string_type": "text",
+    "list_type": "a list",
+    "model_type": "a table",
+}
 _LONGEST_VALUE = 60
 _ABSENT = object()
 _ANY_NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?!\w)")
@@ -101,8 +105,10 @@ def _belongs_above(path: Path, model: type[BaseModel]) -> str:
         return ""
     owner = f"[{dotted(above[-1])}]" if above[-1] else "the top level"
     below = [p for p in inner if not p.isdecimal()]
-    return (f"; {key} is a key of {owner}: put it above [{dotted(below)}], as a line of TOML"
-            " belongs to the last head above it")  # fmt: skip
+    return (
+        f"; {key} is a key of {owner}: put it above [{dotted(below)}], as a line of TOML"
+        " belongs to the last head above it"
+    )
 
 
 def _table_type(annotation: Any) -> Any:
@@ -178,8 +184,7 @@ def _got(value: Any, structured: bool = True) -> str:
 
 def shown(value: Any) -> str:
     """Return a value much as it stands in the case file, shortened."""
-    text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False,
-                                                                   default=str)  # fmt: skip
+    text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
 
 

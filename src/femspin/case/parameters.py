@@ -19,15 +19,30 @@ from .schema import Case
 from .values import INSULATORS
 
 __all__ = [
-    "Parameter", "by_region", "find_parameter", "parameter_value", "scalar_parameters",
-    "with_parameters", "without_repetition",
-]  # fmt: skip
+    "Parameter",
+    "by_region",
+    "find_parameter",
+    "parameter_value",
+    "scalar_parameters",
+    "with_parameters",
+    "without_repetition",
+]
 
 # What a parameter that is zero may be compared with, by its SI unit.
 _ZERO_SCALES = {
-    "": 0.1, "J": 1.6e-22, "T": 0.1, "V/m": 1e5, "m/s": 1e4, "1/m": 1e8, "1/s": 1e12,
-    "S/m**2": 1e13, "1/(m**2*s)": 1e28, "J*m**3": 1e-49, "V": 1e-3, "A": 1e-6,
-}  # fmt: skip
+    "": 0.1,
+    "J": 1.6e-22,
+    "T": 0.1,
+    "V/m": 1e5,
+    "m/s": 1e4,
+    "1/m": 1e8,
+    "1/s": 1e12,
+    "S/m**2": 1e13,
+    "1/(m**2*s)": 1e28,
+    "J*m**3": 1e-49,
+    "V": 1e-3,
+    "A": 1e-6,
+}
 
 
 @dataclass(frozen=True)
@@ -83,15 +98,19 @@ def _walk(node: Any, parts: tuple[str, ...], size: float = 0.0) -> list[Paramete
     """Return the parameters below a node; `size` is the largest entry of the list it is in."""
     if isinstance(node, Mapping):
         return [
-            p for key, value in node.items()
-            if key not in ("spin", "kind") for p in _walk(value, (*parts, key))
-        ]  # fmt: skip
+            p
+            for key, value in node.items()
+            if key not in ("spin", "kind")
+            for p in _walk(value, (*parts, key))
+        ]
     if isinstance(node, list):
         size = _largest(node) if size == 0.0 else size
         return [
-            p for k, value in enumerate(node)
-            if not _repeated(parts, k) for p in _walk(value, (*parts, str(k)), size)
-        ]  # fmt: skip
+            p
+            for k, value in enumerate(node)
+            if not _repeated(parts, k)
+            for p in _walk(value, (*parts, str(k)), size)
+        ]
     pair = number_and_unit(node)
     if pair is None:
         return []
@@ -114,8 +133,9 @@ def _repeated(parts: tuple[str, ...], k: int) -> bool:
 
 def _kind(parts: tuple[str, ...]) -> str:
     if parts[0] == "drive":
-        return {"temperature": "temperature", "magnetic_field": "field",
-                "electrodes": "electrode"}.get(parts[1], "drive")  # fmt: skip
+        return {"temperature": "temperature", "magnetic_field": "field", "electrodes": "electrode"}.get(
+            parts[1], "drive"
+        )
     if parts[0] == "regions":
         return {"soc": "spin_orbit", "kondo": "exchange"}.get(parts[2], _own(parts[2]))
     return "thickness" if parts[0] == "structure" else "interface"
@@ -162,8 +182,7 @@ def _no_parameter(parts: Sequence[str], table: Mapping[str, Any], known: Iterabl
     near = closest(parts[-1], (name[len(head) :] for name in beside))
     if near:
         near = closest(own, [head + near.split("'")[1]])
-    return ("is no number of the case that can be varied continuously"
-            f"{near or closest(own, known)}")  # fmt: skip
+    return f"is no number of the case that can be varied continuously{near or closest(own, known)}"
 
 
 def _is_absent(node: Any, parts: Sequence[str]) -> bool:

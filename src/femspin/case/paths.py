@@ -17,19 +17,14 @@ from .defaults import start_of_list
 from .messages import dotted
 from .names import AXES, path_parts
 
-__all__ = ["replaced", "resolved_path", ]
+__all__ = ["replaced", "resolved_path"]
 
 # Tables whose keys are names: a path through an unknown name is a slip, not a new entry.
-_NAMED = {("regions",): "region", ("materials",): "material",
-          ("drive", "electrodes"): "electrode"}  # fmt: skip
+_NAMED = {("regions",): "region", ("materials",): "material", ("drive", "electrodes"): "electrode"}
 
 
 def resolved_path(
-    name: str,
-    tables: Mapping[str, Any],
-    where: str,
-    schema: type[BaseModel],
-    new_names: bool = False,
+    name: str, tables: Mapping[str, Any], where: str, schema: type[BaseModel], new_names: bool = False
 ) -> tuple[str, ...]:
     """Return the parts of a dotted path as the tables of a case have them.
 
@@ -49,8 +44,11 @@ def resolved_path(
     """
     given = path_parts(name)
     if not given:
-        raise CaseError(where, f"{name!r} is not a dotted path like drive.temperature; names with"
-                        " dots or other signs stand in quotes")  # fmt: skip
+        raise CaseError(
+            where,
+            f"{name!r} is not a dotted path like drive.temperature; names with"
+            " dots or other signs stand in quotes",
+        )
     parts: list[str] = []
     node: Any = tables
     for part in given:
@@ -58,9 +56,11 @@ def resolved_path(
         if isinstance(node, Mapping):
             what = _NAMED.get(tuple(parts))
             if what is not None and part not in node and not new_names:
-                raise CaseError(where, f"no {what} {part!r}" + closest(
-                    part, node, f"the case has {', '.join(map(str, node)) or 'none'}"
-                ))  # fmt: skip
+                raise CaseError(
+                    where,
+                    f"no {what} {part!r}"
+                    + closest(part, node, f"the case has {', '.join(map(str, node)) or 'none'}"),
+                )
             flipped = "|".join(reversed(part.split("|")))
             if parts == ["interfaces"] and part not in node and flipped in node:
                 part = flipped
@@ -92,8 +92,9 @@ def _position(part: str, entries: Sequence[Any], where: str, path: str) -> str:
     if len(same) == 1:
         return same[0]
     if len(same) > 1:
-        raise CaseError(where, f"{path} has {part!r} {len(same)} times; say which, by its"
-                        f" position: {', '.join(same)}")  # fmt: skip
+        raise CaseError(
+            where, f"{path} has {part!r} {len(same)} times; say which, by its position: {', '.join(same)}"
+        )
     if len(entries) == len(AXES) and not any(regions) and part in tuple(AXES):
         return str(AXES.index(part))
     allowed = f"0 to {len(entries) - 1}" if entries else "it is empty"
@@ -115,9 +116,7 @@ def replaced(tables: Any, parts: Sequence[str], value: Any, schema: type[BaseMod
     return _replaced(tables, parts, 0, value, schema)
 
 
-def _replaced(
-    node: Any, parts: Sequence[str], depth: int, value: Any, schema: type[BaseModel]
-) -> Any:
+def _replaced(node: Any, parts: Sequence[str], depth: int, value: Any, schema: type[BaseModel]) -> Any:
     if depth == len(parts):
         return value
     if node is None:
@@ -127,4 +126,3 @@ def _replaced(
         return [*node[:k], _replaced(node[k], parts, depth + 1, value, schema), *node[k + 1 :]]
     inner = _replaced(node.get(parts[depth]), parts, depth + 1, value, schema)
     return {**node, parts[depth]: inner}
-

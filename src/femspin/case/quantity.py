@@ -13,12 +13,37 @@ from ..errors import closest
 from ..units import HBAR, MU_0
 
 __all__ = [
-    "AngularFrequency", "Capacity", "Conductance", "Conductivity", "Current", "CurrentDensity",
-    "Diffusion", "Dos", "Duration", "ElectricField", "Energy", "ExchangeCoupling",
-    "ExchangeStiffness", "Length", "MagneticField", "Magnetization", "Mass", "MomentDensity",
-    "Position", "Rate", "Resistivity", "SpinFlux", "SpinVelocity", "SurfaceEnergy", "Temperature",
-    "Time", "Voltage", "WaveNumber", "parse_quantity", "without_hertz",
-]  # fmt: skip
+    "AngularFrequency",
+    "Capacity",
+    "Conductance",
+    "Conductivity",
+    "Current",
+    "CurrentDensity",
+    "Diffusion",
+    "Dos",
+    "Duration",
+    "ElectricField",
+    "Energy",
+    "ExchangeCoupling",
+    "ExchangeStiffness",
+    "Length",
+    "MagneticField",
+    "Magnetization",
+    "Mass",
+    "MomentDensity",
+    "Position",
+    "Rate",
+    "Resistivity",
+    "SpinFlux",
+    "SpinVelocity",
+    "SurfaceEnergy",
+    "Temperature",
+    "Time",
+    "Voltage",
+    "WaveNumber",
+    "parse_quantity",
+    "without_hertz",
+]
 
 # A case file is data: only this form ever reaches the units library, so that no text can call
 # anything or cost more than its length.
@@ -31,16 +56,59 @@ _QUANTITY = re.compile(rf"({_NUMBER})\s*(.*)", re.ASCII | re.DOTALL | re.IGNOREC
 _UNIT = re.compile(rf"(?:{_NAME}(?:\s*{_POWER})?|\)\s*{_POWER}|1(?![\w.])|[*/() ](?!\*))++")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻·−", "0123456789-*-")
 _COMMON_UNITS = (
-    "m", "cm", "um", "nm", "pm", "angstrom", "s", "ms", "us", "ns", "ps", "fs", "Hz", "GHz", "THz",
-    "eV", "meV", "ueV", "J", "K", "mK", "V", "mV", "uV", "A", "mA", "uA", "nA", "S", "ohm",
-    "T", "mT", "kg", "m_e", "kA", "MA", "MS", "hbar", "Oe", "kOe", "G", "kG", "emu", "erg", "uohm",
-)  # fmt: skip
+    "m",
+    "cm",
+    "um",
+    "nm",
+    "pm",
+    "angstrom",
+    "s",
+    "ms",
+    "us",
+    "ns",
+    "ps",
+    "fs",
+    "Hz",
+    "GHz",
+    "THz",
+    "eV",
+    "meV",
+    "ueV",
+    "J",
+    "K",
+    "mK",
+    "V",
+    "mV",
+    "uV",
+    "A",
+    "mA",
+    "uA",
+    "nA",
+    "S",
+    "ohm",
+    "T",
+    "mT",
+    "kg",
+    "m_e",
+    "kA",
+    "MA",
+    "MS",
+    "hbar",
+    "Oe",
+    "kOe",
+    "G",
+    "kG",
+    "emu",
+    "erg",
+    "uohm",
+)
 # The library keeps the magnetic units of Gauss apart from those of the SI; as fields they are
 # unique: B in G, H in Oe, a moment in emu.
 _MAGNETIC_UNITS = (
-    "si_gauss = 1e-4 * tesla", f"si_oersted = {1e-4 / MU_0!r} * ampere / meter",
+    "si_gauss = 1e-4 * tesla",
+    f"si_oersted = {1e-4 / MU_0!r} * ampere / meter",
     "emu = 1e-3 * ampere * meter**2",
-)  # fmt: skip
+)
 _PREFIX = r"(?<![A-Za-zµμ_])(kilo|milli|micro|[kMmuµμn]?)"
 _SPELLINGS = (
     (re.compile(rf"{_PREFIX}(?:[Gg]auss|Gs|G)(?![A-Za-z0-9_])"), r"\1si_gauss"),
@@ -75,15 +143,13 @@ _ADVICE = (
     ("S/m", "ohm*m", 'a resistivity; give it as resistivity = "{text}" instead'),
     ("ohm*m", "S/m", 'a conductivity; give it as conductivity = "{text}" instead'),
     ("J/m**3", "T", "a field; an anisotropy field B_K means K = M_s B_K/2, an energy density"),
-    ("J/m**3", "A/m", "a field; an anisotropy field H_K means K = mu_0 M_s H_K/2, an energy"
-     " density"),
+    ("J/m**3", "A/m", "a field; an anisotropy field H_K means K = mu_0 M_s H_K/2, an energy density"),
     ("J/m**3", "J/m**2", "an energy per area; divide it by the thickness of the film"),
-    ("J/m**2", "J/m", "an energy per length, as D_s = D d of a film; divide it by its"
-     " thickness d"),
+    ("J/m**2", "J/m", "an energy per length, as D_s = D d of a film; divide it by its thickness d"),
     ("J/m", "J*m**2", "a spin-wave stiffness D; A = D M_s/(2 g mu_B)"),
     ("S/m**2", "1/m**2", "channels per area; multiply by e^2/h = 3.874e-5 S"),
     ("S/m**2", "ohm*m**2", "a resistance times area; give its inverse"),
-)  # fmt: skip
+)
 
 
 @cache
@@ -115,9 +181,7 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
     needed = {"unit": unit.replace("**", "^"), "example": example}
     if not isinstance(text, str):
         raise PydanticCustomError(
-            "needs_unit",
-            'must be text with a number and a unit of {unit}, like "{example}"',
-            needed,
+            "needs_unit", 'must be text with a number and a unit of {unit}, like "{example}"', needed
         )
     match = _QUANTITY.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     if match is None:
@@ -146,9 +210,8 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
 
 def _no_quantity(example: str) -> PydanticCustomError:
     return PydanticCustomError(
-        "not_a_quantity", 'must be a number followed by a unit, like "{example}"',
-        {"example": example},
-    )  # fmt: skip
+        "not_a_quantity", 'must be a number followed by a unit, like "{example}"', {"example": example}
+    )
 
 
 def _convert(number: float, text: str, needed: dict[str, Any], velocity_of_energy: bool) -> float:
@@ -159,9 +222,11 @@ def _convert(number: float, text: str, needed: dict[str, Any], velocity_of_energ
     quantity, target = _registry().Quantity(number, found), _unit(needed["unit"], "")
     if _quoted_as_m(found, target):
         raise PydanticCustomError(
-            "gaussian", "a magnetization in G or Oe may mean M or 4 pi M; write M in emu/cm^3 or"
-            ' A/m, or mu_0 M (which is 4 pi M) in T, like "{example}"', needed,
-        )  # fmt: skip
+            "gaussian",
+            "a magnetization in G or Oe may mean M or 4 pi M; write M in emu/cm^3 or"
+            ' A/m, or mu_0 M (which is 4 pi M) in T, like "{example}"',
+            needed,
+        )
     try:
         if velocity_of_energy and quantity.check("[energy] * [length]"):
             return float(quantity.to("J*m").magnitude) / HBAR
@@ -199,8 +264,9 @@ def _another_quantity(text: str, quantity: Any, needed: dict[str, Any]) -> Pydan
             return PydanticCustomError("wrong_dimension", "is {advice}", {"advice": advice})
     return PydanticCustomError(
         "wrong_dimension",
-        'has a unit of another quantity; use {unit} or a multiple, like "{example}"', needed,
-    )  # fmt: skip
+        'has a unit of another quantity; use {unit} or a multiple, like "{example}"',
+        needed,
+    )
 
 
 @lru_cache(maxsize=500)
@@ -220,8 +286,8 @@ def _unit(text: str, example: str) -> Any:
         then = f'write it like "{example}"'
         hint = closest(name, _COMMON_UNITS, then) if len(name) > 2 else f"; {then}"
         raise PydanticCustomError(
-            "unknown_unit", 'has an unknown unit {name}{hint}', {"name": repr(name), "hint": hint},
-        ) from None  # fmt: skip
+            "unknown_unit", "has an unknown unit {name}{hint}", {"name": repr(name), "hint": hint}
+        ) from None
     except Exception:  # pint raises many kinds, down to tokenizer errors
         raise _no_quantity(example) from None
     if any(abs(power) > _LARGEST_EXPONENT for power in dict(unit._units).values()):
@@ -229,9 +295,7 @@ def _unit(text: str, example: str) -> Any:
     return unit
 
 
-def _quantity(
-    unit: str, example: str, smallest: float, largest: float, *, spin_orbit: bool = False
-) -> Any:
+def _quantity(unit: str, example: str, smallest: float, largest: float, *, spin_orbit: bool = False) -> Any:
     """Build the annotated type of a quantity: text with unit in, SI float inside, text out.
 
     The bounds are far beyond any material; they stop slips of a unit and numbers whose squares
@@ -251,13 +315,9 @@ def _quantity(
         if smallest > 0 and not value > 0:
             raise PydanticCustomError("out_of_range", "must be > 0")
         if smallest > 0 and not smallest <= value <= largest:
-            raise PydanticCustomError(
-                "out_of_range", "must be between {low} and {high} {unit}", context
-            )
+            raise PydanticCustomError("out_of_range", "must be between {low} and {high} {unit}", context)
         if abs(value) > largest:
-            raise PydanticCustomError(
-                "out_of_range", "must be at most {high} {unit} in magnitude", context
-            )
+            raise PydanticCustomError("out_of_range", "must be at most {high} {unit} in magnitude", context)
         return value
 
     description = f"quantity in {unit}" + (", > 0" if smallest > 0 else "")
@@ -277,9 +337,10 @@ def without_hertz(text: Any, hint: str = "") -> Any:
     """
     if isinstance(text, str) and re.search("hz|hertz", text, re.IGNORECASE):
         raise PydanticCustomError(
-            "angular", 'an angular frequency has the unit 1/s or rad/s, like "1e11 rad/s"{hint}',
+            "angular",
+            'an angular frequency has the unit 1/s or rad/s, like "1e11 rad/s"{hint}',
             {"hint": hint},
-        )  # fmt: skip
+        )
     return text
 
 

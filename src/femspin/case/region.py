@@ -120,9 +120,7 @@ class Magnet(Table):
     demagnetization: Literal["none", "thin_film"] | Vector = Field(
         "none", description="none, thin_film, or the three factors N_x, N_y, N_z"
     )
-    thickness: q.Length | None = Field(
-        None, description="driven thickness; default: thickness of the layer"
-    )
+    thickness: q.Length | None = Field(None, description="driven thickness; default: thickness of the layer")
 
     @model_validator(mode="after")
     def _factors_add_up(self) -> Magnet:
@@ -176,13 +174,11 @@ class Region(Table):
         elif self.kind == "HM" and self.model != "resolved":
             raise refuse("model", "only an F region can be replaced by its conductance")
         elif self.magnet is not None:
-            raise refuse("magnet", "only an FI region carries a magnet; this one is {k}",
-                         k=self.kind)  # fmt: skip
+            raise refuse("magnet", "only an FI region carries a magnet; this one is {k}", k=self.kind)
         if self.conductivity is not None and self.resistivity is not None:
             raise refuse("resistivity", "give either conductivity or resistivity, its inverse")
         if self.spin_diffusion_length is not None and self.spin_relaxation_time is not None:
-            raise refuse("spin_relaxation_time",
-                         "give either spin_diffusion_length or spin_relaxation_time")  # fmt: skip
+            raise refuse("spin_relaxation_time", "give either spin_diffusion_length or spin_relaxation_time")
         if _squared(self.polarisation) >= 1:
             raise refuse("polarisation", "must satisfy |P| < 1")
         return self

@@ -15,15 +15,7 @@ from .names import path_parts
 from .quantity import parse_quantity
 from .values import Table, refuse
 
-__all__ = [
-    "MOST_DIGITS",
-    "Angle",
-    "Plot",
-    "Range",
-    "Scan",
-    "axis_length",
-    "number_and_unit",
-]
+__all__ = ["MOST_DIGITS", "Angle", "Plot", "Range", "Scan", "axis_length", "number_and_unit"]
 
 _MOST_POINTS = 100_000
 MOST_DIGITS = 15  # a rounded step reads as 0.15, not as 0.15000000000000002
@@ -48,9 +40,7 @@ def _read(value: Any) -> tuple[float, str]:
     """Return number and unit of an end of a range."""
     found = number_and_unit(value)
     if found is None or not math.isfinite(found[0]):
-        raise PydanticCustomError(
-            "range_end", 'must be a finite number, or text with a unit, like "1 nm"'
-        )
+        raise PydanticCustomError("range_end", 'must be a finite number, or text with a unit, like "1 nm"')
     return found
 
 
@@ -100,9 +90,9 @@ class Range(_RangeEnds):
             inner = next(iter(data))
             if isinstance(data[inner], dict | list):
                 raise PydanticCustomError(
-                    "unquoted", 'the dotted path of an axis stands in quotes, like'
-                    ' "drive.temperature" = ["2 K", "5 K"]',
-                )  # fmt: skip
+                    "unquoted",
+                    'the dotted path of an axis stands in quotes, like "drive.temperature" = ["2 K", "5 K"]',
+                )
         return data
 
     @model_validator(mode="after")
@@ -182,9 +172,7 @@ def _form(entry: Any) -> str:
 
 _Values = Annotated[list[Any], Field(min_length=1)]
 _Axis = Annotated[
-    Annotated[_Values, Tag("values")]
-    | Annotated[Range, Tag("range")]
-    | Annotated[Angle, Tag("angle")],
+    Annotated[_Values, Tag("values")] | Annotated[Range, Tag("range")] | Annotated[Angle, Tag("angle")],
     Discriminator(_form),
 ]
 
@@ -232,20 +220,26 @@ class Scan(Table):
                     raise refuse("axes", "{a} and {b} set the same key", a=name, b=other)
         x = self.plot.x
         if x is not None and x not in self.axes:
-            raise refuse("plot.x", "no such axis{hint}",
-                         hint=closest(x, self.axes, f"axes: {', '.join(self.axes)}"))  # fmt: skip
+            raise refuse(
+                "plot.x", "no such axis{hint}", hint=closest(x, self.axes, f"axes: {', '.join(self.axes)}")
+            )
         return self
 
     def _angle_is_an_angle(self) -> None:
         for name, axis in self.axes.items():
             if isinstance(axis, Angle) and name != "angle":
-                raise refuse("axes", "{n} is not an angle; a rotation is the axis angle = {f}",
-                             n=name, f='{ plane = "xy", ... }')  # fmt: skip
+                raise refuse(
+                    "axes",
+                    "{n} is not an angle; a rotation is the axis angle = {f}",
+                    n=name,
+                    f='{ plane = "xy", ... }',
+                )
             if name == "angle" and not isinstance(axis, Angle):
                 raise refuse(
-                    "axes.angle", 'is a table with plane, from, to and points, like {f}',
+                    "axes.angle",
+                    "is a table with plane, from, to and points, like {f}",
                     f='{ plane = "xy", from = "0 deg", to = "360 deg", points = 37 }',
-                )  # fmt: skip
+                )
         angle = self.axes.get("angle")
         if isinstance(angle, Angle) and angle.of != "field":
             for name in self.axes:

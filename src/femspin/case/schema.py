@@ -36,9 +36,23 @@ from .values import (
 )
 
 __all__ = [
-    "Case", "Drive", "Dynamics", "Electrode", "Interface", "Kondo", "Layer", "Magnet",
-    "Magnetization", "MeshFile", "Output", "Override", "Region", "Solver", "SpinOrbit", "Stack",
-]  # fmt: skip
+    "Case",
+    "Drive",
+    "Dynamics",
+    "Electrode",
+    "Interface",
+    "Kondo",
+    "Layer",
+    "Magnet",
+    "Magnetization",
+    "MeshFile",
+    "Output",
+    "Override",
+    "Region",
+    "Solver",
+    "SpinOrbit",
+    "Stack",
+]
 
 
 class Layer(Table):
@@ -70,9 +84,8 @@ class Stack(Table):
         allowed = {1: ("line",), 2: ("quad", "tri"), 3: ("hex", "tet")}[self.dimension]
         if self.cell is not None and self.cell not in allowed:
             raise refuse(
-                "cell", "a stack of dimension {d} has cells {a}",
-                d=self.dimension, a=" or ".join(allowed),
-            )  # fmt: skip
+                "cell", "a stack of dimension {d} has cells {a}", d=self.dimension, a=" or ".join(allowed)
+            )
         if self.dimension >= 2 and self.width is None:
             raise refuse("width", 'needed for dimension {d}, like "100 nm"', d=self.dimension)
         if self.dimension == 3 and self.depth is None:
@@ -80,8 +93,7 @@ class Stack(Table):
         if self.dimension < 2 and self.width is not None:
             raise refuse("width", "only for dimension 2 and 3; this stack has dimension 1")
         if self.dimension < 3 and self.depth is not None:
-            raise refuse("depth", "only for dimension 3; this stack has dimension {d}",
-                         d=self.dimension)  # fmt: skip
+            raise refuse("depth", "only for dimension 3; this stack has dimension {d}", d=self.dimension)
         return self
 
 
@@ -109,7 +121,8 @@ class Interface(Table):
     drift_flux: vector(q.SpinFlux) | None = None  # type: ignore[valid-type]
     spin_potential: vector(q.Energy) | None = None  # type: ignore[valid-type]
     spin_flux: vector(q.SpinFlux) | None = Field(  # type: ignore[valid-type]
-        None, description="particle flux into the metal")  # fmt: skip
+        None, description="particle flux into the metal"
+    )
 
     @model_validator(mode="after")
     def _one_condition(self) -> Interface:
@@ -170,8 +183,9 @@ class Electrode(Table):
         if self.floating:
             given.append("floating")
         if len(given) != 1:
-            raise refuse(given[1] if given else "voltage",
-                         "an electrode has one of voltage, current, floating = true")  # fmt: skip
+            raise refuse(
+                given[1] if given else "voltage", "an electrode has one of voltage, current, floating = true"
+            )
         return self
 
 
@@ -210,9 +224,7 @@ class Solver(Table):
     method: Literal["auto", "direct", "iterative", "stack"] = Field(
         "auto", description="stack: exact solution of a 1D stack by matrix exponentials"
     )
-    error_bars: bool = Field(
-        True, description="estimate discretisation errors by elements of the next order"
-    )
+    error_bars: bool = Field(True, description="estimate discretisation errors by elements of the next order")
     target_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
         description="refine the mesh (line, tri, tet) until the estimated error of every spin"
@@ -220,7 +232,8 @@ class Solver(Table):
         " interface or of the electrodes",
     )
     max_unknowns: Annotated[int, Field(ge=100)] = Field(
-        300_000, description="at which refinement towards target_error gives up")  # fmt: skip
+        300_000, description="at which refinement towards target_error gives up"
+    )
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500
     polarisation_form: Literal["auto", "paper", "onsager"] = Field(
@@ -231,9 +244,7 @@ class Solver(Table):
 class Output(Table):
     """What is written."""
 
-    directory: FileName | None = Field(
-        None, description="default: <case name>.out beside the case"
-    )
+    directory: FileName | None = Field(None, description="default: <case name>.out beside the case")
     fields: bool = True
     plots: bool = True
 
@@ -275,9 +286,12 @@ class Case(ReadTable):
             known = f"[regions] has {', '.join(self.regions)}"
             for k, layer in enumerate(self.structure.layers):
                 if layer.region not in self.regions:
-                    raise refuse(f"structure.layers.{k}.region", "no region {n}{hint}",
-                                 n=repr(layer.region),
-                                 hint=closest(layer.region, self.regions, known))  # fmt: skip
+                    raise refuse(
+                        f"structure.layers.{k}.region",
+                        "no region {n}{hint}",
+                        n=repr(layer.region),
+                        hint=closest(layer.region, self.regions, known),
+                    )
             for name in sorted(set(self.regions) - {x.region for x in self.structure.layers}):
                 raise refuse(f"regions.{name}", "no layer of [structure] uses this region")
         if self.texture is None and all(r.kind in INSULATORS for r in self.regions.values()):
@@ -319,8 +333,9 @@ class Case(ReadTable):
                 raise refuse("interfaces", "{a} and {b} are the same interface", a=other, b=name)
             electrode = self.drive.electrodes.get(name)
             if electrode and electrode.spin == "sink" and table.condition != "insulating":
-                raise refuse("interfaces", "{a} is also an electrode that is a spin sink; give one"
-                             " condition", a=name)  # fmt: skip
+                raise refuse(
+                    "interfaces", "{a} is also an electrode that is a spin sink; give one condition", a=name
+                )
 
     def _dynamics_has_a_magnet(self) -> None:
         if self.dynamics is None:
@@ -332,5 +347,9 @@ class Case(ReadTable):
             words = "name the FI region that moves; FI regions: {m}"
             raise refuse("dynamics.region", words, m=known)
         if name is not None and name not in magnets:
-            raise refuse("dynamics.region", "no FI region {n}{hint}", n=repr(name),
-                         hint=closest(name, magnets, f"FI regions: {known}"))  # fmt: skip
+            raise refuse(
+                "dynamics.region",
+                "no FI region {n}{hint}",
+                n=repr(name),
+                hint=closest(name, magnets, f"FI regions: {known}"),
+            )

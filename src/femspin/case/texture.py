@@ -35,9 +35,9 @@ class TextureMesh(Table):
     )
     triangles: bool = Field(False, description="triangles or tetrahedra, not rectangles or boxes")
     periodic: Annotated[list[_Axis], Field(max_length=3)] = Field(
-        [], description="without faces; of a direction that is not meshed it means that nothing"
-        " changes along it",
-    )  # fmt: skip
+        [],
+        description="without faces; of a direction that is not meshed it means that nothing changes along it",
+    )
 
     @property
     def meshed(self) -> str:
@@ -48,8 +48,11 @@ class TextureMesh(Table):
     def faces(self) -> list[tuple[int, float]]:
         """Directions that are not meshed and end in free faces, with their extents [m]."""
         extents = zip("xyz", (self.length, self.width, self.thickness), strict=True)
-        return [("xyz".index(a), extent) for a, extent in extents
-                if a not in self.meshed and a not in self.periodic]  # fmt: skip
+        return [
+            ("xyz".index(a), extent)
+            for a, extent in extents
+            if a not in self.meshed and a not in self.periodic
+        ]
 
     @property
     def dimension(self) -> int:
@@ -75,16 +78,14 @@ class TextureMesh(Table):
     @model_validator(mode="after")
     def _fits_shape(self) -> TextureMesh:
         if (self.shape == "point") != (self.cell is None):
-            raise refuse("cell", "a point has no cells" if self.shape == "point" else
-                         'needed, like "2 nm"')  # fmt: skip
+            raise refuse("cell", "a point has no cells" if self.shape == "point" else 'needed, like "2 nm"')
         if isinstance(self.cell, list) and len(self.cell) != self.dimension:
             raise refuse("cell", "a {s} has {d} meshed directions", s=self.shape, d=self.dimension)
         if self.triangles and self.dimension == 1:
             raise refuse("triangles", "only for a film or a box")
         nodes = math.prod(k + 1 for k in self.counts)
         if nodes > _MOST_NODES:
-            raise refuse("cell", "the mesh would have {n} nodes (allowed {m})", n=nodes,
-                         m=_MOST_NODES)  # fmt: skip
+            raise refuse("cell", "the mesh would have {n} nodes (allowed {m})", n=nodes, m=_MOST_NODES)
         return self
 
 
@@ -133,8 +134,7 @@ class TextureMagnet(Table):
         if kind == "ferromagnet":
             return
         if (self.homogeneous_exchange is None) == (self.exchange_field is None):
-            raise refuse("magnet.homogeneous_exchange",
-                         "give either homogeneous_exchange or exchange_field")  # fmt: skip
+            raise refuse("magnet.homogeneous_exchange", "give either homogeneous_exchange or exchange_field")
         if not (self.homogeneous_exchange or self.exchange_field or 0.0) > 0:
             raise refuse("magnet.homogeneous_exchange", "must be > 0")
 
@@ -156,9 +156,7 @@ class Initial(Table):
     polarity: Literal[-1, 1] = Field(1, description="m_z in the core of a vortex")
     helicity: Angle = 0.0
     seed: Annotated[int, Field(ge=0)] = Field(0, description="of random directions")
-    file: FileName | None = Field(
-        None, description=".vtu of a result, or .npy with one row per node"
-    )
+    file: FileName | None = Field(None, description=".vtu of a result, or .npy with one row per node")
     relax: bool = Field(False, description="relax first, in the steady fields without torques")
 
     @model_validator(mode="after")
@@ -176,9 +174,10 @@ class WallTracking(Table):
     direction: _Axis = Field("x", description="across the wall")
     axis: Direction = Field([0.0, 0.0, 1.0], description="of the domains")
     zero: Direction | None = Field(
-        None, description="from which the tilt counts; default: across the wall (0 Neel), or x, or"
+        None,
+        description="from which the tilt counts; default: across the wall (0 Neel), or x, or"
         " y, whichever is the first that is not along axis; its part normal to axis",
-    )  # fmt: skip
+    )
 
     @model_validator(mode="after")
     def _axes_are_normal(self) -> WallTracking:
@@ -195,9 +194,10 @@ class Texture(Table):
     region: str | None = Field(None, description="magnetic region of [structure] or [mesh]")
     mesh: TextureMesh | None = None
     depth: q.Length | None = Field(
-        None, description="extent of a region of a 1D or 2D device along each direction it leaves"
+        None,
+        description="extent of a region of a 1D or 2D device along each direction it leaves"
         " out; needed with a temperature and for the stray field",
-    )  # fmt: skip
+    )
     magnet: TextureMagnet
     magnetostatics: Literal["none", "thin_film", "full"] = "none"
     initial: Initial = Initial()
@@ -243,8 +243,11 @@ class Texture(Table):
         if (self.region is None) == (self.mesh is None):
             raise refuse("region", "a texture has either a region of the device or [texture.mesh]")
         if self.magnetostatics == "full" and self.mesh is not None and self.mesh.periodic:
-            raise refuse("magnetostatics", '"full" is the stray field of a magnet with faces all'
-                         ' around; drop mesh.periodic, or take "thin_film" or "none"')  # fmt: skip
+            raise refuse(
+                "magnetostatics",
+                '"full" is the stray field of a magnet with faces all'
+                ' around; drop mesh.periodic, or take "thin_film" or "none"',
+            )
         if self.depth is not None and self.region is None:
             raise refuse("depth", "only with a region; [texture.mesh] has all its extents")
         if self.torque_source == "transport" and self.region is None:
@@ -254,14 +257,17 @@ class Texture(Table):
             self.current.check(self.kind)
         for name in ("hysteresis", "threshold", "resonance", "line_shape"):
             if (getattr(self, name) is not None) != (self.analysis == name):
-                raise refuse(name, 'this table comes with analysis = "{n}", and only there',
-                             n=name)  # fmt: skip
+                raise refuse(name, 'this table comes with analysis = "{n}", and only there', n=name)
         if not self.relax_torque > 0:
             raise refuse("relax_torque", "must be > 0")
         interval = self.output_interval
         if interval is not None and not 1 <= self.duration / interval <= MOST_OUTPUTS:
-            raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
-                         " that over {n}", t=self.duration, n=MOST_OUTPUTS)  # fmt: skip
+            raise refuse(
+                "output_interval",
+                "must be at most the duration of {t} s, and at least that over {n}",
+                t=self.duration,
+                n=MOST_OUTPUTS,
+            )
         self._scheme_fits()
         self._transport_fits()
         return self
@@ -269,16 +275,21 @@ class Texture(Table):
     def _transport_fits(self) -> None:
         if self.transport is None:
             if self.threshold is not None and self.threshold.varies_drive:
-                raise refuse("threshold.vary", 'a path below drive needs torque_source ='
-                             ' "transport"; else give one below texture')  # fmt: skip
+                raise refuse(
+                    "threshold.vary",
+                    'a path below drive needs torque_source = "transport"; else give one below texture',
+                )
             return
         if self.torque_source != "transport":
-            raise refuse("transport", 'this table comes with torque_source = "transport", and'
-                         " only there")  # fmt: skip
+            raise refuse("transport", 'this table comes with torque_source = "transport", and only there')
         if self.analysis not in _COUPLED:
-            raise refuse("analysis", "{a} is that of the magnet without transport; with"
-                         ' torque_source = "transport" it is one of {k}',
-                         a=repr(self.analysis), k=", ".join(_COUPLED))  # fmt: skip
+            raise refuse(
+                "analysis",
+                "{a} is that of the magnet without transport; with"
+                ' torque_source = "transport" it is one of {k}',
+                a=repr(self.analysis),
+                k=", ".join(_COUPLED),
+            )
         if self.kind == "antiferromagnet" and self.transport.spin_pumping:
             raise refuse("transport.spin_pumping", "only for a ferromagnet")
         if self.scheme == "two_sublattice":
@@ -287,9 +298,13 @@ class Texture(Table):
     def _scheme_fits(self) -> None:
         anti = self.kind == "antiferromagnet"
         if anti != (self.scheme in ("rotor", "two_sublattice")) and self.scheme != "auto":
-            raise refuse("scheme", "{s} is not a scheme of an {k}; allowed: auto, {a}",
-                         s=self.scheme, k=self.kind, a="rotor, two_sublattice" if anti
-                         else "midpoint, runge_kutta, heun")  # fmt: skip
+            raise refuse(
+                "scheme",
+                "{s} is not a scheme of an {k}; allowed: auto, {a}",
+                s=self.scheme,
+                k=self.kind,
+                a="rotor, two_sublattice" if anti else "midpoint, runge_kutta, heun",
+            )
         fixed = self.temperature is not None or self.scheme == "heun"
         if fixed and self.step is None:
             raise refuse("step", 'needed with a temperature or scheme = "heun", like "50 fs"')
@@ -314,9 +329,12 @@ class Texture(Table):
             _refuse_device_keys(case)
             return False
         if regions and self.region not in regions:
-            raise refuse("texture.region", "no region {n}{hint}", n=repr(self.region),
-                         hint=closest(self.region, regions, f"regions: {', '.join(regions)}"),
-                         )  # fmt: skip
+            raise refuse(
+                "texture.region",
+                "no region {n}{hint}",
+                n=repr(self.region),
+                hint=closest(self.region, regions, f"regions: {', '.join(regions)}"),
+            )
         return True
 
     @property
@@ -329,8 +347,7 @@ class Texture(Table):
 
 _NOT_USED = "not used: the texture has a mesh of its own, [texture.mesh]"
 _INSTEAD = {
-    "drive": "; fields, currents and temperature are texture.fields, texture.current and"
-    " texture.temperature",
+    "drive": "; fields, currents and temperature are texture.fields, texture.current and texture.temperature",
     "magnetization": "; it starts from texture.initial",
     "solver": "; steps are texture.step and texture.tolerance",
 }

@@ -45,8 +45,11 @@ class Threshold(Table):
     def _bracket(self) -> Threshold:
         parts = path_parts(self.vary)
         if parts[:1] not in {("texture",), ("drive",)} or len(parts) < 2:
-            raise refuse("vary", 'must be a path below texture, or below drive with the torques of'
-                         ' transport, like "texture.damping"')  # fmt: skip
+            raise refuse(
+                "vary",
+                "must be a path below texture, or below drive with the torques of"
+                ' transport, like "texture.damping"',
+            )
         found = []
         for key in ("low", "high"):
             read = number_and_unit(getattr(self, key))

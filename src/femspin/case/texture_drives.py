@@ -5,22 +5,13 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from . import quantity as q
 from .values import Direction, FileName, Table, refuse, vector
 
-__all__ = [
-    "Angle", "CurrentDrive", "FieldDrive", "Signal", "SpinOrbitDrive", "TransportDrive",
-]  # fmt: skip
+__all__ = ["Angle", "CurrentDrive", "FieldDrive", "Signal", "SpinOrbitDrive", "TransportDrive"]
 
 
 def _not_negative(value: float) -> float:
@@ -169,8 +160,11 @@ class SpinOrbitDrive(Table):
         if self.field_like is not None and self.field_like_torque is not None:
             raise refuse("field_like", "give field_like_torque alone; field_like is minus it")
         if not given and self.field_along_moments == 0.0:
-            raise refuse("damping_like", "the torque has no strength; give one of {k}, or"
-                         " field_like_torque", k=", ".join(keys))  # fmt: skip
+            raise refuse(
+                "damping_like",
+                "the torque has no strength; give one of {k}, or field_like_torque",
+                k=", ".join(keys),
+            )
         if self.thickness is not None and self.spin_current is None:
             raise refuse("thickness", "only with spin_current")
         return self
@@ -182,15 +176,11 @@ class CurrentDrive(Table):
     density: vector(q.CurrentDensity) = Field(  # type: ignore[valid-type]
         description="conventional"
     )
-    polarisation: Annotated[float, Field(ge=-1, le=1)] | None = Field(
-        None, description="P of a ferromagnet"
-    )
+    polarisation: Annotated[float, Field(ge=-1, le=1)] | None = Field(None, description="P of a ferromagnet")
     beta: float | None = Field(None, description="non-adiabatic over adiabatic torque; default 0")
     p_n: float | None = Field(None, description="drift coefficient of n")
     p_m: float | None = Field(None, description="of m; default p_n")
-    p_st: float | None = Field(
-        None, description="of the torque of a changing current; default p_n"
-    )
+    p_st: float | None = Field(None, description="of the torque of a changing current; default p_n")
     tau_sd: q.Duration | None = Field(None, description="hbar/2J of the changing current")
     band_structure: FileName | None = Field(
         None, description="a case of femspin afm-torques, or its coefficients.json, instead of p_n"
@@ -212,8 +202,9 @@ class CurrentDrive(Table):
                 raise refuse("current.polarisation", "is missing")
             return
         if self.polarisation is not None:
-            raise refuse("current.polarisation", "only for a ferromagnet; an antiferromagnet has"
-                         " p_n or band_structure")  # fmt: skip
+            raise refuse(
+                "current.polarisation", "only for a ferromagnet; an antiferromagnet has p_n or band_structure"
+            )
         if (self.p_n is None) == (self.band_structure is None):
             raise refuse("current.p_n", "give either p_n or band_structure")
         if self.band_structure is not None:
@@ -238,9 +229,7 @@ class TransportDrive(Table):
     accuracy: Annotated[float, Field(ge=1e-10, le=0.1)] = Field(
         1e-4, description="relative error of the torque that the linear solver may leave"
     )
-    spin_pumping: bool = Field(
-        False, description="the moving magnet pumps spin into the device, ferromagnet"
-    )
+    spin_pumping: bool = Field(False, description="the moving magnet pumps spin into the device, ferromagnet")
     thickness_average: bool = Field(
         False, description="spread the torque of an interface over the thickness of the magnet"
     )

@@ -43,9 +43,7 @@ class Dynamics(Table):
     relax_torque: Annotated[float, Field(gt=0)] = Field(
         1e-6, description="relaxed when |dm/dt| falls below this fraction of the field precession"
     )
-    frames: Annotated[int, Field(ge=2, le=1000)] = Field(
-        6, description="field files along the motion"
-    )
+    frames: Annotated[int, Field(ge=2, le=1000)] = Field(6, description="field files along the motion")
     transport_tolerance: Annotated[float, Field(ge=0, le=0.1)] = Field(
         0.0, description="re-solve transport once m has moved by more than this [rad]"
     )
@@ -54,17 +52,19 @@ class Dynamics(Table):
     def _outputs_fit_duration(self) -> Dynamics:
         interval = self.output_interval
         if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
-            raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
-                         " that over {n}", t=self.duration, n=_MOST_OUTPUTS)  # fmt: skip
+            raise refuse(
+                "output_interval",
+                "must be at most the duration of {t} s, and at least that over {n}",
+                t=self.duration,
+                n=_MOST_OUTPUTS,
+            )
         return self
 
 
 class Frequency(Table):
     """Response to sources that oscillate as exp(+iWt), at one or more frequencies."""
 
-    frequency: Annotated[list[_Frequency], _Many] | None = Field(
-        None, description='W/(2 pi), like "10 GHz"'
-    )
+    frequency: Annotated[list[_Frequency], _Many] | None = Field(None, description='W/(2 pi), like "10 GHz"')
     angular_frequency: Annotated[list[_Angular], _Many] | None = Field(
         None, description='W, instead of frequency, like "1e11 rad/s"'
     )
@@ -97,21 +97,22 @@ class Transient(Table):
     tolerance: Annotated[float, Field(ge=1e-10, le=1e-1)] = Field(
         1e-5, description="allowed error per step, relative to the size of the solution"
     )
-    frames: Annotated[int, Field(ge=1, le=1000)] = Field(
-        20, description="field files along the motion"
-    )
+    frames: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="field files along the motion")
 
     @model_validator(mode="after")
     def _values_fit_together(self) -> Transient:
         interval = self.output_interval
         if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
-            raise refuse("output_interval", "must be at most the duration of {t} s, and at least"
-                         " that over {n}", t=self.duration, n=_MOST_OUTPUTS)  # fmt: skip
+            raise refuse(
+                "output_interval",
+                "must be at most the duration of {t} s, and at least that over {n}",
+                t=self.duration,
+                n=_MOST_OUTPUTS,
+            )
         if (self.drive == "pulse") != (self.pulse_length is not None):
             raise refuse("pulse_length", 'comes with drive = "pulse", and only there')
         if self.pulse_length is not None and self.pulse_length >= self.duration:
-            raise refuse("pulse_length", "must be shorter than the duration of {t} s",
-                         t=self.duration)  # fmt: skip
+            raise refuse("pulse_length", "must be shorter than the duration of {t} s", t=self.duration)
         return self
 
     @property
@@ -137,5 +138,9 @@ def check_one_motion(case: Table, *names: str) -> None:
     """Refuse a case with more than one of the tables that set what happens in time."""
     given = [name for name in names if getattr(case, name) is not None]
     if len(given) > 1:
-        raise refuse(given[1], "a case has one of {a}; [{b}] is given too",
-                     a=", ".join(f"[{name}]" for name in names), b=given[0])  # fmt: skip
+        raise refuse(
+            given[1],
+            "a case has one of {a}; [{b}] is given too",
+            a=", ".join(f"[{name}]" for name in names),
+            b=given[0],
+        )

@@ -22,10 +22,23 @@ from ..errors import closest
 from .quantity import Length
 
 __all__ = [
-    "INSULATORS", "Dimension", "Direction", "ExpectedNumber", "Extent", "FileName", "Order",
-    "ReadTable", "Table", "Vector", "check_insulator", "check_region_name", "check_relaxation",
-    "matrix", "refuse", "vector",
-]  # fmt: skip
+    "INSULATORS",
+    "Dimension",
+    "Direction",
+    "ExpectedNumber",
+    "Extent",
+    "FileName",
+    "Order",
+    "ReadTable",
+    "Table",
+    "Vector",
+    "check_insulator",
+    "check_region_name",
+    "check_relaxation",
+    "matrix",
+    "refuse",
+    "vector",
+]
 
 INSULATORS = ("FI", "I")
 """Kinds of regions that carry no transport: magnetic and plain insulators."""
@@ -100,10 +113,12 @@ def check_insulator(region: BaseModel, kind: str) -> None:
         if getattr(region, key) == type(region).model_fields[key].default:
             continue
         raise refuse(
-            key, "{k} carries no {what}; allowed: {a}", a=", ".join(allowed),
+            key,
+            "{k} carries no {what}; allowed: {a}",
+            a=", ".join(allowed),
             k="an FI region" if kind == "FI" else "a plain insulator",
             what="moments" if key == "magnet" else "transport",
-        )  # fmt: skip
+        )
 
 
 def check_relaxation(rows: Any) -> None:
@@ -113,8 +128,11 @@ def check_relaxation(rows: Any) -> None:
     tensor = np.array(rows)
     rates = np.linalg.eigvalsh(0.5 * (tensor + tensor.T))
     if rates[0] < -1e-12 * np.abs(rates).max():
-        raise refuse("relaxation", "creates spin: the smallest eigenvalue of its symmetric part"
-                     " must be >= 0 (got {x} 1/s)", x=f"{rates[0]:.6g}")  # fmt: skip
+        raise refuse(
+            "relaxation",
+            "creates spin: the smallest eigenvalue of its symmetric part must be >= 0 (got {x} 1/s)",
+            x=f"{rates[0]:.6g}",
+        )
 
 
 def check_region_name(name: str) -> None:
@@ -122,9 +140,12 @@ def check_region_name(name: str) -> None:
     fits = 0 < len(name.encode()) <= _LONGEST_NAME and name.isprintable()
     if not fits or set(name) & set(_NOT_IN_NAMES):
         raise refuse(
-            "regions", "a region name is printable, at most {most} bytes long and without"
-            " {signs} (got {n})", most=_LONGEST_NAME, signs=" ".join(_NOT_IN_NAMES), n=repr(name),
-        )  # fmt: skip
+            "regions",
+            "a region name is printable, at most {most} bytes long and without {signs} (got {n})",
+            most=_LONGEST_NAME,
+            signs=" ".join(_NOT_IN_NAMES),
+            n=repr(name),
+        )
 
 
 def _direction(value: list[float]) -> list[float]:
@@ -132,9 +153,10 @@ def _direction(value: list[float]) -> list[float]:
         raise PydanticCustomError("zero", "must not be the zero vector")
     if not _SHORTEST <= hypot(*value) <= _LONGEST:
         raise PydanticCustomError(
-            "length", "must have a length of {low} to {high}; only its direction counts",
+            "length",
+            "must have a length of {low} to {high}; only its direction counts",
             {"low": f"{_SHORTEST:g}", "high": f"{_LONGEST:g}"},
-        )  # fmt: skip
+        )
     return value
 
 
@@ -153,9 +175,10 @@ def _file_name(text: str) -> str:
 def _extent(length: float) -> float:
     if not _THINNEST <= length <= _WIDEST:
         raise PydanticCustomError(
-            "out_of_range", "must be between {low} and {high} m",
+            "out_of_range",
+            "must be between {low} and {high} m",
             {"low": f"{_THINNEST:g}", "high": f"{_WIDEST:g}"},
-        )  # fmt: skip
+        )
     return length
 
 

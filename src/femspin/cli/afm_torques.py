@@ -81,8 +81,13 @@ def write_study(result: BandStudy, folder: Path, overwrite: bool = False) -> Non
     table = study_table(result)
     case = result.case.model_dump(mode="json", exclude_none=True)
     with result_folder(folder, overwrite) as part:
-        everything = {"command": "afm-torques", "femspin": __version__, **table, "inputs": case,
-                      "inputs_digest": _digest(result.case)}  # fmt: skip
+        everything = {
+            "command": "afm-torques",
+            "femspin": __version__,
+            **table,
+            "inputs": case,
+            "inputs_digest": _digest(result.case),
+        }
         (part / "result.json").write_text(to_json(everything), encoding="utf-8")
         (part / "coefficients.json").write_text(to_json(_points(result, table)), encoding="utf-8")
         (part / "coefficients.csv").write_text(study_csv(result), encoding="utf-8")
@@ -103,10 +108,13 @@ def _points(result: BandStudy, table: dict[str, Any]) -> dict[str, Any]:
             entry["problem"] = point.problem
         else:
             entry |= {
-                "mu_over_t": found.mu, "exchange_over_t": found.lattice.exchange,
-                "v2": found.v2, "method": found.sums.method,
-                "coefficients": found.tensors, "errors": found.errors,
-            }  # fmt: skip
+                "mu_over_t": found.mu,
+                "exchange_over_t": found.lattice.exchange,
+                "v2": found.v2,
+                "method": found.sums.method,
+                "coefficients": found.tensors,
+                "errors": found.errors,
+            }
         points.append(entry)
     tau_s = table["spin_relaxation_time_s"]
     return {"spin_relaxation_time_s": tau_s, "state": table["coefficients"], "points": points}
@@ -129,14 +137,14 @@ def _print(result: BandStudy, folder: Path) -> None:
     table, found = study_table(result), result.coefficients
     if table["title"]:
         print(table["title"])
-    print(f"{found.lattice.name}: mu = {found.mu:.6g} t = {table['chemical_potential_eV']:.6g} eV,"
-          f" J = {found.lattice.exchange:.6g} t, k_B T = {found.kT:.4g} t"
-          f" ({table['method']})")  # fmt: skip
+    print(
+        f"{found.lattice.name}: mu = {found.mu:.6g} t = {table['chemical_potential_eV']:.6g} eV,"
+        f" J = {found.lattice.exchange:.6g} t, k_B T = {found.kT:.4g} t"
+        f" ({table['method']})"
+    )
     print(f"{'':8}" + "".join(f"{model:>18}{'error':>10}" for model in MODELS))
     for name in COEFFICIENTS:
-        cells = (
-            f"{found.value(name, m) + 0.0:>18.9f}{found.error(name, m):>10.1e}" for m in MODELS
-        )
+        cells = (f"{found.value(name, m) + 0.0:>18.9f}{found.error(name, m):>10.1e}" for m in MODELS)
         print(f"{name:<8}" + "".join(cells))
     if not found.isotropic:
         print("not isotropic: these are averages over directions; tensors in coefficients.json")
@@ -151,6 +159,8 @@ def _print(result: BandStudy, folder: Path) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     lost = [p for p in result.points if p.coefficients is None]
     if lost:
-        print(f"{len(lost)} of {len(result.points)} points of scans have no result; see the column"
-              " problem", file=sys.stderr)  # fmt: skip
+        print(
+            f"{len(lost)} of {len(result.points)} points of scans have no result; see the column problem",
+            file=sys.stderr,
+        )
     print(f"-> {folder}")

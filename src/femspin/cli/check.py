@@ -77,8 +77,10 @@ def _held(folder: Path, digest: str) -> list[str]:
     """Return a sentence if a run needs --force to replace what is in its result folder."""
     if not (folder / "result.json").is_file() or holds(folder, digest):
         return []
-    return [f"output.directory: {str(folder)!r} holds a result of other inputs, which a run"
-            " replaces with --force only"]  # fmt: skip
+    return [
+        f"output.directory: {str(folder)!r} holds a result of other inputs, which a run"
+        " replaces with --force only"
+    ]
 
 
 def _checked(case: Case, folder: Path) -> tuple[list[str], dict[str, Any]]:
@@ -128,13 +130,14 @@ def _check_bands(args: argparse.Namespace, file: Path) -> int:
         found = study(case.model_copy(update={"scan": None}))
     except CaseError as error:
         raise with_file(error, file) from None
-    table = {"lattice": found.coefficients.lattice.name, "mu_over_t": found.coefficients.mu,
-             "warnings": []}  # fmt: skip
+    table = {"lattice": found.coefficients.lattice.name, "mu_over_t": found.coefficients.mu, "warnings": []}
     if args.json:
         sys.stdout.write(to_json(table))
     elif not args.quiet:
-        print(f"{file}: valid, a band structure for `femspin afm-torques`: {table['lattice']},"
-              f" mu = {table['mu_over_t']:.6g} t")  # fmt: skip
+        print(
+            f"{file}: valid, a band structure for `femspin afm-torques`: {table['lattice']},"
+            f" mu = {table['mu_over_t']:.6g} t"
+        )
     return 0
 
 
@@ -149,8 +152,11 @@ def _check_fit(args: argparse.Namespace, file: Path) -> int:
         model = build_model(load_fit(file), file.parent)
     except CaseError as error:
         raise with_file(error, file) from None
-    table: dict[str, Any] = {"parameters": [p.name for p in model.parameters],
-             "data": {s.label: len(s.measured.y) for s in model.sets}, "warnings": []}  # fmt: skip
+    table: dict[str, Any] = {
+        "parameters": [p.name for p in model.parameters],
+        "data": {s.label: len(s.measured.y) for s in model.sets},
+        "warnings": [],
+    }
     if args.json:
         sys.stdout.write(to_json(table))
     elif not args.quiet:
@@ -227,25 +233,27 @@ def memory_estimate(device: Device) -> int:
 def _print(table: dict[str, Any]) -> None:
     for name, r in table["regions"].items():
         print(f"\n{name} ({r['kind']})")
-        print(f"  conductivity        {r['conductivity']:.4g} S/m"
-              f" (Drude {r['drude_conductivity']:.4g} S/m)")  # fmt: skip
+        print(f"  conductivity        {r['conductivity']:.4g} S/m (Drude {r['drude_conductivity']:.4g} S/m)")
         print(f"  DOS per spin        {r['dos']:.4g} 1/(J m^3)")
         print(f"  diffusion constant  {r['diffusion_constant']:.4g} m^2/s")
         for key in ("relaxation", "precession", "spin_orbit", "shortest"):
             print(f"  {key.replace('_', '-') + ' length':19} {_nm(r[f'{key}_length'])}")
         if "mean_spin" in r:
-            print(f"  mean spin of a moment {r['mean_spin']:.4g},"
-                  f" T_C {r['curie_temperature']:.4g} K")  # fmt: skip
+            print(f"  mean spin of a moment {r['mean_spin']:.4g}, T_C {r['curie_temperature']:.4g} K")
         if "conductance_layer" in r:
-            for key, text in (("layer", "G of the layer (a^z = 0, Theta = 1)"),
-                              ("thin", "G to leading order in the thickness")):  # fmt: skip
+            for key, text in (
+                ("layer", "G of the layer (a^z = 0, Theta = 1)"),
+                ("thin", "G to leading order in the thickness"),
+            ):
                 print(f"  {text} [S/m^2]")
                 for row in np.atleast_2d(r[f"conductance_{key}"]):
                     print("    " + " ".join(f"{x:12.4e}" for x in row))
     mesh = table["mesh"]
-    print(f"\nmesh: {mesh['cells']} cells, {mesh['vertices']} vertices, aspect ratio"
-          f" {mesh['aspect_ratio']:.3g}, {mesh['unknowns']} unknowns, about"
-          f" {mesh['memory_estimate_bytes'] / 1e6:.0f} MB")  # fmt: skip
+    print(
+        f"\nmesh: {mesh['cells']} cells, {mesh['vertices']} vertices, aspect ratio"
+        f" {mesh['aspect_ratio']:.3g}, {mesh['unknowns']} unknowns, about"
+        f" {mesh['memory_estimate_bytes'] / 1e6:.0f} MB"
+    )
     print("interfaces: " + ", ".join(table["interfaces"]))
     for path in table["estimates"]:
         print(f"estimate without a source: {path}")

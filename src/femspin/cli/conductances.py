@@ -72,20 +72,11 @@ def tables_as_dict(tables: ConductanceTables) -> dict[str, Any]:
                     key: getattr(table.contracted, key)
                     for key in ("K", "Omega", "Gamma", "M", "L", "S", "A", "total")
                 },
-                "exact": {
-                    key: getattr(table.exact, key)
-                    for key in ("M", "L", "S", "A", "E", "B", "total")
-                },
+                "exact": {key: getattr(table.exact, key) for key in ("M", "L", "S", "A", "E", "B", "total")},
                 "thin": table.thin,
             },
             "validity": [
-                {
-                    "code": c.code,
-                    "holds": c.holds,
-                    "value": c.value,
-                    "limit": c.limit,
-                    "message": c.message,
-                }
+                {"code": c.code, "holds": c.holds, "value": c.value, "limit": c.limit, "message": c.message}
                 for c in conditions
             ],
         }
@@ -100,11 +91,12 @@ def _number(value: float | None, width: int = 13) -> str:
 def _print(table: ConductanceTable, conditions: tuple[ValidityWarning, ...]) -> None:
     m = ", ".join(f"{x:.3g}" for x in table.m)
     par, perp = (f"{x / LENGTH:.3g} nm" for x in table.lengths)
-    print(f"{table.region}: {table.thickness / LENGTH:.4g} nm, m = ({m}), decay lengths"
-          f" {par} along m, {perp} across; conductances in S/m^2")  # fmt: skip
+    print(
+        f"{table.region}: {table.thickness / LENGTH:.4g} nm, m = ({m}), decay lengths"
+        f" {par} along m, {perp} across; conductances in S/m^2"
+    )
     heads = ("", "equation", *_COLUMNS)
-    print(f"  {heads[0]:11}{heads[1]:9}" + "".join(f"{h:>13}" for h in heads[2:])
-          + f"{'error':>10}")  # fmt: skip
+    print(f"  {heads[0]:11}{heads[1]:9}" + "".join(f"{h:>13}" for h in heads[2:]) + f"{'error':>10}")
     for row in table.rows:
         values = "".join(_number(getattr(row, column)) for column in _COLUMNS)
         error = "-" if row.error is None else f"{row.error:.1e}"
@@ -127,7 +119,14 @@ def _write_csv(target: Path, tables: ConductanceTables) -> None:
         for row in table.rows:
             values = [*(getattr(row, column) for column in _COLUMNS), row.error]
             values += [row.parts.get(part) for part in "MLSAE"]
-            writer.writerow([name, row.name, row.equation, row.unit,
-                             *("" if v is None else repr(float(v)) for v in values)])  # fmt: skip
+            writer.writerow(
+                [
+                    name,
+                    row.name,
+                    row.equation,
+                    row.unit,
+                    *("" if v is None else repr(float(v)) for v in values),
+                ]
+            )
     with new_file(target) as part:
         part.write_text(text.getvalue(), encoding="utf-8")

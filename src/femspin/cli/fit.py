@@ -11,15 +11,7 @@ from ..case.input_files import real_path
 from ..case.scan import number_and_unit
 from ..errors import CaseError
 from ..results.folder import check_target, holds, only_writer, to_json
-from ..studies.fit import (
-    FitModel,
-    FitResult,
-    build_model,
-    fit_model,
-    fit_summary,
-    load_fit,
-    write_fit,
-)
+from ..studies.fit import FitModel, FitResult, build_model, fit_model, fit_summary, load_fit, write_fit
 from ..studies.fit.model import FreeParameter
 from ..studies.fit.report import fit_digest
 from .progress import with_file
@@ -99,9 +91,11 @@ def _signs(result: FitResult) -> None:
             shown.append(f"{name} = {mirror.values[k] / size:.6g} {unit}".rstrip())
         what = "sign" if len(shown) == 1 else "common sign"
         fits = "fits as well" if mirror.chi2 > 0.99 * result.chi2 else "fits better"
-        print(f"  warning: the data do not determine the {what} of {' and '.join(mirror.names)}:"
-              f" {' with '.join(shown)} {fits} (chi2 {mirror.chi2:.4g})",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"  warning: the data do not determine the {what} of {' and '.join(mirror.names)}:"
+            f" {' with '.join(shown)} {fits} (chi2 {mirror.chi2:.4g})",
+            file=sys.stderr,
+        )
 
 
 def _correlations(result: FitResult) -> None:

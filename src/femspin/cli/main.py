@@ -123,18 +123,22 @@ def _afm_torques(args: argparse.Namespace) -> int:
 
 # What is imported before work begins, so that an interrupt until then leaves nothing to clear.
 _MODULES = {
-    "run": "run", "check": "check", "conductances": "conductances", "smr": "smr", "fit": "fit",
-    "sensitivities": "sensitivities", "afm-torques": "afm_torques", "materials": "show",
-    "schema": "show", "info": "show",
-}  # fmt: skip
+    "run": "run",
+    "check": "check",
+    "conductances": "conductances",
+    "smr": "smr",
+    "fit": "fit",
+    "sensitivities": "sensitivities",
+    "afm-torques": "afm_torques",
+    "materials": "show",
+    "schema": "show",
+    "info": "show",
+}
 
 _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "run": (_run, "run a case file and write its result folder"),
     "check": (_check, "validate a case file; show derived lengths, conductances and size"),
-    "conductances": (
-        _conductances,
-        "show every conductance of the F regions, published and exact",
-    ),
+    "conductances": (_conductances, "show every conductance of the F regions, published and exact"),
     "template": (_template, "print a commented case file"),
     "materials": (_materials, "list the materials, or show one with its sources"),
     "schema": (_schema, "print the JSON schema of case files, for editors"),
@@ -149,8 +153,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="femspin",
-        description="Finite-element spin transport and torques at interfaces with spin-orbit"
-        " coupling.",
+        description="Finite-element spin transport and torques at interfaces with spin-orbit coupling.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -173,14 +176,26 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
             sub.add_argument("--json", action="store_true", help="print the result as JSON")
         if name == "sensitivities":
-            sub.add_argument("--outputs", nargs="+", action="extend", metavar="NAME",
-                             help="numbers of the result, also patterns; default: spin currents"
-                             " and torque efficiencies")  # fmt: skip
-            sub.add_argument("--parameters", nargs="+", action="extend", metavar="PATH",
-                             help="numbers of the case, also patterns; default: all")  # fmt: skip
-            sub.add_argument("-o", "--output", metavar="DIR",
-                             help="result folder, or a file that ends in .json, .csv or"
-                             " .png")  # fmt: skip
+            sub.add_argument(
+                "--outputs",
+                nargs="+",
+                action="extend",
+                metavar="NAME",
+                help="numbers of the result, also patterns; default: spin currents and torque efficiencies",
+            )
+            sub.add_argument(
+                "--parameters",
+                nargs="+",
+                action="extend",
+                metavar="PATH",
+                help="numbers of the case, also patterns; default: all",
+            )
+            sub.add_argument(
+                "-o",
+                "--output",
+                metavar="DIR",
+                help="result folder, or a file that ends in .json, .csv or .png",
+            )
             sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
             sub.add_argument("--force", action="store_true", help="replace an earlier result")
         if name in ("run", "afm-torques"):
@@ -200,10 +215,16 @@ def _parser() -> argparse.ArgumentParser:
         if name == "conductances":
             sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
         if name == "smr":
-            sub.add_argument("--angles", type=int, default=0, metavar="N",
-                             help="also scan N angles in the planes xy, yz and xz")  # fmt: skip
-            sub.add_argument("--rotate", choices=("m", "B"), default="m",
-                             help="what is turned: m, or B with m along it")  # fmt: skip
+            sub.add_argument(
+                "--angles",
+                type=int,
+                default=0,
+                metavar="N",
+                help="also scan N angles in the planes xy, yz and xz",
+            )
+            sub.add_argument(
+                "--rotate", choices=("m", "B"), default="m", help="what is turned: m, or B with m along it"
+            )
         if name == "fit":
             sub.add_argument("fit", help="fit file (TOML)")
             sub.add_argument("-o", "--output", metavar="DIR", help="result folder")

@@ -19,12 +19,14 @@ def judged(expected: Sequence[Expectation], args: argparse.Namespace) -> int:
     missed = [e for e in expected if not e.holds]
     if args.set and expected:  # not the case whose numbers were promised
         if not args.quiet:
-            print(f"note: {len(missed)} of {len(expected)} [expected] numbers differ; they are"
-                  " those of the case without --set", file=sys.stderr)  # fmt: skip
+            print(
+                f"note: {len(missed)} of {len(expected)} [expected] numbers differ; they are"
+                " those of the case without --set",
+                file=sys.stderr,
+            )
         return 0
     for e in missed:
-        print(f"FAILED: expected {e.name} = {e.expected:.8g}, found {e.found:.8g}",
-              file=sys.stderr)  # fmt: skip
+        print(f"FAILED: expected {e.name} = {e.expected:.8g}, found {e.found:.8g}", file=sys.stderr)
     if expected and not missed and not (args.json or args.quiet):
         print(f"all {len(expected)} expected numbers are reproduced")
     return 1 if missed else 0

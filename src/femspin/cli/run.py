@@ -21,9 +21,7 @@ from ..results.inputs import case_digest
 from ..simulation import simulate_transport
 from .progress import judged, progress_bar, with_file
 
-__all__ = [
-    "output_folder", "refuse_to_replace_inputs", "run", "say_what_is_left_out",
-    ]  # fmt: skip
+__all__ = ["output_folder", "refuse_to_replace_inputs", "run", "say_what_is_left_out"]
 
 
 def output_folder(case: Case, file: Path, given: str | None) -> Path:
@@ -72,18 +70,18 @@ def run(args: argparse.Namespace) -> int:
 
 def efficiency_lines(magnet: str, entry: Mapping[str, Any]) -> list[str]:
     """Return the lines of the summary on a magnet, one per metal whose current drives it."""
-    rows = [entry] if "current_density_of" in entry else [
-        row for row in entry.values() if isinstance(row, Mapping)
-    ]  # fmt: skip
+    rows = (
+        [entry]
+        if "current_density_of" in entry
+        else [row for row in entry.values() if isinstance(row, Mapping)]
+    )
     found = []
     for row in rows:
         metal, dl = row["current_density_of"], row["efficiency_damping_like"]
         if dl is None:
             found.append(f"{magnet}: no torque efficiency of {metal}: {row['left_out']}")
             continue
-        side = "" if abs(row["normal"][2]) < 0.5 else (
-            " above it" if row["normal"][2] < 0 else " below it"
-        )  # fmt: skip
+        side = "" if abs(row["normal"][2]) < 0.5 else (" above it" if row["normal"][2] < 0 else " below it")
         size = float(np.linalg.norm(row["current_density"]))
         found.append(
             f"{magnet}: torque efficiency of {metal}{side} (j = {size:.4e} A/m^2 there)"
@@ -92,9 +90,7 @@ def efficiency_lines(magnet: str, entry: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def electrode_line(
-    name: str, entry: Mapping[str, Any], bars: Mapping[str, Any] | None
-) -> str:
+def electrode_line(name: str, entry: Mapping[str, Any], bars: Mapping[str, Any] | None) -> str:
     """Return what an electrode does: voltage, current with their error bars, spin condition.
 
     Args:
@@ -142,12 +138,7 @@ def say_what_is_left_out(case: Case) -> None:
         print("note: the case stands for itself, not for the points of its scan", file=sys.stderr)
 
 
-def _summary(
-    table: dict[str, Any],
-    errors: Mapping[str, Any] | None,
-    folder: Path,
-    seconds: float,
-) -> None:
+def _summary(table: dict[str, Any], errors: Mapping[str, Any] | None, folder: Path, seconds: float) -> None:
     """Print the currents of every interface, torques, warnings, and one line of facts."""
     if table["title"]:
         print(table["title"])
@@ -173,8 +164,10 @@ def _summary(
         m = ", ".join(f"{x:.6f}" for x in table["dynamics"]["final"])
         print(f"\nmagnetization at the end: ({m})")
     for entry in table["estimates"]:
-        print(f"estimate: {entry['path']} = {entry['value']} ({entry['material']};"
-              f" {entry['source']})", file=sys.stderr)  # fmt: skip
+        print(
+            f"estimate: {entry['path']} = {entry['value']} ({entry['material']}; {entry['source']})",
+            file=sys.stderr,
+        )
     for warning in table["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     solver = table["solver"]

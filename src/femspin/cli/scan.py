@@ -35,8 +35,10 @@ def run_scan_case(args: argparse.Namespace, case: Case, file: Path, folder: Path
         result.write(folder, overwrite=args.force)
     except KeyboardInterrupt as stop:
         (done, total), (word, code) = finished, how(stop)
-        print(f"femspin: {word}; {done} of {total} points are kept, and the same command"
-              " resumes", file=sys.stderr)  # fmt: skip
+        print(
+            f"femspin: {word}; {done} of {total} points are kept, and the same command resumes",
+            file=sys.stderr,
+        )
         return code
     if args.json:
         sys.stdout.write(to_json(result.summary))
@@ -69,25 +71,27 @@ def _summary(result: ScanResult, folder: Path) -> None:
     assert result.case.scan is not None
     print(result.case.scan.summary)
     for e in result.estimates:
-        print(f"estimate: {e['path']} = {e['value']} ({e['material']}; {e['source']})",
-              file=sys.stderr)  # fmt: skip
+        print(f"estimate: {e['path']} = {e['value']} ({e['material']}; {e['source']})", file=sys.stderr)
     for warning, count in list(result.warnings.items())[:_MOST_LINES]:
         points = "1 point" if count == 1 else f"{count} points"
         some = [p for p in result.points if warning in p.warnings]
         where = "" if len(some) == len(result.points) else f": {_places(some)}"
         print(f"warning ({points}{where}): {warning}", file=sys.stderr)
     if len(result.warnings) > _MOST_LINES:
-        print(f"warning: and {len(result.warnings) - _MOST_LINES} more; see result.json",
-              file=sys.stderr)  # fmt: skip
+        print(f"warning: and {len(result.warnings) - _MOST_LINES} more; see result.json", file=sys.stderr)
     if result.case.expected:
         print("the [expected] numbers are not compared in a scan", file=sys.stderr)
     if result.stale:
-        print(f"{result.stale} points kept by another version of femspin or of the packages it"
-              " rests on are not used", file=sys.stderr)  # fmt: skip
+        print(
+            f"{result.stale} points kept by another version of femspin or of the packages it"
+            " rests on are not used",
+            file=sys.stderr,
+        )
     reused = len(result.points) - result.computed
     known = f", {reused} known or repeated" if reused > 0 else ""
-    print(f"{result.computed} solved, {len(result.failures)} failed{known}, {result.seconds:.1f} s"
-          f" -> {folder}")  # fmt: skip
+    print(
+        f"{result.computed} solved, {len(result.failures)} failed{known}, {result.seconds:.1f} s -> {folder}"
+    )
 
 
 def _complain(result: ScanResult) -> None:

@@ -17,10 +17,7 @@ from ..materials.parameters import complete_case
 from ..results.folder import check_target, digest_of, holds, only_writer, to_json
 from ..results.inputs import case_digest
 from ..studies.sensitivity.case import case_sensitivities
-from ..studies.sensitivity.elements import (
-    choose_parameters,
-    table_rows,
-)
+from ..studies.sensitivity.elements import choose_parameters, table_rows
 from ..studies.sensitivity.report import (
     SensitivityReport,
     plot_tornado,
@@ -51,8 +48,7 @@ def sensitivities(args: argparse.Namespace) -> int:
     """Print and write the sensitivities of a case file; return the exit code."""
     file = Path(args.case)
     case = load_case(file, args.set)
-    digest = digest_of("sensitivities", case_digest(case, file.parent), args.outputs,
-                       args.parameters)  # fmt: skip
+    digest = digest_of("sensitivities", case_digest(case, file.parent), args.outputs, args.parameters)
     targets = _targets(args, file, digest)
     try:
         for path, kind in targets:
@@ -90,8 +86,11 @@ def _check_target(path: Path, kind: str, file: Path, force: bool) -> None:
     option = "--output" if kind == "folder" else "--output, --csv"
     if kind == "folder":
         if path.is_file() or (path.suffix.lower() in _OTHER_FILES and not path.is_dir()):
-            raise CaseError(option, f"{str(path)!r} is neither a folder nor a file that ends in"
-                            f" {', '.join(_FILES[:-1])} or {_FILES[-1]}")  # fmt: skip
+            raise CaseError(
+                option,
+                f"{str(path)!r} is neither a folder nor a file that ends in"
+                f" {', '.join(_FILES[:-1])} or {_FILES[-1]}",
+            )
         check_target(path, force)
         for kept in (file, Path.cwd()):
             if real_path(kept).is_relative_to(real_path(path)):
@@ -105,12 +104,11 @@ def _report(case: Case, folder: Path, args: argparse.Namespace) -> SensitivityRe
     choose_parameters(complete, args.parameters)
     notes = tuple(
         f"steady state at the magnetization of the case; [{key}]: {text}"
-        for key, text in _LEFT_OUT.items() if getattr(case, key) is not None
-    )  # fmt: skip
+        for key, text in _LEFT_OUT.items()
+        if getattr(case, key) is not None
+    )
     with progress_bar(not (args.quiet or args.json)) as progress:
-        completed, found, left = case_sensitivities(
-            complete, folder, args.outputs, args.parameters, progress
-        )
+        completed, found, left = case_sensitivities(complete, folder, args.outputs, args.parameters, progress)
     if left:
         notes += (f"zero, left out: {', '.join(left)}",)
     method = "stack" if case.solver.method == "stack" else "finite elements"
@@ -118,9 +116,7 @@ def _report(case: Case, folder: Path, args: argparse.Namespace) -> SensitivityRe
     return SensitivityReport(completed, found, notes, dimension, method)
 
 
-def _write(
-    report: SensitivityReport, targets: Sequence[_Target], force: bool, digest: str
-) -> None:
+def _write(report: SensitivityReport, targets: Sequence[_Target], force: bool, digest: str) -> None:
     for target, kind in targets:
         if kind == "folder":
             write_sensitivities(report, target, force or holds(target, digest), digest)
@@ -146,8 +142,7 @@ def _print(report: SensitivityReport, targets: Sequence[_Target]) -> None:
         print(f"note: {note}", file=sys.stderr)
     for k in range(len(found.outputs)):
         _print_output(report, k)
-    print("\nderivative: unit of the output per unit of the parameter; elasticity:"
-          " (p/Q) dQ/dp")  # fmt: skip
+    print("\nderivative: unit of the output per unit of the parameter; elasticity: (p/Q) dQ/dp")
     zero = [p for p in found.parameters if p.value == 0]
     if zero:
         scales = ", ".join(f"{report.name(p.path)} {p.scale:.3g} {p.unit}".rstrip() for p in zero)
@@ -158,8 +153,7 @@ def _print(report: SensitivityReport, targets: Sequence[_Target]) -> None:
         if _DOUBTFUL < e < np.inf
     ]
     if rough:
-        print(f"warning: inaccurate derivatives (relative error): {', '.join(rough)}",
-              file=sys.stderr)  # fmt: skip
+        print(f"warning: inaccurate derivatives (relative error): {', '.join(rough)}", file=sys.stderr)
     for target, _ in targets:
         print(f"-> {target}")
 
@@ -176,8 +170,10 @@ def _print_output(report: SensitivityReport, k: int) -> None:
         given = f"{row['value']:.6g} {row['unit']}".strip()
         relative = _relative(row["elasticity"])
         mark = "*" if row["value"] == 0 else ""
-        print(f"  {report.name(row['parameter']):<{width}}  {given:<22}{row['derivative']:>14.6e}"
-              f"{relative:>13}{mark}")  # fmt: skip
+        print(
+            f"  {report.name(row['parameter']):<{width}}  {given:<22}{row['derivative']:>14.6e}"
+            f"{relative:>13}{mark}"
+        )
     lost = [r["parameter"] for r in table_rows(found, k) if np.isnan(r["derivative"])]
     idle = [p.path for p in found.parameters if p.path not in shown and p.path not in lost]
     for what, paths in (("no influence", idle), ("no smooth derivative", lost)):

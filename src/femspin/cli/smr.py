@@ -70,8 +70,10 @@ def _print(table: dict[str, Any]) -> None:
         print(f"{name} = {value:.6e}")
     print(f"largest deviation from this form {table['residual']:.1e}")
     for plane, scan in table["scans"].items():
-        print(f"\n{table['rotated']} in the {plane} plane, angle [deg] from {plane[0]} to"
-              f" {plane[1]}, rho_L/rho - 1, rho_T/rho")  # fmt: skip
+        print(
+            f"\n{table['rotated']} in the {plane} plane, angle [deg] from {plane[0]} to"
+            f" {plane[1]}, rho_L/rho - 1, rho_T/rho"
+        )
         rows = zip(scan["angle"], scan["longitudinal"], scan["transverse"], strict=True)
         for angle, along, across in rows:
             print(f"{angle:8.2f} {along + 0.0:14.6e} {across + 0.0:14.6e}")

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "OUTPUT", "ClosedStream", "NamedOutput", "Stopped", "begin_work", "how", "listen", "received",
+    "OUTPUT",
+    "ClosedStream",
+    "NamedOutput",
+    "Stopped",
+    "begin_work",
+    "how",
+    "listen",
+    "received",
     "rest",
-]  # fmt: skip
+]
 
 OUTPUT = "standard output"
 

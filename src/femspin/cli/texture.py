@@ -39,13 +39,12 @@ def run_texture_case(args: argparse.Namespace, case: Case, file: Path, folder: P
     assert case.texture is not None
     start = time.perf_counter()
     if args.resume and case.texture.analysis != "run":
-        raise CaseError("--resume", f'a case with analysis = "{case.texture.analysis}" keeps no'
-                        " checkpoint; run it again")  # fmt: skip
-    keeper = Keeper(checkpoint_file(folder), case, case.texture.checkpoint, args.resume,
-                    file.parent)  # fmt: skip
+        raise CaseError(
+            "--resume", f'a case with analysis = "{case.texture.analysis}" keeps no checkpoint; run it again'
+        )
+    keeper = Keeper(checkpoint_file(folder), case, case.texture.checkpoint, args.resume, file.parent)
     if args.resume and not keeper.file.is_file():
-        print(f"femspin: no checkpoint at {keeper.file}; starting from the beginning",
-              file=sys.stderr)  # fmt: skip
+        print(f"femspin: no checkpoint at {keeper.file}; starting from the beginning", file=sys.stderr)
     try:
         with progress_bar(not args.quiet) as progress:
             result = simulate_texture(case, file.parent, progress, keeper)
@@ -113,25 +112,31 @@ def texture_lengths(system: TextureSystem) -> dict[str, Any]:
     magnet, space = system.magnet, system.space
     motion, _ = start_motion(system, initial_texture(system))
     table: dict[str, Any] = {
-        "kind": system.table.kind, "nodes": space.size,
-        "volume": Number(space.volume * 1e-27, "m^3"), "scheme": type(motion.scheme).__name__,
+        "kind": system.table.kind,
+        "nodes": space.size,
+        "volume": Number(space.volume * 1e-27, "m^3"),
+        "scheme": type(motion.scheme).__name__,
         "spin_density": Number(magnet.spin_density, "J s/m^3"),
-    }  # fmt: skip
+    }
     width = static_width(magnet)
     if magnet.anisotropy > 0 and magnet.exchange_stiffness > 0:
         table["wall_width"] = None if width is None else Number(width, "m")
     if width is not None and np.isfinite(space.spacing):
         table["cell_over_wall_width"] = float(space.spacing) * 1e-9 / width
     if isinstance(magnet, Antiferromagnet):
-        table |= {"exchange_field": Number(magnet.exchange_field, "T"),
-                  "magnon_velocity": Number(magnet.magnon_velocity, "m/s"),
-                  "step": Number(motion.scheme.step * 1e-12, "s")}  # fmt: skip
+        table |= {
+            "exchange_field": Number(magnet.exchange_field, "T"),
+            "magnon_velocity": Number(magnet.magnon_velocity, "m/s"),
+            "step": Number(motion.scheme.step * 1e-12, "s"),
+        }
         if magnet.anisotropy > 0:
             table |= {"resonance_frequency": Number(magnet.resonance / (2 * np.pi), "Hz")}
             if magnet.spin_flop_field is None:
                 table["spin_flip_field"] = Number(magnet.exchange_field, "T")
-                table["note"] = ("the spins do not flop, as B_A = K/M_0 exceeds B_E: a field of"
-                                 " B_E along the axis turns one sublattice over")  # fmt: skip
+                table["note"] = (
+                    "the spins do not flop, as B_A = K/M_0 exceeds B_E: a field of"
+                    " B_E along the axis turns one sublattice over"
+                )
             else:
                 table["spin_flop_field"] = Number(magnet.spin_flop_field, "T")
     elif magnet.hard_anisotropy > 0 and magnet.anisotropy > 0:
@@ -148,9 +153,7 @@ def texture_lengths(system: TextureSystem) -> dict[str, Any]:
 def _amplitudes(system: TextureSystem) -> dict[str, Any]:
     """Return the strengths of current and spin-orbit torques with their signals at 1, SI."""
     given, steady = system.table, {"signal": Signal()}
-    changed: dict[str, Any] = {
-        "spin_orbit": [drive.model_copy(update=steady) for drive in given.spin_orbit]
-    }
+    changed: dict[str, Any] = {"spin_orbit": [drive.model_copy(update=steady) for drive in given.spin_orbit]}
     if given.current is not None:
         changed["current"] = given.current.model_copy(update=steady)
     system = replace(system, table=given.model_copy(update=changed))
@@ -158,8 +161,7 @@ def _amplitudes(system: TextureSystem) -> dict[str, Any]:
     transfer = system.transfer()
     if transfer is not None:
         rates = transfer.rates(0.0)
-        table |= {"u_n": rates.u_n * 1e3, "beta": transfer.beta,
-                  "tau_sd": Number(transfer.tau_sd, "s")}  # fmt: skip
+        table |= {"u_n": rates.u_n * 1e3, "beta": transfer.beta, "tau_sd": Number(transfer.tau_sd, "s")}
     for k, torque in enumerate(system.orbit()):
         _, *parts = torque.rates(0.0)
         for name, part in zip(("damping_like", "field_like"), parts, strict=True):

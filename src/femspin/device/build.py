@@ -19,12 +19,7 @@ from ..fields.build import Conditions, case_conditions, region_fields
 from ..fields.region import RegionFields
 from ..interface.currents import shares
 from ..interface.reduced import find_reduced
-from ..materials.parameters import (
-    RegionParameters,
-    complete_case,
-    polarisation_squared,
-    region_parameters,
-)
+from ..materials.parameters import RegionParameters, complete_case, polarisation_squared, region_parameters
 from ..structure import Structure, build_stack, load_mesh
 from ..transport.assembly.covariant import carried_directions
 from ..transport.conditions import build_boundary, contact_names
@@ -63,8 +58,10 @@ def build_device(
         CaseError: If parameters are missing or inconsistent, or names do not match the mesh.
     """
     if not case.regions:
-        raise CaseError("texture", "this needs a device; the case has only a texture with a mesh"
-                        " of its own, for `femspin run`")  # fmt: skip
+        raise CaseError(
+            "texture",
+            "this needs a device; the case has only a texture with a mesh of its own, for `femspin run`",
+        )
     folder = case.folder if folder is None else folder
     case, used = complete_case(case)
     parameters = {
@@ -87,26 +84,28 @@ def build_device(
     contacts = contact_names(meshed, structure)
     space = build_space(structure, conductors, order or case.solver.order, contacts)
     polarised = {n for n, p in parameters.items() if polarisation_squared(p.region)}
-    faces = build_boundary(
-        meshed, space, conductors, [layer.face for layer in reduced], polarised
-    )
+    faces = build_boundary(meshed, space, conductors, [layer.face for layer in reduced], polarised)
     case = case.with_electrodes(faces.tables_of_electrodes)
     method = "direct" if case.solver.method == "stack" else case.solver.method
     if elements is None:
         elements = {
-            n: carried_directions(space, n, fields[n], case.solver.elements, space.order)
-            for n in conductors
+            n: carried_directions(space, n, fields[n], case.solver.elements, space.order) for n in conductors
         }
     options = SolverOptions(method, case.solver.tolerance, case.solver.max_iterations, elements)
     device = Device(
-        case, used, parameters, conditions, direction, structure, space,
+        case,
+        used,
+        parameters,
+        conditions,
+        direction,
+        structure,
+        space,
         TransportProblem(space, faces.boundary, options),
-        shares(
-            space, conductors, faces.outer, faces.electrodes, faces.joined,
-            faces.boundary.contacts,
-        ),
-        faces.tables, reduced, folder,
-    )  # fmt: skip
+        shares(space, conductors, faces.outer, faces.electrodes, faces.joined, faces.boundary.contacts),
+        faces.tables,
+        reduced,
+        folder,
+    )
     if case.solver.method == "stack":
         require_stack(device)
     for layer in reduced:
@@ -133,9 +132,7 @@ def changed_device(device: Device, case: Case, boundary: bool = True) -> Device:
     if not boundary:
         return changed
     meshed, reduced = find_reduced(case, parameters)
-    faces = build_boundary(
-        meshed, device.space, device.conductors, [layer.face for layer in reduced]
-    )
+    faces = build_boundary(meshed, device.space, device.conductors, [layer.face for layer in reduced])
     problem = TransportProblem(device.space, faces.boundary, device.problem.options)
     return replace(changed, problem=problem, flux_tables=faces.tables, reduced=reduced)
 
@@ -150,10 +147,8 @@ def _structure(
     kinds = {name: region.kind for name, region in case.regions.items()}
     if case.structure is not None:
         rates = resolved_rates(case)
-        seen = {n: [f, *_while_turning(case, parameters[n], conditions)]
-                for n, f in fields.items()}  # fmt: skip
-        decay = {n: np.concatenate([mesh_lengths(f, rates) for f in each])
-                 for n, each in seen.items()}  # fmt: skip
+        seen = {n: [f, *_while_turning(case, parameters[n], conditions)] for n, f in fields.items()}
+        decay = {n: np.concatenate([mesh_lengths(f, rates) for f in each]) for n, each in seen.items()}
         return build_stack(case.structure, kinds, decay)
     assert case.mesh is not None
     path = Path(case.mesh.file)
@@ -174,4 +169,3 @@ def _while_turning(
         if any(m):
             with contextlib.suppress(CaseError):  # moments that the field does not let stay there
                 yield region_fields(parameters, conditions, np.array(m) / np.linalg.norm(m))
-

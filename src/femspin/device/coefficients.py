@@ -36,14 +36,20 @@ from ..units import Array
 from .extrapolation import extrapolated_derivative
 
 __all__ = [
-    "CaseCoefficients", "FieldDerivatives", "Parameter", "case_coefficients",
-    "extrapolated_derivative", "field_derivatives", "find_parameter", "parameter_value",
-    "scalar_parameters", "with_parameters",
-]  # fmt: skip
+    "CaseCoefficients",
+    "FieldDerivatives",
+    "Parameter",
+    "case_coefficients",
+    "extrapolated_derivative",
+    "field_derivatives",
+    "find_parameter",
+    "parameter_value",
+    "scalar_parameters",
+    "with_parameters",
+]
 
 
-_ARRAYS = ("gauge", "omega", "relaxation", "theta", "drift", "rotation", "moment_relaxation",
-           "moment_omega")  # fmt: skip
+_ARRAYS = ("gauge", "omega", "relaxation", "theta", "drift", "rotation", "moment_relaxation", "moment_omega")
 _MOMENTS = tuple(f.name for f in fields(MomentState))
 
 
@@ -120,34 +126,29 @@ def _coefficients(case: Case, m: Array, only: str | None) -> CaseCoefficients:
     tables = {} if only is not None else meshed.interfaces
     laws = {
         key: LayerResponse(*table_response(t, m))
-        for key, t in tables.items() if t.condition in ("conductance", "spin_flux")
-    }  # fmt: skip
+        for key, t in tables.items()
+        if t.condition in ("conductance", "spin_flux")
+    }
     for layer in reduced:
         laws[layer.face] = _layer_law(layer, found[layer.name], conditions, m)
     return CaseCoefficients(
-        found, laws,
+        found,
+        laws,
         {key: _jumps(t) for key, t in tables.items() if t.condition == "contact"},
-        {
-            key: np.array(t.spin_potential) for key, t in tables.items()
-            if t.condition == "spin_potential"
-        },
+        {key: np.array(t.spin_potential) for key, t in tables.items() if t.condition == "spin_potential"},
         np.array([x.thickness for x in stack.layers] if stack and only is None else []),
         {k: (e.voltage or 0.0, e.current or 0.0) for k, e in case.drive.electrodes.items()},
-    )  # fmt: skip
+    )
 
 
-def _reduced(
-    case: Case, parameters: Mapping[str, RegionParameters]
-) -> tuple[Case, tuple[ReducedLayer, ...]]:
+def _reduced(case: Case, parameters: Mapping[str, RegionParameters]) -> tuple[Case, tuple[ReducedLayer, ...]]:
     """Return the case without its reduced layers, and those of them that are known."""
     gone = {n for n, r in case.regions.items() if r.model != "resolved"}
     if gone <= set(parameters):
         return find_reduced(case, parameters)
     if not gone & set(parameters):
         return case, ()
-    everything = {
-        n: region_parameters(n, r) for n, r in case.regions.items() if r.kind not in INSULATORS
-    }
+    everything = {n: region_parameters(n, r) for n, r in case.regions.items() if r.kind not in INSULATORS}
     meshed, layers = find_reduced(case, everything)
     return meshed, tuple(layer for layer in layers if layer.name in parameters)
 
@@ -157,9 +158,7 @@ def _jumps(table: Any) -> tuple[float, float]:
     return np.inf if charge is None else charge, spin
 
 
-def _layer_law(
-    layer: ReducedLayer, own: RegionFields, conditions: Conditions, m: Array
-) -> LayerResponse:
+def _layer_law(layer: ReducedLayer, own: RegionFields, conditions: Conditions, m: Array) -> LayerResponse:
     table = layer.table
     below = None
     if table is not None and table.condition != "insulating":
@@ -226,11 +225,7 @@ def _flat(c: CaseCoefficients) -> list[Array]:
 
 
 def _unflat(
-    like: CaseCoefficients,
-    part: CaseCoefficients,
-    values: list[Array],
-    parameter: Parameter,
-    error: float,
+    like: CaseCoefficients, part: CaseCoefficients, values: list[Array], parameter: Parameter, error: float
 ) -> FieldDerivatives:
     """Return the derivatives in the form of `like`; zero what is not in `part`."""
     queue = iter(values)
@@ -257,8 +252,10 @@ def _unflat(
         {k: contacts.get(k, (0.0, 0.0)) for k in like.contacts},
         {k: potentials.get(k, np.zeros(3)) for k in like.potentials},
         thickness if thickness.size else np.zeros_like(like.thickness),
-        electrodes, parameter, error,
-    )  # fmt: skip
+        electrodes,
+        parameter,
+        error,
+    )
 
 
 def _zero(f: RegionFields) -> RegionFields:

@@ -12,13 +12,8 @@ from ..units import Array
 __all__ = ["extrapolated_derivative"]
 
 
-
 def extrapolated_derivative(
-    function: Callable[[float], list[Array]],
-    x: float,
-    scale: float,
-    levels: int = 11,
-    enough: float = 1e-13,
+    function: Callable[[float], list[Array]], x: float, scale: float, levels: int = 11, enough: float = 1e-13
 ) -> tuple[list[Array], float]:
     """Return the derivatives of several arrays by one number, and their relative error.
 

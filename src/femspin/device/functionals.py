@@ -56,9 +56,7 @@ def device_functionals(
     return {f.path: f for f in found}
 
 
-def _lifted(
-    device: Device, coarse: Device | None
-) -> tuple[Mapping[str, Share], dict[str, Array] | None]:
+def _lifted(device: Device, coarse: Device | None) -> tuple[Mapping[str, Share], dict[str, Array] | None]:
     """Return the shares and electrode traces, those of a lower order interpolated."""
     if coarse is None:
         return device.share, None

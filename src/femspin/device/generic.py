@@ -21,7 +21,5 @@ def generic_transport(device: Device) -> Transport:
     generic[0, :, 0] += device.space.locations[plane].sum(axis=0)
     fields, laws = device.fields(device.direction), device.laws(device.direction)
     report = LinearReport("none", 0, 0, 0.0, 0.0)
-    state = TransportState(
-        generic[0], 0 * generic[1], device.problem.scaled(fields), {}, laws, report
-    )
+    state = TransportState(generic[0], 0 * generic[1], device.problem.scaled(fields), {}, laws, report)
     return transport_of(device, device.direction, fields, state)

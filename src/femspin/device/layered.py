@@ -45,10 +45,7 @@ from ..units import E_CHARGE, ENERGY, FLUX, LENGTH, Array
 if TYPE_CHECKING:
     from .model import Device, Transport
 
-__all__ = [
-    "StackProblem", "exact_transport", "exact_transports", "require_stack", "stack_problem",
-]  # fmt: skip
-
+__all__ = ["StackProblem", "exact_transport", "exact_transports", "require_stack", "stack_problem"]
 
 
 def require_stack(device: Device) -> None:
@@ -65,8 +62,9 @@ def require_stack(device: Device) -> None:
     kinds = [device.kinds[layer.region] for layer in case.structure.layers]
     inside = "".join("i" if kind in INSULATORS else "c" for kind in kinds).strip("i")
     if "i" in inside:
-        raise CaseError("solver.method", "the stack method needs conducting layers without an"
-                        " insulator between them")  # fmt: skip
+        raise CaseError(
+            "solver.method", "the stack method needs conducting layers without an insulator between them"
+        )
 
 
 @dataclass(frozen=True)
@@ -106,8 +104,10 @@ def stack_problem(device: Device, m: Array) -> StackProblem:
     bottom, top = (_condition(device, laws, side, names) for side in ("bottom", "top"))
     case = StackCase(
         tuple(StackLayer(fields[n], t) for n, t in zip(names, thickness, strict=True)),
-        bottom, top, _contacts(device, names),
-    )  # fmt: skip
+        bottom,
+        top,
+        _contacts(device, names),
+    )
     return StackProblem(device, m, names, heights, fields, laws, case)
 
 
@@ -167,9 +167,7 @@ def _attempt(problem: StackProblem) -> Transport | Exception:
         return error
 
 
-def _transport(
-    problem: StackProblem, solution: StackSolution, mu: Array, seconds: float
-) -> Transport:
+def _transport(problem: StackProblem, solution: StackSolution, mu: Array, seconds: float) -> Transport:
     """Return the transport that a solution means; mu at the dofs [meV]."""
     from .model import Transport
 
@@ -229,9 +227,10 @@ def _condition(device: Device, laws: dict[str, FluxLaw], side: str, names: list[
     """Return the condition on the lowest or highest face of the conductors."""
     outermost = names[0] if side == "bottom" else names[-1]
     aliases = {side} | {
-        name for name, face in device.structure.interfaces.items()
+        name
+        for name, face in device.structure.interfaces.items()
         if face.first == outermost and _lies_at(device, face, side)
-    }  # fmt: skip
+    }
     for face in device.problem.boundary.potential:
         if face.name in aliases:
             return SpinPotential(face.value * ENERGY)
@@ -314,9 +313,7 @@ def _split(
         key: sign * np.sum([getattr(x, key) for x in splits], axis=0) / FLUX / area
         for key in ("M_relax", "M_prec", "L_diag", "L_anti", "S", "A", "E", "T")
     }
-    outflow = np.sum(
-        [solution.interface_flux(k + 1) - solution.interface_flux(k) for k in layers], axis=0
-    )
+    outflow = np.sum([solution.interface_flux(k + 1) - solution.interface_flux(k) for k in layers], axis=0)
     parts["B"] = (total - sign * outflow / FLUX)[1:] / area
     density = fields.dos * np.sum([solution.integrals(k)[0][1:] for k in layers], axis=0)
     exchange = cross_matrix(fields.moment_omega) - fields.moment_relaxation

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Device", "Transport"]
 
 
-
-
-
 @dataclass(frozen=True)
 class Device:
     """A case turned into a problem: everything that does not change with the magnetization.
@@ -87,9 +84,12 @@ class Device:
         laws = {name: table_law(table, m) for name, table in self.flux_tables.items()}
         for layer in self.reduced:
             response = layer_response(
-                self.region_fields(layer.name, m), layer.thickness, layer.form,
-                self.below(layer, m), self.spin_orbit(layer),
-            )  # fmt: skip
+                self.region_fields(layer.name, m),
+                layer.thickness,
+                layer.form,
+                self.below(layer, m),
+                self.spin_orbit(layer),
+            )
             laws[layer.face] = flux_law(response.conductance, response.drift)
         return laws
 

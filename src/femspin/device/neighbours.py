@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from .model import Device
 
 __all__ = [
-    "Neighbours", "driving_metals", "far_side", "footprints", "interface_footprint", "magnet_area",
-    "magnet_thickness", "neighbours",
-]  # fmt: skip
+    "Neighbours",
+    "driving_metals",
+    "far_side",
+    "footprints",
+    "interface_footprint",
+    "magnet_area",
+    "magnet_thickness",
+    "neighbours",
+]
 
 Pair = tuple[str, str]
 
@@ -114,9 +120,10 @@ def far_side(interface: Pair, kinds: Mapping[str, str], pairs: Iterable[Pair]) -
     pairs, found = list(pairs), [goal]
     for region in found:
         found += [
-            other for other in _touching(region, pairs)
+            other
+            for other in _touching(region, pairs)
             if kinds[other] in ("HM", "F") and other not in (*found, start)
-        ]  # fmt: skip
+        ]
     return tuple(found)
 
 

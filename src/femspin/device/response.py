@@ -91,14 +91,18 @@ def _in_time(
             progress(now.time / table.duration)
 
     result = solve_transient(
-        device.problem, steady.fields, device.laws(steady.m), times,
-        steady.state.mu if table.drive == "off" else None, table.scale, table.tolerance,
-        () if table.pulse_length is None else (table.pulse_length,), observe,
-    )  # fmt: skip
-    when, drive, currents = zip(*rows, strict=True)
-    response = TransientResponse(
-        when, drive, currents, result.steps, result.rejected, result.factorisations
+        device.problem,
+        steady.fields,
+        device.laws(steady.m),
+        times,
+        steady.state.mu if table.drive == "off" else None,
+        table.scale,
+        table.tolerance,
+        () if table.pulse_length is None else (table.pulse_length,),
+        observe,
     )
+    when, drive, currents = zip(*rows, strict=True)
+    response = TransientResponse(when, drive, currents, result.steps, result.rejected, result.factorisations)
     return response, tuple(frames)
 
 

@@ -43,9 +43,7 @@ class FrequencyResponse:
                 "angular_frequency": w,
                 "interfaces": {n: _re_im(interface_table(i)) for n, i in currents.items()},
             }
-            for k, (w, currents) in enumerate(
-                zip(self.angular_frequencies, self.interfaces, strict=True)
-            )
+            for k, (w, currents) in enumerate(zip(self.angular_frequencies, self.interfaces, strict=True))
         }
 
     def write_csv(self, file: Path) -> None:

@@ -32,9 +32,14 @@ from ..units import Array
 from .coefficients import CaseCoefficients, FieldDerivatives
 
 __all__ = [
-    "StackInterface", "StackProblem", "StackState", "moved", "stack_case", "stack_change",
+    "StackInterface",
+    "StackProblem",
+    "StackState",
+    "moved",
+    "stack_case",
+    "stack_change",
     "stack_problem",
-]  # fmt: skip
+]
 
 T = TypeVar("T")
 
@@ -111,8 +116,9 @@ def stack_problem(case: Case) -> StackProblem:
     kinds = {name: r.kind for name, r in case.regions.items()}
     for name, region in case.regions.items():
         if region.model != "resolved":
-            raise CaseError(f"regions.{name}.model", 'a fit resolves every layer; use "resolved"'
-                            f" (got {region.model!r})")  # fmt: skip
+            raise CaseError(
+                f"regions.{name}.model", f'a fit resolves every layer; use "resolved" (got {region.model!r})'
+            )
     names: list[str] = []
     members: list[tuple[int, ...]] = []
     for k, name in enumerate(regions):
@@ -121,8 +127,10 @@ def stack_problem(case: Case) -> StackProblem:
         if names and names[-1] == name:
             members[-1] = (*members[-1], k)
         elif name in names:
-            raise CaseError("structure.layers", f"{name} fills two separate layers; a fit needs"
-                            " regions of different names")  # fmt: skip
+            raise CaseError(
+                "structure.layers",
+                f"{name} fills two separate layers; a fit needs regions of different names",
+            )
         else:
             names.append(name)
             members.append((k,))
@@ -132,16 +140,20 @@ def stack_problem(case: Case) -> StackProblem:
     contacts = _contacts(case, names)
     direction = np.asarray(case.magnetization.direction, float)
     return StackProblem(
-        kinds, tuple(names), tuple(members), _interfaces(regions, kinds, names, below, above),
-        _condition(case, "bottom", names[0], below), _condition(case, "top", names[-1], above),
-        contacts, direction / np.linalg.norm(direction),
-    )  # fmt: skip
+        kinds,
+        tuple(names),
+        tuple(members),
+        _interfaces(regions, kinds, names, below, above),
+        _condition(case, "bottom", names[0], below),
+        _condition(case, "top", names[-1], above),
+        contacts,
+        direction / np.linalg.norm(direction),
+    )
 
 
 def _interfaces(
-    regions: list[str], kinds: Mapping[str, str], names: list[str], below: str | None,
-    above: str | None,
-) -> tuple[StackInterface, ...]:  # fmt: skip
+    regions: list[str], kinds: Mapping[str, str], names: list[str], below: str | None, above: str | None
+) -> tuple[StackInterface, ...]:
     """Return the interfaces, named and sorted as `find_interfaces` does."""
     rank = {"HM": 0, "F": 1, "FI": 2, "I": 3}
     listed = list(dict.fromkeys(reversed(regions)))
@@ -170,8 +182,9 @@ def _condition(case: Case, side: str, outermost: str, beyond: str | None) -> str
 def _contacts(case: Case, names: list[str]) -> dict[int, str]:
     pairs = {
         frozenset(key.split("|")): key
-        for key, table in case.interfaces.items() if table.condition == "contact"
-    }  # fmt: skip
+        for key, table in case.interfaces.items()
+        if table.condition == "contact"
+    }
     found = {k: pairs.get(frozenset(names[k - 1 : k + 1])) for k in range(1, len(names))}
     return {k: key for k, key in found.items() if key is not None}
 
@@ -182,8 +195,7 @@ def stack_case(problem: StackProblem, c: CaseCoefficients) -> StackCase:
         StackLayer(c.fields[name], float(c.thickness[list(own)].sum()))
         for name, own in zip(problem.names, problem.members, strict=True)
     )
-    contacts = {k: Contact(c.contacts[key][1], c.contacts[key][0])
-                for k, key in problem.contacts.items()}  # fmt: skip
+    contacts = {k: Contact(c.contacts[key][1], c.contacts[key][0]) for k, key in problem.contacts.items()}
     return StackCase(layers, _face(problem.bottom, c), _face(problem.top, c), contacts)
 
 
@@ -194,8 +206,9 @@ def stack_change(problem: StackProblem, d: FieldDerivatives) -> StackChange:
         for k, (name, own) in enumerate(zip(problem.names, problem.members, strict=True))
         if d.thickness[list(own)].any() or _changes(d.fields[name])
     }
-    contacts = {k: ContactChange(d.contacts[key][1], d.contacts[key][0])
-                for k, key in problem.contacts.items()}  # fmt: skip
+    contacts = {
+        k: ContactChange(d.contacts[key][1], d.contacts[key][0]) for k, key in problem.contacts.items()
+    }
     bottom, top = (None if key is None else _face(key, d) for key in (problem.bottom, problem.top))
     return StackChange(layers, bottom, top, contacts)
 
@@ -213,9 +226,7 @@ def _face(key: str | None, c: CaseCoefficients) -> Face:
     return Conductance(c.laws[key].conductance, c.laws[key].drift)
 
 
-def moved(
-    state: StackState, tangent: StackTangent, d: FieldDerivatives, step: float
-) -> StackState:
+def moved(state: StackState, tangent: StackTangent, d: FieldDerivatives, step: float) -> StackState:
     """Return the state moved along a tangent: everything plus step times its derivative.
 
     A function of the state has the derivative of the function along a parameter; no equation is
@@ -232,16 +243,28 @@ def moved(
     )
     solution = StackSolution(
         replace(s.case, layers=layers),
-        s.lower + step * tangent.lower, s.upper + step * tangent.upper,
+        s.lower + step * tangent.lower,
+        s.upper + step * tangent.upper,
         s.integral + step * tangent.integral,
-        replace(s.operators, in_plane=s.operators.in_plane + step * tangent.in_plane), s.mismatch,
-    )  # fmt: skip
+        replace(s.operators, in_plane=s.operators.in_plane + step * tangent.in_plane),
+        s.mismatch,
+    )
     return StackState(p, solution, new)
 
 
 def _moved_fields(f: RegionFields, d: RegionFields, step: float) -> RegionFields:
-    arrays = ("dos", "diffusion", "gauge", "omega", "relaxation", "theta", "drift", "rotation",
-              "moment_relaxation", "moment_omega")  # fmt: skip
+    arrays = (
+        "dos",
+        "diffusion",
+        "gauge",
+        "omega",
+        "relaxation",
+        "theta",
+        "drift",
+        "rotation",
+        "moment_relaxation",
+        "moment_omega",
+    )
     values: dict[str, Any] = {k: getattr(f, k) + step * getattr(d, k) for k in arrays}
     moments = None
     if f.moments is not None and d.moments is not None:

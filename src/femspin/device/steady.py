@@ -77,9 +77,13 @@ def with_reduced(device: Device, transport: Transport) -> Transport:
         # A face with a flux law carries exactly that flux in the weak form; charge is blocked.
         flux = np.concatenate([[0.0], law.conductance @ mu[1:] + law.drift])
         parts = reduced_parts(
-            f, layer.thickness, layer.form, mu[1:] * ENERGY, device.below(layer, transport.m),
+            f,
+            layer.thickness,
+            layer.form,
+            mu[1:] * ENERGY,
+            device.below(layer, transport.m),
             device.spin_orbit(layer),
-        )  # fmt: skip
+        )
         scaled = {name: value / FLUX for name, value in parts.items()}
         interfaces.pop(layer.face, None)
         interfaces[layer.interface] = balanced(layer.interface, area, flux, layer.name, scaled)

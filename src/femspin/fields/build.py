@@ -10,19 +10,11 @@ from ..case.schema import Case, Kondo
 from ..materials.parameters import RegionParameters
 from ..units import HBAR, MU_B, Array
 from .hall import hall_angle, isotropic_spin_hall, response, response_polarised
-from .kondo import (
-    MomentState,
-    curie_temperature,
-    exchange_from_curie,
-    kondo,
-    relaxation_tensor,
-    rotation,
-)
+from .kondo import MomentState, curie_temperature, exchange_from_curie, kondo, relaxation_tensor, rotation
 from .region import RegionFields
 from .soc import curvature_spin_hall, gauge_field, velocity_matrix
 
 __all__ = ["Conditions", "case_conditions", "moment_direction", "region_fields"]
-
 
 
 @dataclass(frozen=True)
@@ -51,9 +43,16 @@ def _moments(parameters: RegionParameters, along: float, temperature: float) -> 
     assert k.spin is not None
     assert k.moment_density is not None
     return kondo(
-        temperature, k.spin, k.moment_density, parameters.dos, _coupling(k),
-        _exchange(k), along, k.g_factor, parameters.name,
-    )  # fmt: skip
+        temperature,
+        k.spin,
+        k.moment_density,
+        parameters.dos,
+        _coupling(k),
+        _exchange(k),
+        along,
+        k.g_factor,
+        parameters.name,
+    )
 
 
 def _coupling(k: Kondo) -> float:
@@ -209,9 +208,7 @@ def _relaxation(
     return background * np.eye(3) + by_moments, by_moments
 
 
-def _angles(
-    parameters: RegionParameters, gauge: Array, omega: Array, b: Array
-) -> tuple[Array, Array, Array]:
+def _angles(parameters: RegionParameters, gauge: Array, omega: Array, b: Array) -> tuple[Array, Array, Array]:
     """Return Hall angles (3,), Larmor angles (3,) and spin Hall angles (3, 3)."""
     region, override = parameters.region, parameters.region.override
     tau, mass = region.scattering_time, region.mass

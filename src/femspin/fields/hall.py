@@ -15,9 +15,15 @@ from ..units import E_CHARGE, Array
 from .soc import LEVI_CIVITA, cross_matrix
 
 __all__ = [
-    "THETA_MODES", "ThetaMode", "hall_angle", "isotropic_spin_hall", "polarised",
-    "response", "response_matrix", "response_polarised",
-]  # fmt: skip
+    "THETA_MODES",
+    "ThetaMode",
+    "hall_angle",
+    "isotropic_spin_hall",
+    "polarised",
+    "response",
+    "response_matrix",
+    "response_polarised",
+]
 
 ThetaMode = Literal["exact", "first", "eq38", "hall"]
 THETA_MODES: tuple[ThetaMode, ...] = ("exact", "first", "eq38", "hall")
@@ -43,9 +49,7 @@ def isotropic_spin_hall(angle: float) -> Array:
 
 
 def response_matrix(
-    hall: ArrayLike = (0.0, 0.0, 0.0),
-    larmor: ArrayLike = (0.0, 0.0, 0.0),
-    spin_hall: ArrayLike | None = None,
+    hall: ArrayLike = (0.0, 0.0, 0.0), larmor: ArrayLike = (0.0, 0.0, 0.0), spin_hall: ArrayLike | None = None
 ) -> Array:
     """Return M of M J = f, shape (12, 12); M - 1 is antisymmetric.
 

@@ -11,7 +11,6 @@ from .soc import LEVI_CIVITA
 __all__ = ["gauge_kernel", "loss_kernel", "thin_loss_kernel", "thin_response"]
 
 
-
 def loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     """Return K^{ac} [unit of a^2], shape (3, 3).
 

@@ -18,10 +18,20 @@ from ..units import HBAR, K_B, MU_B, Array
 from .soc import cross_matrix
 
 __all__ = [
-    "MomentState", "bracket", "brillouin", "brillouin_derivative", "curie_temperature",
-    "exchange_from_curie", "kondo", "mean_spin", "moments_lost", "relaxation_tensor", "rotation",
-    "spinodal", "spinodal_point",
-]  # fmt: skip
+    "MomentState",
+    "bracket",
+    "brillouin",
+    "brillouin_derivative",
+    "curie_temperature",
+    "exchange_from_curie",
+    "kondo",
+    "mean_spin",
+    "moments_lost",
+    "relaxation_tensor",
+    "rotation",
+    "spinodal",
+    "spinodal_point",
+]
 
 
 _NOISE = 4 * float(np.finfo(float).eps)
@@ -108,11 +118,18 @@ def _bell(y: float) -> float:
     y = abs(y)
     if y < 0.3:  # the poles cancel; the next term of the series is below 1e-16
         t = y * y
-        return (
-            1 / 3
-            + t * (-1 / 15 + t * (2 / 189 + t * (-1 / 675 + t * (2 / 10395 + t * (
-                -1382 / 58046625 + t * (4 / 1403325 - t * 3617 / 10854718875))))))
-        )  # fmt: skip
+        return 1 / 3 + t * (
+            -1 / 15
+            + t
+            * (
+                2 / 189
+                + t
+                * (
+                    -1 / 675
+                    + t * (2 / 10395 + t * (-1382 / 58046625 + t * (4 / 1403325 - t * 3617 / 10854718875)))
+                )
+            )
+        )
     return 1 / (y * y) - (0.0 if y > 350 else 1 / float(np.sinh(y)) ** 2)
 
 
@@ -158,9 +175,7 @@ def _zeeman_argument(x: float, weiss: float, S: float) -> float:
     return linear * x + weiss * bend
 
 
-def mean_spin(
-    temperature: float, S: float, exchange: float, field: float, g: float = 2.0
-) -> float:
+def mean_spin(temperature: float, S: float, exchange: float, field: float, g: float = 2.0) -> float:
     """Return s >= 0, the largest solution of s = S B_S((g mu_B B + J0 s) / k_B T).
 
     For a field against the moment (``field < 0``) this is the metastable branch.  Where that
@@ -285,11 +300,12 @@ def moments_lost(
     limit, curie = spinodal(temperature, S, exchange), curie_temperature(exchange, S)
     where = f" of {region}" if region else ""
     return CaseError(
-        "drive.magnetic_field", f"the moments{where} (spin {S:g}, T_C = {curie:.4g} K) cannot stay"
+        "drive.magnetic_field",
+        f"the moments{where} (spin {S:g}, T_C = {curie:.4g} K) cannot stay"
         f" along m at {temperature:g} K: {abs(field):.4g} T point against them and they are"
         f" metastable only up to {abs(limit / (g * MU_B)):.4g} T; turn m towards the field, or"
         " lower the field or drive.temperature",
-    )  # fmt: skip
+    )
 
 
 def _thermal_weights(x: float, s: float, S: float) -> tuple[float, float]:
@@ -297,9 +313,7 @@ def _thermal_weights(x: float, s: float, S: float) -> tuple[float, float]:
     full = S * (S + 1)
     if x < 1e-4:
         q = 2 * S * S + 2 * S + 1
-        return full / 3 * (1 - x * x * (1 / 12 + q / 30)), full / 3 * (
-            1 - x * x * (1 / 6 - q / 15)
-        )
+        return full / 3 * (1 - x * x * (1 / 12 + q / 30)), full / 3 * (1 - x * x * (1 / 6 - q / 15))
     if x > 600:  # sinh overflows; the moments are frozen
         return 0.0, full - s
     return float(x * s / (4 * np.sinh(x / 2) ** 2)), float(full - s / np.tanh(x / 2))

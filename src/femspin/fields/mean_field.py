@@ -23,10 +23,13 @@ from ..units import K_B, MU_B, Array
 from .kondo import brillouin, brillouin_derivative
 
 __all__ = [
-    "SublatticeState", "Sublattices", "brillouin_derivative", "compensation_temperature",
-    "ordering_temperature", "sublattice_spins",
-]  # fmt: skip
-
+    "SublatticeState",
+    "Sublattices",
+    "brillouin_derivative",
+    "compensation_temperature",
+    "ordering_temperature",
+    "sublattice_spins",
+]
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,11 @@ class SublatticeState:
     @property
     def susceptibility(self) -> Array:
         """Longitudinal response d s_i / d B [1/T], shape (2,); diverges at a Curie point."""
-        return np.asarray(np.linalg.solve(np.eye(2) - self._slopes[:, None] * self.model.exchange,
-                                          self._slopes * self.model.zeeman))  # fmt: skip
+        return np.asarray(
+            np.linalg.solve(
+                np.eye(2) - self._slopes[:, None] * self.model.exchange, self._slopes * self.model.zeeman
+            )
+        )
 
     @property
     def stable(self) -> bool:
@@ -153,9 +159,11 @@ class SublatticeState:
         """Slopes d s_i / d eps_i [1/J], shape (2,)."""
         kT = K_B * self.temperature
         return np.array(
-            [brillouin_derivative(e / kT, S) / kT
-             for e, S in zip(self.splitting, self.model.spins, strict=True)]
-        )  # fmt: skip
+            [
+                brillouin_derivative(e / kT, S) / kT
+                for e, S in zip(self.splitting, self.model.spins, strict=True)
+            ]
+        )
 
 
 def _log_partition(x: float, S: float) -> float:

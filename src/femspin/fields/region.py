@@ -12,7 +12,6 @@ from .kondo import MomentState
 __all__ = ["RegionFields"]
 
 
-
 @dataclass(frozen=True)
 class RegionFields:
     """Everything W1 needs to know about one conducting region, constant there, in SI.

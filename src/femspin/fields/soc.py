@@ -13,9 +13,16 @@ from numpy.typing import ArrayLike
 from ..units import E_CHARGE, HBAR, Array
 
 __all__ = [
-    "LEVI_CIVITA", "cofactor", "covariant_rotation", "cross_matrix", "curvature_spin_hall",
-    "gauge_field", "spin_electric_field", "spin_magnetic_field", "velocity_matrix",
-]  # fmt: skip
+    "LEVI_CIVITA",
+    "cofactor",
+    "covariant_rotation",
+    "cross_matrix",
+    "curvature_spin_hall",
+    "gauge_field",
+    "spin_electric_field",
+    "spin_magnetic_field",
+    "velocity_matrix",
+]
 
 
 LEVI_CIVITA: Array = np.zeros((3, 3, 3))
@@ -50,9 +57,7 @@ def velocity_matrix(
     u = np.zeros((3, 3)) if strain is None else np.asarray(strain, float)
     in_plane = rashba - u[0, 1] * strain_coupling
     v, w = u[1, 2] * strain_coupling, u[2, 0] * strain_coupling
-    return np.array(
-        [[-dresselhaus, in_plane, w], [-in_plane, dresselhaus, -v], [-w, v, 0.0]], float
-    )
+    return np.array([[-dresselhaus, in_plane, w], [-in_plane, dresselhaus, -v], [-w, v, 0.0]], float)
 
 
 def gauge_field(velocity: ArrayLike, mass: float) -> Array:

@@ -18,14 +18,7 @@ from ..units import E_CHARGE, HBAR, K_B, MU_B, Array
 from . import build
 from .build import Conditions, moment_direction, region_fields
 from .hall import ThetaMode, polarised, response, response_matrix
-from .kondo import (
-    MomentState,
-    bracket,
-    curie_temperature,
-    moments_lost,
-    rotation,
-    spinodal_point,
-)
+from .kondo import MomentState, bracket, curie_temperature, moments_lost, rotation, spinodal_point
 from .region import RegionFields
 from .soc import cross_matrix
 
@@ -35,9 +28,7 @@ __all__ = ["brillouin_array", "mean_spins", "textured_fields", "textured_respons
 _SERIES = (4 / 18243225, -1382 / 638512875, 2 / 93555, -1 / 4725, 2 / 945, -1 / 45)
 
 
-def textured_fields(
-    parameters: RegionParameters, conditions: Conditions, m: ArrayLike
-) -> RegionFields:
+def textured_fields(parameters: RegionParameters, conditions: Conditions, m: ArrayLike) -> RegionFields:
     """Return the coefficients of one conducting region for an array of directions.
 
     Tensors that vary have the leading axes of `m`: with (cells, 1, 3) or (cells, points, 3) they
@@ -72,16 +63,19 @@ def textured_fields(
     hall, larmor, spin_hall = build._angles(parameters, base.gauge, omega, b)
     polarisation = build._polarisation(parameters, seen)
     onsager = conditions.onsager and polarisation.any()
-    theta = textured_response(
-        hall, larmor, spin_hall, region.theta_mode, polarisation if onsager else None
-    )
+    theta = textured_response(hall, larmor, spin_hall, region.theta_mode, polarisation if onsager else None)
     override = region.override
     own = override.electric_field if override is not None else None
     fields = replace(
-        base, omega=omega, relaxation=relaxation, theta=theta, moment_omega=moment_omega,
-        moment_relaxation=moment_relaxation, moments=base.moments if not b.any() else None,
+        base,
+        omega=omega,
+        relaxation=relaxation,
+        theta=theta,
+        moment_omega=moment_omega,
+        moment_relaxation=moment_relaxation,
+        moments=base.moments if not b.any() else None,
         m=seen if base.m is not None else None,
-    )  # fmt: skip
+    )
     force = conditions.electric_field if own is None else np.array(own)
     return _driven(fields, force, np.zeros(3) if onsager else polarisation)
 
@@ -96,11 +90,7 @@ def _driven(fields: RegionFields, electric_field: Array, polarisation: Array) ->
 
 
 def textured_response(
-    hall: Array,
-    larmor: Array,
-    spin_hall: Array,
-    mode: ThetaMode,
-    polarisation: Array | None = None,
+    hall: Array, larmor: Array, spin_hall: Array, mode: ThetaMode, polarisation: Array | None = None
 ) -> Array:
     """Return Theta for arrays of Larmor angles or polarisations, shape (..., 12, 12).
 
@@ -165,12 +155,15 @@ def _states(parameters: RegionParameters, along: Array, temperature: float) -> M
     parallel = prefactor * flip
     perpendicular = 0.5 * parallel + 0.5 * prefactor * squared
     found: dict[str, Any] = {
-        "spin": s, "splitting": splitting, "spin_squared": squared,
+        "spin": s,
+        "splitting": splitting,
+        "spin_squared": squared,
         "rate_parallel": parallel[..., None, None],
         "rate_perpendicular": perpendicular[..., None, None],
         "precession": (k.moment_density * coupling / HBAR * s)[..., None],
-        "curie": curie_temperature(exchange, S), "exchange_energy": k.moment_density * coupling,
-    }  # fmt: skip
+        "curie": curie_temperature(exchange, S),
+        "exchange_energy": k.moment_density * coupling,
+    }
     return MomentState(**found)
 
 

@@ -18,11 +18,14 @@ __all__ = ["ValidityWarning", "validity", "validity_conditions"]
 LARGEST_ANGLE = 0.1
 
 _KEYS = {
-    "perturbative_exchange": "kondo.exchange_energy", "mean_free_path": "scattering_time",
-    "mean_free_path_spin": "scattering_time", "gauge_mean_free_path": "scattering_time",
-    "omega_tau": "scattering_time", "first_order_angle": "theta_mode",
+    "perturbative_exchange": "kondo.exchange_energy",
+    "mean_free_path": "scattering_time",
+    "mean_free_path_spin": "scattering_time",
+    "gauge_mean_free_path": "scattering_time",
+    "omega_tau": "scattering_time",
+    "first_order_angle": "theta_mode",
     "neglected_angle": "theta_mode",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -88,17 +91,24 @@ def validity_conditions(
 
     if fields.moments is not None:
         size, splitting = abs(fields.moments.exchange_energy), fields.moments.splitting
-        add("perturbative_exchange",
+        add(
+            "perturbative_exchange",
             f"n_m K_s = {size / ENERGY:.3g} meV against eps_L = {splitting / ENERGY:.3g} meV; the"
             " golden rule behind the relaxation rates needs n_m K_s << eps_L",
-            size, splitting)  # fmt: skip
+            size,
+            splitting,
+        )
     tau = parameters.region.scattering_time
     if tau is not None:
         for condition in _mean_free_path(fields, tau, thickness):
             add(*condition)
         turn = float(np.linalg.norm(fields.omega)) * tau
-        add("omega_tau", f"precession between two collisions, omega tau = {turn:.3g}; diffusion"
-            " needs it below 1", turn, 1.0)  # fmt: skip
+        add(
+            "omega_tau",
+            f"precession between two collisions, omega tau = {turn:.3g}; diffusion needs it below 1",
+            turn,
+            1.0,
+        )
     for condition in _angles(parameters, fields):
         add(*condition)
     return tuple(found)
@@ -113,21 +123,39 @@ def _mean_free_path(fields: RegionFields, tau: float, thickness: float | None) -
     start = f"mean free path sqrt(3 D tau) = {free / LENGTH:.3g} nm against the "
     found: list[_Condition] = []
     if thickness is not None:
-        found.append(("mean_free_path", f"{start}thickness {thickness / LENGTH:.3g} nm;"
-                      " drift-diffusion needs a shorter one", free, thickness))  # fmt: skip
+        found.append(
+            (
+                "mean_free_path",
+                f"{start}thickness {thickness / LENGTH:.3g} nm; drift-diffusion needs a shorter one",
+                free,
+                thickness,
+            )
+        )
     loss = loss_kernel(fields.gauge, fields.theta) + fields.relaxation / fields.diffusion
     fastest = float(np.linalg.eigvalsh(0.5 * (loss + loss.T)).max())
     if fastest > 0:
         ell = 1 / np.sqrt(fastest)
-        found.append(("mean_free_path_spin", f"{start}shortest spin decay length"
-                      f" {ell / LENGTH:.3g} nm; spin diffusion needs a shorter one",
-                      free, ell))  # fmt: skip
+        found.append(
+            (
+                "mean_free_path_spin",
+                f"{start}shortest spin decay length"
+                f" {ell / LENGTH:.3g} nm; spin diffusion needs a shorter one",
+                free,
+                ell,
+            )
+        )
     rotation = float(np.linalg.norm(fields.gauge, axis=1).max())
     if rotation > 0:
-        found.append(("gauge_mean_free_path", "the spin-orbit field turns spins by"
-                      f" {free * rotation:.3g} rad over one mean free path of {free / LENGTH:.3g}"
-                      " nm; motional narrowing needs it below 1 rad",
-                      free * rotation, 1.0))  # fmt: skip
+        found.append(
+            (
+                "gauge_mean_free_path",
+                "the spin-orbit field turns spins by"
+                f" {free * rotation:.3g} rad over one mean free path of {free / LENGTH:.3g}"
+                " nm; motional narrowing needs it below 1 rad",
+                free * rotation,
+                1.0,
+            )
+        )
     return found
 
 
@@ -138,9 +166,16 @@ def _angles(parameters: RegionParameters, fields: RegionFields) -> list[_Conditi
     if mode in ("first", "eq38"):
         # The symmetric part holds the polarisation, which is no angle.
         largest = 0.5 * float(np.abs(fields.theta - fields.theta.T).max())
-        found.append(("first_order_angle", f"{mode!r} is of first order in angles, of which the"
-                      f" largest is {largest:.3g} (at most {LARGEST_ANGLE:g}); \"exact\" takes"
-                      " any", largest, LARGEST_ANGLE))  # fmt: skip
+        found.append(
+            (
+                "first_order_angle",
+                f"{mode!r} is of first order in angles, of which the"
+                f' largest is {largest:.3g} (at most {LARGEST_ANGLE:g}); "exact" takes'
+                " any",
+                largest,
+                LARGEST_ANGLE,
+            )
+        )
     if mode not in ("eq38", "hall"):
         return found
     override = region.override
@@ -158,6 +193,12 @@ def _angles(parameters: RegionParameters, fields: RegionFields) -> list[_Conditi
     # A spin Hall angle that was given is lost whole, however small it is.
     left_out, limit = (spin_hall, 0.0) if spin_hall > 0 else (larmor, LARGEST_ANGLE)
     which = "spin Hall" if spin_hall > 0 else "Larmor"
-    found.append(("neglected_angle", f"{mode!r} leaves out the {which} angle of {left_out:.3g} (at"
-                  f" most {limit:g}); \"exact\" does not", left_out, limit))  # fmt: skip
+    found.append(
+        (
+            "neglected_angle",
+            f'{mode!r} leaves out the {which} angle of {left_out:.3g} (at most {limit:g}); "exact" does not',
+            left_out,
+            limit,
+        )
+    )
     return found

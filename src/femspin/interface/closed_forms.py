@@ -29,11 +29,21 @@ from ..units import E_CHARGE, HBAR, M_E, Array
 from .contraction import ContractedConductance, contracted_conductance, decay_tensor
 
 __all__ = [
-    "ClosedFormInput", "ClosedForms", "ContractedConductance", "Form", "SpinOrbitConstants",
-    "SpinOrbitRates", "ansatz_length", "closed_form_input", "closed_forms",
-    "contracted_conductance", "decay_tensor", "magnetization_axis", "spin_orbit_constants",
+    "ClosedFormInput",
+    "ClosedForms",
+    "ContractedConductance",
+    "Form",
+    "SpinOrbitConstants",
+    "SpinOrbitRates",
+    "ansatz_length",
+    "closed_form_input",
+    "closed_forms",
+    "contracted_conductance",
+    "decay_tensor",
+    "magnetization_axis",
+    "spin_orbit_constants",
     "spin_orbit_rates",
-]  # fmt: skip
+]
 
 Form = Literal["printed", "corrected"]
 FORMS: tuple[Form, ...] = ("printed", "corrected")
@@ -255,9 +265,7 @@ def _vector(x: ClosedFormInput, form: Form) -> tuple[Array, dict[str, float]]:
     rashba = c.rashba if form == "printed" else A
     strain = p if form == "printed" else -p
     extra = 0.0 if form == "printed" else -p * (tx + ty)
-    vector = scale * np.array(
-        [strain - rashba * tx + b * ty, -strain - rashba * ty + b * tx, extra]
-    )
+    vector = scale * np.array([strain - rashba * tx + b * ty, -strain - rashba * ty + b * tx, extra])
     angle = float(np.linalg.norm(c.hall))
     return vector, {
         "G_lambda_a": scale * strain,
@@ -396,9 +404,14 @@ def spin_orbit_constants(
     if u[1, 2] != u[2, 0]:
         return None
     return SpinOrbitConstants(
-        mass, soc.rashba or 0.0, soc.dresselhaus or 0.0, soc.strain_coupling or 0.0,
-        float(u[1, 2]), float(u[0, 1]), hall,
-    )  # fmt: skip
+        mass,
+        soc.rashba or 0.0,
+        soc.dresselhaus or 0.0,
+        soc.strain_coupling or 0.0,
+        float(u[1, 2]),
+        float(u[0, 1]),
+        hall,
+    )
 
 
 def _from_gauge(gauge: Array, mass: float, hall: tuple[float, ...]) -> SpinOrbitConstants | None:

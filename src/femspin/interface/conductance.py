@@ -33,9 +33,13 @@ from .closed_forms import (
 )
 
 __all__ = [
-    "ConductanceRow", "ConductanceTable", "conductance_table", "layer_conductance",
-    "project_conductance", "thin_conductance",
-]  # fmt: skip
+    "ConductanceRow",
+    "ConductanceTable",
+    "conductance_table",
+    "layer_conductance",
+    "project_conductance",
+    "thin_conductance",
+]
 
 
 # Where the two limits of Eq. (34) are good to a few per cent, and what counts as agreement.
@@ -60,8 +64,7 @@ def layer_conductance(fields: RegionFields, thickness: float) -> Array:
     gauge = fields.gauge.copy()
     gauge[2] = 0.0
     square = (
-        loss_kernel(gauge, np.eye(12))
-        + (fields.relaxation - cross_matrix(fields.omega)) / fields.diffusion
+        loss_kernel(gauge, np.eye(12)) + (fields.relaxation - cross_matrix(fields.omega)) / fields.diffusion
     )
     values, vectors = np.linalg.eig(square.astype(complex))
     root = np.sqrt(values)
@@ -187,7 +190,7 @@ _NAMED: dict[str, tuple[str, str, Callable[[Array, Array], float] | None]] = {
     "G_s": ("40", "total", lambda g, m: float(m @ g @ m)),
     "G_r": ("40", "total", _anisotropy),
     "G_i": ("40", "total", _axial),
-}  # fmt: skip
+}
 
 
 def project_conductance(name: str, g: Array, m: Array) -> float | None:
@@ -236,15 +239,21 @@ def conductance_table(
     whole = {"M": exact.M, "L": exact.L, "S": exact.S, "A": exact.A, "E": exact.E}
     rows = tuple(_row(name, m, forms, (printed, corrected), whole) for name in _NAMED)
     return ConductanceTable(
-        fields.name, thickness, m, raw, rows,
+        fields.name,
+        thickness,
+        m,
+        raw,
+        rows,
         _conditions(fields, thickness, m, raw, corrected, contracted, exact.total),
-        printed, corrected, contracted, exact, thin_conductance(fields, thickness),
-    )  # fmt: skip
+        printed,
+        corrected,
+        contracted,
+        exact,
+        thin_conductance(fields, thickness),
+    )
 
 
-def _decay_lengths(
-    fields: RegionFields, soc: SpinOrbitConstants | None, m: Array
-) -> tuple[float, float]:
+def _decay_lengths(fields: RegionFields, soc: SpinOrbitConstants | None, m: Array) -> tuple[float, float]:
     """Return the decay lengths along and across m [m], without the limit of the thickness."""
     if soc is not None:
         x: ClosedFormInput = closed_form_input(fields, soc, np.inf)
@@ -305,10 +314,18 @@ def _conditions(
         found.append(ValidityWarning(code, fields.name, message, float(value), limit))
 
     short, long = min(lengths), max(lengths)
-    add("thin", "thickness over the shortest decay length; the thin limit needs it small",
-        thickness / short, THIN_RATIO)  # fmt: skip
-    add("thick", "longest decay length over the thickness; the thick limit needs it small",
-        long / thickness, THICK_RATIO)  # fmt: skip
+    add(
+        "thin",
+        "thickness over the shortest decay length; the thin limit needs it small",
+        thickness / short,
+        THIN_RATIO,
+    )
+    add(
+        "thick",
+        "longest decay length over the thickness; the thick limit needs it small",
+        long / thickness,
+        THICK_RATIO,
+    )
     size = float(np.linalg.norm(exact))
     if size > 0:
         forms = {"contraction_error": ("contracted ansatz", contracted.total)}
@@ -316,21 +333,38 @@ def _conditions(
             closed = sum(corrected.values(), np.zeros((3, 3)))
             forms["ansatz_error"] = ("closed forms", closed)
         for code, (text, g) in forms.items():
-            add(code, f"distance of the {text} from the resolved layer over its conductance",
-                float(np.linalg.norm(g - exact)) / size, ANSATZ_ERROR)  # fmt: skip
-    add("precession_in_decay", "precession over a decay, omega ell^2 / D, limited by the"
-        " thickness; the ansatz needs it small",
+            add(
+                code,
+                f"distance of the {text} from the resolved layer over its conductance",
+                float(np.linalg.norm(g - exact)) / size,
+                ANSATZ_ERROR,
+            )
+    add(
+        "precession_in_decay",
+        "precession over a decay, omega ell^2 / D, limited by the thickness; the ansatz needs it small",
         float(np.linalg.norm(fields.omega)) * min(long, thickness) ** 2 / fields.diffusion,
-        ANSATZ_ERROR)  # fmt: skip
-    add("m_along_z", "angle between m and z [rad]; the closed forms take m along z",
-        np.arctan2(np.hypot(m[0], m[1]), abs(m[2])), 1e-6)  # fmt: skip
+        ANSATZ_ERROR,
+    )
+    add(
+        "m_along_z",
+        "angle between m and z [rad]; the closed forms take m along z",
+        np.arctan2(np.hypot(m[0], m[1]), abs(m[2])),
+        1e-6,
+    )
     precession = float(np.linalg.norm(fields.omega))
     if precession > 0:
         across = float(np.linalg.norm(np.cross(m, fields.omega)))
-        add("precession_along_m", "precession about an axis across m over all precession; the"
-            " conductances of M know only m", across / precession, ANSATZ_ERROR)  # fmt: skip
+        add(
+            "precession_along_m",
+            "precession about an axis across m over all precession; the conductances of M know only m",
+            across / precession,
+            ANSATZ_ERROR,
+        )
     if fields.moments is not None:
-        add("perturbative_exchange", "n_m K_s against eps_L [J]; the golden rule behind the"
-            " relaxation rates needs n_m K_s << eps_L",
-            abs(fields.moments.exchange_energy), fields.moments.splitting)  # fmt: skip
+        add(
+            "perturbative_exchange",
+            "n_m K_s against eps_L [J]; the golden rule behind the relaxation rates needs n_m K_s << eps_L",
+            abs(fields.moments.exchange_energy),
+            fields.moments.splitting,
+        )
     return tuple(found)

@@ -19,7 +19,6 @@ from ..units import E_CHARGE, Array
 __all__ = ["ContractedConductance", "contracted_conductance", "decay_tensor"]
 
 
-
 @dataclass(frozen=True)
 class ContractedConductance:
     """The conductance of the exponential ansatz and the tensors it is made of.

@@ -25,10 +25,21 @@ if TYPE_CHECKING:
     pass
 
 __all__ = [
-    "NOTHING", "InterfaceCurrents", "Share", "balanced", "exchange",
-    "face_mean", "face_source", "fed_in", "interface_currents", "outer_currents", "outer_faces",
-    "over_pairs", "require_balance", "shares",
-]  # fmt: skip
+    "NOTHING",
+    "InterfaceCurrents",
+    "Share",
+    "balanced",
+    "exchange",
+    "face_mean",
+    "face_source",
+    "fed_in",
+    "interface_currents",
+    "outer_currents",
+    "outer_faces",
+    "over_pairs",
+    "require_balance",
+    "shares",
+]
 
 
 # A flux of 1e-14 A/m^2 is no flux: the balance of nothing is not judged.
@@ -166,10 +177,7 @@ def over_pairs(values: AnyArray, joined: Sequence[Indices]) -> AnyArray:
 
 
 def fed_in(
-    space: Space,
-    state: TransportState | HarmonicState,
-    share: Share,
-    mu_dot: AnyArray | None = None,
+    space: Space, state: TransportState | HarmonicState, share: Share, mu_dot: AnyArray | None = None
 ) -> AnyArray:
     """Return what electrodes feed into a region at every dof, shape (n_dofs,).
 
@@ -218,9 +226,7 @@ def interface_currents(
     area = interface.area
     side = interface.second if interface.second in conductors else interface.first
     sign = -1.0 if side == interface.second else 1.0
-    residual = region_inflow(
-        space, side, state.coefficients[side], state.mu, state.mu_low, mu_dot
-    )
+    residual = region_inflow(space, side, state.coefficients[side], state.mu, state.mu_low, mu_dot)
     weights = share[side].weights
     own = share[side].electrode
     if interface.name in weights and np.any(own[weights[interface.name] > 0]):
@@ -310,12 +316,7 @@ def outer_currents(
 
 
 def balanced(
-    name: str,
-    area: float,
-    flux: AnyArray,
-    source: str,
-    parts: Mapping[str, AnyArray],
-    noise: float = 0.0,
+    name: str, area: float, flux: AnyArray, source: str, parts: Mapping[str, AnyArray], noise: float = 0.0
 ) -> InterfaceCurrents:
     """Return the currents of an interface with M and L added up and the balance taken.
 
@@ -363,8 +364,10 @@ def require_balance(
         SolverError: With the interface.
     """
     extent = float(np.ptp(space.structure.mesh.p, axis=1).max())
-    sizes = [c.dos * c.diffusion * float(np.abs(state.mu[space.dofs[space.in_region(name)]]).max())
-             for name, c in state.coefficients.items()]  # fmt: skip
+    sizes = [
+        c.dos * c.diffusion * float(np.abs(state.mu[space.dofs[space.in_region(name)]]).max())
+        for name, c in state.coefficients.items()
+    ]
     noise = _ROUND_OFF * max(sizes, default=0.0) / extent
     for name, i in interfaces.items():
         if i.balance <= _UNBALANCED:

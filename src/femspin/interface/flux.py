@@ -14,7 +14,6 @@ from ..units import Array, Indices
 __all__ = ["boundary_inflow", "face_share", "region_residual"]
 
 
-
 def region_residual(space: Space, state: TransportState, region: str) -> Array:
     """Return the particle inflow of a region at every dof, shape (n_dofs, 4)."""
     return apply_region(space, region, state.coefficients[region], state.mu, state.mu_low)

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from ..transport.assembly.coefficients import Coefficients
 
 __all__ = [
-    "Functional", "current_functionals", "electrode_functionals", "interface_functionals",
+    "Functional",
+    "current_functionals",
+    "electrode_functionals",
+    "interface_functionals",
     "outer_functionals",
-]  # fmt: skip
-
+]
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,9 @@ def _split_functionals(
         by_name[f"parts.{whole}"] = by_name[f"parts.{halves[0]}"] + by_name[f"parts.{halves[1]}"]
     return [
         Functional(f"{base}.{key}.{axis}", weights[..., a])
-        for key, weights in by_name.items() for a, axis in enumerate("xyz")
-    ]  # fmt: skip
+        for key, weights in by_name.items()
+        for a, axis in enumerate("xyz")
+    ]
 
 
 class _InflowWeights:
@@ -175,9 +178,7 @@ def current_functionals(space: Space, state: TransportState, region: str) -> lis
         np.add.at(total, space.dofs[cells], weights[:, :, :, :, 0])
     volume = space.measure(space.in_region(region))
     return [
-        Functional(
-            f"charge_current_density.{region}.{axis}", -SPIN_CURRENT / volume * total[..., j]
-        )
+        Functional(f"charge_current_density.{region}.{axis}", -SPIN_CURRENT / volume * total[..., j])
         for j, axis in enumerate("xyz")
     ]
 

@@ -46,9 +46,16 @@ from .conductance import layer_conductance, thin_conductance
 from .contraction import decay_tensor
 
 __all__ = [
-    "REDUCTIONS", "LayerResponse", "ReducedLayer", "Reduction", "closed_drift",
-    "find_reduced", "layer_response", "reduced_parts", "thin_drift",
-]  # fmt: skip
+    "REDUCTIONS",
+    "LayerResponse",
+    "ReducedLayer",
+    "Reduction",
+    "closed_drift",
+    "find_reduced",
+    "layer_response",
+    "reduced_parts",
+    "thin_drift",
+]
 
 Reduction = Literal["exact", "layer", "thin", "corrected", "printed"]
 REDUCTIONS: tuple[Reduction, ...] = ("exact", "layer", "thin", "corrected", "printed")
@@ -118,8 +125,10 @@ def find_reduced(
         return case, ()
     stack = case.structure
     if stack is None:
-        raise CaseError(f"regions.{wanted[0]}.model", "only a layer of a [structure] stack can be"
-                        " replaced; a mesh resolves its regions")  # fmt: skip
+        raise CaseError(
+            f"regions.{wanted[0]}.model",
+            "only a layer of a [structure] stack can be replaced; a mesh resolves its regions",
+        )
     for name in wanted:
         _require_known_drive(case, stack, name)
     interfaces = dict(case.interfaces)
@@ -148,14 +157,14 @@ def _reduced(
     if above is None or kinds[above] in INSULATORS or case.regions[above].model != "resolved":
         raise CaseError(path, "a replaced layer needs a resolved metal directly above it")
     if below is not None and kinds[below] not in INSULATORS:
-        raise CaseError(path, f"a replaced layer lies on an insulator or at the bottom, not on"
-                        f" {below!r}")  # fmt: skip
+        raise CaseError(path, f"a replaced layer lies on an insulator or at the bottom, not on {below!r}")
     table = None
     for key in ("bottom",) if below is None else (f"{name}|{below}", f"{below}|{name}"):
         table = interfaces.pop(key, table)
     if table is not None and table.condition not in ("insulating", "conductance"):
-        raise CaseError(path, f"its lower side can be insulating or have a conductance, not a"
-                        f" {table.condition}")  # fmt: skip
+        raise CaseError(
+            path, f"its lower side can be insulating or have a conductance, not a {table.condition}"
+        )
     for key in (f"{above}|{name}", f"{name}|{above}"):
         if key in interfaces:
             raise CaseError(
@@ -176,22 +185,26 @@ def _require_known_drive(case: Case, stack: Stack, name: str) -> None:
     """
     path, remedy = f"regions.{name}.model", f'set model = "resolved" for {name}'
     if case.drive.electrodes:
-        raise CaseError(path, "electrodes drive no current through a replaced layer;"
-                        f" {remedy}, or drive the case by drive.electric_field")  # fmt: skip
+        raise CaseError(
+            path,
+            "electrodes drive no current through a replaced layer;"
+            f" {remedy}, or drive the case by drive.electric_field",
+        )
     own = case.regions[name].override
     field = case.drive.electric_field if own is None else own.electric_field
     field = np.array(field or case.drive.electric_field or [0.0, 0.0, 0.0])
     closed = stack.dimension - 1 if stack.lateral == "insulating" else 0
     for axis, along in zip("xy"[:closed], field[:closed], strict=True):
         if abs(along) > _NO_FIELD * np.linalg.norm(field):
-            raise CaseError(path, f"insulating sides stop the current along {axis} but not the"
-                            f" response of a replaced layer to the electric field; {remedy}, or"
-                            ' structure.lateral = "periodic"')  # fmt: skip
+            raise CaseError(
+                path,
+                f"insulating sides stop the current along {axis} but not the"
+                f" response of a replaced layer to the electric field; {remedy}, or"
+                ' structure.lateral = "periodic"',
+            )
 
 
-def _require_own_face(
-    layer: ReducedLayer, names: Sequence[str], interfaces: Mapping[str, Interface]
-) -> None:
+def _require_own_face(layer: ReducedLayer, names: Sequence[str], interfaces: Mapping[str, Interface]) -> None:
     """Refuse a face that stands for more than one reduced layer, or has a law already.
 
     Args:
@@ -315,9 +328,7 @@ def reduced_parts(
         M_relax, M_prec, ..., B and moments [1/(m^2 s)], shape (3,) each.
     """
     if form == "exact":
-        solution = solve_stack(
-            StackCase((StackLayer(fields, thickness),), _face(below), SpinPotential(mu))
-        )
+        solution = solve_stack(StackCase((StackLayer(fields, thickness),), _face(below), SpinPotential(mu)))
         parts = {k: np.asarray(v, float) for k, v in solution.split(0).parts().items()}
         density = fields.dos * solution.integrals(0)[0][1:]
     elif form in ("corrected", "printed"):
@@ -334,11 +345,7 @@ def reduced_parts(
 
 
 def _closed_parts(
-    fields: RegionFields,
-    thickness: float,
-    form: Reduction,
-    mu: Array,
-    soc: SpinOrbitConstants | None,
+    fields: RegionFields, thickness: float, form: Reduction, mu: Array, soc: SpinOrbitConstants | None
 ) -> tuple[dict[str, Array], Array]:
     """Return the parts of the closed forms but B, and the integral of N [1/m^2]."""
     tensors, given = _closed(fields, thickness, form, soc)
@@ -346,10 +353,15 @@ def _closed_parts(
     turning = {n: 0.5 * (tensors[n] - tensors[n].T) @ mu / E_CHARGE**2 for n in ("M", "L")}
     decay = decay_tensor(given.ell_par, given.ell_perp, magnetization_axis(fields))
     parts = {
-        "M_relax": flux["M"] - turning["M"], "M_prec": turning["M"],
-        "L_diag": flux["L"] - turning["L"], "L_anti": turning["L"], "S": flux["S"],
-        "A": flux["A"], "E": closed_drift(fields, thickness), "T": np.zeros(3),
-    }  # fmt: skip
+        "M_relax": flux["M"] - turning["M"],
+        "M_prec": turning["M"],
+        "L_diag": flux["L"] - turning["L"],
+        "L_anti": turning["L"],
+        "S": flux["S"],
+        "A": flux["A"],
+        "E": closed_drift(fields, thickness),
+        "T": np.zeros(3),
+    }
     return parts, fields.dos * decay @ mu
 
 
@@ -366,11 +378,16 @@ def _parts_at_uniform_potential(
     diagonal = np.diag(np.diag(symmetric))
     zero = np.zeros(3)
     return {
-        "M_relax": -fields.relaxation @ density, "M_prec": np.cross(fields.omega, density),
-        "L_diag": diagonal @ mu, "L_anti": (loss - symmetric) @ mu,
-        "S": (symmetric - diagonal) @ mu, "A": zero, "E": own.drift, "T": zero,
+        "M_relax": -fields.relaxation @ density,
+        "M_prec": np.cross(fields.omega, density),
+        "L_diag": diagonal @ mu,
+        "L_anti": (loss - symmetric) @ mu,
+        "S": (symmetric - diagonal) @ mu,
+        "A": zero,
+        "E": own.drift,
+        "T": zero,
         "B": zero if below is None else _flux(below, mu),
-    }  # fmt: skip
+    }
 
 
 def _flux(response: LayerResponse, mu: Array) -> Array:

@@ -36,9 +36,18 @@ from ..transport.system import TransportState
 from ..units import AnyArray
 
 __all__ = [
-    "PARTS", "SPLIT", "SUBPARTS", "CellIntegrals", "cell_integrals", "cell_parts",
-    "flux_density", "flux_functionals", "part_functionals", "region_parts", "stored_spin",
-]  # fmt: skip
+    "PARTS",
+    "SPLIT",
+    "SUBPARTS",
+    "CellIntegrals",
+    "cell_integrals",
+    "cell_parts",
+    "flux_density",
+    "flux_functionals",
+    "part_functionals",
+    "region_parts",
+    "stored_spin",
+]
 
 
 PARTS = ("M", "L", "S", "A", "E")
@@ -90,11 +99,14 @@ def cell_integrals(space: Space, c: Coefficients, mu: AnyArray, name: str) -> Ce
         name: The region.
     """
     axes = list(space.structure.axes)
-    found = [_piece_integrals(p, c, mu[space.dofs[p.cells]], axes) for p in pieces(space, name, c)
-             ] if not c.uniform else [
-        _moment_integrals(space, chunk, c, mu, axes)
-        for chunk in space.vector_chunks(space.in_region(name))
-    ]  # fmt: skip
+    found = (
+        [_piece_integrals(p, c, mu[space.dofs[p.cells]], axes) for p in pieces(space, name, c)]
+        if not c.uniform
+        else [
+            _moment_integrals(space, chunk, c, mu, axes)
+            for chunk in space.vector_chunks(space.in_region(name))
+        ]
+    )
     return CellIntegrals(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
@@ -127,10 +139,7 @@ def _piece_integrals(
         found: AnyArray = np.einsum("nq,nq...->n...", piece.dx, field)
         return found
 
-    return (
-        piece.dx.sum(axis=1), integral(value), integral(ordinary[:, :, axes]),
-        integral(covariant),
-    )  # fmt: skip
+    return (piece.dx.sum(axis=1), integral(value), integral(ordinary[:, :, axes]), integral(covariant))
 
 
 def cell_parts(space: Space, c: Coefficients, mu: AnyArray, name: str) -> Mapping[str, AnyArray]:
@@ -200,8 +209,7 @@ def flux_functionals(
         t = point_tensors(piece, c)
         theta = -t.theta * piece.dx[:, :, None, None, None, None]
         value = np.einsum("nqjkez,nqkzb->nqjeb", theta, t.rotation, optimize=True)
-        rows = np.concatenate([theta[:, :, :, axes].transpose(0, 1, 3, 2, 4, 5),
-                               value[:, :, None]], axis=2)  # fmt: skip
+        rows = np.concatenate([theta[:, :, :, axes].transpose(0, 1, 3, 2, 4, 5), value[:, :, None]], axis=2)
         rows[..., 1:, :] = np.einsum("nqba,nqcjbz->nqcjaz", piece.frames.turns, rows[..., 1:, :])
         local = np.einsum("nqcjeb,nqic->nibje", rows, piece.jet, optimize=True)
         local[:, :, 1:] = np.einsum("niba,nib...->nia...", piece.frames.links, local[:, :, 1:])
@@ -215,10 +223,13 @@ def _uniform_rows(c: Coefficients, axes: tuple[int, ...]) -> PartRows:
     diagonal = np.diag(np.diag(symmetric))
     rows = np.zeros((8, 3, len(axes) + 1, 4))
     matrices = (
-        cross_matrix(c.moment_omega) - c.moment_relaxation, -c.relaxation,
-        cross_matrix(c.omega), -c.diffusion * diagonal, -c.diffusion * antisymmetric,
+        cross_matrix(c.moment_omega) - c.moment_relaxation,
+        -c.relaxation,
+        cross_matrix(c.omega),
+        -c.diffusion * diagonal,
+        -c.diffusion * antisymmetric,
         -c.diffusion * (symmetric - diagonal),
-    )  # fmt: skip
+    )
     for part, matrix in enumerate(matrices):
         rows[part, :, -1, 1:] = c.dos * matrix
     slope = c.dos * c.diffusion * C[:, list(axes)]
@@ -240,15 +251,13 @@ def _piece_rows(piece: Piece, c: Coefficients, axes: tuple[int, ...]) -> PartRow
     diagonal = symmetric * np.eye(3)
     rows = np.zeros((n, q, 8, 3, len(axes) + 1, 4))
     local = (
-        cross_matrix(c.at("moment_omega", piece.place))
-        - c.at("moment_relaxation", piece.place),
-        -c.at("relaxation", piece.place), cross_matrix(c.at("omega", piece.place)),
-    )  # fmt: skip
+        cross_matrix(c.at("moment_omega", piece.place)) - c.at("moment_relaxation", piece.place),
+        -c.at("relaxation", piece.place),
+        cross_matrix(c.at("omega", piece.place)),
+    )
     back = frames.turns.swapaxes(2, 3)
     for part, matrix in enumerate(local):
-        rows[:, :, part, :, -1, 1:] = c.dos * (
-            weight.swapaxes(2, 3) @ frames.turns @ matrix @ back
-        )
+        rows[:, :, part, :, -1, 1:] = c.dos * (weight.swapaxes(2, 3) @ frames.turns @ matrix @ back)
     for part, matrix in enumerate((-diagonal, -antisymmetric, -(symmetric - diagonal)), 3):
         rows[:, :, part, :, -1, 1:] = matrix @ back
     excess = covariant_rotation(frames.connection) - turned
@@ -256,9 +265,7 @@ def _piece_rows(piece: Piece, c: Coefficients, axes: tuple[int, ...]) -> PartRow
     rows[:, :, 6, :, -1] = -np.einsum("nqakz,nqkzb->nqab", pull, excess, optimize=True)
     rows[:, :, 7, :, :-1, 0] = -pull[:, :, :, list(axes), 0]
     constant = np.zeros((n, 8, 3))
-    constant[:, 7] = np.einsum(
-        "nqjba,nqjb,nq->na", slopes, t.forced[..., 1:], piece.dx, optimize=True
-    )
+    constant[:, 7] = np.einsum("nqjba,nqjb,nq->na", slopes, t.forced[..., 1:], piece.dx, optimize=True)
     return PartRows(rows * piece.dx[:, :, None, None, None, None], constant)
 
 

@@ -30,7 +30,6 @@ from .vectors import cross, dot, normalized, rotate
 __all__ = ["AntiferroTexture", "Rotor", "StaggeredTorque", "antiferromagnet_texture"]
 
 
-
 @dataclass(frozen=True)
 class StaggeredTorque:
     """Any torque on an antiferromagnet given as rates of n and m.
@@ -165,17 +164,13 @@ class Rotor:
     def __post_init__(self) -> None:
         if not 0 < self.step < self.texture.longest_step:
             raise CaseError(
-                "step", f"must be positive and below {self.texture.longest_step:.3g} ps, the"
+                "step",
+                f"must be positive and below {self.texture.longest_step:.3g} ps, the"
                 f" stability limit of this mesh; got {self.step:g} ps",
-            )  # fmt: skip
+            )
 
     def advance(
-        self,
-        n: Array,
-        m: Array,
-        time: float,
-        end: float,
-        watch: Callable[[Array], None] | None = None,
+        self, n: Array, m: Array, time: float, end: float, watch: Callable[[Array], None] | None = None
     ) -> tuple[Array, Array, float]:
         """Return n, m and the time [ps] after equal steps up to `end`; `watch` sees every n."""
         count = max(1, int(np.ceil((end - time) / self.step - 1e-9)))

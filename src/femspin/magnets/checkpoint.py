@@ -23,7 +23,6 @@ from ..units import Array
 __all__ = ["Checkpoint", "load_checkpoint", "restore_scheme", "save_checkpoint", "take_checkpoint"]
 
 
-
 @dataclass(frozen=True)
 class Checkpoint:
     """Everything a run needs to go on.
@@ -111,8 +110,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CaseError("checkpoint", f"{path} cannot be read: {error.strerror}") from None
     content, seal = data[:-_SEAL_LENGTH], data[-_SEAL_LENGTH:]
     if seal != _seal(content):
-        raise CaseError("checkpoint", f"{path} is not a checkpoint, or it is damaged: its checksum"
-                        " does not hold")  # fmt: skip
+        raise CaseError(
+            "checkpoint", f"{path} is not a checkpoint, or it is damaged: its checksum does not hold"
+        )
     try:
         arrays = _read_npz(content) if path.suffix == ".npz" else _read_hdf5(content)
         fields = {k[7:]: v for k, v in arrays.items() if k.startswith("fields/")}

@@ -30,9 +30,7 @@ from .energy import Quadratic
 from .magnet import Ferromagnet, rate
 from .space import TextureSpace
 
-__all__ = [
-    "BoundaryDemagnetization", "boundary_demagnetization", "boundary_matrix", "triangle_weights",
-]  # fmt: skip
+__all__ = ["BoundaryDemagnetization", "boundary_demagnetization", "boundary_matrix", "triangle_weights"]
 
 
 _MOST_BOUNDARY_NODES = 12_000
@@ -67,9 +65,7 @@ def triangle_weights(points: Array, corners: Array) -> Array:
     offset = np.einsum("ptik,tik->pti", rho, inward)
     cosines = np.einsum("tik,tjk->tij", along, along)
     logs = np.where(plane[:, :, None], 0.0, logs)
-    sides = -offset * solid[:, :, None] + zeta[:, :, None] * np.einsum(
-        "tij,ptj->pti", cosines, logs
-    )
+    sides = -offset * solid[:, :, None] + zeta[:, :, None] * np.einsum("tij,ptj->pti", cosines, logs)
     # Corner i faces the side from i + 1 to i + 2.
     weights = np.roll(sides * length / twice_area[:, None], -1, axis=2) / (4 * np.pi)
     return np.where(plane[:, :, None], 0.0, weights)
@@ -97,8 +93,7 @@ def boundary_matrix(points: Array, triangles: Indices) -> Array:
     matrix = np.zeros((n, n))
     corners = points[triangles]
     gather = sp.csr_array(
-        (np.ones(triangles.size), (np.arange(triangles.size), triangles.ravel())),
-        (triangles.size, n),
+        (np.ones(triangles.size), (np.arange(triangles.size), triangles.ravel())), (triangles.size, n)
     )
     rows = max(1, _CHUNK // (9 * len(triangles)))
     for first in range(0, n, rows):
@@ -203,9 +198,10 @@ def boundary_demagnetization(
     boundary = np.unique(triangles)
     if len(boundary) > _MOST_BOUNDARY_NODES:
         raise CaseError(
-            "mesh", f"{len(boundary)} boundary nodes; the dense boundary matrix allows"
+            "mesh",
+            f"{len(boundary)} boundary nodes; the dense boundary matrix allows"
             f" {_MOST_BOUNDARY_NODES}. A film on a grid of rectangles needs none",
-        )  # fmt: skip
+        )
     interior = np.setdiff1d(np.arange(space.size), boundary)
     matrix_b = boundary_matrix(space.positions[boundary], np.searchsorted(boundary, triangles))
     stiffness = sp.csr_array(space.stiffness)
@@ -215,10 +211,17 @@ def boundary_demagnetization(
     inner = stiffness[interior]
     dirichlet = splu(sp.csc_array(inner[:, interior])) if len(interior) else None
     return BoundaryDemagnetization(
-        space, rate(2 * magnet.shape_anisotropy / magnet.spin_density), boundary, interior, kept,
-        matrix_b, splu(sp.csc_array(stiffness[kept][:, kept])), dirichlet,
-        sp.csr_array(inner[:, boundary]), symmetric,
-    )  # fmt: skip
+        space,
+        rate(2 * magnet.shape_anisotropy / magnet.spin_density),
+        boundary,
+        interior,
+        kept,
+        matrix_b,
+        splu(sp.csc_array(stiffness[kept][:, kept])),
+        dirichlet,
+        sp.csr_array(inner[:, boundary]),
+        symmetric,
+    )
 
 
 def _outward_triangles(space: TextureSpace) -> Indices:

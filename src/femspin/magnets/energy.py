@@ -23,10 +23,23 @@ from .space import TextureSpace
 from .walls import static_width
 
 __all__ = [
-    "BulkDMI", "Cubic", "Exchange", "FieldFunction", "InterfacialDMI", "Quadratic",
-    "SurfaceTwist", "Term", "Uniaxial", "Zeeman", "ferromagnet_terms", "staggered_terms",
-    "surface_twist", "total_matrix", "uniaxial", "zeeman",
-]  # fmt: skip
+    "BulkDMI",
+    "Cubic",
+    "Exchange",
+    "FieldFunction",
+    "InterfacialDMI",
+    "Quadratic",
+    "SurfaceTwist",
+    "Term",
+    "Uniaxial",
+    "Zeeman",
+    "ferromagnet_terms",
+    "staggered_terms",
+    "surface_twist",
+    "total_matrix",
+    "uniaxial",
+    "zeeman",
+]
 
 FieldFunction = Callable[[Array, float], ArrayLike]
 """B(x, t) [T] of positions [m], shape (n, 3), and time [s]; returns shape (3,) or (n, 3)."""
@@ -222,12 +235,7 @@ class BulkDMI(Quadratic):
         """Return dE/dm [nm^3/ps], shape (n, 3)."""
         x, y, z = self.space.turns
         return self.strength * np.stack(
-            [
-                y @ m[:, 2] - z @ m[:, 1],
-                z @ m[:, 0] - x @ m[:, 2],
-                x @ m[:, 1] - y @ m[:, 0],
-            ],
-            axis=1,
+            [y @ m[:, 2] - z @ m[:, 1], z @ m[:, 0] - x @ m[:, 2], x @ m[:, 1] - y @ m[:, 0]], axis=1
         )
 
     def matrix(self, m: Array) -> sp.csr_array:
@@ -309,10 +317,7 @@ class Zeeman:
 
 
 def zeeman(
-    space: TextureSpace,
-    field: ArrayLike | FieldFunction,
-    gamma: float,
-    volumes: Array | None = None,
+    space: TextureSpace, field: ArrayLike | FieldFunction, gamma: float, volumes: Array | None = None
 ) -> Zeeman:
     """Return the Zeeman term of a constant field [T] or of a field function.
 
@@ -335,9 +340,7 @@ def zeeman(
     return Zeeman(weights, lambda _: constant)
 
 
-def uniaxial(
-    space: TextureSpace, magnet: Ferromagnet, constant: ArrayLike, axis: ArrayLike
-) -> Uniaxial:
+def uniaxial(space: TextureSpace, magnet: Ferromagnet, constant: ArrayLike, axis: ArrayLike) -> Uniaxial:
     """Return -K (m . k)^2 with K and k that may differ from node to node.
 
     It comes on top of the anisotropy of the magnet: `texture.with_terms(uniaxial(...))`.
@@ -353,9 +356,7 @@ def uniaxial(
     """
     strength, axes = np.asarray(constant, float), np.asarray(axis, float)
     if strength.shape not in {(), (space.size,)} or not np.isfinite(strength).all():
-        raise CaseError(
-            "constant", f"must be finite, one or {space.size} numbers; got {strength.shape}"
-        )
+        raise CaseError("constant", f"must be finite, one or {space.size} numbers; got {strength.shape}")
     if axes.shape not in {(3,), (space.size, 3)}:
         raise CaseError("axis", f"must have shape (3,) or ({space.size}, 3), got {axes.shape}")
     if not (np.abs(np.linalg.norm(axes, axis=-1) - 1) < 1e-9).all():

@@ -64,9 +64,7 @@ class RungeKutta:
         if self.texture.thermal is not None:
             raise SolverError("a thermal field needs a fixed time step: use Heun or Midpoint")
 
-    def advance(
-        self, m: Array, time: float, end: float, limit: float = np.inf
-    ) -> tuple[Array, float]:
+    def advance(self, m: Array, time: float, end: float, limit: float = np.inf) -> tuple[Array, float]:
         """Return m and the time [ps] after one accepted step that does not pass `end`.
 
         It is not longer than `limit` [ps].
@@ -144,9 +142,7 @@ class Heun:
         if self.generator is None and self.texture.thermal is not None:
             self.generator = self.texture.thermal.generator()
 
-    def advance(
-        self, m: Array, time: float, end: float, limit: float = np.inf
-    ) -> tuple[Array, float]:
+    def advance(self, m: Array, time: float, end: float, limit: float = np.inf) -> tuple[Array, float]:
         """Return m and the time [ps] after one step that does not pass `end`.
 
         `limit` is not looked at: other steps would see the noise of another realisation.

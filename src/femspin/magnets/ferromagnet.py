@@ -25,7 +25,6 @@ from .vectors import cross, normalized
 __all__ = ["Texture", "ThermalField", "ferromagnet_texture"]
 
 
-
 @dataclass(frozen=True)
 class ThermalField:
     r"""Random field of the fluctuation-dissipation theorem, constant during one step.
@@ -187,6 +186,5 @@ def ferromagnet_texture(
     if field is not None:
         terms = (*terms, zeeman(space, field, magnet.gamma))
     return Texture(
-        space, space.volumes, magnet.spin_density, magnet.gamma, magnet.damping, terms, torques,
-        thermal,
-    )  # fmt: skip
+        space, space.volumes, magnet.spin_density, magnet.gamma, magnet.damping, terms, torques, thermal
+    )

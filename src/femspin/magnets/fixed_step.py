@@ -37,8 +37,7 @@ Complex = NDArray[np.complex128]
 
 _ORDER = {"Heun": 2, "Midpoint": 2, "RungeKutta": 5, "Rotor": 2}
 # 1/k! of R(z), and 1/600 of Dormand and Prince's six stages.
-_STABILITY = {"Heun": (1, 1, 1 / 2),
-              "RungeKutta": (1, 1, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 600)}  # fmt: skip
+_STABILITY = {"Heun": (1, 1, 1 / 2), "RungeKutta": (1, 1, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 600)}
 _MOST_GROWN = 2.3  # exponent of numerical growth beyond which a run is refused: a factor of 10
 _MOST_TURNED = 0.5  # error [rad] of one step beyond which a run is refused
 _TOLD = 0.05  # error [rad] of a run, or of a thermal step, that is worth a warning
@@ -111,9 +110,12 @@ class FixedStep:
         self.looks, self.sum = self.looks + 1, self.sum + miss
         self.total, self.largest = self.total + miss * steps, max(self.largest, miss)
         if miss > _MOST_TURNED:
-            raise CaseError("texture.step", f"a step of {step:.4g} ps does not resolve the motion:"
-                            f" its error is about {miss:.2g} rad at {time:.4g} ps; use a shorter"
-                            f" one{_ADAPTIVE if not self.thermal else ''}")  # fmt: skip
+            raise CaseError(
+                "texture.step",
+                f"a step of {step:.4g} ps does not resolve the motion:"
+                f" its error is about {miss:.2g} rad at {time:.4g} ps; use a shorter"
+                f" one{_ADAPTIVE if not self.thermal else ''}",
+            )
         if self.name in _STABILITY:
             self._follow_growth(state[0], step, steps)
 
@@ -142,8 +144,7 @@ class FixedStep:
         """Add up how small motions about the state at rest near m grow that should decay."""
         if self._at_rest is None:
             rest = _rest(self._texture, m)
-            self._at_rest = (np.zeros(0, complex) if rest is None else
-                             _eigenvalues(self._texture, rest))  # fmt: skip
+            self._at_rest = np.zeros(0, complex) if rest is None else _eigenvalues(self._texture, rest)
         rates: Complex = self._at_rest
         z: Complex = step * rates
         size = np.abs(_amplified(self.name, z))
@@ -153,36 +154,44 @@ class FixedStep:
             self.variance = _variance_error(z, size)
         self.grown += max(0.0, growth) * steps
         if self.grown > _MOST_GROWN:
-            raise CaseError("texture.step", f"a step of {step:.4g} ps is unstable with"
-                            f" {_SCHEMES[self.name]}: about rest, motions that should decay grow"
-                            f" by a factor of {np.exp(growth):.4g} per step; a step below"
-                            f" {_limit(self.name, rates, step):.2g} ps is stable, and"
-                            ' scheme = "midpoint" at any step')  # fmt: skip
+            raise CaseError(
+                "texture.step",
+                f"a step of {step:.4g} ps is unstable with"
+                f" {_SCHEMES[self.name]}: about rest, motions that should decay grow"
+                f" by a factor of {np.exp(growth):.4g} per step; a step below"
+                f" {_limit(self.name, rates, step):.2g} ps is stable, and"
+                ' scheme = "midpoint" at any step',
+            )
 
     def warning(self) -> str:
         """Return a sentence about an error that matters, empty without."""
         longest = self.scheme.step
         if self.thermal and self.variance > _TOLD_VARIANCE:
-            return (f"texture.step: {longest:.4g} ps make thermal fluctuations about"
-                    f" {100 * self.variance:.2g} % too large (at most {100 * _TOLD_VARIANCE:g} %"
-                    " pass in silence), as a temperature higher by as much would; use a shorter"
-                    ' one or texture.scheme = "midpoint"')  # fmt: skip
+            return (
+                f"texture.step: {longest:.4g} ps make thermal fluctuations about"
+                f" {100 * self.variance:.2g} % too large (at most {100 * _TOLD_VARIANCE:g} %"
+                " pass in silence), as a temperature higher by as much would; use a shorter"
+                ' one or texture.scheme = "midpoint"'
+            )
         if self.error <= _TOLD:
             return ""
         if self.thermal:
-            return (f"texture.step: {longest:.4g} ps are long for the motion: the error of one"
-                    f" step is about {self.error:.2g} rad (at most {_TOLD:g} pass in silence); use"
-                    " a shorter one")  # fmt: skip
+            return (
+                f"texture.step: {longest:.4g} ps are long for the motion: the error of one"
+                f" step is about {self.error:.2g} rad (at most {_TOLD:g} pass in silence); use"
+                " a shorter one"
+            )
         other = _ADAPTIVE if self.name != "Rotor" else ""
-        return (f"texture.step: the steps of {longest:.4g} ps add up to an estimated error of"
-                f" {self.error:.2g} rad in the course of the run (at most {_TOLD:g} pass in"
-                " silence); shorter ones bring it down as"
-                f" step^{_ORDER[self.name]}{other}")  # fmt: skip
+        return (
+            f"texture.step: the steps of {longest:.4g} ps add up to an estimated error of"
+            f" {self.error:.2g} rad in the course of the run (at most {_TOLD:g} pass in"
+            " silence); shorter ones bring it down as"
+            f" step^{_ORDER[self.name]}{other}"
+        )
 
     def state(self) -> Array:
         """Return what a resumed run needs."""
-        return np.array([self.total, self.largest, self.grown, self.variance, self.sum,
-                         float(self.looks)])  # fmt: skip
+        return np.array([self.total, self.largest, self.grown, self.variance, self.sum, float(self.looks)])
 
     def restore(self, state: Array) -> None:
         """Take up a saved state."""
@@ -246,7 +255,16 @@ def _eigenvalues(texture: Texture, m: Array) -> Complex:
     size = 2 * len(m)
     operator = LinearOperator((size, size), matvec=whole, dtype=complex)
     try:
-        return np.asarray(eigs(operator, _FASTEST, which="LM", return_eigenvectors=False,
-                               tol=1e-3, maxiter=200, v0=np.ones(size, complex)))  # fmt: skip
+        return np.asarray(
+            eigs(
+                operator,
+                _FASTEST,
+                which="LM",
+                return_eigenvectors=False,
+                tol=1e-3,
+                maxiter=200,
+                v0=np.ones(size, complex),
+            )
+        )
     except ArpackError as error:
         return np.asarray(getattr(error, "eigenvalues", np.zeros(0, complex)))

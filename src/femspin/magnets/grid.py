@@ -74,8 +74,7 @@ class Edges:
         share = there[self.ends]
         cube = self.section * self.length**3 / np.maximum(share.sum(axis=0), 1)
         low, high = (
-            np.bincount(end, cube * part, self.size)
-            for end, part in zip(self.ends, share, strict=True)
+            np.bincount(end, cube * part, self.size) for end, part in zip(self.ends, share, strict=True)
         )
         return np.asarray(low + high)
 
@@ -161,15 +160,11 @@ def grid_edges(
     )
 
 
-def _merged(
-    edges: Indices, extent: Array, area: Array, node_of_vertex: Indices, size: int
-) -> Edges:
+def _merged(edges: Indices, extent: Array, area: Array, node_of_vertex: Indices, size: int) -> Edges:
     """Return the edges of cells, rows cell, lower and upper vertex, each of them once."""
     cell, ends = edges[0], node_of_vertex[edges[1:]]
     kept = ends[0] != ends[1]  # one cell across a periodic direction
     cell, ends = cell[kept], ends[:, kept]
-    label, first, same = np.unique(
-        ends[0] * size + ends[1], return_index=True, return_inverse=True
-    )
+    label, first, same = np.unique(ends[0] * size + ends[1], return_index=True, return_inverse=True)
     section = np.bincount(same, area[cell], len(label)).astype(float)
     return Edges(size, ends[:, first], extent[cell[first]], section)

@@ -143,9 +143,7 @@ def integrate(
             solver.f = rate(solver.t, solver.y)
         message = solver.step()
         if solver.status == "failed":
-            raise SolverError(
-                f"the magnetization cannot be integrated past t = {solver.t:.3e} s: {message}"
-            )
+            raise SolverError(f"the magnetization cannot be integrated past t = {solver.t:.3e} s: {message}")
         steps += 1
         dense = solver.dense_output()
         while len(path) < len(times) and times[len(path)] <= solver.t:
@@ -158,9 +156,7 @@ def integrate(
     return Trajectory(times, np.array(path), np.array(torques), energy, steps, True)
 
 
-def relax(
-    spin: Macrospin, torque: Torque, start: Array, tolerance: float, limit: int = 20_000
-) -> Trajectory:
+def relax(spin: Macrospin, torque: Torque, start: Array, tolerance: float, limit: int = 20_000) -> Trajectory:
     """Return the path to equilibrium, where field and interface torque cancel.
 
     The path is that of strong damping; its time has no meaning beyond its order.
@@ -176,9 +172,15 @@ def relax(
         SolverError: If no equilibrium is reached (the torque may sustain an oscillation).
     """
     strong = Macrospin(
-        spin.saturation, max(spin.damping, 1.0), spin.thickness, spin.field,
-        spin.anisotropy, spin.axis, spin.demagnetization, spin.g_factor,
-    )  # fmt: skip
+        spin.saturation,
+        max(spin.damping, 1.0),
+        spin.thickness,
+        spin.field,
+        spin.anisotropy,
+        spin.axis,
+        spin.demagnetization,
+        spin.g_factor,
+    )
 
     def rate(_: float, m: Array) -> Array:
         unit = _unit(m)
@@ -200,8 +202,16 @@ def relax(
         m = _unit(m + 2 * _AT_REST * _unit(tilt))
     from scipy.integrate import DOP853
 
-    solver = DOP853(rate, 0.0, m, np.inf, rtol=min(1e-6, tolerance), atol=min(1e-8, tolerance),
-                    first_step=1e-3 / scale, max_step=10 / scale)  # fmt: skip
+    solver = DOP853(
+        rate,
+        0.0,
+        m,
+        np.inf,
+        rtol=min(1e-6, tolerance),
+        atol=min(1e-8, tolerance),
+        first_step=1e-3 / scale,
+        max_step=10 / scale,
+    )
     for step in range(1, limit + 1):
         solver.step()
         solver.y = _unit(solver.y)

@@ -17,9 +17,15 @@ from ..errors import CaseError
 from ..units import DIFFUSION, E_CHARGE, HBAR, LENGTH, MU_0, MU_B, RATE, TIME
 
 __all__ = [
-    "Antiferromagnet", "Ferromagnet", "damping_like_rate", "diffusivity", "drift_velocity",
-    "joule", "rate", "velocity",
-]  # fmt: skip
+    "Antiferromagnet",
+    "Ferromagnet",
+    "damping_like_rate",
+    "diffusivity",
+    "drift_velocity",
+    "joule",
+    "rate",
+    "velocity",
+]
 
 Vector = tuple[float, float, float]
 
@@ -61,9 +67,7 @@ def _check(parameters: Any, positive: tuple[str, ...], axes: tuple[str, ...]) ->
             raise CaseError(f"magnet.{item.name}", f"must be finite, got {value}")
     for name in positive:
         if not getattr(parameters, name) > 0:
-            raise CaseError(
-                f"magnet.{name}", f"must be positive, got {getattr(parameters, name):g}"
-            )
+            raise CaseError(f"magnet.{name}", f"must be positive, got {getattr(parameters, name):g}")
     for name in ("exchange_stiffness", "damping"):
         if getattr(parameters, name) < 0:
             raise CaseError(f"magnet.{name}", f"must be >= 0, got {getattr(parameters, name):g}")
@@ -220,10 +224,7 @@ class Antiferromagnet:
     @property
     def magnon_velocity(self) -> float:
         """C = sqrt(2 A a) / s [m/s], the limit of walls and magnons."""
-        return (
-            float(np.sqrt(2 * self.exchange_stiffness * self.homogeneous_exchange))
-            / self.spin_density
-        )
+        return float(np.sqrt(2 * self.exchange_stiffness * self.homogeneous_exchange)) / self.spin_density
 
     @property
     def resonance(self) -> float:

@@ -77,9 +77,7 @@ class Midpoint:
             if self.generator is None:
                 self.generator = self.texture.thermal.generator()
 
-    def advance(
-        self, m: Array, time: float, end: float, limit: float = np.inf
-    ) -> tuple[Array, float]:
+    def advance(self, m: Array, time: float, end: float, limit: float = np.inf) -> tuple[Array, float]:
         """Return m and the time [ps] after one accepted step that does not pass `end`.
 
         It is not longer than `limit` [ps].
@@ -92,8 +90,10 @@ class Midpoint:
             noise = random_rotation(self.texture, self.generator, step, m.shape)
             found = self._try(m, time, step, noise)
             if found is None and self.tolerance is None:
-                raise SolverError(f"the midpoint rule did not converge at {time:g} ps; a shorter"
-                                  f" step than {step:g} ps may help")  # fmt: skip
+                raise SolverError(
+                    f"the midpoint rule did not converge at {time:g} ps; a shorter"
+                    f" step than {step:g} ps may help"
+                )
             error = np.inf if found is None else self._error(m, time, step, *found)
             if self._accept(step, error, last) and found is not None:
                 break
@@ -177,18 +177,15 @@ class Midpoint:
             before_size = size
         return None
 
-    def _turn(
-        self, m: Array, after: Array, middle: float, step: float, noise: Array | None
-    ) -> Array:
+    def _turn(self, m: Array, after: Array, middle: float, step: float, noise: Array | None) -> Array:
         turn = self.texture.secant_precession(m, after, middle)
         turn += self.texture.torque_rotation(0.5 * (m + after), middle)
         turn -= (self.texture.damping / step) * (after - m)
         return turn if noise is None else turn + noise
 
     def _renew(
-        self, m: Array, after: Array, middle: float, step: float, noise: Array | None, *,
-        force: bool,
-    ) -> bool:  # fmt: skip
+        self, m: Array, after: Array, middle: float, step: float, noise: Array | None, *, force: bool
+    ) -> bool:
         """Factorize the Newton matrix at (m, after) unless an old one will do."""
         low, high = _REUSE
         near = self._solve is not None and low <= step / self._solve_step <= high
@@ -231,9 +228,7 @@ class Midpoint:
         self._solve, self._solve_step = None, 0.0
         self.step, self.steps = float(state["step"]), int(state["steps"])
         self._past = [
-            (float(state[f"when{k}"]), np.array(state[f"rates{k}"]))
-            for k in range(2)
-            if f"when{k}" in state
+            (float(state[f"when{k}"]), np.array(state[f"rates{k}"])) for k in range(2) if f"when{k}" in state
         ]
 
 

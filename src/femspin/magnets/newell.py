@@ -65,8 +65,9 @@ def _newell(offsets: Array, edges: Array) -> Array:
     return np.stack([_second_difference(scaled, size, i, j) for i, j in _PAIRS]).astype(float)
 
 
-def _second_difference(offsets: NDArray[np.longdouble], size: NDArray[np.longdouble],
-                       i: int, j: int) -> NDArray[np.longdouble]:  # fmt: skip
+def _second_difference(
+    offsets: NDArray[np.longdouble], size: NDArray[np.longdouble], i: int, j: int
+) -> NDArray[np.longdouble]:
     """Return one component from second differences of Newell's f or g."""
     order = (i, *(k for k in range(3) if k != i)) if i == j else (i, j, 3 - i - j)
     function: Callable[..., NDArray[np.longdouble]] = _f if i == j else _g
@@ -84,8 +85,9 @@ def _ratio(a: NDArray[np.longdouble], b: NDArray[np.longdouble]) -> NDArray[np.l
     return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
 
 
-def _f(x: NDArray[np.longdouble], y: NDArray[np.longdouble],
-       z: NDArray[np.longdouble]) -> NDArray[np.longdouble]:  # fmt: skip
+def _f(
+    x: NDArray[np.longdouble], y: NDArray[np.longdouble], z: NDArray[np.longdouble]
+) -> NDArray[np.longdouble]:
     r = np.sqrt(x**2 + y**2 + z**2)
     found: NDArray[np.longdouble] = (
         y / 2 * (z**2 - x**2) * np.arcsinh(_ratio(y, np.sqrt(x**2 + z**2)))
@@ -96,8 +98,9 @@ def _f(x: NDArray[np.longdouble], y: NDArray[np.longdouble],
     return found
 
 
-def _g(x: NDArray[np.longdouble], y: NDArray[np.longdouble],
-       z: NDArray[np.longdouble]) -> NDArray[np.longdouble]:  # fmt: skip
+def _g(
+    x: NDArray[np.longdouble], y: NDArray[np.longdouble], z: NDArray[np.longdouble]
+) -> NDArray[np.longdouble]:
     r = np.sqrt(x**2 + y**2 + z**2)
     found: NDArray[np.longdouble] = (
         x * y * z * np.arcsinh(_ratio(z, np.sqrt(x**2 + y**2)))
@@ -120,9 +123,7 @@ def _dipoles(offsets: Array, edges: Array) -> Array:
         square = np.einsum("ij,ij->i", r, r)
         for k, (i, j) in enumerate(_PAIRS):
             total[k] += (
-                np.prod(weights[list(shift)])
-                * ((i == j) * square - 3 * r[:, i] * r[:, j])
-                / square**2.5
+                np.prod(weights[list(shift)]) * ((i == j) * square - 3 * r[:, i] * r[:, j]) / square**2.5
             )
     return total * float(np.prod(edges)) / (4 * np.pi)
 
@@ -215,9 +216,10 @@ def grid_demagnetization(
     kind = type(space.mesh).__name__
     if kind not in {"MeshQuad1", "MeshHex1"} or space.periods:
         raise CaseError(
-            "mesh", f"an open grid of rectangles or boxes is needed here, got {kind};"
+            "mesh",
+            f"an open grid of rectangles or boxes is needed here, got {kind};"
             " tetrahedra use boundary elements",
-        )  # fmt: skip
+        )
     if parts is not None and parts < 1:
         raise CaseError("parts", f"must be a positive whole number, got {parts}")
     count = parts or (2 if len(space.axes) == 2 else 1)
@@ -280,9 +282,7 @@ def _grid(space: TextureSpace) -> tuple[Array, NDArray[np.int64], tuple[int, ...
     return edges, index, tuple(int(k) for k in index.max(axis=1) + 1)
 
 
-def _kernel(
-    shape: tuple[int, ...], edges: Array
-) -> tuple[tuple[Array | None, ...], tuple[int, ...]]:
+def _kernel(shape: tuple[int, ...], edges: Array) -> tuple[tuple[Array | None, ...], tuple[int, ...]]:
     padded = tuple(fft.next_fast_len(2 * k - 1, real=True) if k > 1 else 1 for k in shape)
     grid = np.stack(np.meshgrid(*(np.arange(k) for k in shape), indexing="ij"), axis=-1)
     first = brick_tensor((grid * edges).reshape(-1, 3), edges).reshape(6, *shape)
@@ -314,9 +314,7 @@ def _forward(field: Array, padded: tuple[int, ...]) -> NDArray[np.complex128]:
     return spectrum
 
 
-def _backward(
-    spectrum: NDArray[np.complex128], shape: tuple[int, ...], padded: tuple[int, ...]
-) -> Array:
+def _backward(spectrum: NDArray[np.complex128], shape: tuple[int, ...], padded: tuple[int, ...]) -> Array:
     """Return the inverse of `_forward` on the unpadded grid."""
     for axis in (3, 2):
         if padded[axis - 1] > 1:

@@ -21,9 +21,18 @@ from .torques import SpinOrbitTorque, SpinTransfer
 from .vectors import normalized, rotate
 
 __all__ = [
-    "FINE", "GROWTH", "SHORT", "TILT", "departed", "escaped", "grown", "stable", "still",
-    "still_staggered", "tilted",
-]  # fmt: skip
+    "FINE",
+    "GROWTH",
+    "SHORT",
+    "TILT",
+    "departed",
+    "escaped",
+    "grown",
+    "stable",
+    "still",
+    "still_staggered",
+    "tilted",
+]
 
 S = TypeVar("S")
 
@@ -67,15 +76,13 @@ def stable(state: S, again: Callable[[S], S]) -> S:
         if after is state:
             return state
         state = after
-    raise SolverError(f"no stable equilibrium: {_MOST_TILTS} states of rest, one after the other,"
-                      " are unstable")  # fmt: skip
+    raise SolverError(
+        f"no stable equilibrium: {_MOST_TILTS} states of rest, one after the other, are unstable"
+    )
 
 
 def grown(
-    rest: Array,
-    advance: Callable[[Array], Array],
-    quiet: Callable[[Array], bool],
-    limit: int,
+    rest: Array, advance: Callable[[Array], Array], quiet: Callable[[Array], bool], limit: int
 ) -> Array | None:
     """Return where m has left a state of rest after a tilt, None where it returns or lingers.
 
@@ -96,9 +103,7 @@ def grown(
     return None
 
 
-def escaped(
-    texture: Texture, rest: Array, advance: Callable[[Array], Array], limit: int
-) -> Array | None:
+def escaped(texture: Texture, rest: Array, advance: Callable[[Array], Array], limit: int) -> Array | None:
     """Return the stable state in which the motion ends that leaves an unstable one.
 
     Args:
@@ -165,9 +170,7 @@ def still_staggered(texture: AntiferroTexture) -> AntiferroTexture:
         texture = replace(texture, precession=lambda _: field)
     if external is not None:
         rates = external.rates
-        texture = replace(
-            texture, external=StaggeredTorque(lambda _, n, m: rates(0.0, n, m), external.renew)
-        )  # fmt: skip
+        texture = replace(texture, external=StaggeredTorque(lambda _, n, m: rates(0.0, n, m), external.renew))
     orbit = tuple(_at_start(t, "damping_like", "field_like") for t in texture.orbit)
     transfer: SpinTransfer | None = texture.transfer
     if transfer is not None:

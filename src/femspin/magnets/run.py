@@ -33,9 +33,7 @@ _LONGEST = 300.0  # step [ps]; in longer ones the midpoint rule flips what it sh
 class Scheme(Protocol):
     """A time scheme of a ferromagnet: `RungeKutta`, `Heun` or `Midpoint`."""
 
-    def advance(
-        self, m: Array, time: float, end: float, limit: float = np.inf
-    ) -> tuple[Array, float]:
+    def advance(self, m: Array, time: float, end: float, limit: float = np.inf) -> tuple[Array, float]:
         """Return m and the time [ps] after one step that passes neither `end` nor `limit`."""
 
 
@@ -60,10 +58,7 @@ class History:
 
 
 def run_texture(
-    scheme: Scheme,
-    m: Array,
-    times: ArrayLike,
-    observe: Callable[[float, Array], ArrayLike] | None = None,
+    scheme: Scheme, m: Array, times: ArrayLike, observe: Callable[[float, Array], ArrayLike] | None = None
 ) -> History:
     """Return the motion of a texture, recorded at the given times.
 
@@ -212,9 +207,7 @@ def _descend(
     return m, False
 
 
-def _sunk(
-    texture: Texture, m: Array, tolerance: float, limit: int, bold: float
-) -> tuple[Array, bool]:
+def _sunk(texture: Texture, m: Array, tolerance: float, limit: int, bold: float) -> tuple[Array, bool]:
     """Return where damped Newton steps down the energy end, and whether that is at rest.
 
     Implicit steps of the steepest descent, which become longer while the energy falls: the

@@ -26,9 +26,20 @@ from .ferromagnet import Texture
 from .vectors import cross, dot, normalized
 
 __all__ = [
-    "DENSE", "crept_rest", "full_stiffness", "growth", "motion_operator", "newton_rest",
-    "restoring", "small_motion", "solved", "tangent", "traceable", "unrest", "unstable",
-]  # fmt: skip
+    "DENSE",
+    "crept_rest",
+    "full_stiffness",
+    "growth",
+    "motion_operator",
+    "newton_rest",
+    "restoring",
+    "small_motion",
+    "solved",
+    "tangent",
+    "traceable",
+    "unrest",
+    "unstable",
+]
 
 
 DENSE = 900  # unknowns up to which all eigenvalues are computed
@@ -48,8 +59,7 @@ def tangent(m: Array) -> sp.csr_array:
     values = np.stack([first, cross(m, first)], axis=2)
     rows = 3 * np.arange(n)[:, None, None] + np.arange(3)[None, :, None]
     columns = 2 * np.arange(n)[:, None, None] + np.arange(2)[None, None, :]
-    where = (np.broadcast_to(rows, values.shape).ravel(),
-             np.broadcast_to(columns, values.shape).ravel())  # fmt: skip
+    where = (np.broadcast_to(rows, values.shape).ravel(), np.broadcast_to(columns, values.shape).ravel())
     return sp.csr_array((values.ravel(), where), (3 * n, 2 * n))
 
 
@@ -218,11 +228,17 @@ def _nearest_eigenvalues(matrix: Any, whole: Any) -> NDArray[np.complex128]:
         return np.asarray(gmres(shifted, b.astype(complex), rtol=1e-11, maxiter=20, M=near)[0])
 
     try:
-        return np.asarray(eigs(
-            operator, _NEAREST, sigma=shift, which="LM", return_eigenvectors=False,
-            OPinv=LinearOperator((size, size), matvec=solve, dtype=complex),
-            v0=np.ones(size, complex),
-        ))  # fmt: skip
+        return np.asarray(
+            eigs(
+                operator,
+                _NEAREST,
+                sigma=shift,
+                which="LM",
+                return_eigenvectors=False,
+                OPinv=LinearOperator((size, size), matvec=solve, dtype=complex),
+                v0=np.ones(size, complex),
+            )
+        )
     except ArpackError as error:
         raise SolverError(f"the stability of the state at rest is not known ({error})") from None
 
@@ -290,8 +306,11 @@ def _towards_rest(texture: Texture, m: Array, slowed: float = 0.0) -> Array:
     size = (len(right), len(right))
     found = gmres(
         LinearOperator(size, matvec=lambda x: apply(x) - pull * (inertia @ x), dtype=float),
-        right, rtol=1e-8, maxiter=20, M=LinearOperator(size, matvec=factors.solve, dtype=float),
-    )[0]  # fmt: skip
+        right,
+        rtol=1e-8,
+        maxiter=20,
+        M=LinearOperator(size, matvec=factors.solve, dtype=float),
+    )[0]
     return np.asarray(basis @ found)
 
 

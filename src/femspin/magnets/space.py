@@ -30,10 +30,12 @@ __all__ = ["TextureSpace", "mesh_space", "region_space"]
 
 
 _ELEMENTS: dict[str, Any] = {
-    "MeshLine1": skfem.ElementLineP1, "MeshTri1": skfem.ElementTriP1,
-    "MeshQuad1": skfem.ElementQuad1, "MeshTet1": skfem.ElementTetP1,
+    "MeshLine1": skfem.ElementLineP1,
+    "MeshTri1": skfem.ElementTriP1,
+    "MeshQuad1": skfem.ElementQuad1,
+    "MeshTet1": skfem.ElementTetP1,
     "MeshHex1": skfem.ElementHex1,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -215,8 +217,7 @@ def region_space(structure: Structure, region: str, section: float = 1.0) -> Tex
     if region not in structure.regions:
         known = ", ".join(structure.regions)
         raise CaseError(
-            "structure",
-            f"no region {region!r}; regions: {known}{closest(region, structure.regions)}",
+            "structure", f"no region {region!r}; regions: {known}{closest(region, structure.regions)}"
         )
     cells = structure.cells(region)
     space = _build(structure.mesh, structure.axes, cells, section, structure.periods)
@@ -248,15 +249,12 @@ def mesh_space(
 
 
 def _build(
-    mesh: Any, axes: tuple[int, ...], cells: Indices, section: float,
-    periods: tuple[tuple[int, float], ...],
-) -> TextureSpace:  # fmt: skip
+    mesh: Any, axes: tuple[int, ...], cells: Indices, section: float, periods: tuple[tuple[int, float], ...]
+) -> TextureSpace:
     if not section > 0:
         raise CaseError("section", f"must be positive, got {section}")
     if len(axes) == 3 and section != 1.0:
-        raise CaseError(
-            "section", f"must be 1 where all three directions are meshed, got {section}"
-        )
+        raise CaseError("section", f"must be 1 where all three directions are meshed, got {section}")
     number = _number_nodes(mesh, cells, periods)
     first = np.unique(number, return_index=True)[1][1 if number.min() < 0 else 0 :]
     positions = np.zeros((len(first), 3))

@@ -29,9 +29,14 @@ from .space import TextureSpace
 from .vectors import cross, cross_matrix, dot
 
 __all__ = [
-    "ExternalTorque", "SpinOrbitTorque", "SpinTransfer", "Torque", "TransferRates",
-    "surface_rate", "transfer_slope",
-]  # fmt: skip
+    "ExternalTorque",
+    "SpinOrbitTorque",
+    "SpinTransfer",
+    "Torque",
+    "TransferRates",
+    "surface_rate",
+    "transfer_slope",
+]
 
 Profile = Callable[[float], ArrayLike]
 
@@ -76,9 +81,7 @@ class SpinOrbitTorque:
 
     def rates(self, time: float) -> tuple[Array, Array, Array]:
         """Return p, w_D and w_F [1/ps] at a time [ps], ready to multiply (n, 3)."""
-        damping, field = (
-            _column(rate(_value(v, time))) for v in (self.damping_like, self.field_like)
-        )
+        damping, field = (_column(rate(_value(v, time))) for v in (self.damping_like, self.field_like))
         return np.asarray(self.polarization, float), damping, field
 
     def rotation(self, space: TextureSpace, m: Array, time: float) -> Array:

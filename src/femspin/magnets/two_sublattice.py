@@ -27,7 +27,6 @@ from .vectors import cross, normalized
 __all__ = ["StackedTorque", "Sublattices", "join", "split", "two_sublattice_texture"]
 
 
-
 def split(stack: Array) -> tuple[Array, Array]:
     """Return n = (m_A - m_B)/2 and m = (m_A + m_B)/2, shapes (n, 3)."""
     half = len(stack) // 2
@@ -59,9 +58,11 @@ class _OfOrder:
 
     def matrix(self, m: Array) -> sp.csr_array | None:
         inner = self.term.matrix(split(m)[0])
-        return None if inner is None else sp.csr_array(
-            sp.kron(np.array([[0.25, -0.25], [-0.25, 0.25]]), inner, format="csr")
-        )  # fmt: skip
+        return (
+            None
+            if inner is None
+            else sp.csr_array(sp.kron(np.array([[0.25, -0.25], [-0.25, 0.25]]), inner, format="csr"))
+        )
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,7 @@ class _Bilinear:
     def gradient(self, m: Array, time: float) -> Array:
         half = len(self.volumes)
         a, b = m[:half], m[half:]
-        found: Array = np.tile(self.volumes, 2)[:, None] * np.concatenate(
-            [b @ self.block.T, a @ self.block]
-        )
+        found: Array = np.tile(self.volumes, 2)[:, None] * np.concatenate([b @ self.block.T, a @ self.block])
         return found
 
     def secant(self, before: Array, after: Array, time: float) -> Array:
@@ -114,9 +113,7 @@ class Sublattices:
         half = len(m) // 2
         if isinstance(self.torque, SpinOrbitTorque):
             sign = -1.0 if self.torque.staggered else 1.0
-            first, second = (
-                self.torque.rotation(space, part, time) for part in (m[:half], m[half:])
-            )
+            first, second = (self.torque.rotation(space, part, time) for part in (m[:half], m[half:]))
             return np.concatenate([first, sign * second])
         u = self.torque.rates(time)
         n, sum_ = split(m)
@@ -151,8 +148,9 @@ class StackedTorque:
     def rotation(self, space: TextureSpace, m: Array, time: float) -> Array:
         """Return Omega [rad/ps] of the stack, shape (2 n, 3)."""
         n, sum_ = split(m)
-        of_n, of_m = (np.asarray(r, float) / RATE
-                      for r in self.torque.rates(time * TIME, normalized(n), sum_))  # fmt: skip
+        of_n, of_m = (
+            np.asarray(r, float) / RATE for r in self.torque.rates(time * TIME, normalized(n), sum_)
+        )
         return cross(m, np.concatenate([of_m + of_n, of_m - of_n]))
 
     def renew(self, m: Array) -> None:
@@ -184,10 +182,7 @@ def two_sublattice_texture(
     if magnet.exchange_stiffness:
         rate_of_exchange = diffusivity(magnet.exchange_stiffness / s)
         terms.append(_OfOrder(Exchange(space, rate_of_exchange, bool(magnet.interfacial_dmi))))
-    for strength, axis in (
-        (magnet.anisotropy, magnet.axis),
-        (-magnet.hard_anisotropy, magnet.hard_axis),
-    ):
+    for strength, axis in ((magnet.anisotropy, magnet.axis), (-magnet.hard_anisotropy, magnet.hard_axis)):
         if strength:
             terms.append(Uniaxial(weights, rate(strength / s), np.asarray(axis, float)))
     if magnet.interfacial_dmi:

@@ -43,10 +43,12 @@ def rotate(angle: Array, v: Array) -> Array:
     theta = np.sqrt(square)
     small = theta < _SMALL
     safe = np.where(small, 1.0, theta)
-    sine = np.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)),
-                    np.sin(safe) / safe)  # fmt: skip
-    half = np.where(small, 0.5 * (1 - square / 12 * (1 - square / 30 * (1 - square / 56))),
-                    2 * (np.sin(safe / 2) / safe) ** 2)  # fmt: skip
+    sine = np.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), np.sin(safe) / safe)
+    half = np.where(
+        small,
+        0.5 * (1 - square / 12 * (1 - square / 30 * (1 - square / 56))),
+        2 * (np.sin(safe / 2) / safe) ** 2,
+    )
     once = cross(angle, v)
     return v + sine * once + half * cross(angle, once)
 
@@ -68,9 +70,7 @@ def dexpinv(u: Array, omega: Array) -> Array:
     small = half < _SMALL
     safe = np.where(small, 1.0, half)
     third = np.where(
-        small,
-        (1 + square / 60 * (1 + square / 42)) / 12,
-        (1 - safe / np.tan(safe)) / (4 * safe**2),
+        small, (1 + square / 60 * (1 + square / 42)) / 12, (1 - safe / np.tan(safe)) / (4 * safe**2)
     )
     once = cross(u, omega)
     return omega - 0.5 * once + third * cross(u, once)

@@ -157,9 +157,7 @@ class _Profile:
         return _Profile(x, np.tile(self.along, 3), (first, third), np.tile(self.weight, 3))
 
 
-def _profile(
-    space: TextureSpace, m: Array, direction: int, axis: ArrayLike, zero: ArrayLike
-) -> _Profile:
+def _profile(space: TextureSpace, m: Array, direction: int, axis: ArrayLike, zero: ArrayLike) -> _Profile:
     x, mean, weight = _planes(space, m, direction)
     up, zero = np.asarray(axis, float), np.asarray(zero, float)
     return _Profile(x, mean @ up, (mean @ zero, mean @ np.cross(up, zero)), weight)
@@ -240,9 +238,7 @@ def _fitted(
     return found
 
 
-def _tangent(
-    x: Array, along: Array, weight: Array, start: tuple[float, float]
-) -> tuple[float, float] | None:
+def _tangent(x: Array, along: Array, weight: Array, start: tuple[float, float]) -> tuple[float, float] | None:
     """Return X and lambda [nm] of -tanh((x - X)/lambda) by Gauss-Newton; None if it fails."""
     root = np.sqrt(weight)
     origin, scale = start

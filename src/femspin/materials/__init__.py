@@ -4,6 +4,12 @@ from .lookup import estimates, find_material, load_database
 from .records import MATERIAL_KEYS, Material, MaterialValue, Status, material_from_table
 
 __all__ = [
-    "MATERIAL_KEYS", "Material", "MaterialValue", "Status", "estimates", "find_material",
-    "load_database", "material_from_table",
-]  # fmt: skip
+    "MATERIAL_KEYS",
+    "Material",
+    "MaterialValue",
+    "Status",
+    "estimates",
+    "find_material",
+    "load_database",
+    "material_from_table",
+]

@@ -28,9 +28,7 @@ def load_database() -> Mapping[str, Material]:
     )
 
 
-def find_material(
-    name: str, extra: Mapping[str, Material] = _NONE, path: str = "material"
-) -> Material:
+def find_material(name: str, extra: Mapping[str, Material] = _NONE, path: str = "material") -> Material:
     """Return the material of that name.
 
     Args:

@@ -16,9 +16,7 @@ from ..units import E_CHARGE
 from .lookup import find_material
 from .records import Material, MaterialValue, material_from_table
 
-__all__ = [
-    "RegionParameters", "UsedValue", "complete_case", "polarisation_squared", "region_parameters",
-]  # fmt: skip
+__all__ = ["RegionParameters", "UsedValue", "complete_case", "polarisation_squared", "region_parameters"]
 
 
 _EINSTEIN = ("conductivity", "dos", "diffusion_constant")
@@ -110,8 +108,7 @@ def complete_case(case: Case) -> tuple[Case, tuple[UsedValue, ...]]:
         CaseError: For an unknown material or a database value of a case's own that is wrong.
     """
     own = {
-        name: material_from_table(name, table, f"materials.{name}")
-        for name, table in case.materials.items()
+        name: material_from_table(name, table, f"materials.{name}") for name, table in case.materials.items()
     }
     table = dump_case(case)
     used: list[UsedValue] = []
@@ -122,9 +119,7 @@ def complete_case(case: Case) -> tuple[Case, tuple[UsedValue, ...]]:
     return case_from_table(table), tuple(used)
 
 
-def _fill(
-    name: str, region: Region, table: dict[str, Any], own: Mapping[str, Material]
-) -> list[UsedValue]:
+def _fill(name: str, region: Region, table: dict[str, Any], own: Mapping[str, Material]) -> list[UsedValue]:
     """Write material values into the raw table of a region; return those used."""
     if region.resistivity is not None:  # the equations know conductivities alone
         del table["resistivity"]
@@ -188,8 +183,7 @@ def region_parameters(name: str, region: Region) -> RegionParameters:
         sigma *= _resistance_ratio(region)
     known = [key for key in _EINSTEIN if getattr(region, key) is not None]
     if len(known) < 2:
-        raise CaseError(path, f"two of {', '.join(_EINSTEIN)} are needed"
-                        f" (got {', '.join(known) or 'none'})")  # fmt: skip
+        raise CaseError(path, f"two of {', '.join(_EINSTEIN)} are needed (got {', '.join(known) or 'none'})")
     if sigma is None:
         assert dos is not None
         assert diffusion is not None
@@ -236,8 +230,7 @@ def _check_complete(path: str, region: Region) -> None:
         for key in ("scattering_time", "mass"):
             if getattr(region, key) is None:
                 raise CaseError(
-                    f"{path}.{key}",
-                    "the curvature spin Hall effect needs it; or set soc.curvature = false",
+                    f"{path}.{key}", "the curvature spin Hall effect needs it; or set soc.curvature = false"
                 )
     kondo = region.kondo
     if kondo is not None:

@@ -103,11 +103,7 @@ def material_from_table(name: str, table: Mapping[str, Any], path: str) -> Mater
         raise CaseError(f"{path}.description", f"must be a text, got {description!r}")
     if not isinstance(notes, list | tuple) or not all(isinstance(note, str) for note in notes):
         raise CaseError(f"{path}.notes", f"must be a list of texts, got {notes!r}")
-    values = {
-        key: _value(key, entry, f"{path}.{key}")
-        for key, entry in table.items()
-        if key not in _TEXTS
-    }
+    values = {key: _value(key, entry, f"{path}.{key}") for key, entry in table.items() if key not in _TEXTS}
     return Material(name, description, _with_conductivity(values, path), tuple(notes))
 
 
@@ -117,8 +113,7 @@ def _with_conductivity(values: dict[str, MaterialValue], path: str) -> dict[str,
     if given is None:
         return values
     if "conductivity" in values:
-        raise CaseError(f"{path}.resistivity", "give either conductivity or resistivity, its"
-                        " inverse")  # fmt: skip
+        raise CaseError(f"{path}.resistivity", "give either conductivity or resistivity, its inverse")
     try:
         conductivity = 1 / parse_quantity(given.value, "ohm*m", "20 uohm*cm")
     except (PydanticCustomError, ZeroDivisionError) as error:
@@ -126,8 +121,9 @@ def _with_conductivity(values: dict[str, MaterialValue], path: str) -> dict[str,
         raise CaseError(f"{path}.resistivity", f"{problem} (got {given.value!r})") from None
     source = f"{given.source} (resistivity {given.value})"
     found = MaterialValue("conductivity", f"{conductivity!r} S/m", source, given.status)
-    return {"conductivity" if k == "resistivity" else k: found if v is given else v
-            for k, v in values.items()}  # fmt: skip
+    return {
+        "conductivity" if k == "resistivity" else k: found if v is given else v for k, v in values.items()
+    }
 
 
 def _value(key: str, entry: Any, path: str) -> MaterialValue:

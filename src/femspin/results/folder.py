@@ -25,10 +25,7 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = [
-    "check_target", "digest_of", "holds", "only_writer", "refuse_target", "result_folder",
-    "to_json",
-]  # fmt: skip
+__all__ = ["check_target", "digest_of", "holds", "only_writer", "refuse_target", "result_folder", "to_json"]
 
 _KEY = "output.directory"
 _LISTED = "files"  # key of result.json: the names of all files of the result
@@ -55,9 +52,8 @@ def result_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     with _refused(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(
-            tempfile.mkdtemp(prefix=f"{_prefix(target)}{os.getpid()}.", suffix=".part",
-                             dir=target.parent)
-        )  # fmt: skip
+            tempfile.mkdtemp(prefix=f"{_prefix(target)}{os.getpid()}.", suffix=".part", dir=target.parent)
+        )
     try:
         yield part
         part.chmod(0o777 & ~_umask())
@@ -94,8 +90,7 @@ def refuse_target(target: Path, overwrite: bool = False) -> None:
         with tempfile.TemporaryDirectory(prefix=".", dir=above):
             pass
     except OSError as error:
-        raise CaseError(_KEY, f"no folder can be made in {str(above)!r}:"
-                        f" {error.strerror or error}") from None  # fmt: skip
+        raise CaseError(_KEY, f"no folder can be made in {str(above)!r}: {error.strerror or error}") from None
     if not target.exists():
         return
     entries = list(target.iterdir()) if target.is_dir() else []
@@ -105,12 +100,16 @@ def refuse_target(target: Path, overwrite: bool = False) -> None:
         raise CaseError(_KEY, f"{name} holds a result; use --force to replace it")
     folders = sorted(p.name for p in entries if not (p.is_file() or p.is_symlink()))
     if folders:
-        raise CaseError(_KEY, f"{name} holds folders that are no part of a result: "
-                        + ", ".join(map(repr, folders)))  # fmt: skip
+        raise CaseError(
+            _KEY, f"{name} holds folders that are no part of a result: " + ", ".join(map(repr, folders))
+        )
     foreign = [p.name for p in _foreign(target)]
     if foreign and _listed(target) is None:
-        raise CaseError(_KEY, f"{name} holds a result that does not list its files; remove it, or"
-                        " what is yours in it, or choose another folder")  # fmt: skip
+        raise CaseError(
+            _KEY,
+            f"{name} holds a result that does not list its files; remove it, or"
+            " what is yours in it, or choose another folder",
+        )
 
 
 @contextlib.contextmanager
@@ -147,8 +146,7 @@ def _refused(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CaseError(_KEY, f"{str(target)!r} cannot be written:"
-                        f" {error.strerror or error}") from None  # fmt: skip
+        raise CaseError(_KEY, f"{str(target)!r} cannot be written: {error.strerror or error}") from None
 
 
 def _locked(file: Path, target: Path) -> IO[str] | None:
@@ -172,8 +170,11 @@ def _locked(file: Path, target: Path) -> IO[str] | None:
                 file.unlink(missing_ok=True)
                 return None
             by = f" (process {process})" if process.isdecimal() else ""
-            raise CaseError(_KEY, f"{str(target)!r} is being written by another run{by}; wait for"
-                            " it, or choose another folder with -o") from None  # fmt: skip
+            raise CaseError(
+                _KEY,
+                f"{str(target)!r} is being written by another run{by}; wait for"
+                " it, or choose another folder with -o",
+            ) from None
     stream.truncate(0)
     stream.write(f"{os.getpid()}\n")
     stream.flush()
@@ -221,8 +222,7 @@ def _keep_foreign(target: Path, part: Path) -> None:
     """Copy what is not of the earlier result to its successor, before that takes its place."""
     for path in _foreign(target):
         if os.path.lexists(part / path.name):
-            raise CaseError(_KEY, f"{str(path)!r} is not of the earlier result; the new one would"
-                            " replace it")  # fmt: skip
+            raise CaseError(_KEY, f"{str(path)!r} is not of the earlier result; the new one would replace it")
         shutil.copy2(path, part / path.name, follow_symlinks=False)
 
 

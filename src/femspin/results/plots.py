@@ -35,10 +35,15 @@ def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
         edges, flux = flux_profile(device, transport, region)
         for a, name in enumerate("xyz"):
             label = None if index else name
-            upper.plot(height, 1e3 * mu[:, a], color=COLOURS[a],
-                       label=label and f"$\\mu^{label}$")  # fmt: skip
-            lower.stairs(flux[:, a] / 1e9, edges, color=COLOURS[a], baseline=None, linewidth=1.5,
-                         label=label and f"$J_z^{label}$")  # fmt: skip
+            upper.plot(height, 1e3 * mu[:, a], color=COLOURS[a], label=label and f"$\\mu^{label}$")
+            lower.stairs(
+                flux[:, a] / 1e9,
+                edges,
+                color=COLOURS[a],
+                baseline=None,
+                linewidth=1.5,
+                label=label and f"$J_z^{label}$",
+            )
     upper.set_ylabel("spin potential (µeV)")
     lower.set_ylabel("spin current along z\n($10^9$ A/m$^2$, $\\hbar/2e$)")
     lower.set_xlabel("z (nm)" + ("" if device.space.dimension == 1 else ", mean over each region"))
@@ -53,17 +58,16 @@ def plot_profiles(device: Device, transport: Transport) -> tuple[Any, Any]:
 def _shade_regions(device: Device, axes: Any) -> None:
     for name, low, high in _extents(device):
         if device.kinds[name] not in INSULATORS:
-            axes.axvspan(
-                low, high, color=_REGION_SHADES[device.kinds[name]], zorder=-5, linewidth=0
-            )
+            axes.axvspan(low, high, color=_REGION_SHADES[device.kinds[name]], zorder=-5, linewidth=0)
     axes.margins(x=0)
 
 
 def _label_regions(device: Device, axes: Any) -> None:
     for name, low, high in _extents(device):
         if device.kinds[name] not in INSULATORS:
-            axes.text((low + high) / 2, 1.02, name, transform=axes.get_xaxis_transform(),
-                      ha="center", va="bottom")  # fmt: skip
+            axes.text(
+                (low + high) / 2, 1.02, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom"
+            )
 
 
 def _extents(device: Device) -> list[tuple[str, float, float]]:
@@ -88,8 +92,7 @@ def plot_parts(device: Device, transport: Transport, name: str) -> tuple[Any, An
         axes.bar(range(3), row, bottom=bottom, width=0.55, label=key, color=PART_COLOURS[key])
         up, down = up + np.maximum(row, 0), down + np.minimum(row, 0)
     total = currents.flux[1:] * SPIN_CURRENT / unit
-    axes.hlines(total, np.arange(3) - 0.33, np.arange(3) + 0.33, color="k", linewidth=2,
-                label="total")  # fmt: skip
+    axes.hlines(total, np.arange(3) - 0.33, np.arange(3) + 0.33, color="k", linewidth=2, label="total")
     axes.axhline(0, color="0.4", linewidth=0.8)
     low, high = min(down.min(), total.min(), 0.0), max(up.max(), total.max(), 0.0)
     room = 0.06 * (high - low) or 1.0
@@ -112,9 +115,7 @@ def plot_trajectory(trajectory: Trajectory) -> tuple[Any, Any]:
     """Plot the magnetization components against time."""
     figure, axes = blank((7, 4))
     for a, name in enumerate("xyz"):
-        axes.plot(
-            trajectory.time * 1e9, trajectory.m[:, a], color=COLOURS[a], label=f"$m_{name}$"
-        )
+        axes.plot(trajectory.time * 1e9, trajectory.m[:, a], color=COLOURS[a], label=f"$m_{name}$")
     axes.set_xlabel("time (ns)")
     axes.set_ylabel("magnetization direction")
     axes.set_ylim(-1.05, 1.05)

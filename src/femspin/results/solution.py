@@ -101,15 +101,15 @@ class Solution:
                 "transport_solutions": self.solutions,
             },
             "estimates": [
-                {"path": u.path, "value": u.value.value, "material": u.material,
-                 "source": u.value.source}
-                for u in device.used if u.value.status == "estimate"
+                {"path": u.path, "value": u.value.value, "material": u.material, "source": u.value.source}
+                for u in device.used
+                if u.value.status == "estimate"
             ],
             "warnings": warnings_of(device, transport),
             "validity": [asdict(w) for w in validity_of(device, transport)],
             "inputs": dump_case(device.case),
             "versions": versions(),
-        }  # fmt: skip
+        }
         if self.levels:
             result["refinement"] = list(self.levels)
         if self.trajectory is not None:
@@ -184,8 +184,16 @@ class Solution:
             return
         with (part / "history.csv").open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
-            header = ["time [s]", "m_x", "m_y", "m_z", "torque_x [1/s]", "torque_y [1/s]",
-                      "torque_z [1/s]", "energy [J/m^3]"]  # fmt: skip
+            header = [
+                "time [s]",
+                "m_x",
+                "m_y",
+                "m_z",
+                "torque_x [1/s]",
+                "torque_y [1/s]",
+                "torque_z [1/s]",
+                "energy [J/m^3]",
+            ]
             writer.writerow(header)
             rows = np.column_stack([t.time, t.m, t.torque, t.energy])
             writer.writerows([repr(v) for v in row] for row in rows.tolist())
@@ -241,4 +249,3 @@ def _dynamics_table(t: Trajectory) -> dict[str, Any]:
         "steps": t.steps,
         "converged": t.converged,
     }
-

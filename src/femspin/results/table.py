@@ -13,9 +13,16 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "LOST", "WALL", "Column", "column_names", "matching", "unit_of", "write_csv", "write_netcdf",
+    "LOST",
+    "WALL",
+    "Column",
+    "column_names",
+    "matching",
+    "unit_of",
+    "write_csv",
+    "write_netcdf",
     "write_parquet",
-]  # fmt: skip
+]
 
 _DEFAULT = re.compile(
     r"(interfaces|transient\.final|frequency\.\d+\.interfaces)\..+\."
@@ -30,21 +37,45 @@ _DEFAULT = re.compile(
 )
 _SPIN_CURRENT = "A/m^2 (hbar/2e)"
 _UNITS = {
-    "spin_current": _SPIN_CURRENT, "parts": _SPIN_CURRENT, "sum_of_parts": _SPIN_CURRENT,
-    "M_on_moments": _SPIN_CURRENT, "longitudinal_resistivity": "Ohm m",
+    "spin_current": _SPIN_CURRENT,
+    "parts": _SPIN_CURRENT,
+    "sum_of_parts": _SPIN_CURRENT,
+    "M_on_moments": _SPIN_CURRENT,
+    "longitudinal_resistivity": "Ohm m",
     "transverse_resistivity": "Ohm m",
-    "transverse_spin_current": _SPIN_CURRENT, "longitudinal_spin_current": _SPIN_CURRENT,
-    "absorbed_by_moments": _SPIN_CURRENT, "charge_current": "A/m^2", "current_density": "A/m^2",
-    "charge_current_density": "A/m^2", "torque": "J/m^2", "voltage": "V", "lengths": "m",
-    "conductivity": "S/m", "longitudinal_conductivity": "S/m", "transverse_conductivity": "S/m",
-    "sheet_conductance": "S", "dos": "1/(J m^3)", "diffusion_constant": "m^2/s",
-    "precession": "1/s", "splitting": "J", "exchange_energy": "J", "tau_parallel": "s",
-    "tau_perpendicular": "s", "curie_temperature": "K", "conductances": "S/m^2",
-    "mean_potential": "meV", "spin_density": "1/m^3", "areal_spin_density": "1/m^2",
-    "damping_like_per_field": "S/m", "field_like_per_field": "S/m", "frequency": "Hz",
-    "angular_frequency": "rad/s", "duration": "s", "final_torque": "1/s",
+    "transverse_spin_current": _SPIN_CURRENT,
+    "longitudinal_spin_current": _SPIN_CURRENT,
+    "absorbed_by_moments": _SPIN_CURRENT,
+    "charge_current": "A/m^2",
+    "current_density": "A/m^2",
+    "charge_current_density": "A/m^2",
+    "torque": "J/m^2",
+    "voltage": "V",
+    "lengths": "m",
+    "conductivity": "S/m",
+    "longitudinal_conductivity": "S/m",
+    "transverse_conductivity": "S/m",
+    "sheet_conductance": "S",
+    "dos": "1/(J m^3)",
+    "diffusion_constant": "m^2/s",
+    "precession": "1/s",
+    "splitting": "J",
+    "exchange_energy": "J",
+    "tau_parallel": "s",
+    "tau_perpendicular": "s",
+    "curie_temperature": "K",
+    "conductances": "S/m^2",
+    "mean_potential": "meV",
+    "spin_density": "1/m^3",
+    "areal_spin_density": "1/m^2",
+    "damping_like_per_field": "S/m",
+    "field_like_per_field": "S/m",
+    "frequency": "Hz",
+    "angular_frequency": "rad/s",
+    "duration": "s",
+    "final_torque": "1/s",
     "final_energy": "J/m^3",
-}  # fmt: skip
+}
 WALL = "texture.wall"
 LOST = f"{WALL}.lost"
 """Whether the wall of a texture left the magnet, so that its other numbers end there."""
@@ -66,9 +97,7 @@ class Column:
         return f"{self.name} [{self.unit}]" if self.unit else self.name
 
 
-def matching(
-    names: Iterable[str], numbers: Mapping[str, float], defaults: bool = False
-) -> dict[str, float]:
+def matching(names: Iterable[str], numbers: Mapping[str, float], defaults: bool = False) -> dict[str, float]:
     """Return the numbers of some names; a name also stands for all numbers below it.
 
     Args:
@@ -79,9 +108,10 @@ def matching(
     wanted = set(names)
     heads = tuple(f"{name}." for name in wanted)
     return {
-        k: v for k, v in numbers.items()
+        k: v
+        for k, v in numbers.items()
         if k in wanted or k.startswith(heads) or (defaults and _DEFAULT.fullmatch(k))
-    }  # fmt: skip
+    }
 
 
 def column_names(rows: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
@@ -142,9 +172,11 @@ def write_netcdf(columns: Sequence[Column], file: Path) -> bool:
         return False
     variables = {
         column.name.replace("/", "_"): (
-            "point", np.array(column.values), {"units": column.unit} if column.unit else {}
+            "point",
+            np.array(column.values),
+            {"units": column.unit} if column.unit else {},
         )
         for column in columns
-    }  # fmt: skip
+    }
     xarray.Dataset(variables).to_netcdf(file)
     return True

@@ -21,9 +21,7 @@ _SCALES = ((1e-6, 1e6, "µs"), (1e-9, 1e9, "ns"), (1e-12, 1e12, "ps"), (0.0, 1e1
 _CURVES = ("0.1", "#d55e00", "#009e73", "#0072b2", "#cc79a7")
 _ARROWS = 22  # along the longer side of a picture
 _STRIP = 20  # length over height from which a plane has no room for colour and arrows
-_LABELS = {
-    "m": ("$m_x$", "$m_y$", "$m_z$"), "n": ("$n_x$", "$n_y$", "$n_z$"),
-}  # fmt: skip
+_LABELS = {"m": ("$m_x$", "$m_y$", "$m_z$"), "n": ("$n_x$", "$n_y$", "$n_z$")}
 
 
 def write_plots(
@@ -77,8 +75,9 @@ def plot_history(history: Series) -> tuple[Any, Any]:
     figure, axes = blank((7, 2.2 * rows), rows, sharex=True)
     for axis, name in zip(axes, names, strict=False):
         for a, component in enumerate("xyz"):
-            axis.plot(time, history.column(f"{name}_{component}"), color=COLOURS[a],
-                      label=f"${name}_{component}$")  # fmt: skip
+            axis.plot(
+                time, history.column(f"{name}_{component}"), color=COLOURS[a], label=f"${name}_{component}$"
+            )
         axis.set_ylabel("mean " + ("Néel vector n" if name == "n" else "magnetization m"))
         axis.legend(frameon=False, ncols=3, fontsize="small")
     energy = history.column("energy")
@@ -120,8 +119,15 @@ def plot_curve(curve: Series) -> tuple[Any, Any]:
         if name == "beyond":
             continue
         style = "o" if name in ("signal", "measure") else "-"
-        axis.plot(x, curve.rows[:, k + 1], style, markersize=3.5, linewidth=1.4,
-                  color=_CURVES[k % len(_CURVES)], label=_readable(name))  # fmt: skip
+        axis.plot(
+            x,
+            curve.rows[:, k + 1],
+            style,
+            markersize=3.5,
+            linewidth=1.4,
+            color=_CURVES[k % len(_CURVES)],
+            label=_readable(name),
+        )
     axis.set_xlabel(label.replace("[", "(").replace("]", ")"))
     if curve.name == "spectrum":
         top = curve.rows[1:, 1].max()
@@ -142,9 +148,7 @@ def _readable(name: str) -> str:
     return f"${name}$" if name.startswith("m_") else name
 
 
-def plot_snapshot(
-    space: TextureSpace, fields: Mapping[str, Array], title: str = ""
-) -> tuple[Any, Any]:
+def plot_snapshot(space: TextureSpace, fields: Mapping[str, Array], title: str = "") -> tuple[Any, Any]:
     """Plot the texture: components along a line or strip, or colour and arrows in a plane.
 
     The colour of a plane is the out-of-plane component; of a 3D mesh the middle plane along the
@@ -165,9 +169,7 @@ def plot_snapshot(
     return _plane(space, fields[name], name, extended, title)
 
 
-def _line(
-    space: TextureSpace, values: Array, name: str, extended: list[int], title: str
-) -> tuple[Any, Any]:
+def _line(space: TextureSpace, values: Array, name: str, extended: list[int], title: str) -> tuple[Any, Any]:
     figure, axis = blank((7, 3.4))
     span = np.ptp(space.positions, axis=0)
     along = max(extended, key=lambda k: span[k], default=0)
@@ -175,8 +177,14 @@ def _line(
     x = space.positions[order, along]
     style = "." if len(extended) > 1 else "-" if len(x) > 1 else "o"
     for a in range(3):
-        axis.plot(x, values[order, a], style, color=COLOURS[a], label=_LABELS[name][a],
-                  markersize=3 if style == "." else None)  # fmt: skip
+        axis.plot(
+            x,
+            values[order, a],
+            style,
+            color=COLOURS[a],
+            label=_LABELS[name][a],
+            markersize=3 if style == "." else None,
+        )
     axis.set_xlabel(f"{'xyz'[along]} (nm)")
     axis.set_ylabel(name)
     axis.set_title(title, fontsize="medium")
@@ -185,14 +193,17 @@ def _line(
     return figure, axis
 
 
-def _plane(
-    space: TextureSpace, values: Array, name: str, extended: list[int], title: str
-) -> tuple[Any, Any]:
+def _plane(space: TextureSpace, values: Array, name: str, extended: list[int], title: str) -> tuple[Any, Any]:
     span = np.ptp(space.positions, axis=0)
-    normal = 2 if 2 not in extended else (
-        min(extended, key=lambda k: span[k]) if len(extended) == 3 else
-        next(k for k in range(3) if k not in extended)
-    )  # fmt: skip
+    normal = (
+        2
+        if 2 not in extended
+        else (
+            min(extended, key=lambda k: span[k])
+            if len(extended) == 3
+            else next(k for k in range(3) if k not in extended)
+        )
+    )
     i, j = (k for k in range(3) if k != normal)
     points, shown = space.positions, values
     if len(extended) == 3:
@@ -203,12 +214,18 @@ def _plane(
     wide = 6.5
     tall = float(np.clip(wide * span[j] / max(span[i], 1e-9), 1.6, 7.0))
     figure, axis = blank((wide + 1.4, tall + 0.8))
-    colour = axis.tripcolor(points[:, i], points[:, j], shown[:, normal], cmap="RdBu_r", vmin=-1,
-                            vmax=1, shading="gouraud")  # fmt: skip
+    colour = axis.tripcolor(
+        points[:, i], points[:, j], shown[:, normal], cmap="RdBu_r", vmin=-1, vmax=1, shading="gouraud"
+    )
     figure.colorbar(colour, label=f"${name}_{'xyz'[normal]}$")
     chosen = _sparse(points[:, [i, j]])
-    axis.quiver(*points[chosen][:, [i, j]].T, *shown[chosen][:, [i, j]].T, pivot="mid",
-                scale=1.15 * _ARROWS, width=0.003)  # fmt: skip
+    axis.quiver(
+        *points[chosen][:, [i, j]].T,
+        *shown[chosen][:, [i, j]].T,
+        pivot="mid",
+        scale=1.15 * _ARROWS,
+        width=0.003,
+    )
     axis.set_aspect("equal")
     axis.set_xlabel(f"{'xyz'[i]} (nm)")
     axis.set_ylabel(f"{'xyz'[j]} (nm)")
@@ -223,8 +240,7 @@ def _sparse(points: Array) -> NDArray[np.int64]:
     low, high = points.min(axis=0), points.max(axis=0)
     pitch = (high - low).max() / _ARROWS
     counts = np.maximum(1, ((high - low) / pitch).astype(int))
-    axes = [a + (b - a) * (np.arange(k) + 0.5) / k
-            for a, b, k in zip(low, high, counts, strict=True)]  # fmt: skip
+    axes = [a + (b - a) * (np.arange(k) + 0.5) / k for a, b, k in zip(low, high, counts, strict=True)]
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     distance, nearest = cKDTree(points).query(grid)
     return np.unique(nearest[distance < pitch])

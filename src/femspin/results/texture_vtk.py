@@ -20,9 +20,12 @@ __all__ = ["potential_mesh", "texture_mesh", "write_frames", "write_potentials"]
 
 
 _CELLS = {
-    "MeshLine1": "line", "MeshTri1": "triangle", "MeshQuad1": "quad",
-    "MeshTet1": "tetra", "MeshHex1": "hexahedron",
-}  # fmt: skip
+    "MeshLine1": "line",
+    "MeshTri1": "triangle",
+    "MeshQuad1": "quad",
+    "MeshTet1": "tetra",
+    "MeshHex1": "hexahedron",
+}
 # scikit-fem numbers the corners of a hexahedron by distance from corner 0, VTK around its faces.
 _HEX_ORDER = [0, 3, 6, 2, 1, 5, 7, 4]
 
@@ -37,10 +40,9 @@ def texture_mesh(space: TextureSpace, fields: Mapping[str, Array]) -> meshio.Mes
     node = space.node_of_vertex[used]
     return meshio.Mesh(
         points,
-        [(_CELLS[type(mesh).__name__], corners[:, _HEX_ORDER] if corners.shape[1] == 8
-          else corners)],
+        [(_CELLS[type(mesh).__name__], corners[:, _HEX_ORDER] if corners.shape[1] == 8 else corners)],
         point_data={name: values[node] for name, values in fields.items()},
-    )  # fmt: skip
+    )
 
 
 def write_frames(
@@ -76,10 +78,11 @@ def potential_mesh(device: Device, mu: Array) -> meshio.Mesh:
         offset += len(used)
     values = np.concatenate(found)
     return meshio.Mesh(
-        np.concatenate(points), [(_CELLS[type(mesh).__name__], np.concatenate(cells))],
+        np.concatenate(points),
+        [(_CELLS[type(mesh).__name__], np.concatenate(cells))],
         point_data={"mu_0": values[:, 0], "mu": values[:, 1:]},
         cell_data={"region": [np.concatenate(region)]},
-    )  # fmt: skip
+    )
 
 
 def write_potentials(

@@ -25,9 +25,12 @@ __all__ = ["interface_mesh", "volume_mesh", "write_series"]
 
 
 _VTK_CELL = {
-    "MeshLine1": "line", "MeshTri1": "triangle", "MeshQuad1": "quad",
-    "MeshTet1": "tetra", "MeshHex1": "hexahedron",
-}  # fmt: skip
+    "MeshLine1": "line",
+    "MeshTri1": "triangle",
+    "MeshQuad1": "quad",
+    "MeshTet1": "tetra",
+    "MeshHex1": "hexahedron",
+}
 _VTK_FACET = {"MeshTri1": "line", "MeshQuad1": "line", "MeshTet1": "triangle", "MeshHex1": "quad"}
 # scikit-fem numbers the corners of a hexahedron by distance from corner 0, VTK around its faces.
 _HEX_ORDER = [0, 3, 6, 2, 1, 5, 7, 4]
@@ -83,17 +86,10 @@ def _point_fields(
     fields = transport.fields[region]
     dos = transport.state.coefficients[region].dos
     m = np.zeros(3) if fields.m is None else fields.rotation @ fields.m
-    return {
-        "mu_0": mu[:, 0],
-        "mu": mu[:, 1:],
-        "N": dos * mu[:, 1:] * DENSITY,
-        "m": np.tile(m, (n, 1)),
-    }
+    return {"mu_0": mu[:, 0], "mu": mu[:, 1:], "N": dos * mu[:, 1:] * DENSITY, "m": np.tile(m, (n, 1))}
 
 
-def _cell_fields(
-    device: Device, transport: Transport, region: str | None, n: int
-) -> dict[str, Array]:
+def _cell_fields(device: Device, transport: Transport, region: str | None, n: int) -> dict[str, Array]:
     names = ("J_0", "J_x", "J_y", "J_z", *PARTS)
     if region is None:
         return {name: np.zeros((n, 3)) for name in names}
@@ -200,9 +196,7 @@ def _replaced_currents(
     return facets, data
 
 
-def _part_slopes(
-    device: Device, transport: Transport, layer: ReducedLayer, step: float
-) -> dict[str, Array]:
+def _part_slopes(device: Device, transport: Transport, layer: ReducedLayer, step: float) -> dict[str, Array]:
     """Return d part^a / d mu^b of a reduced layer [1/(nm^2 ps meV)], shape (b, a) = (3, 3).
 
     Args:
@@ -217,9 +211,7 @@ def _part_slopes(
         reduced_parts(fields, layer.thickness, layer.form, mu * ENERGY, below, coupling)
         for mu in (np.zeros(3), *(step * np.eye(3)))
     )
-    return {
-        key: np.stack([parts[key] - none[key] for parts in each]) / (step * FLUX) for key in PARTS
-    }
+    return {key: np.stack([parts[key] - none[key] for parts in each]) / (step * FLUX) for key in PARTS}
 
 
 def _around(points: Array, cells: Indices) -> Indices:
@@ -233,9 +225,12 @@ def _around(points: Array, cells: Indices) -> Indices:
     normal = np.where(flat[:, None], other, normal)
     v = np.cross(normal, u)
     rest = corner - middle
-    angle = np.arctan2(np.einsum("nkd,nd->nk", rest, v) * np.linalg.norm(u, axis=1)[:, None]
-                       / np.linalg.norm(v, axis=1)[:, None],
-                       np.einsum("nkd,nd->nk", rest, u))  # fmt: skip
+    angle = np.arctan2(
+        np.einsum("nkd,nd->nk", rest, v)
+        * np.linalg.norm(u, axis=1)[:, None]
+        / np.linalg.norm(v, axis=1)[:, None],
+        np.einsum("nkd,nd->nk", rest, u),
+    )
     return np.take_along_axis(cells, np.argsort(angle, axis=1), axis=1)
 
 
@@ -278,8 +273,7 @@ def _collected_parts(device: Device, transport: Transport, name: str) -> dict[st
     parts["M"], parts["L"] = parts["M_relax"] + parts["M_prec"], parts["L_diag"] + parts["L_anti"]
     return {
         key: np.stack(
-            [np.bincount(nearest, parts[key][:, a], minlength=len(face.facets)) for a in range(3)],
-            axis=1,
+            [np.bincount(nearest, parts[key][:, a], minlength=len(face.facets)) for a in range(3)], axis=1
         )
         for key in PARTS
     }

@@ -66,9 +66,7 @@ def graded_to_points(structure: Structure, points: Array, levels: int) -> Struct
         levels: How often the cells around each point are refined.
     """
     found = structure if structure.mesh.t.shape[0] == 3 else _cut(structure)
-    number = np.argmin(
-        ((found.mesh.p[:, :, None] - points[:, None]) ** 2).sum(axis=0), axis=0
-    )
+    number = np.argmin(((found.mesh.p[:, :, None] - points[:, None]) ** 2).sum(axis=0), axis=0)
     for _ in range(levels):  # old vertices keep their numbers
         found = refine(found, np.flatnonzero(np.isin(found.mesh.t, number).any(axis=0)))
     return found
@@ -87,7 +85,10 @@ def _cut(structure: Structure) -> Structure:
         for name, facets in structure.faces.items()
     }
     return replace(
-        structure, mesh=mesh, region_of_cell=region_of_cell, faces=faces,
+        structure,
+        mesh=mesh,
+        region_of_cell=region_of_cell,
+        faces=faces,
         interfaces=find_pairs(mesh, structure.regions, region_of_cell, pairs),
         quality=mesh_quality(mesh),
-    )  # fmt: skip
+    )

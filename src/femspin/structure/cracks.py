@@ -67,11 +67,12 @@ def require_no_cracks(mesh: Any, sides: Sides, path: str) -> None:
     if touching.any():
         first = middle[:, np.flatnonzero(touching)[0]]
         raise MeshError(
-            "mesh.file", f"{int(touching.sum())} facets of {path!r} lie on others without sharing"
+            "mesh.file",
+            f"{int(touching.sum())} facets of {path!r} lie on others without sharing"
             f" their nodes, the first at ({', '.join(f'{x:.4g}' for x in first)}) nm; no current"
             " would cross there: mesh both sides together, so that nodes and facets match (gmsh:"
             " fragment the geometry; build layers by one extrusion, or recombine all of them)",
-        )  # fmt: skip
+        )
 
 
 def _near(middle: Array, radius: Array) -> Iterator[tuple[AnyArray, AnyArray]]:
@@ -94,8 +95,7 @@ def _near(middle: Array, radius: Array) -> Iterator[tuple[AnyArray, AnyArray]]:
         found = tree.query_ball_point(middle[:, start:end].T, reach[start:end])
         large = np.repeat(np.arange(start, end), count[start:end])
         small = np.concatenate(found).astype(int)
-        first = (radius[small] < radius[large]) | ((radius[small] == radius[large]) &
-                                                   (small < large))  # fmt: skip
+        first = (radius[small] < radius[large]) | ((radius[small] == radius[large]) & (small < large))
         yield large[first], small[first]
         start = end
 
@@ -117,8 +117,6 @@ def _overlap(one: Array, two: Array, normal: Array) -> Mask:
             line = p[:, j] - p[:, i]
             along = line if len(line) == 2 else np.cross(normal, line, axis=0)
             a, b = ((along[:, None] * q).sum(axis=0) for q in (one, two))
-            both = np.minimum(a.max(axis=0), b.max(axis=0)) - np.maximum(
-                a.min(axis=0), b.min(axis=0)
-            )
+            both = np.minimum(a.max(axis=0), b.max(axis=0)) - np.maximum(a.min(axis=0), b.min(axis=0))
             shared &= both > _SHARED * np.minimum(np.ptp(a, axis=0), np.ptp(b, axis=0))
     return shared

@@ -31,10 +31,7 @@ _SEVERAL = 0.5
 
 
 def singular_edges(
-    structure: Structure,
-    conductors: Sequence[str],
-    held: Sequence[str],
-    contrast: float = 1.0,
+    structure: Structure, conductors: Sequence[str], held: Sequence[str], contrast: float = 1.0
 ) -> tuple[AnyArray, Array]:
     """Return the edges with singular potentials: their ends (2, n), and exponents (n,).
 
@@ -95,10 +92,7 @@ def graded_to_edges(
 
 def _facets(structure: Structure, names: Sequence[str]) -> AnyArray:
     """Return the facets of named faces and interfaces, one after the other."""
-    own = [
-        structure.faces[n] if n in structure.faces else structure.interfaces[n].facets
-        for n in names
-    ]
+    own = [structure.faces[n] if n in structure.faces else structure.interfaces[n].facets for n in names]
     return np.concatenate([np.zeros(0, int), *own])
 
 
@@ -164,9 +158,7 @@ def _exponents(angles: Array, held: Mask, free: Mask, contrast: float) -> Array:
     # The sectors, or their halves where conductors are all around and nothing ends.
     sector = np.where(held | free, largest, 0.5 * largest)
     exponent = np.where(count == 2, 0.5 * np.pi / np.maximum(sector, 1e-9), _SEVERAL)
-    exponent = np.where(
-        count <= 1, np.where(held | free, np.pi / np.maximum(total, 1e-9), np.inf), exponent
-    )
+    exponent = np.where(count <= 1, np.where(held | free, np.pi / np.maximum(total, 1e-9), np.inf), exponent)
     mixed = 0.5 * np.pi / np.maximum(total, 1e-9)
     joint = np.arctan(contrast**-0.5) / np.maximum(largest, 1e-9)
     mixed = np.where(count > 1, np.minimum(mixed, joint), mixed)

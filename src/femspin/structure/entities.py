@@ -18,9 +18,18 @@ from numpy.typing import NDArray
 from ..units import AnyArray
 
 __all__ = [
-    "MeshHex1", "MeshQuad1", "MeshTet1", "MeshTri1", "Sides", "facet_cells", "facet_corners",
-    "find_facets", "grouped_facets", "number_facets", "region_sides",
-]  # fmt: skip
+    "MeshHex1",
+    "MeshQuad1",
+    "MeshTet1",
+    "MeshTri1",
+    "Sides",
+    "facet_cells",
+    "facet_corners",
+    "find_facets",
+    "grouped_facets",
+    "number_facets",
+    "region_sides",
+]
 
 
 _LARGEST_KEY = 2**62

@@ -14,15 +14,7 @@ from ..case.values import INSULATORS
 from ..errors import MeshError, closest
 from ..units import AnyArray
 from .cracks import require_no_cracks
-from .entities import (
-    MeshHex1,
-    MeshQuad1,
-    MeshTet1,
-    MeshTri1,
-    facet_cells,
-    find_facets,
-    region_sides,
-)
+from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, facet_cells, find_facets, region_sides
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Interface, Structure
 from .msh import BadMeshError, Block, MshFile, parse_msh
@@ -39,9 +31,8 @@ _HEX_ORDER = [0, 4, 3, 1, 7, 5, 2, 6]
 _LARGEST_FILE = 20_000_000_000
 _ONE_TYPE = {
     2: "all triangles (no recombination) or all quads (Mesh.RecombineAll = 1)",
-    3: "all tetrahedra (no recombination) or all hexahedra (recombined surfaces, extruded with"
-       " Recombine)",
-}  # fmt: skip
+    3: "all tetrahedra (no recombination) or all hexahedra (recombined surfaces, extruded with Recombine)",
+}
 
 
 def load_mesh(path: Path, length_unit: str, kinds: Mapping[str, str]) -> Structure:
@@ -116,18 +107,24 @@ def _cell_shape(data: MshFile, path: Path) -> str:
     present = {block.shape for block in data.blocks if len(block.nodes)}
     dimension = max((b.dimension for b in data.blocks if len(b.nodes)), default=0)
     if dimension < 2:
-        raise MeshError("mesh.file", f"{str(path)!r} has no cells of type {', '.join(_CELLS)}"
-                        f" (got {', '.join(sorted(present)) or 'none'})")  # fmt: skip
+        raise MeshError(
+            "mesh.file",
+            f"{str(path)!r} has no cells of type {', '.join(_CELLS)}"
+            f" (got {', '.join(sorted(present)) or 'none'})",
+        )
     here = [b.shape for b in data.blocks if b.dimension == dimension and len(b.nodes)]
     shapes = sorted(set(here), key=here.index)
     other = [s for s in shapes if s not in _CELLS]
     if other:
-        raise MeshError("mesh.file", f"{str(path)!r} has {' and '.join(other)} cells, which are"
-                        f" not read; make {_ONE_TYPE[3]}")  # fmt: skip
+        raise MeshError(
+            "mesh.file",
+            f"{str(path)!r} has {' and '.join(other)} cells, which are not read; make {_ONE_TYPE[3]}",
+        )
     if len(shapes) > 1:
         kinds = " and ".join(s for s in _CELLS if s in shapes)
-        raise MeshError("mesh.file", f"{str(path)!r} mixes {kinds} cells; use one type:"
-                        f" {_ONE_TYPE[dimension]}")  # fmt: skip
+        raise MeshError(
+            "mesh.file", f"{str(path)!r} mixes {kinds} cells; use one type: {_ONE_TYPE[dimension]}"
+        )
     return shapes[0]
 
 
@@ -158,24 +155,31 @@ def _curvature(blocks: list[Block], points: NDArray[np.float64]) -> tuple[str, .
     off = 0.0
     for block in curved:
         if block.nodes.shape[1] not in known or len(block.corners[0]) == block.nodes.shape[1]:
-            return ("the cells of the mesh are of higher order; they are taken by their corners,"
-                    " with straight edges",)  # fmt: skip
+            return (
+                "the cells of the mesh are of higher order; they are taken by their corners,"
+                " with straight edges",
+            )
         corners, nodes = points[block.corners], points[block.nodes]
         mids = 0.5 * (corners[:, :, None] + corners[:, None, :]).reshape(len(nodes), -1, 3)
         whole = corners.mean(axis=1, keepdims=True)
         if block.shape == "hexahedron":  # face centres are means of two opposite edge centres
-            mids = np.concatenate([mids, 0.5 * (mids[:, :, None] + mids[:, None, :]).reshape(
-                len(nodes), -1, 3)], axis=1)  # fmt: skip
+            mids = np.concatenate(
+                [mids, 0.5 * (mids[:, :, None] + mids[:, None, :]).reshape(len(nodes), -1, 3)], axis=1
+            )
         mids = np.concatenate([mids, whole], axis=1)
         for k in range(block.corners.shape[1], nodes.shape[1]):
             away = np.linalg.norm(mids - nodes[:, k : k + 1], axis=2).min(axis=1)
             off = max(off, float(away.max()))
     size = float(np.ptp(points, axis=0).max())
     if off <= 1e-9 * size:
-        return ("the cells of the mesh are of second order; they are taken by their corners (all"
-                " edges are straight, so that nothing is lost)",)  # fmt: skip
-    return (f"the cells of the mesh are of second order; they are taken by their corners, with"
-            f" straight edges, which are up to {off:.2g} nm off the curved ones",)  # fmt: skip
+        return (
+            "the cells of the mesh are of second order; they are taken by their corners (all"
+            " edges are straight, so that nothing is lost)",
+        )
+    return (
+        f"the cells of the mesh are of second order; they are taken by their corners, with"
+        f" straight edges, which are up to {off:.2g} nm off the curved ones",
+    )
 
 
 def _check_size(points: NDArray[np.float64], length_unit: str) -> None:
@@ -183,8 +187,7 @@ def _check_size(points: NDArray[np.float64], length_unit: str) -> None:
     if not 0.1 <= largest <= 1e7:
         raise MeshError(
             "mesh.length_unit",
-            f"the device would be {largest:.3g} nm across; allowed 0.1 nm to 1 cm"
-            f" (got {length_unit!r})",
+            f"the device would be {largest:.3g} nm across; allowed 0.1 nm to 1 cm (got {length_unit!r})",
         )
 
 
@@ -194,10 +197,11 @@ def _check_joined(points: NDArray[np.float64], path: Path) -> None:
     double = points.shape[1] - np.unique(grid, axis=1).shape[1]
     if double:
         raise MeshError(
-            "mesh.file", f"{double} points of {str(path)!r} coincide with another one:"
+            "mesh.file",
+            f"{double} points of {str(path)!r} coincide with another one:"
             " neighbouring regions must share theirs (gmsh: fragment the volumes, or call"
             " gmsh.model.mesh.removeDuplicateNodes() where the two sides are meshed alike)",
-        )  # fmt: skip
+        )
 
 
 def _cells(
@@ -210,10 +214,12 @@ def _cells(
     """
     bare = sum(len(b.nodes) for b in blocks if not b.groups)
     if bare:
-        raise MeshError("mesh.file", f"{str(path)!r} is in part in no physical group ({bare}"
-                        " cells); name all regions or write it with Mesh.SaveAll = 0")  # fmt: skip
-    names = [[data.names[b.dimension, g] for g in b.groups if (b.dimension, g) in data.names]
-             for b in blocks]  # fmt: skip
+        raise MeshError(
+            "mesh.file",
+            f"{str(path)!r} is in part in no physical group ({bare}"
+            " cells); name all regions or write it with Mesh.SaveAll = 0",
+        )
+    names = [[data.names[b.dimension, g] for g in b.groups if (b.dimension, g) in data.names] for b in blocks]
     cells = np.concatenate([b.corners for b in blocks])
     of = np.repeat(np.arange(len(blocks)), [len(b.nodes) for b in blocks])
     inside = [list(dict.fromkeys(n for n in own if n in kinds)) for own in names]
@@ -224,8 +230,11 @@ def _cells(
     double[order[1:]] |= np.all(rows[:, order[1:]] == rows[:, order[:-1]], axis=0)
     if double.any():
         where = f" ({', '.join(map(repr, sorted(shared)))})" if shared else ""
-        raise MeshError("mesh.file", f"{int(double.sum())} cells of {str(path)!r} are in two"
-                        f" groups{where}; a cell belongs to one region")  # fmt: skip
+        raise MeshError(
+            "mesh.file",
+            f"{int(double.sum())} cells of {str(path)!r} are in two"
+            f" groups{where}; a cell belongs to one region",
+        )
     chosen = [(own or known or [""])[0] for own, known in zip(inside, names, strict=True)]
     missing = sum(len(b.nodes) for b, name in zip(blocks, chosen, strict=True) if not name)
     if missing:
@@ -240,15 +249,16 @@ def _regions(chosen: list[str], kinds: Mapping[str, str]) -> tuple[tuple[str, ..
     for name in present:
         if name not in kinds:
             raise MeshError(
-                f"regions.{name}", "the mesh has this region, the case has not;"
+                f"regions.{name}",
+                "the mesh has this region, the case has not;"
                 f" regions of the case: {', '.join(kinds)}{closest(name, kinds)}",
-            )  # fmt: skip
+            )
     for name in kinds:
         if name not in present:
             raise MeshError(
-                f"regions.{name}", "not in the mesh;"
-                f" regions of the mesh: {', '.join(present)}{closest(name, present)}",
-            )  # fmt: skip
+                f"regions.{name}",
+                f"not in the mesh; regions of the mesh: {', '.join(present)}{closest(name, present)}",
+            )
     regions = tuple(kinds)
     return regions, np.array([regions.index(name) for name in chosen], np.int16)
 
@@ -257,9 +267,7 @@ def _named_facets(
     data: MshFile, mesh: Any, shape: str, used: AnyArray, dimension: int
 ) -> dict[str, AnyArray]:
     """Return facet numbers of every named group of surfaces (3D) or lines (2D)."""
-    found: dict[str, list[AnyArray]] = {
-        name: [] for (own, _), name in data.names.items() if own == dimension
-    }
+    found: dict[str, list[AnyArray]] = {name: [] for (own, _), name in data.names.items() if own == dimension}
     blocks = [b for b in data.blocks if b.shape == shape and b.groups]
     if not blocks or not found:
         return {name: np.zeros(0, int) for name in found}
@@ -278,9 +286,12 @@ def _named_facets(
 
 
 def _unusable(
-    named: Mapping[str, AnyArray], faces: Mapping[str, AnyArray], mesh: Any,
-    regions: tuple[str, ...], region_of_cell: AnyArray,
-) -> dict[str, str]:  # fmt: skip
+    named: Mapping[str, AnyArray],
+    faces: Mapping[str, AnyArray],
+    mesh: Any,
+    regions: tuple[str, ...],
+    region_of_cell: AnyArray,
+) -> dict[str, str]:
     """Return why groups of facets are no outer face of a conductor."""
     found = {}
     for name, facets in named.items():
@@ -291,15 +302,15 @@ def _unusable(
             continue
         beside = facet_cells(mesh, facets)
         pairs = {
-            tuple(sorted({regions[region_of_cell[k]] for k in pair if k >= 0}))
-            for pair in beside.T.tolist()
+            tuple(sorted({regions[region_of_cell[k]] for k in pair if k >= 0})) for pair in beside.T.tolist()
         }
         outer = bool((beside < 0).any())
         where = " and ".join("|".join(pair) for pair in sorted(pairs))
         found[name] = (
-            f"lies on the outside of {where}, which does not conduct" if outer
+            f"lies on the outside of {where}, which does not conduct"
+            if outer
             else f"lies inside the device, at {where}"
-        )  # fmt: skip
+        )
     return found
 
 
@@ -323,7 +334,8 @@ def _outer_faces(
         shared = np.zeros(0, int) if face is None else np.sort(face.facets)
         if not np.array_equal(facets, shared):
             raise MeshError(
-                "mesh.file", f"the group {name!r} has {len(facets)} facets; the two regions share"
+                "mesh.file",
+                f"the group {name!r} has {len(facets)} facets; the two regions share"
                 f" {len(shared)}, of which {np.isin(shared, facets).sum()} are in the group",
-            )  # fmt: skip
+            )
     return faces

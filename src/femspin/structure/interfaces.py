@@ -16,7 +16,6 @@ from .model import Interface, MeshQuality, cell_volumes, facet_measures, pieces
 __all__ = ["find_interface", "find_interfaces", "find_pairs", "mesh_quality", "outer_facets"]
 
 
-
 def find_interfaces(
     mesh: Any, regions: Sequence[str], region_of_cell: AnyArray, kinds: Mapping[str, str]
 ) -> dict[str, Interface]:
@@ -30,19 +29,14 @@ def find_interfaces(
     cells = region_sides(mesh, region_of_cell).cells
     left, right = region_of_cell[cells[:, cells[1] >= 0]].astype(np.int64)
     beside = np.unique(left * len(regions) + right)
-    touching = {
-        divmod(int(k), len(regions)) for k in beside if k // len(regions) != k % len(regions)
-    }
+    touching = {divmod(int(k), len(regions)) for k in beside if k // len(regions) != k % len(regions)}
     pairs = {tuple(sorted((regions[a], regions[b]), key=lambda n: order[n])) for a, b in touching}
     ordered = sorted(pairs, key=lambda p: (order[p[0]], order[p[1]]))
     return find_pairs(mesh, regions, region_of_cell, [(a, b) for a, b in ordered])
 
 
 def find_pairs(
-    mesh: Any,
-    regions: Sequence[str],
-    region_of_cell: AnyArray,
-    pairs: Sequence[tuple[str, str]],
+    mesh: Any, regions: Sequence[str], region_of_cell: AnyArray, pairs: Sequence[tuple[str, str]]
 ) -> dict[str, Interface]:
     """Return the interfaces between given (first, second) regions, by name ``first|second``."""
     sides = region_sides(mesh, region_of_cell)
@@ -56,11 +50,14 @@ def find_pairs(
         facets = inner[here]
         name = f"{first}|{second}"
         found[name] = Interface(
-            name, first, second, facets,
+            name,
+            first,
+            second,
+            facets,
             cells_first=np.where(swap, right, left)[here],
             cells_second=np.where(swap, left, right)[here],
             measures=facet_measures(mesh, facets),
-        )  # fmt: skip
+        )
     return found
 
 

@@ -12,9 +12,7 @@ import numpy as np
 from ..units import AnyArray, Array
 from .entities import facet_cells, facet_corners
 
-__all__ = [
-    "Interface", "MeshQuality", "Structure", "cell_volumes", "facet_measures", "pieces",
-]  # fmt: skip
+__all__ = ["Interface", "MeshQuality", "Structure", "cell_volumes", "facet_measures", "pieces"]
 
 
 _PIECE = 2**13  # cells at a time: their temporaries stay in the cache
@@ -208,8 +206,9 @@ def _triple(a: Array, b: Array, c: Array) -> Array:
 
 
 # Corners of the unit cube that scikit-fem's hex vertices are, along the directions of 1, 2, 3.
-_HEX_CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1],
-                         [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]])  # fmt: skip
+_HEX_CORNERS = np.array(
+    [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]]
+)
 
 
 def _hex_slopes() -> Array:

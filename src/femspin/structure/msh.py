@@ -22,22 +22,56 @@ __all__ = ["BadMeshError", "Block", "MshFile", "parse_msh"]
 Kind = Literal["i", "s", "d"]  # int, size_t and double of the manual
 
 _DIMENSION = {"point": 0, "line": 1, "triangle": 2, "quad": 2}
-_CORNERS = {"point": 1, "line": 2, "triangle": 3, "quad": 4, "tetra": 4, "hexahedron": 8,
-            "prism": 6, "pyramid": 5}  # fmt: skip
+_CORNERS = {
+    "point": 1,
+    "line": 2,
+    "triangle": 3,
+    "quad": 4,
+    "tetra": 4,
+    "hexahedron": 8,
+    "prism": 6,
+    "pyramid": 5,
+}
 # Element types by shape: type of gmsh and number of nodes; corners come first in all of them.
 _TYPES = {
     "point": {15: 1},
     "line": {1: 2, 8: 3, 26: 4, 27: 5, 28: 6, 62: 7, 63: 8, 64: 9, 65: 10, 66: 11},
-    "triangle": {2: 3, 9: 6, 20: 9, 21: 10, 22: 12, 23: 15, 24: 15, 25: 21, 42: 28, 43: 36, 44: 45,
-                 45: 55, 46: 66},
-    "quad": {3: 4, 10: 9, 16: 8, 36: 16, 37: 25, 38: 36, 39: 12, 40: 16, 41: 20, 47: 49, 48: 64,
-             49: 81, 50: 100, 51: 121},
+    "triangle": {
+        2: 3,
+        9: 6,
+        20: 9,
+        21: 10,
+        22: 12,
+        23: 15,
+        24: 15,
+        25: 21,
+        42: 28,
+        43: 36,
+        44: 45,
+        45: 55,
+        46: 66,
+    },
+    "quad": {
+        3: 4,
+        10: 9,
+        16: 8,
+        36: 16,
+        37: 25,
+        38: 36,
+        39: 12,
+        40: 16,
+        41: 20,
+        47: 49,
+        48: 64,
+        49: 81,
+        50: 100,
+        51: 121,
+    },
     "tetra": {4: 4, 11: 10, 29: 20, 30: 35, 31: 56, 71: 84, 72: 120, 73: 165, 74: 220, 75: 286},
-    "hexahedron": {5: 8, 12: 27, 17: 20, 92: 64, 93: 125, 94: 216, 95: 343, 96: 512, 97: 729,
-                   98: 1000},
+    "hexahedron": {5: 8, 12: 27, 17: 20, 92: 64, 93: 125, 94: 216, 95: 343, 96: 512, 97: 729, 98: 1000},
     "prism": {6: 6, 13: 18, 18: 15, 90: 40, 91: 75},
     "pyramid": {7: 5, 14: 14, 19: 13, 118: 30, 119: 55},
-}  # fmt: skip
+}
 _SHAPE = {kind: (shape, n) for shape, kinds in _TYPES.items() for kind, n in kinds.items()}
 _BYTES = {"i": 4, "s": 8, "d": 8}
 
@@ -193,10 +227,12 @@ class _Parser:
     def parse(self) -> MshFile:
         place = self._format()
         readers = {
-            "PhysicalNames": self._names, "Entities": self._entities,
-            "PartitionedEntities": self._partitioned, "Nodes": self._nodes,
+            "PhysicalNames": self._names,
+            "Entities": self._entities,
+            "PartitionedEntities": self._partitioned,
+            "Nodes": self._nodes,
             "Elements": self._elements,
-        }  # fmt: skip
+        }
         seen = set()
         for name, start in self._sections(place):
             if name not in readers:
@@ -225,8 +261,10 @@ class _Parser:
         except ValueError:
             raise BadMeshError("its version cannot be read") from None
         if not (2 <= version < 3 or version in (4.0, 4.1)):
-            raise BadMeshError(f"it is of version {version:g}; versions 2.2, 4.0 and 4.1 are read:"
-                               " write it with Mesh.MshFileVersion = 4.1")  # fmt: skip
+            raise BadMeshError(
+                f"it is of version {version:g}; versions 2.2, 4.0 and 4.1 are read:"
+                " write it with Mesh.MshFileVersion = 4.1"
+            )
         if binary not in (0, 1) or size != 8:
             raise BadMeshError("its format is none that gmsh writes")
         self.file.version = version
@@ -301,8 +339,7 @@ class _Parser:
     def _nodes(self, start: int) -> int:
         numbers = self._numbers(start, "Nodes")
         if self.file.version < 3:
-            tag, *found = numbers.rows("iddd", numbers.one("s") if not self.order
-                                       else self._count(numbers))  # fmt: skip
+            tag, *found = numbers.rows("iddd", numbers.one("s") if not self.order else self._count(numbers))
             tags, points = [tag], [np.stack(found, axis=1)]
         else:
             tags, points = self._node_blocks(numbers)

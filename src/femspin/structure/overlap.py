@@ -41,9 +41,10 @@ def require_no_overlap(mesh: Any, path: str) -> None:
     beside = np.diff(np.append(starts, len(order)))
     if beside.max() > 2:
         raise MeshError(
-            "mesh.file", f"{int((beside > 2).sum())} facets of {path!r} have more than two cells;"
+            "mesh.file",
+            f"{int((beside > 2).sum())} facets of {path!r} have more than two cells;"
             " cells overlap, mesh the geometry again",
-        )  # fmt: skip
+        )
     wrong = np.zeros(mesh.nelements, bool)
     wrong[_turned_over(mesh)] = True
     inner = starts[beside == 2]
@@ -58,9 +59,10 @@ def require_no_overlap(mesh: Any, path: str) -> None:
     if wrong.any():
         place = mesh.p[:, mesh.t[:, np.flatnonzero(wrong)[0]]].mean(axis=1)
         raise MeshError(
-            "mesh.file", f"{int(wrong.sum())} cells of {path!r} overlap others or are turned over,"
+            "mesh.file",
+            f"{int(wrong.sum())} cells of {path!r} overlap others or are turned over,"
             f" the first at ({', '.join(f'{x:.4g}' for x in place)}) nm; mesh the geometry again",
-        )  # fmt: skip
+        )
 
 
 def _turned_over(mesh: Any) -> AnyArray:
@@ -74,8 +76,10 @@ def _turned_over(mesh: Any) -> AnyArray:
         turns = []
         for k, corner in enumerate(reference):
             steps = reference - corner
-            along = [int(np.flatnonzero((steps != 0).sum(1) * (steps[:, a] != 0) == 1)[0])
-                     for a in range(mesh.dim())]  # fmt: skip
+            along = [
+                int(np.flatnonzero((steps != 0).sum(1) * (steps[:, a] != 0) == 1)[0])
+                for a in range(mesh.dim())
+            ]
             edges = [(p[:, j] - p[:, k]) * steps[j, a] for a, j in enumerate(along)]
             turns.append(np.linalg.det(np.array(edges).transpose(2, 0, 1)))
         low, high = np.min(turns, axis=0), np.max(turns, axis=0)
@@ -88,9 +92,7 @@ def _normals(mesh: Any, slots: AnyArray) -> tuple[Array, Array]:
     """Return the middles and normals of facets, given as facets of a cell, (dim, n) each."""
     local, cell = np.divmod(slots, mesh.nelements)
     table = np.asarray(mesh.elem.refdom.facets)
-    return facet_normals(
-        np.stack([mesh.p[:, mesh.t[column[local], cell]] for column in table.T], axis=1)
-    )
+    return facet_normals(np.stack([mesh.p[:, mesh.t[column[local], cell]] for column in table.T], axis=1))
 
 
 def facet_normals(p: Array) -> tuple[Array, Array]:
@@ -106,8 +108,7 @@ def facet_normals(p: Array) -> tuple[Array, Array]:
     if p.shape[1] == 3:
         return middle, np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0], axis=0)
     pairs = ((1, 0, 3, 2), (2, 0, 3, 1), (3, 0, 2, 1))  # one pairs the diagonals, the largest
-    ways = np.array([np.cross(p[:, a] - p[:, b], p[:, c] - p[:, d], axis=0)
-                     for a, b, c, d in pairs])  # fmt: skip
+    ways = np.array([np.cross(p[:, a] - p[:, b], p[:, c] - p[:, d], axis=0) for a, b, c, d in pairs])
     largest = np.argmax((ways**2).sum(axis=1), axis=0)
     return middle, np.take_along_axis(ways, largest[None, None], axis=0)[0]
 

@@ -22,9 +22,12 @@ __all__ = ["refine"]
 
 
 _SECOND_ORDER = {
-    "MeshLine1": skfem.ElementLineP2, "MeshTri1": skfem.ElementTriP2,
-    "MeshQuad1": skfem.ElementQuad2, "MeshTet1": skfem.ElementTetP2, "MeshHex1": skfem.ElementHex2,
-}  # fmt: skip
+    "MeshLine1": skfem.ElementLineP2,
+    "MeshTri1": skfem.ElementTriP2,
+    "MeshQuad1": skfem.ElementQuad2,
+    "MeshTet1": skfem.ElementTetP2,
+    "MeshHex1": skfem.ElementHex2,
+}
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,7 @@ def refine(structure: Structure, cells: ArrayLike | None = None) -> Structure:
         mesh=finer,
         region_of_cell=region_of_cell,
         interfaces=find_pairs(finer, structure.regions, region_of_cell, pairs),
-        faces={
-            name: sides.numbers[np.isin(carrier, facets)]
-            for name, facets in structure.faces.items()
-        },
+        faces={name: sides.numbers[np.isin(carrier, facets)] for name, facets in structure.faces.items()},
         quality=mesh_quality(finer),
     )
 
@@ -95,14 +95,13 @@ def _chosen(mesh: Any, cells: ArrayLike) -> AnyArray:
     if mesh.t.shape[0] != mesh.dim() + 1:
         kind, simplex = ("quad", "tri") if mesh.dim() == 2 else ("hex", "tet")
         raise CaseError(
-            "structure.cell", f"{kind} cells can only be refined all at once; refine every cell,"
+            "structure.cell",
+            f"{kind} cells can only be refined all at once; refine every cell,"
             f" or use {simplex} cells to refine some",
-        )  # fmt: skip
+        )
     wrong = chosen[(chosen < 0) | (chosen >= mesh.nelements)]
     if len(wrong):
-        raise CaseError(
-            "cells", f"the mesh has cells 0 to {mesh.nelements - 1} (got {int(wrong[0])})"
-        )
+        raise CaseError("cells", f"the mesh has cells 0 to {mesh.nelements - 1} (got {int(wrong[0])})")
     return chosen
 
 
@@ -196,9 +195,7 @@ def _all_facets(mesh: Any, region_of_cell: AnyArray) -> Sides:
     return Sides(region_of_cell, numbers, mesh.facets, mesh.f2t)
 
 
-def _require_matching_sides(
-    mesh: Any, sides: Sides, periods: tuple[tuple[int, float], ...]
-) -> None:
+def _require_matching_sides(mesh: Any, sides: Sides, periods: tuple[tuple[int, float], ...]) -> None:
     """Refuse a mesh whose periodic sides are divided differently."""
     for row, period in periods:
         number = np.unique(image_steps(mesh.p, ((row, period),)), axis=1, return_inverse=True)[1]
@@ -209,6 +206,7 @@ def _require_matching_sides(
         )
         if not np.array_equal(low, high):
             raise CaseError(
-                "structure.lateral", f"the mesh has {low.shape[1]} and {high.shape[1]} facets on"
+                "structure.lateral",
+                f"the mesh has {low.shape[1]} and {high.shape[1]} facets on"
                 " two periodic sides, which do not match",
-            )  # fmt: skip
+            )

@@ -19,9 +19,7 @@ from ..units import AnyArray, Array
 from .interfaces import outer_facets
 from .model import Structure, cell_volumes
 
-__all__ = [
-    "Facets", "Footprint", "footprint", "region_thickness", "scattered_points", "side_area",
-]  # fmt: skip
+__all__ = ["Facets", "Footprint", "footprint", "region_thickness", "scattered_points", "side_area"]
 
 
 _FLAT = 1e-6  # deviation of normals on a plane interface
@@ -62,8 +60,9 @@ class Facets:
     @classmethod
     def joined(cls, parts: Sequence[Facets]) -> Facets:
         """Return all facets of several sets."""
-        return cls(*(np.concatenate([getattr(p, key) for p in parts])
-                     for key in ("numbers", "normals", "measures")))  # fmt: skip
+        return cls(
+            *(np.concatenate([getattr(p, key) for p in parts]) for key in ("numbers", "normals", "measures"))
+        )
 
     @property
     def turned(self) -> Facets:
@@ -111,8 +110,9 @@ def side_area(structure: Structure, facets: Facets) -> float:
     """
     count, part = _connected(structure, facets.numbers)
     areas = np.bincount(part, facets.measures, minlength=count)
-    sums = np.stack([np.bincount(part, facets.measures * v, minlength=count)
-                     for v in facets.normals.T], axis=1)  # fmt: skip
+    sums = np.stack(
+        [np.bincount(part, facets.measures * v, minlength=count) for v in facets.normals.T], axis=1
+    )
     means = [_unit(v) for v in sums / areas[:, None]]
     largest = int(areas.argmax())
     ahead = means[largest]
@@ -127,9 +127,7 @@ def _connected(structure: Structure, facets: AnyArray) -> tuple[int, AnyArray]:
     corners = structure.facet_corners(facets)
     n = corners.shape[1]
     rows = np.tile(np.arange(n), len(corners))
-    shared = sp.csr_array(
-        (np.ones(corners.size), (rows, corners.ravel())), (n, structure.mesh.p.shape[1])
-    )
+    shared = sp.csr_array((np.ones(corners.size), (rows, corners.ravel())), (n, structure.mesh.p.shape[1]))
     count, part = connected_components(shared @ shared.T, directed=False)
     return int(count), np.asarray(part)
 
@@ -192,9 +190,8 @@ class Footprint:
 
 
 def footprint(
-    structure: Structure, metal: str, border: Facets, below: Facets | None = None,
-    whole: bool = False,
-) -> Footprint:  # fmt: skip
+    structure: Structure, metal: str, border: Facets, below: Facets | None = None, whole: bool = False
+) -> Footprint:
     """Return the part of a metal over or under a magnet.
 
     It is the projection of the magnet's interface along the normal of the metal's interface; if
@@ -225,9 +222,7 @@ def _whole(border: Facets, n: int) -> Footprint:
     return Footprint(np.ones(n), np.broadcast_to(mean, (n, 3)), border.direction)
 
 
-def _under(
-    structure: Structure, cells: AnyArray, facets: Facets, border: Facets, normal: Array
-) -> Array:
+def _under(structure: Structure, cells: AnyArray, facets: Facets, border: Facets, normal: Array) -> Array:
     """Return the share of every cell in the shadow that facets throw against a normal, (n,)."""
     mesh, axis = structure.mesh, normal[list(structure.axes)]
     count, part = _connected(structure, facets.numbers)
@@ -241,9 +236,7 @@ def _under(
     middle = corners.mean(axis=1)
     depth = axis @ mesh.p[:, structure.facet_corners(border.numbers)].reshape(len(axis), -1)
     points = middle[:, None] + _INSIDE * (corners - middle[:, None])
-    lateral = _across(axis) @ np.concatenate([points, middle[:, None]], axis=1).reshape(
-        len(axis), -1
-    )
+    lateral = _across(axis) @ np.concatenate([points, middle[:, None]], axis=1).reshape(len(axis), -1)
     inside = inside_one(lateral).reshape(-1, len(cells))
     weights = inside.all(axis=0).astype(float)
     cut = np.flatnonzero(inside.any(axis=0) & ~inside.all(axis=0))
@@ -296,10 +289,11 @@ def _quad_edges(p: Array, corners: AnyArray) -> list[AnyArray]:
     """Return the four edges of quadrilaterals whose corners stand in any order."""
     pairings = np.array([[0, 1, 2, 3], [0, 2, 1, 3], [0, 3, 1, 2]])  # diagonals (a, b), (c, d)
     sizes = [
-        np.linalg.norm(np.cross(p[:, corners[b]] - p[:, corners[a]],
-                                p[:, corners[d]] - p[:, corners[c]], axis=0), axis=0)
+        np.linalg.norm(
+            np.cross(p[:, corners[b]] - p[:, corners[a]], p[:, corners[d]] - p[:, corners[c]], axis=0), axis=0
+        )
         for a, b, c, d in pairings
-    ]  # fmt: skip
+    ]
     chosen = pairings[np.argmax(sizes, axis=0)].T  # (4, n)
     a, b, c, d = np.take_along_axis(corners, chosen, axis=0)
     return [np.stack(pair) for pair in ((a, c), (c, b), (b, d), (d, a))]

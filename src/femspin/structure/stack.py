@@ -21,9 +21,7 @@ from .model import Structure, pieces
 __all__ = ["build_stack", "graded_cells", "layer_edges"]
 
 
-_MESHES = {
-    "line": MeshLine, "quad": MeshQuad1, "tri": MeshTri1, "hex": MeshHex1, "tet": MeshTet1,
-}  # fmt: skip
+_MESHES = {"line": MeshLine, "quad": MeshQuad1, "tri": MeshTri1, "hex": MeshHex1, "tet": MeshTet1}
 _DEFAULT_CELL = {1: "line", 2: "quad", 3: "hex"}
 _AXES = {1: (2,), 2: (0, 2), 3: (0, 1, 2)}
 _FACES = {0: ("left", "right"), 1: ("front", "back"), 2: ("bottom", "top")}
@@ -85,9 +83,7 @@ def layer_edges(stack: Stack, kinds: Mapping[str, str]) -> Array:
     return edges
 
 
-def build_stack(
-    stack: Stack, kinds: Mapping[str, str], decay_lengths: Mapping[str, ArrayLike]
-) -> Structure:
+def build_stack(stack: Stack, kinds: Mapping[str, str], decay_lengths: Mapping[str, ArrayLike]) -> Structure:
     """Return the meshed stack.
 
     Args:
@@ -105,9 +101,7 @@ def build_stack(
     columns = {1: 1, 2: stack.cells_x, 3: stack.cells_x * stack.cells_y}[stack.dimension]
     total = columns * (len(z) - 1)
     if total > _MOST_IN_TOTAL:
-        raise CaseError(
-            "structure.cells_x", f"the stack would have {total} cells (allowed {_MOST_IN_TOTAL})"
-        )
+        raise CaseError("structure.cells_x", f"the stack would have {total} cells (allowed {_MOST_IN_TOTAL})")
     axes = _AXES[stack.dimension]
     lateral = [
         np.linspace(0.0, (extent or 0.0) / LENGTH, cells + 1)
@@ -178,9 +172,7 @@ def _refuse_different_blocks(stack: Stack, kinds: Mapping[str, str]) -> None:
             )
 
 
-def _layer_cuts(
-    stack: Stack, layer: Layer, low: float, high: float, decay: ArrayLike | None
-) -> Array:
+def _layer_cuts(stack: Stack, layer: Layer, low: float, high: float, decay: ArrayLike | None) -> Array:
     if layer.cells is not None:
         return np.linspace(low, high, layer.cells + 1)
     if decay is None:

@@ -15,12 +15,27 @@ from ..fields.soc import cross_matrix
 from ..units import E_CHARGE, HBAR, MU_B, Array
 
 __all__ = [
-    "anomalous_hall_angle", "covariant_rates", "dyakonov_perel_rates", "edelstein_density",
-    "film_factor", "hanle_magnetoresistance", "hanle_spin_valve", "helix_wave_number",
-    "interface_polarisation", "interface_spin_resistance", "layer_loss", "pure_gauge_helix",
-    "rashba_decay", "spin_hall_magnetoresistance", "spin_hall_swapping", "spin_memory_loss",
-    "spin_resistance", "spin_valve_resistance", "swap_currents", "thin_layer_reduction",
-]  # fmt: skip
+    "anomalous_hall_angle",
+    "covariant_rates",
+    "dyakonov_perel_rates",
+    "edelstein_density",
+    "film_factor",
+    "hanle_magnetoresistance",
+    "hanle_spin_valve",
+    "helix_wave_number",
+    "interface_polarisation",
+    "interface_spin_resistance",
+    "layer_loss",
+    "pure_gauge_helix",
+    "rashba_decay",
+    "spin_hall_magnetoresistance",
+    "spin_hall_swapping",
+    "spin_memory_loss",
+    "spin_resistance",
+    "spin_valve_resistance",
+    "swap_currents",
+    "thin_layer_reduction",
+]
 
 Complex = NDArray[np.complex128]
 
@@ -323,9 +338,7 @@ def thin_layer_reduction(ratio: ArrayLike) -> Array:
     return found
 
 
-def edelstein_density(
-    rashba: float, scattering_time: float, dos: float, electric_field: float
-) -> float:
+def edelstein_density(rashba: float, scattering_time: float, dos: float, electric_field: float) -> float:
     r"""Return N^y [1/m^3] of a Rashba gas in a field along x, :math:`2\alpha\tau\nu q E_x`.
 
     The spin density is half of it, in units of hbar; q is negative for electrons.

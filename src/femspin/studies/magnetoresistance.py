@@ -23,10 +23,20 @@ from ..materials.parameters import RegionParameters
 from ..units import Array
 
 __all__ = [
-    "PLANES", "AngularScan", "ChargeResponse", "HanleMagnetoresistance", "Order",
-    "Rotated", "SmrAmplitudes", "angular_scan", "charge_response", "charge_tensors",
-    "fit_amplitudes", "hanle_magnetoresistance", "smr_amplitudes",
-]  # fmt: skip
+    "PLANES",
+    "AngularScan",
+    "ChargeResponse",
+    "HanleMagnetoresistance",
+    "Order",
+    "Rotated",
+    "SmrAmplitudes",
+    "angular_scan",
+    "charge_response",
+    "charge_tensors",
+    "fit_amplitudes",
+    "hanle_magnetoresistance",
+    "smr_amplitudes",
+]
 
 Order = Literal["exact", "leading"]
 Rotated = Literal["m", "B"]
@@ -201,15 +211,19 @@ def charge_response(
 def _refuse_bounded(device: Device) -> None:
     """Refuse devices through which a uniform field drives no current, or not the only one."""
     if device.case.drive.electrodes:
-        raise CaseError("drive.electrodes", "resistivities are the response to a uniform electric"
-                        " field; leave the electrodes out")  # fmt: skip
+        raise CaseError(
+            "drive.electrodes",
+            "resistivities are the response to a uniform electric field; leave the electrodes out",
+        )
     structure = device.structure
     periodic = {structure.axes[row] for row, _ in structure.periods}
     ends = [axis for axis in structure.axes if axis < 2 and axis not in periodic]
     if not ends:
         return
-    problem = (f"no current flows along {' and '.join('xyz'[axis] for axis in ends)}, where the"
-               " device ends at insulating faces: a resistivity of the sheet needs")  # fmt: skip
+    problem = (
+        f"no current flows along {' and '.join('xyz'[axis] for axis in ends)}, where the"
+        " device ends at insulating faces: a resistivity of the sheet needs"
+    )
     if device.case.structure is None:
         raise CaseError(
             "mesh.file",
@@ -231,10 +245,12 @@ def fit_amplitudes(
     """
     m = np.asarray(directions, float)
     one, none = np.ones(len(m)), np.zeros(len(m))
-    form = np.concatenate([
-        np.stack([one, 1 - m[:, 1] ** 2, none], axis=1),
-        np.stack([none, m[:, 0] * m[:, 1], m[:, 2]], axis=1),
-    ])  # fmt: skip
+    form = np.concatenate(
+        [
+            np.stack([one, 1 - m[:, 1] ** 2, none], axis=1),
+            np.stack([none, m[:, 0] * m[:, 1], m[:, 2]], axis=1),
+        ]
+    )
     changes = np.array([r.change(order) for r in responses])
     data = np.concatenate([changes[:, 0, 0], changes[:, 1, 0]])
     fit = np.linalg.lstsq(form, data, rcond=None)[0]
@@ -334,9 +350,7 @@ def hanle_magnetoresistance(
     sizes = np.atleast_1d(np.asarray(field, float))
     longitudinal, transverse = [], []
     for b in sizes:
-        along_y, up, down = (
-            charge_response(device, field=b * u).change(order) for u in (_Y, _Z, -_Z)
-        )
+        along_y, up, down = (charge_response(device, field=b * u).change(order) for u in (_Y, _Z, -_Z))
         longitudinal.append(up[0, 0] - along_y[0, 0])
         transverse.append((up[1, 0] - down[1, 0]) / 2)
     return HanleMagnetoresistance(sizes, np.array(longitudinal), np.array(transverse))

@@ -25,6 +25,7 @@ __all__ = ["Axis", "Coordinate", "ScanPoints", "scan_points"]
 
 Coordinate = float | str
 
+
 @dataclass(frozen=True)
 class Axis:
     """One axis of a scan.

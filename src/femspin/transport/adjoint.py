@@ -103,12 +103,10 @@ def _solve(
     Where an iteration fails, factors serve as for the solution itself, if memory allows.
     """
     system = problem.system(state)
-    x, relative = _refined(system, system.for_many(loads.shape[1], transposed), loads, transposed,
-                           tolerance)  # fmt: skip
+    x, relative = _refined(system, system.for_many(loads.shape[1], transposed), loads, transposed, tolerance)
     kind = "adjoint" if transposed else "tangent"
     if not relative <= tolerance and not rough and system.may_be_factorised:
-        log.warning("the iterative %s solve left a relative residual of %.1e; now: direct", kind,
-                    relative)  # fmt: skip
+        log.warning("the iterative %s solve left a relative residual of %.1e; now: direct", kind, relative)
         direct = system.factorised
         solver = direct.transposed() if transposed else direct
         x, relative = _refined(system, solver, loads, transposed, tolerance)

@@ -26,10 +26,13 @@ from .assembly.boundary import (
 from .elements.space import Space, outer_cells
 
 __all__ = [
-    "CaseConditions", "build_boundary", "contact_conductances", "contact_names",
-    "table_law", "table_response",
-]  # fmt: skip
-
+    "CaseConditions",
+    "build_boundary",
+    "contact_conductances",
+    "contact_names",
+    "table_law",
+    "table_response",
+]
 
 
 def table_law(table: InterfaceTable, m: Array) -> FluxLaw:
@@ -102,9 +105,9 @@ def build_boundary(
             inner = space.structure.interfaces.get(name)
             if table.type is not None and inner is not None and inner.second in conductors:
                 raise CaseError(
-                    f"interfaces.{key}.type", "two conductors cannot be insulated from each other;"
-                    " put an FI layer between them",
-                )  # fmt: skip
+                    f"interfaces.{key}.type",
+                    "two conductors cannot be insulated from each other; put an FI layer between them",
+                )
             continue
         if table.condition == "contact":
             joints.append(_contact(space, space.structure.interfaces[name], table))
@@ -187,9 +190,7 @@ def _contact(space: Space, face: Interface, table: InterfaceTable) -> ContactFac
     )
 
 
-def _refuse_overlap(
-    outer: dict[str, tuple[Indices, Indices]], name: str, facets: Indices, path: str
-) -> None:
+def _refuse_overlap(outer: dict[str, tuple[Indices, Indices]], name: str, facets: Indices, path: str) -> None:
     """Refuse two conditions on one facet (``bottom`` and ``F|FI`` may be the same plane)."""
     for other, (taken, _) in outer.items():
         if np.isin(facets, taken).any():
@@ -213,21 +214,17 @@ def _face(
         if face.second in conductors:
             if condition not in ("insulating", "contact"):
                 raise CaseError(
-                    path, f"{face.name} joins two conductors, with continuous potentials or a"
+                    path,
+                    f"{face.name} joins two conductors, with continuous potentials or a"
                     " contact_conductance; this condition is only possible towards an FI region",
-                )  # fmt: skip
+                )
             return face.name, face.facets, face.cells_second
         if condition == "contact":
-            raise CaseError(
-                path, f"a contact joins two conductors; {face.second} does not conduct"
-            )
+            raise CaseError(path, f"a contact joins two conductors; {face.second} does not conduct")
         return face.name, face.facets, face.cells_first
     if condition == "contact":
         raise CaseError(path, "a contact joins two conductors; this is an outer face")
-    periodic = {
-        n for row, _ in structure.periods
-        for n in (("left", "right"), ("front", "back"))[row]
-    }  # fmt: skip
+    periodic = {n for row, _ in structure.periods for n in (("left", "right"), ("front", "back"))[row]}
     if key in periodic:
         raise CaseError(path, 'this side is periodic; set structure.lateral = "insulating"')
     if key not in structure.faces or not len(structure.faces[key]):
@@ -235,29 +232,24 @@ def _face(
         known += structure.interfaces
         if key in structure.unusable:
             raise MeshError(
-                path, f"the group {key!r} of the mesh {structure.unusable[key]}; it must lie on"
+                path,
+                f"the group {key!r} of the mesh {structure.unusable[key]}; it must lie on"
                 f" the outside of a conductor; known: {', '.join(known) or 'none'}",
-            )  # fmt: skip
+            )
         raise MeshError(
-            path,
-            f"no face or interface {key!r}; known: {', '.join(known) or 'none'}"
-            f"{closest(key, known)}",
+            path, f"no face or interface {key!r}; known: {', '.join(known) or 'none'}{closest(key, known)}"
         )
     facets = structure.faces[key]
     for name, face in structure.interfaces.items():
         if face.second not in conductors and np.isin(facets, face.facets).all():
-            raise CaseError(path, f"this face is the interface {name!r} with an FI region; set the"
-                            " condition there")  # fmt: skip
+            raise CaseError(
+                path, f"this face is the interface {name!r} with an FI region; set the condition there"
+            )
     return key, facets, outer_cells(space, facets)
 
 
 def _electrode(
-    space: Space,
-    name: str,
-    dofs: Indices,
-    table: Electrode,
-    path: str,
-    joints: Sequence[ContactFace] = (),
+    space: Space, name: str, dofs: Indices, table: Electrode, path: str, joints: Sequence[ContactFace] = ()
 ) -> ElectrodeFace:
     potential, inflow = None, 0.0
     if table.voltage is not None:

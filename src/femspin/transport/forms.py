@@ -24,7 +24,6 @@ from .assembly.coefficients import Coefficients
 __all__ = ["drift", "four_components", "transport"]
 
 
-
 def _covariant(field: Array, gradient: Array, rotation: Array, axes: tuple[int, ...]) -> Array:
     """Return (D_j v)^eta, shape (3, 4, ...): derivatives along the mesh axes plus rotation."""
     derivative = np.zeros((3, *field.shape))

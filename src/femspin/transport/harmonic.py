@@ -26,7 +26,6 @@ from .system import TransportProblem
 __all__ = ["HarmonicState", "solve_harmonic", "solve_harmonics"]
 
 
-
 @dataclass(frozen=True)
 class HarmonicState:
     """Complex amplitudes of exp(+iWt) for sources of real amplitude.
@@ -105,11 +104,7 @@ def _amplitude(problem: TransportProblem, system: StorageSystem, w: float) -> Ha
         return system.residual(*split_precision(full), (1j * w * full).astype(complex))
 
     start = np.zeros(matrix.shape[0], np.clongdouble)
-    x, relative = refine(
-        solver, residual, start, problem.options.tolerance, charge=system.constraint.charge
-    )
+    x, relative = refine(solver, residual, start, problem.options.tolerance, charge=system.constraint.charge)
     mu, low = split_precision(expand(x))
-    report = LinearReport(
-        solver.method, len(x), solver.iterations, relative, time.perf_counter() - began
-    )
+    report = LinearReport(solver.method, len(x), solver.iterations, relative, time.perf_counter() - began)
     return HarmonicState(w, mu, low, system.coefficients, system.laws, report)

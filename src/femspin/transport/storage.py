@@ -22,11 +22,7 @@ from .assembly.regions import Blocks, apply_region, assemble_region, block_matri
 from .elements.space import Space
 from .system import TransportProblem
 
-__all__ = [
-    "StorageSystem", "region_inflow", "region_mass", "split_precision",
-    "storage_system",
-]  # fmt: skip
-
+__all__ = ["StorageSystem", "region_inflow", "region_mass", "split_precision", "storage_system"]
 
 
 def region_mass(space: Space, name: str, c: Coefficients) -> sp.csr_array:
@@ -35,12 +31,7 @@ def region_mass(space: Space, name: str, c: Coefficients) -> sp.csr_array:
 
 
 def region_inflow(
-    space: Space,
-    name: str,
-    c: Coefficients,
-    mu: AnyArray,
-    mu_low: AnyArray,
-    mu_dot: AnyArray | None = None,
+    space: Space, name: str, c: Coefficients, mu: AnyArray, mu_low: AnyArray, mu_dot: AnyArray | None = None
 ) -> AnyArray:
     r"""Return the particle inflow of a region at every dof, shape (n_dofs, 4).
 
@@ -106,9 +97,7 @@ class StorageSystem:
         return replace(
             self,
             constraint=replace(c, fixed=drive * c.fixed, inflow=drive * c.inflow),
-            coefficients={
-                n: replace(k, drift=drive * k.drift) for n, k in self.coefficients.items()
-            },
+            coefficients={n: replace(k, drift=drive * k.drift) for n, k in self.coefficients.items()},
             laws={n: replace(law, drift=drive * law.drift) for n, law in self.laws.items()},
             load=drive * self.load,
         )
@@ -133,9 +122,7 @@ class StorageSystem:
 
 
 def storage_system(
-    problem: TransportProblem,
-    fields: Mapping[str, RegionFields],
-    laws: Mapping[str, FluxLaw] | None = None,
+    problem: TransportProblem, fields: Mapping[str, RegionFields], laws: Mapping[str, FluxLaw] | None = None
 ) -> StorageSystem:
     """Return the system in time of a problem for the given fields of every conductor.
 
@@ -154,9 +141,18 @@ def storage_system(
     capacity = sum(c.dos * space.measure(space.in_region(n)) for n, c in scaled.items())
     stiffness = sp.csr_array(block_matrix(space, blocks).tocsr() + faces)
     return StorageSystem(
-        space, constraint, scaled, blocks, laws, constraint.reduce(stiffness),
-        constraint.reduce(weight), weight, float(capacity), faces, load,
-    )  # fmt: skip
+        space,
+        constraint,
+        scaled,
+        blocks,
+        laws,
+        constraint.reduce(stiffness),
+        constraint.reduce(weight),
+        weight,
+        float(capacity),
+        faces,
+        load,
+    )
 
 
 def split_precision(full: AnyArray) -> tuple[AnyArray, AnyArray]:

@@ -15,14 +15,7 @@ from numpy.typing import NDArray
 from ..errors import SolverError
 from ..fields.region import RegionFields
 from ..units import Array
-from .assembly.boundary import (
-    Boundary,
-    Constraint,
-    FluxLaw,
-    build_constraint,
-    contact_terms,
-    face_terms,
-)
+from .assembly.boundary import Boundary, Constraint, FluxLaw, build_constraint, contact_terms, face_terms
 from .assembly.coefficients import Coefficients, coefficients, same_coefficients
 from .assembly.covariant import Elements, carried_directions
 from .assembly.kronecker import KroneckerBlocks
@@ -144,9 +137,7 @@ class TransportProblem:
     last solve keep their blocks.
     """
 
-    def __init__(
-        self, space: Space, boundary: Boundary, options: SolverOptions | None = None
-    ) -> None:
+    def __init__(self, space: Space, boundary: Boundary, options: SolverOptions | None = None) -> None:
         self.space, self.boundary = space, boundary
         self.options = options or SolverOptions()
         self.constraint: Constraint = build_constraint(space, boundary)
@@ -189,9 +180,16 @@ class TransportProblem:
         mu, low, residual = found
         now = time.perf_counter()
         report = LinearReport(
-            system.solver.method, len(self.constraint.charge), system.solver.iterations, residual,
-            now - began, words, assembled - began, setup, now - assembled - setup,
-        )  # fmt: skip
+            system.solver.method,
+            len(self.constraint.charge),
+            system.solver.iterations,
+            residual,
+            now - began,
+            words,
+            assembled - began,
+            setup,
+            now - assembled - setup,
+        )
         state = TransportState(mu, low, scaled, blocks, dict(laws), report)
         self._latest = (state, system)
         return state
@@ -214,9 +212,7 @@ class TransportProblem:
                 log.warning("%s; now: %s", failed, system.solver.choice)
                 words += f"{failed}; then "
             aged = system.solver.aged
-            log.info(
-                "linear solver: %s, %d unknowns", system.solver.choice, system.operator.shape[0]
-            )
+            log.info("linear solver: %s, %d unknowns", system.solver.choice, system.operator.shape[0])
             try:
                 found = self._refine(system.solver, scaled, blocks, extra, load, guess)
             except SolverError as error:
@@ -226,8 +222,7 @@ class TransportProblem:
         if failed is None:
             raise SolverError("no solver could be prepared for the transport system")
         raise SolverError(
-            f'{failed}; try solver.method = "direct", more solver.max_iterations or a larger'
-            " solver.tolerance"
+            f'{failed}; try solver.method = "direct", more solver.max_iterations or a larger solver.tolerance'
         )
 
     def system(self, state: TransportState) -> LinearSystem:
@@ -294,10 +289,7 @@ class TransportProblem:
         return full
 
     def _systems(
-        self,
-        blocks: Mapping[str, Blocks],
-        extra: sp.csr_array,
-        scaled: Mapping[str, Coefficients],
+        self, blocks: Mapping[str, Blocks], extra: sp.csr_array, scaled: Mapping[str, Coefficients]
     ) -> Iterator[LinearSystem]:
         """Yield the matrix with solvers, each for when those before it failed."""
         operator = BlockOperator(self.space, blocks, extra, self.constraint)
@@ -308,9 +300,12 @@ class TransportProblem:
             if kept is not None:
                 yield LinearSystem(operator, kept, self.space.dimension)
         chain = solver_chain(
-            operator, self.space.dimension, options.method, options.max_iterations,
+            operator,
+            self.space.dimension,
+            options.method,
+            options.max_iterations,
             lambda: auxiliary(self.space, scaled),
-        )  # fmt: skip
+        )
         for solver in chain:
             yield LinearSystem(operator, solver, self.space.dimension)
 
@@ -344,14 +339,12 @@ class TransportProblem:
         known = None if guess is None else guess.astype(np.longdouble)
         size = np.linalg.norm(
             self.constraint.gather(
-                sum(
-                    (load_size(self.space, n, c) for n, c in scaled.items()),
-                    np.zeros(self.space.size),
-                )
+                sum((load_size(self.space, n, c) for n, c in scaled.items()), np.zeros(self.space.size))
             )
         )
-        x, relative = refine(solver, residual, start, self.options.tolerance, known, float(size),
-                             self.constraint.charge)  # fmt: skip
+        x, relative = refine(
+            solver, residual, start, self.options.tolerance, known, float(size), self.constraint.charge
+        )
         return (*self._split(x), relative)
 
     def _split(self, x: NDArray[np.longdouble]) -> tuple[Array, Array]:

@@ -160,9 +160,8 @@ class _March:
     """The stepping: potentials in extended precision, factors of recent steps, step control."""
 
     def __init__(
-        self, problem: TransportProblem, system: StorageSystem, drive: Drive,
-        tolerance: float | None,
-    ) -> None:  # fmt: skip
+        self, problem: TransportProblem, system: StorageSystem, drive: Drive, tolerance: float | None
+    ) -> None:
         self.problem, self.system, self.drive, self.tolerance = problem, system, drive, tolerance
         self.steps = self.rejected = self.factorisations = 0
         self._solvers: dict[float, LinearSolver] = {}
@@ -194,9 +193,12 @@ class _March:
         """Return the present state."""
         system = self.system.driven(self._present)
         report = LinearReport(
-            self._method, len(system.constraint.charge), self._iterations, self._residual,
+            self._method,
+            len(system.constraint.charge),
+            self._iterations,
+            self._residual,
             time.perf_counter() - self._began,
-        )  # fmt: skip
+        )
         mu, low = split_precision(self._mu)
         state = TransportState(mu, low, system.coefficients, system.blocks, system.laws, report)
         return TransientState(when, self._present, state, self._slope.astype(float))
@@ -217,11 +219,7 @@ class _March:
             limit = np.inf if self.tolerance is None else self.tolerance
             if error > limit:
                 more = max(1, int(np.ceil(np.log2(2 * error / limit) / 3)))
-                level, position, self.rejected = (
-                    level + more,
-                    position * 2**more,
-                    self.rejected + 1,
-                )
+                level, position, self.rejected = (level + more, position * 2**more, self.rejected + 1)
                 if level > _FINEST_LEVEL:
                     raise SolverError(
                         f"no time step is small enough at {start:.6g} s: the error stays at"
@@ -249,9 +247,7 @@ class _March:
             )
             mu, relative = self._stage(drive, base, _GAMMA * width, mu)
             slopes.append((mu - base) / (_GAMMA * width))
-        defect = width * sum(
-            (w * k for w, k in zip(_ERROR, slopes, strict=True)), np.zeros_like(mu)
-        )
+        defect = width * sum((w * k for w, k in zip(_ERROR, slopes, strict=True)), np.zeros_like(mu))
         size = self._size(mu)
         scale = max(self._largest, size)
         if self.tolerance is not None and self._peak > 0:
@@ -291,9 +287,7 @@ class _March:
         start = np.zeros(len(c.charge), np.longdouble)
         near = start.copy()
         near[c.unknown[c.unknown >= 0]] = guess.ravel()[c.unknown >= 0]
-        x, relative = refine(
-            solver, residual, start, self.problem.options.tolerance, near, charge=c.charge
-        )
+        x, relative = refine(solver, residual, start, self.problem.options.tolerance, near, charge=c.charge)
         self._iterations = solver.iterations
         return expand(x), relative
 
@@ -303,9 +297,7 @@ class _March:
         if solver is None:
             if len(self._solvers) >= _FACTORS:
                 del self._solvers[next(iter(self._solvers))]
-            solver = self._prepare(
-                sp.csr_array(self.system.stiffness + self.system.mass * (1 / width))
-            )
+            solver = self._prepare(sp.csr_array(self.system.stiffness + self.system.mass * (1 / width)))
             self.factorisations += 1
         self._solvers[width] = solver
         self._method = solver.method
@@ -314,9 +306,12 @@ class _March:
     def _prepare(self, matrix: sp.csr_array) -> LinearSolver:
         options = self.problem.options
         return linear_solver(
-            matrix, self.system.constraint.charge, self.problem.space.dimension,
-            options.method, options.max_iterations,
-        )  # fmt: skip
+            matrix,
+            self.system.constraint.charge,
+            self.problem.space.dimension,
+            options.method,
+            options.max_iterations,
+        )
 
     # ------------------------------------------------------------------ sizes
     def _size(self, mu: AnyArray) -> float:
@@ -334,8 +329,9 @@ class _March:
 
         try:
             solver = self._prepare(self.system.stiffness)
-            x, _ = refine(solver, residual, start, self.problem.options.tolerance,
-                          charge=self.system.constraint.charge)  # fmt: skip
+            x, _ = refine(
+                solver, residual, start, self.problem.options.tolerance, charge=self.system.constraint.charge
+            )
         except SolverError:
             return 0.0
         return self._size(np.asarray(expand(x)).reshape(-1, 4))

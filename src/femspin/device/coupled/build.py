@@ -22,7 +22,6 @@ from .weights import magnet_map
 __all__ = ["exact_texture", "textured_transport"]
 
 
-
 def textured_transport(
     device: Device,
     magnet: str,
@@ -45,13 +44,19 @@ def textured_transport(
     """
     for layer in device.reduced:
         raise CaseError(
-            f"regions.{layer.name}.model", 'must be "resolved" around a texture; the conductance'
+            f"regions.{layer.name}.model",
+            'must be "resolved" around a texture; the conductance'
             f" of a replaced layer is that of one direction (got {layer.form!r})",
-        )  # fmt: skip
+        )
     nodes = texture or region_space(device.structure, magnet)
     followers = tuple(n for n in device.conductors if _follows(device, n))
     weights = magnet_map(
-        device.space, nodes, magnet, device.conductors, followers, thickness_average,
+        device.space,
+        nodes,
+        magnet,
+        device.conductors,
+        followers,
+        thickness_average,
         tuple(n for n, kind in device.kinds.items() if kind == "I"),
     )
 
@@ -63,9 +68,8 @@ def textured_transport(
 
     faces = tuple(_face(device, face.name) for face in device.problem.boundary.flux)
     return TexturedTransport(
-        device.problem, weights, faces, fields_of, law_of, device.direction, device.conductors,
-        refresh,
-    )  # fmt: skip
+        device.problem, weights, faces, fields_of, law_of, device.direction, device.conductors, refresh
+    )
 
 
 def _follows(device: Device, name: str) -> bool:
@@ -101,7 +105,7 @@ def exact_texture(device: Device, coupled: TexturedTransport, m: Array) -> Trans
     touching = sorted(set(coupled.map.faces) & set(device.flux_tables))
     if touching:
         raise CaseError(
-            f"interfaces.{touching[0]}", "has a flux law that varies with the texture; only"
-            " TexturedTransport.solve takes it into account",
-        )  # fmt: skip
+            f"interfaces.{touching[0]}",
+            "has a flux law that varies with the texture; only TexturedTransport.solve takes it into account",
+        )
     return device.problem.solve(coupled.fields(m), device.laws(device.direction))

@@ -14,7 +14,6 @@ from ...units import Array, Indices
 __all__ = ["FacetFace", "facet_face"]
 
 
-
 @dataclass(frozen=True)
 class FacetFace:
     """Integrals over the facets of a face, seen from the conducting cells.

@@ -76,9 +76,12 @@ class KeptFlux:
         found: dict[str, Array] = {}
         for name, solution in (("last", self.last), ("before", self.before)):
             if solution is not None:
-                found |= {f"{name}_m": solution.m, f"{name}_unknowns": solution.unknowns,
-                          f"{name}_flux": solution.flux,
-                          f"{name}_drive": np.array(solution.drive)}  # fmt: skip
+                found |= {
+                    f"{name}_m": solution.m,
+                    f"{name}_unknowns": solution.unknowns,
+                    f"{name}_flux": solution.flux,
+                    f"{name}_drive": np.array(solution.drive),
+                }
         return found
 
     def restore(self, state: dict[str, Array], transport: TexturedTransport) -> None:

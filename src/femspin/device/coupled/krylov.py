@@ -46,9 +46,7 @@ class ReducedPattern:
         return sp.csr_array((data, self.indices, self.indptr), shape=(n, n))
 
 
-def reduced_pattern(
-    space: Space, constraint: Constraint, needed: NDArray[np.bool_]
-) -> ReducedPattern:
+def reduced_pattern(space: Space, constraint: Constraint, needed: NDArray[np.bool_]) -> ReducedPattern:
     """Return the pattern of the matrix of the unknowns.
 
     Args:
@@ -71,15 +69,12 @@ def reduced_pattern(
     unique = ordered[new]
     indptr = np.searchsorted(unique, np.arange(n + 1) * n).astype(np.int32)
     target = np.cumsum(new) - 1
-    return ReducedPattern(
-        kept[order], target, (unique % n).astype(np.int32), indptr, bool(new.all())
-    )
+    return ReducedPattern(kept[order], target, (unique % n).astype(np.int32), indptr, bool(new.all()))
 
 
 def warm_gmres(
-    matrix: sp.csr_array, load: Array, start: Array, precondition: Apply, target: float,
-    limit: int,
-) -> tuple[Array, Array, int]:  # fmt: skip
+    matrix: sp.csr_array, load: Array, start: Array, precondition: Apply, target: float, limit: int
+) -> tuple[Array, Array, int]:
     """Return the solution, its residual and the iterations of right-preconditioned GMRES.
 
     Args:

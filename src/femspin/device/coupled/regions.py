@@ -103,8 +103,7 @@ class FollowingRegion:
         """Return the blocks without reaction, kept while Theta and the gauge field stay."""
         key = c.theta.tobytes() + c.gauge.tobytes() + np.array([c.dos, c.diffusion]).tobytes()
         if self._base is None or self._base[0] != key:
-            still = replace(c, relaxation=np.zeros((3, 3)), omega=np.zeros(3),
-                            drift=np.zeros((3, 4)))  # fmt: skip
+            still = replace(c, relaxation=np.zeros((3, 3)), omega=np.zeros(3), drift=np.zeros((3, 4)))
             blocks = assemble_region(self.space, self.name, still)
             self._base = (key, blocks.values[self.slots])
         return self._base[1]
@@ -151,9 +150,7 @@ class FollowingRegion:
         load = np.zeros((self.space.n_dofs, 4))
         local = -self.weights[:, :, None] * self._exchange(c, pumped)[:, None]
         for a in range(3):
-            load[:, a + 1] = np.bincount(
-                self.dofs.ravel(), local[:, :, a].ravel(), self.space.n_dofs
-            )
+            load[:, a + 1] = np.bincount(self.dofs.ravel(), local[:, :, a].ravel(), self.space.n_dofs)
         return load
 
     def _exchange(self, c: Coefficients, mu: Array) -> Array:
@@ -166,6 +163,7 @@ class FollowingRegion:
     def _refuse_pumping(self, pumped: Array | None) -> None:
         if pumped is not None and pumped.any():
             raise CaseError(
-                "solver.elements", f"spin pumping in region {self.name!r} needs"
+                "solver.elements",
+                f"spin pumping in region {self.name!r} needs"
                 ' elements = "plain"; got elements that carry spin',
-            )  # fmt: skip
+            )

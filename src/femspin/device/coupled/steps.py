@@ -25,7 +25,6 @@ _MOST_REPEATS = 20  # of a step that pumps spin
 _SAME_MOTION = 1e-4  # change of dm/dt, relative, at which they stop
 
 
-
 def coupled_step(
     scheme: Scheme, texture: Texture, torque: CoupledTorque, m: Array, clock: float, end: float
 ) -> tuple[Array, float]:

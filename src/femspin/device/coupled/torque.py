@@ -29,9 +29,14 @@ from .transport import TexturedSolution, TexturedTransport
 from .use import Use
 
 __all__ = [
-    "BETWEEN", "Between", "CoupledTorque", "largest_size", "node_rate", "refuse_odd",
+    "BETWEEN",
+    "Between",
+    "CoupledTorque",
+    "largest_size",
+    "node_rate",
+    "refuse_odd",
     "staggered_rates",
-]  # fmt: skip
+]
 
 
 Velocity = Callable[[float, Array], Array]
@@ -91,8 +96,7 @@ class CoupledTorque:
 
     def __post_init__(self) -> None:
         if self.between not in BETWEEN:
-            raise CaseError("dynamics.between", f"must be one of {', '.join(BETWEEN)}, got"
-                            f" {self.between!r}")  # fmt: skip
+            raise CaseError("dynamics.between", f"must be one of {', '.join(BETWEEN)}, got {self.between!r}")
         if not self.tolerance > 0:
             raise CaseError("dynamics.transport_tolerance", f"must be > 0, got {self.tolerance}")
         self._driven, self._pumped = KeptFlux(self.between), KeptFlux(self.between)
@@ -121,9 +125,7 @@ class CoupledTorque:
         known = self._driven.last is not None
         if self._solving and not known:
             return np.zeros_like(m)
-        if not self._solving and (
-            not known or (self.automatic and self._driven.turned(m) > self.tolerance)
-        ):
+        if not self._solving and (not known or (self.automatic and self._driven.turned(m) > self.tolerance)):
             self._solve(time, m)
         return self._kept(time, m)
 
@@ -202,22 +204,18 @@ class CoupledTorque:
         """
         self._solve(time, m, velocity, measured)
 
-    def _solve(
-        self, time: float, m: Array, velocity: Array | None = None, measured: bool = True
-    ) -> None:
+    def _solve(self, time: float, m: Array, velocity: Array | None = None, measured: bool = True) -> None:
         if velocity is None and self.velocity is not None:
             velocity = self.rate_of(time, m)
         predicted = self._parts(m) if measured and self._driven.last is not None else None
         accuracy = self.accuracy * self.tolerance
         # What is pumped does not follow the signal: it is solved for by itself.
         apart = velocity is not None and self.signal is not None
-        self._driven.add(self.transport.solve(
-            m, None if apart else velocity, accuracy, self._driven.guess(m)
-        ))  # fmt: skip
+        self._driven.add(
+            self.transport.solve(m, None if apart else velocity, accuracy, self._driven.guess(m))
+        )
         if apart:
-            self._pumped.add(self.transport.solve(
-                m, velocity, accuracy, self._pumped.guess(m), drive=0.0
-            ))  # fmt: skip
+            self._pumped.add(self.transport.solve(m, velocity, accuracy, self._pumped.guess(m), drive=0.0))
         self._see(time, m)
         if predicted is not None:
             pairs = zip(self._parts(m), predicted, strict=True)
@@ -254,9 +252,10 @@ class CoupledTorque:
         sums = (self.angle_error, self.largest_error, self.largest_rate, float(self.skipped))
         used = self._used
         return saved | {
-            "sums": np.array(sums), "solutions": np.array(self.solutions),
+            "sums": np.array(sums),
+            "solutions": np.array(self.solutions),
             "used": np.array([used.time, used.most, used.exposure, used.measured]),
-        }  # fmt: skip
+        }
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Take up a saved state."""
@@ -282,12 +281,16 @@ class CoupledTorque:
         work = self.transport.work
         counts = work.iterations or [0]
         return {
-            "solutions": work.solutions, "skipped": self.skipped,
+            "solutions": work.solutions,
+            "skipped": self.skipped,
             "factorisations": work.factorisations,
-            "iterations": float(np.mean(counts)), "most_iterations": int(max(counts)),
-            "seconds": dict(work.seconds), "angle_error": self.angle_error,
-            "largest_error": self.largest_error, "largest_rate": self.largest_rate,
-        }  # fmt: skip
+            "iterations": float(np.mean(counts)),
+            "most_iterations": int(max(counts)),
+            "seconds": dict(work.seconds),
+            "angle_error": self.angle_error,
+            "largest_error": self.largest_error,
+            "largest_rate": self.largest_rate,
+        }
 
 
 def staggered_rates(
@@ -324,14 +327,18 @@ def refuse_odd(transport: TexturedTransport, n: Array) -> None:
         if any(_differ(getattr(here[name], k), getattr(reversed_[name], k)) for k in keys)
     ]
     laws, others = transport.laws(n), transport.laws(-n)
-    odd += [name for name in transport.map.faces if name in laws
-            and _differ(laws[name].conductance, others[name].conductance)]  # fmt: skip
+    odd += [
+        name
+        for name in transport.map.faces
+        if name in laws and _differ(laws[name].conductance, others[name].conductance)
+    ]
     if odd:
         raise CaseError(
-            "dynamics.region", f"{', '.join(odd)}: couplings odd in the direction of the moments"
+            "dynamics.region",
+            f"{', '.join(odd)}: couplings odd in the direction of the moments"
             " (exchange precession, polarisation, G_i) cancel at the compensated interface of an"
             " antiferromagnet; leave them out",
-        )  # fmt: skip
+        )
 
 
 def largest_size(vectors: Array) -> float:
@@ -341,5 +348,3 @@ def largest_size(vectors: Array) -> float:
 
 def _differ(a: Array, b: Array) -> bool:
     return bool(np.abs(a - b).max(initial=0.0) > 1e-12 * np.abs(a).max(initial=0.0))
-
-

@@ -137,8 +137,7 @@ class TexturedTransport:
         directions = self.map.facet_directions(m)
         return {
             face.name: self._law_of(
-                face.name,
-                directions[self.map.faces[face.name]] if self._touches(face) else self._at_rest,
+                face.name, directions[self.map.faces[face.name]] if self._touches(face) else self._at_rest
             )
             for face in self.faces
         }
@@ -189,17 +188,14 @@ class TexturedTransport:
         self.work.iterations.append(iterations)
         size = float(np.linalg.norm(load)) or 1.0
         residual = float(np.linalg.norm(r)) / size
-        return TexturedSolution(
-            m.copy(), mu, x, flux, coefficients, laws, iterations, residual, left, drive
-        )
+        return TexturedSolution(m.copy(), mu, x, flux, coefficients, laws, iterations, residual, left, drive)
 
     def recalled(self, m: Array, unknowns: Array, flux: Array, drive: float) -> TexturedSolution:
         """Return an earlier solution from what is kept of it in a checkpoint."""
         coefficients, laws = self.problem.scaled(self.fields(m)), self.laws(m)
         return TexturedSolution(
-            m, self._dofs(unknowns, drive), unknowns, flux, coefficients, laws, 0, np.nan, np.nan,
-            drive,
-        )  # fmt: skip
+            m, self._dofs(unknowns, drive), unknowns, flux, coefficients, laws, 0, np.nan, np.nan, drive
+        )
 
     def state(self) -> dict[str, Array]:
         """Return what a resumed run needs besides its solutions: counts and the factors' texture.
@@ -237,8 +233,7 @@ class TexturedTransport:
             return {}
         turn = HBAR_SOLVER * cross(m, velocity)
         found = {
-            name: (weights.T @ turn) @ fields[name].rotation
-            for name, weights in self.map.from_cells.items()
+            name: (weights.T @ turn) @ fields[name].rotation for name, weights in self.map.from_cells.items()
         }
         facets = self.map.from_facets.T @ turn
         for face in self.faces:
@@ -294,9 +289,7 @@ class TexturedTransport:
             self._fixed = (values, load)
         return self._fixed
 
-    def _needed(
-        self, values: Array, coefficients: Mapping[str, Coefficients]
-    ) -> NDArray[np.bool_]:
+    def _needed(self, values: Array, coefficients: Mapping[str, Coefficients]) -> NDArray[np.bool_]:
         """Return which block entries may ever differ from zero, shape (n_slots, 4, 4)."""
         needed = values != 0
         needed[:, 1:, 1:] = True
@@ -307,9 +300,14 @@ class TexturedTransport:
         return np.asarray(needed, bool)
 
     def _solve(
-        self, matrix: sp.csr_array, load: Array, guess: Array | None, accuracy: float,
-        error: Callable[[Array, Array], float], clock: PhaseClock,
-    ) -> tuple[Array, Array, int, float]:  # fmt: skip
+        self,
+        matrix: sp.csr_array,
+        load: Array,
+        guess: Array | None,
+        accuracy: float,
+        error: Callable[[Array, Array], float],
+        clock: PhaseClock,
+    ) -> tuple[Array, Array, int, float]:
         """Return unknowns, residual, iterations and error; new factors where old ones fail."""
         fresh = self._solver is None
         if fresh:
@@ -351,9 +349,13 @@ class TexturedTransport:
     def _factorise(self, matrix: sp.csr_array, clock: PhaseClock) -> None:
         problem, options = self.problem, self.problem.options
         self._solver = linear_solver(
-            matrix, problem.constraint.charge, problem.space.dimension, options.method,
-            options.max_iterations, self._stiffness,
-        )  # fmt: skip
+            matrix,
+            problem.constraint.charge,
+            problem.space.dimension,
+            options.method,
+            options.max_iterations,
+            self._stiffness,
+        )
         self.work.factorisations += 1
         clock.lap("factor")
 
@@ -361,9 +363,14 @@ class TexturedTransport:
         return np.asarray(self._solver.precondition(r))
 
     def _flux_error(
-        self, x: Array, r: Array, coefficients: Mapping[str, Coefficients],
-        laws: Mapping[str, FluxLaw], pumped: Mapping[str, Array], drive: float,
-    ) -> float:  # fmt: skip
+        self,
+        x: Array,
+        r: Array,
+        coefficients: Mapping[str, Coefficients],
+        laws: Mapping[str, FluxLaw],
+        pumped: Mapping[str, Array],
+        drive: float,
+    ) -> float:
         """Return the change of the flux by one more correction over its largest value."""
         mu, change = self._dofs(x, drive), self._dofs(self._precondition(r), 0.0)
         whole = self._flux(mu, coefficients, laws, pumped)
@@ -373,9 +380,12 @@ class TexturedTransport:
         return float(np.abs(miss).max(initial=0.0)) / scale if scale > 0 else 0.0
 
     def _flux(
-        self, mu: Array, coefficients: Mapping[str, Coefficients], laws: Mapping[str, FluxLaw],
+        self,
+        mu: Array,
+        coefficients: Mapping[str, Coefficients],
+        laws: Mapping[str, FluxLaw],
         pumped: Mapping[str, Array],
-    ) -> Array:  # fmt: skip
+    ) -> Array:
         """Return what every node takes up, shape (n, 3)."""
         total = np.zeros((self.map.space.size, 3))
         for name, region in self._following.items():

@@ -62,9 +62,14 @@ class MagnetMap:
 
 
 def magnet_map(
-    space: Space, texture: TextureSpace, magnet: str, conductors: tuple[str, ...],
-    followers: tuple[str, ...], thickness_average: bool = False, plain: tuple[str, ...] = (),
-) -> MagnetMap:  # fmt: skip
+    space: Space,
+    texture: TextureSpace,
+    magnet: str,
+    conductors: tuple[str, ...],
+    followers: tuple[str, ...],
+    thickness_average: bool = False,
+    plain: tuple[str, ...] = (),
+) -> MagnetMap:
     """Return how a magnet and the conductors around it exchange moments and torque.
 
     Args:
@@ -81,18 +86,15 @@ def magnet_map(
         CaseError: If the nodes are not those of the region, or nothing touches the magnet.
     """
     structure = space.structure
-    if texture.mesh is not structure.mesh or not np.array_equal(
-        texture.cells, structure.cells(magnet)
-    ):
+    if texture.mesh is not structure.mesh or not np.array_equal(texture.cells, structure.cells(magnet)):
         raise CaseError(
-            "dynamics.region", f"the nodes must be those of region {magnet!r} of the device;"
+            "dynamics.region",
+            f"the nodes must be those of region {magnet!r} of the device;"
             " build them with region_space(structure, region)",
-        )  # fmt: skip
+        )
     if magnet in conductors:
         return _own(space, texture, magnet)
-    touching = [
-        f for f in structure.interfaces.values() if f.second == magnet and f.first in conductors
-    ]
+    touching = [f for f in structure.interfaces.values() if f.second == magnet and f.first in conductors]
     if not touching:
         raise CaseError("dynamics.region", f"no conductor touches region {magnet!r}")
     ends = np.cumsum([0, *(len(f.facets) for f in touching)])
@@ -125,9 +127,15 @@ def _own(space: Space, texture: TextureSpace, magnet: str) -> MagnetMap:
     weights = _means(corners, texture.size)
     none = sp.csr_array((0, texture.size))
     return MagnetMap(
-        texture, magnet, {}, np.zeros(0, np.int64), none, {magnet: weights},
-        sp.csr_array(none.T), {magnet: sp.csr_array(weights.T)},
-    )  # fmt: skip
+        texture,
+        magnet,
+        {},
+        np.zeros(0, np.int64),
+        none,
+        {magnet: weights},
+        sp.csr_array(none.T),
+        {magnet: sp.csr_array(weights.T)},
+    )
 
 
 def _means(corners: Indices, n: int) -> sp.csr_array:

@@ -23,9 +23,7 @@ class Work:
     factorisations: int = 0
     iterations: list[int] = field(default_factory=list)
     seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(
-            ("fields", "assembly", "factor", "solve", "torque"), 0.0
-        )
+        default_factory=lambda: dict.fromkeys(("fields", "assembly", "factor", "solve", "torque"), 0.0)
     )
 
 

@@ -18,9 +18,15 @@ from ...units import E_CHARGE, ENERGY, LENGTH, Array
 if TYPE_CHECKING:
     from ..model import Device, Transport
 __all__ = [
-    "FieldResponse", "RegionAverage", "SpinSwapping", "field_response", "region_averages", "response_table",
-    "spin_swapping", "stack_averages",
-]  # fmt: skip
+    "FieldResponse",
+    "RegionAverage",
+    "SpinSwapping",
+    "field_response",
+    "region_averages",
+    "response_table",
+    "spin_swapping",
+    "stack_averages",
+]
 
 
 @dataclass(frozen=True)
@@ -141,9 +147,7 @@ def region_averages(device: Device, transport: Transport) -> tuple[RegionAverage
     space, found = device.space, []
     axes = list(space.structure.axes)
     for name, fields in transport.fields.items():
-        integrals = cell_integrals(
-            space, transport.state.coefficients[name], transport.state.mu, name
-        )
+        integrals = cell_integrals(space, transport.state.coefficients[name], transport.state.mu, name)
         measure = integrals.measure.sum()
         gradient = np.zeros((3, 4))
         gradient[axes] = integrals.gradient.sum(axis=0) / measure * (ENERGY / LENGTH)
@@ -170,9 +174,7 @@ def stack_averages(solution: StackSolution) -> tuple[RegionAverage, ...]:
     return tuple(found)
 
 
-def field_response(
-    averages: Iterable[RegionAverage], least: float = 0.0
-) -> FieldResponse | None:
+def field_response(averages: Iterable[RegionAverage], least: float = 0.0) -> FieldResponse | None:
     """Return the charge response of regions in parallel, or None without an in-plane field.
 
     Where the field points across the plane more than along it (a current perpendicular to the

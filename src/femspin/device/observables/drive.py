@@ -74,9 +74,15 @@ def undirected(metal: str, current: Array) -> Drive:
 
 
 def directed(
-    metal: str, current: Array, crossed: Array, field: Array, normal: Array | None,
-    conductivity: float, least: float, through: float = 0.0,
-) -> Drive:  # fmt: skip
+    metal: str,
+    current: Array,
+    crossed: Array,
+    field: Array,
+    normal: Array | None,
+    conductivity: float,
+    least: float,
+    through: float = 0.0,
+) -> Drive:
     """Return the drive by a metal, with the reasons why its efficiencies do not exist.
 
     Args:

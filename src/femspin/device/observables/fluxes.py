@@ -29,9 +29,7 @@ from .drive import ROUND_OFF, Drive, directed, undirected
 if TYPE_CHECKING:
     from ..model import Device, Transport
 
-__all__ = [
-    "acted_upon", "drives", "driving_flux",
-    "moment_axis", "moment_flux", "moment_fluxes", "round_off", ]  # fmt: skip
+__all__ = ["acted_upon", "drives", "driving_flux", "moment_axis", "moment_flux", "moment_fluxes", "round_off"]
 
 
 def moment_flux(device: Device, transport: Transport, region: str) -> Array:
@@ -40,9 +38,13 @@ def moment_flux(device: Device, transport: Transport, region: str) -> Array:
     In solver units (1/ps for a 3D mesh), summed over the volume of the region.
     """
     found: InterfaceCurrents | None = next(
-        (i for i in transport.interfaces.values()
-         if i.source == region and i.name in device.structure.interfaces), None,
-    )  # fmt: skip
+        (
+            i
+            for i in transport.interfaces.values()
+            if i.source == region and i.name in device.structure.interfaces
+        ),
+        None,
+    )
     if found is not None:  # the stack method knows it without a mesh
         return found.parts["moments"] * found.area
     total: Array = region_parts(device.space, transport.state, region)["moments"].sum(axis=0)
@@ -138,9 +140,8 @@ def _share_of_magnet(device: Device, face: Interface) -> float:
     areas = [
         other.area
         for other in device.structure.interfaces.values()
-        if other.first == face.first and device.kinds[other.second] == "FI"
-        and other.name not in replaced
-    ]  # fmt: skip
+        if other.first == face.first and device.kinds[other.second] == "FI" and other.name not in replaced
+    ]
     return face.area / sum(areas)
 
 
@@ -173,9 +174,7 @@ def drives(device: Device, transport: Transport, magnet: str) -> tuple[Drive, ..
     )
 
 
-def _drive(
-    device: Device, transport: Transport, metal: str, part: Footprint | None, least: float
-) -> Drive:
+def _drive(device: Device, transport: Transport, metal: str, part: Footprint | None, least: float) -> Drive:
     state, fields = transport.state, transport.fields[metal]
     c = state.coefficients[metal]
     integrals = cell_integrals(device.space, c, state.mu, metal)
@@ -189,8 +188,12 @@ def _drive(
     if part is None:
         return undirected(metal, weights @ current)
     return directed(
-        metal, weights @ current, weights @ np.cross(current, part.normals),
-        weights @ np.cross(field, part.normals), part.direction, fields.conductivity, least,
+        metal,
+        weights @ current,
+        weights @ np.cross(current, part.normals),
+        weights @ np.cross(field, part.normals),
+        part.direction,
+        fields.conductivity,
+        least,
         float(weights @ np.sum(current * part.normals, axis=1)),
-    )  # fmt: skip
-
+    )

@@ -16,9 +16,29 @@ if TYPE_CHECKING:
 
 __all__ = ["coarse_mesh", "doubtful_input", "missing_input", "resolution"]
 
-_PLAIN = ("mgo", "al2o3", "alox", "sio2", "sin", "si3n4", "hfo2", "taox", "ta2o5", "tio2", "zno",
-          "mgal2o4", "srtio3", "sto", "hbn", "ga2o3", "sapphire", "quartz", "glass", "vacuum",
-          "air")  # fmt: skip
+_PLAIN = (
+    "mgo",
+    "al2o3",
+    "alox",
+    "sio2",
+    "sin",
+    "si3n4",
+    "hfo2",
+    "taox",
+    "ta2o5",
+    "tio2",
+    "zno",
+    "mgal2o4",
+    "srtio3",
+    "sto",
+    "hbn",
+    "ga2o3",
+    "sapphire",
+    "quartz",
+    "glass",
+    "vacuum",
+    "air",
+)
 _COARSE = 0.5  # of the shortest length of a region, per cell
 _NO_DRIFT = 1e-9  # of the spin current that the whole drive could be
 
@@ -44,10 +64,14 @@ def coarse_mesh(device: Device) -> list[str]:
         ratio = resolution(device, name, shortest)
         if ratio > _COARSE:
             key, cure = (
-                ("structure.layers", "give them more cells, or none for a graded mesh, or raise"
-                 " structure.cells_per_decay_length")
-                if stack else ("mesh.file", "refine the mesh there")
-            )  # fmt: skip
+                (
+                    "structure.layers",
+                    "give them more cells, or none for a graded mesh, or raise"
+                    " structure.cells_per_decay_length",
+                )
+                if stack
+                else ("mesh.file", "refine the mesh there")
+            )
             found.append(
                 f"{key}: even the thinnest cells of {name} are {ratio:.2g} times as high as its"
                 f" shortest length, {shortest / LENGTH:.3g} nm (at most {_COARSE:g}); {cure}"
@@ -105,7 +129,7 @@ def _plain(device: Device) -> list[str]:
         f' torque; a plain insulator such as {name} is kind = "I"'
         for name, region in device.case.regions.items()
         if region.kind == "FI" and _is_plain(device, name)
-    ]  # fmt: skip
+    ]
 
 
 def _is_plain(device: Device, name: str) -> bool:
@@ -124,8 +148,10 @@ def _large_angles(device: Device) -> list[str]:
         if override is not None and override.spin_hall_angles is not None:
             angles, key = np.abs(override.spin_hall_angles).max(), "override.spin_hall_angles"
         if angles > 1:
-            found.append(f"regions.{name}.{key}: an angle of {angles:g} makes more spin than"
-                         " charge current; it is a ratio, not a percentage")  # fmt: skip
+            found.append(
+                f"regions.{name}.{key}: an angle of {angles:g} makes more spin than"
+                " charge current; it is a ratio, not a percentage"
+            )
     return found
 
 

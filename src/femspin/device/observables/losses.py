@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from ..model import Device, Transport
 
 __all__ = [
-    "InterfaceLoss", "bulk_spin_current", "interface_loss", "is_inner", "loss_entry",
-    "spin_memory_loss", "spin_transparency", "transparency",
-]  # fmt: skip
-
+    "InterfaceLoss",
+    "bulk_spin_current",
+    "interface_loss",
+    "is_inner",
+    "loss_entry",
+    "spin_memory_loss",
+    "spin_transparency",
+    "transparency",
+]
 
 
 @dataclass(frozen=True)
@@ -133,15 +138,18 @@ def spin_transparency(device: Device, transport: Transport, interface: str) -> f
     weights = integrals.measure * part.weights
     current = -flux_density(c, integrals)[:, :, 0] * SPIN_CURRENT
     return transparency(
-        transport.fields[metal], transport.interfaces[interface].flux[1:] * SPIN_CURRENT,
-        current, part.normals, weights / weights.sum(), round_off(device, transport),
-    )  # fmt: skip
+        transport.fields[metal],
+        transport.interfaces[interface].flux[1:] * SPIN_CURRENT,
+        current,
+        part.normals,
+        weights / weights.sum(),
+        round_off(device, transport),
+    )
 
 
 def transparency(
-    fields: RegionFields, arrived: Array, current: Array, normals: Array, weights: Array,
-    least: float,
-) -> float | None:  # fmt: skip
+    fields: RegionFields, arrived: Array, current: Array, normals: Array, weights: Array, least: float
+) -> float | None:
     """Return the size of a spin current over that of the bulk, None without a bulk current.
 
     Args:
@@ -182,9 +190,11 @@ def bulk_spin_current(
 def loss_entry(loss: InterfaceLoss) -> dict[str, Any]:
     """Return the fate of a spin current as a table."""
     return {
-        "absorbed_by_moments": loss.absorbed, "spin_memory_loss": loss.lost,
-        "equivalent_delta": loss.delta, **left_out(loss.missing),
-    }  # fmt: skip
+        "absorbed_by_moments": loss.absorbed,
+        "spin_memory_loss": loss.lost,
+        "equivalent_delta": loss.delta,
+        **left_out(loss.missing),
+    }
 
 
 def _metal(interface: str) -> str:

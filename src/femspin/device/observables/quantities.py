@@ -16,9 +16,10 @@ def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:
     skipped = ("inputs", "versions", "conventions", "estimates", "warnings", "units")
     return {
         name: value
-        for key, entry in table.items() if key not in skipped
+        for key, entry in table.items()
+        if key not in skipped
         for name, value in _numbers(entry, str(key))
-    }  # fmt: skip
+    }
 
 
 def _numbers(entry: Any, name: str) -> Iterator[tuple[str, float]]:
@@ -46,7 +47,5 @@ def _flatten(table: Any, path: str = "") -> Iterator[tuple[str, float]]:
     elif isinstance(table, np.ndarray) and table.shape == (3,):
         for axis, value in zip("xyz", table.tolist(), strict=True):
             yield f"{path}.{axis}", float(value)
-    elif (isinstance(table, int | float) and not isinstance(table, bool)) or isinstance(
-        table, np.floating
-    ):
+    elif (isinstance(table, int | float) and not isinstance(table, bool)) or isinstance(table, np.floating):
         yield path, float(table)

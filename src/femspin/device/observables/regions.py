@@ -21,4 +21,3 @@ def region_thickness(device: Device, region: str) -> float | None:
     layers = device.case.structure.layers
     blocks = (list(block) for name, block in groupby(layers, lambda x: x.region) if name == region)
     return sum(x.thickness for x in next(blocks, [])) or None
-

@@ -174,8 +174,11 @@ class StackSaid(Said):
         f = self.fields[interface.first]
         total = f.rotation @ self._into(interface)[1:]
         if f.has_moments and f.ordered:
-            magnets = [i for i in self.problem.interfaces
-                       if i.first == interface.first and self.kinds[i.second] == "FI"]  # fmt: skip
+            magnets = [
+                i
+                for i in self.problem.interfaces
+                if i.first == interface.first and self.kinds[i.second] == "FI"
+            ]
             total = total + f.rotation @ self._moments(interface.first) / len(magnets)
         return np.asarray(total, float)
 
@@ -204,9 +207,7 @@ class StackSaid(Said):
             crossed, field = np.cross(a.charge_current, n), np.cross(a.electric_field, n)
             normal = n if n.any() else None
             found.append(
-                directed(
-                    metal, a.charge_current, crossed, field, normal, a.fields.conductivity, self.least
-                )
+                directed(metal, a.charge_current, crossed, field, normal, a.fields.conductivity, self.least)
             )
         if not found and magnet in self.problem.names:
             found = [undirected(magnet, self.averages[magnet].charge_current)]
@@ -234,8 +235,11 @@ class StackSaid(Said):
         behind = far_side((faces[0].first, faces[0].second), self.kinds, self._pairs)
         handed = sum((self._moments(name) for name in behind), np.zeros(3))
         handed += sum(
-            (self._into(i)[1:] for i in self.problem.interfaces
-             if i.first in behind and self.kinds[i.second] == "FI"),
+            (
+                self._into(i)[1:]
+                for i in self.problem.interfaces
+                if i.first in behind and self.kinds[i.second] == "FI"
+            ),
             np.zeros(3),
-        )  # fmt: skip
+        )
         return interface_loss(-self._mean(faces)[1:], -handed, self.least)

@@ -15,9 +15,15 @@ from .fluxes import acted_upon, drives, driving_flux, moment_axis, moment_fluxes
 if TYPE_CHECKING:
     from ..model import Device, Transport
 __all__ = [
-    "TorqueEfficiency", "by_metal", "drive_entry", "efficiency_entry",
-    "left_out", "torque_efficiencies", "torque_entry", "torque_fluxes",
-]  # fmt: skip
+    "TorqueEfficiency",
+    "by_metal",
+    "drive_entry",
+    "efficiency_entry",
+    "left_out",
+    "torque_efficiencies",
+    "torque_entry",
+    "torque_fluxes",
+]
 
 
 def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array, Array]]:
@@ -59,9 +65,7 @@ def drive_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
     }
 
 
-def by_metal(
-    found: Sequence[Drive], entry: Callable[[Drive], dict[str, Any]]
-) -> dict[str, Any]:
+def by_metal(found: Sequence[Drive], entry: Callable[[Drive], dict[str, Any]]) -> dict[str, Any]:
     """Return the entry of the only drive, or those of several by the name of the metal."""
     if len(found) == 1:
         return entry(found[0])
@@ -96,12 +100,15 @@ def torque_efficiencies(device: Device, transport: Transport) -> tuple[TorqueEff
     """Return the torque efficiencies of every F and every driven FI region for each metal."""
     return tuple(
         TorqueEfficiency(
-            name, drive.metal, drive.per_current(flux, m), drive.per_field(flux, m),
+            name,
+            drive.metal,
+            drive.per_current(flux, m),
+            drive.per_field(flux, m),
             drive.left_out(m) or drive.missing_per_field,
         )
         for name, (flux, m) in torque_fluxes(device, transport).items()
         for drive in drives(device, transport, name)
-    )  # fmt: skip
+    )
 
 
 def efficiency_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:

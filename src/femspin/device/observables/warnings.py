@@ -81,10 +81,7 @@ def _drive_warnings(device: Device) -> list[str]:
         t.condition in ("spin_potential", "spin_flux") or t.drift_flux is not None
         for t in case.interfaces.values()
     )
-    own = any(
-        r.override is not None and r.override.electric_field is not None
-        for r in case.regions.values()
-    )
+    own = any(r.override is not None and r.override.electric_field is not None for r in case.regions.values())
     if not (np.any(field) or own or len(voltages) > 1 or currents or sources):
         found.append("drive: no field, voltage, current or spin source; everything is zero")
     return found

@@ -33,9 +33,7 @@ from ...transport.assembly.covariant import interpolation
 from ...units import Array, Indices
 from .error_bars import ErrorBars, compare_orders, enriched_solution
 
-__all__ = [
-    "Level", "Refined", "adapt", "goal_errors", "goal_scales", "level_table", "require_simplices",
-]  # fmt: skip
+__all__ = ["Level", "Refined", "adapt", "goal_errors", "goal_scales", "level_table", "require_simplices"]
 
 
 log = logging.getLogger("femspin")
@@ -116,9 +114,8 @@ def adapt(
         errors = goal_errors(bars)
         worst = max(errors, key=errors.__getitem__, default="")
         level = Level(
-            transport.state.report.unknowns, device.structure.quality.cells,
-            errors.get(worst, 0.0), worst,
-        )  # fmt: skip
+            transport.state.report.unknowns, device.structure.quality.cells, errors.get(worst, 0.0), worst
+        )
         levels.append(level)
         log.info("refinement: %d unknowns, error %.1e (%s)", level.unknowns, level.error, worst)
         if progress is not None:
@@ -139,9 +136,7 @@ def _on(device: Device, structure: Structure, direct: bool) -> Device:
     """Return the device on another mesh, with factors if incomplete ones do not hold on it."""
     options = device.problem.options
     assert not isinstance(options.elements, str)  # one kind of elements on all meshes
-    finer = build_device(
-        device.case, device.folder, structure, device.space.order, options.elements
-    )
+    finer = build_device(device.case, device.folder, structure, device.space.order, options.elements)
     method = "direct" if direct else options.method
     finer.problem.options = replace(finer.problem.options, method=method)
     return finer
@@ -229,12 +224,7 @@ def _require_room(levels: list[Level], target: float, max_unknowns: int) -> None
 
 
 def _cell_indicators(
-    device: Device,
-    transport: Transport,
-    finer: Device,
-    better: Transport,
-    bars: ErrorBars,
-    missed: list[str],
+    device: Device, transport: Transport, finer: Device, better: Transport, bars: ErrorBars, missed: list[str]
 ) -> Array:
     """Return what every conducting cell contributes to the outputs that miss the target."""
     state, space = better.state, finer.space
@@ -252,9 +242,7 @@ def _cell_indicators(
     return indicator
 
 
-def _combined_weights(
-    functionals: Mapping[str, Functional], bars: ErrorBars, missed: list[str]
-) -> Array:
+def _combined_weights(functionals: Mapping[str, Functional], bars: ErrorBars, missed: list[str]) -> Array:
     """Return the weights of the sum of all outputs over their scales, with their errors' signs."""
     scales = goal_scales(bars.numbers)
     total = np.zeros_like(next(iter(functionals.values())).weights)
@@ -277,7 +265,4 @@ def _chosen(device: Device, indicator: Array) -> Indices:
 
 def level_table(levels: tuple[Level, ...]) -> list[dict[str, Any]]:
     """Return the levels as plain tables for `result.json`."""
-    return [
-        {"unknowns": x.unknowns, "cells": x.cells, "error": x.error, "output": x.worst}
-        for x in levels
-    ]
+    return [{"unknowns": x.unknowns, "cells": x.cells, "error": x.error, "output": x.worst} for x in levels]

@@ -105,9 +105,8 @@ def enriched(device: Device, step: int = 1, structure: Structure | None = None) 
     options = device.problem.options
     assert not isinstance(options.elements, str)
     finer = build_device(
-        device.case, device.folder, structure or device.structure, device.space.order + step,
-        options.elements,
-    )  # fmt: skip
+        device.case, device.folder, structure or device.structure, device.space.order + step, options.elements
+    )
     finer.problem.options = replace(
         finer.problem.options, tolerance=_ESTIMATE_TOLERANCE, method=options.method
     )
@@ -128,8 +127,9 @@ def error_bars(device: Device, transport: Transport) -> ErrorBars | None:
         # Exact up to round-off, but for averages of what is sampled on the mesh.
         finer = enriched(device)
         better = solve_transport(finer, transport.m, rough=True)
-        tables = _Tables(discretised_numbers(device, transport),
-                         discretised_numbers(finer, better), sampled=True)  # fmt: skip
+        tables = _Tables(
+            discretised_numbers(device, transport), discretised_numbers(finer, better), sampled=True
+        )
         floor, unknowns = transport.state.report.residual, transport.state.report.unknowns
         return _bars(device, transport, max(ROUND_OFF, floor), tables, 0, unknowns)
     size = _unknowns_of_order(device, device.space.order + 1)
@@ -153,9 +153,7 @@ def enriched_solution(device: Device, transport: Transport) -> tuple[Device, Tra
     return finer, solve_transport(finer, transport.m, guess, rough=True)
 
 
-def compare_orders(
-    device: Device, transport: Transport, finer: Device, better: Transport
-) -> ErrorBars:
+def compare_orders(device: Device, transport: Transport, finer: Device, better: Transport) -> ErrorBars:
     """Return the errors of a solution from that of the next order, see `error_bars`.
 
     Args:
@@ -193,9 +191,7 @@ def _graded_numbers(device: Device, transport: Transport) -> dict[str, Any] | No
     finer = build_device(device.case, device.folder, structure, order)
     # Incomplete factors hardly hold on cells that become so small.
     method: Method = "iterative" if finer.problem.options.method == "iterative" else "direct"
-    finer.problem.options = replace(
-        finer.problem.options, tolerance=_ESTIMATE_TOLERANCE, method=method
-    )
+    finer.problem.options = replace(finer.problem.options, tolerance=_ESTIMATE_TOLERANCE, method=method)
     try:
         return _numbers_of(finer, transport)
     except SolverError as error:
@@ -217,8 +213,7 @@ def _with_edges(tables: _Tables, device: Device, transport: Transport) -> _Table
     if pair is not None:
         fall = 1 / (1 - 2 ** (-0.5 * s * levels))
     else:  # orders alone, smooth errors included
-        pair = (tables.value, tables.better) if tables.coarse is None else (
-            tables.coarse, tables.value)  # fmt: skip
+        pair = (tables.value, tables.better) if tables.coarse is None else (tables.coarse, tables.value)
         low = max(order - 1, 1)
         fall = 1 / (low**-s - (low + 1.0) ** -s)
     tail = 1 / (1 - (order / (order + 1)) ** s)
@@ -299,25 +294,29 @@ class _Tables:
 
         edges = None if self.edges is None else (part(self.edges[0]), part(self.edges[1]))
         return replace(
-            self, value=self.value[key], better=part(self.better), coarse=part(self.coarse),
-            best=part(self.best), graded=part(self.graded), edges=edges,
-        )  # fmt: skip
+            self,
+            value=self.value[key],
+            better=part(self.better),
+            coarse=part(self.coarse),
+            best=part(self.best),
+            graded=part(self.graded),
+            edges=edges,
+        )
 
 
 def _bars(
-    device: Device,
-    transport: Transport,
-    floor: float,
-    tables: _Tables,
-    order: int,
-    unknowns: int,
+    device: Device, transport: Transport, floor: float, tables: _Tables, order: int, unknowns: int
 ) -> ErrorBars:
     shaken = [discretised_numbers(device, t) for t in shaken_solutions(device, transport)]
     best = tables.better if tables.graded is None else tables.graded
     return ErrorBars(
-        _compare(floor, tables, shaken), flat_numbers(tables.value), flat_numbers(best),
-        order, unknowns, flat_numbers(tables.better),
-    )  # fmt: skip
+        _compare(floor, tables, shaken),
+        flat_numbers(tables.value),
+        flat_numbers(best),
+        order,
+        unknowns,
+        flat_numbers(tables.better),
+    )
 
 
 def _compare(floor: float, tables: _Tables, shaken: list[Any]) -> Any:
@@ -382,6 +381,4 @@ def _lacking(after: float, before: float) -> float:
 
 
 def _numeric(value: Any) -> bool:
-    return isinstance(value, int | float | np.ndarray | np.floating) and not isinstance(
-        value, bool
-    )
+    return isinstance(value, int | float | np.ndarray | np.floating) and not isinstance(value, bool)

@@ -51,10 +51,13 @@ def shaken_solutions(device: Device, transport: Transport) -> Iterator[Transport
             state = replace(transport.state, mu=moved, mu_low=low)
             other = transport_of(device, transport.m, transport.fields, state)
         level = max(ROUND_OFF, transport.balance) * _largest(transport)
-        yield replace(other, interfaces={
-            name: _shaken_currents(i, charge / i.area, level, rng.standard_normal)
-            for name, i in other.interfaces.items()
-        })  # fmt: skip
+        yield replace(
+            other,
+            interfaces={
+                name: _shaken_currents(i, charge / i.area, level, rng.standard_normal)
+                for name, i in other.interfaces.items()
+            },
+        )
 
 
 def _charge_defect(device: Device, transport: Transport) -> float:

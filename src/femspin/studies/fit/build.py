@@ -30,7 +30,6 @@ from .schema import DataSet, Fit
 __all__ = ["build_model"]
 
 
-
 def build_model(fit: Fit, folder: Path) -> FitModel:
     """Return the model of a fit file: every name, path, unit and row is checked.
 
@@ -48,8 +47,9 @@ def build_model(fit: Fit, folder: Path) -> FitModel:
         factor = None
         if entry.scale:
             factor = len(parameters)
-            parameters.append(FreeParameter(f"scale of {entry.label}", 1.0, -np.inf, np.inf,
-                                            False, "", 1.0, k))  # fmt: skip
+            parameters.append(
+                FreeParameter(f"scale of {entry.label}", 1.0, -np.inf, np.inf, False, "", 1.0, k)
+            )
         sets.append(_model_set(entry, f"data.{k}", table, named, folder, factor))
     return FitModel(fit, tuple(parameters), tuple(sets))
 
@@ -67,8 +67,12 @@ def _base(fit: Fit, folder: Path) -> dict[str, Any]:
         _refuse_special(folder / fit.case)
         case = case_from_table(read_table(file), file)
     if case.solver.method != "stack":
-        raise CaseError("solver.method", 'a fit needs solver.method = "stack", the exact solution'
-                        f" of a 1D stack (got {case.solver.method!r})", file)  # fmt: skip
+        raise CaseError(
+            "solver.method",
+            'a fit needs solver.method = "stack", the exact solution'
+            f" of a 1D stack (got {case.solver.method!r})",
+            file,
+        )
     for key in ("dynamics", "frequency", "transient"):
         if getattr(case, key) is not None:
             raise CaseError(key, f"a fit compares steady states; leave out [{key}]", file)
@@ -104,8 +108,10 @@ def _started(fit: Fit, base: dict[str, Any]) -> tuple[dict[str, Any], list[FreeP
         low = _bound(table, name, entry.min, where, "min", p)
         high = _bound(table, name, entry.max, where, "max", p)
         if not low <= p.value <= high or not low < high:
-            raise CaseError(f"{where}.start", "must lie between min and max"
-                            f" (got {entry.start!r}, {entry.min!r}, {entry.max!r})")  # fmt: skip
+            raise CaseError(
+                f"{where}.start",
+                f"must lie between min and max (got {entry.start!r}, {entry.min!r}, {entry.max!r})",
+            )
         if not np.isfinite(low) and (entry.log or _only_positive(table, name, p)):
             low = 1e-4 * p.value
         if entry.log and not (p.value > 0 and low > 0):
@@ -163,9 +169,7 @@ def _found(case: Case, name: str, where: str) -> Parameter:
         raise CaseError(where, error.problem) from None
 
 
-def _bound(
-    table: dict[str, Any], name: str, value: Any, where: str, key: str, p: Parameter
-) -> float:
+def _bound(table: dict[str, Any], name: str, value: Any, where: str, key: str, p: Parameter) -> float:
     """Return a bound in SI."""
     if value is None:
         return -np.inf if key == "min" else np.inf
@@ -184,9 +188,8 @@ def _only_positive(table: dict[str, Any], name: str, p: Parameter) -> bool:
 
 
 def _model_set(
-    entry: DataSet, where: str, table: dict[str, Any], named: set[str], folder: Path,
-    factor: int | None,
-) -> ModelSet:  # fmt: skip
+    entry: DataSet, where: str, table: dict[str, Any], named: set[str], folder: Path, factor: int | None
+) -> ModelSet:
     """Return a data set with the cases of all rows."""
     for name, value in entry.set.items():
         path = f'{where}.set."{name}"'

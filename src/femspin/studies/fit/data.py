@@ -87,8 +87,7 @@ def read_measured(data: DataSet, folder: Path, where: str) -> Measured:
         sigma, sigma_unit = _sigma(data, y, y_unit, heads, rows, numbers, where)
         if not np.all(sigma > 0):
             k = int(np.flatnonzero(~(sigma > 0))[0])
-            raise CaseError(f"{where}.sigma",
-                            f"must be > 0 (got {sigma[k]:g} in row {numbers[k]})")
+            raise CaseError(f"{where}.sigma", f"must be > 0 (got {sigma[k]:g} in row {numbers[k]})")
     return Measured(x, x_unit, y, sigma, y_unit, sigma_unit, rows=tuple(numbers), notes=notes)
 
 
@@ -114,9 +113,7 @@ def in_si(found: Measured, data: DataSet, where: str) -> Measured:
     return replace(found, y=found.y * size, sigma=sigma, y_size=size)
 
 
-def _read(
-    file: Path, wanted: Sequence[str], where: str
-) -> tuple[list[tuple[str, str]], list[list[str]]]:
+def _read(file: Path, wanted: Sequence[str], where: str) -> tuple[list[tuple[str, str]], list[list[str]]]:
     """Return name and unit of every column, and the rows.
 
     No message tells what stands in a file that is no table.
@@ -154,8 +151,11 @@ def _table(
     # Where the heads are no help, the separator that gives all rows as many cells as the head.
     best = max(tables, key=lambda t: t[:3], default=None)
     if best is None or best[2] < 2 or (not best[0] and not _is_table(best[3], best[4])):
-        raise CaseError(where, f"{name} is no table: it needs a line of heads and rows of numbers,"
-                        " separated by commas, semicolons or tabs")  # fmt: skip
+        raise CaseError(
+            where,
+            f"{name} is no table: it needs a line of heads and rows of numbers,"
+            " separated by commas, semicolons or tabs",
+        )
     _, _, _, heads, rows = best
     for k, row in enumerate(rows, 1):
         if len(row) != len(heads):
@@ -179,9 +179,10 @@ def _place(name: str, heads: Sequence[tuple[str, str]], where: str, data: DataSe
     key = {data.x.column: "x", data.y.column: "y"}.get(name, "sigma")
     names = [head for head, _ in heads]
     if name not in names:
-        raise CaseError(f"{where}.{key}.column", f"no column {name!r}" + closest(
-            name, names, f"the file has {', '.join(n[:40] for n in names)}"
-        ))  # fmt: skip
+        raise CaseError(
+            f"{where}.{key}.column",
+            f"no column {name!r}" + closest(name, names, f"the file has {', '.join(n[:40] for n in names)}"),
+        )
     if names.count(name) > 1:
         raise CaseError(f"{where}.{key}.column", f"the file has two columns {name!r}")
     return names.index(name)
@@ -204,9 +205,12 @@ def _complete(
     if commas:
         points = [c for c in cells if "." in c]
         if points:
-            raise CaseError(f"{where}.file", "has decimal points and commas in its numbers"
-                            f" (got {points[0][:40]!r} and {commas[0][:40]!r}); use one of"
-                            " them, and nothing between thousands")  # fmt: skip
+            raise CaseError(
+                f"{where}.file",
+                "has decimal points and commas in its numbers"
+                f" (got {points[0][:40]!r} and {commas[0][:40]!r}); use one of"
+                " them, and nothing between thousands",
+            )
         notes.append(f"commas in numbers are decimal commas, like {commas[0]!r}")
     return [rows[k - 1] for k in kept], kept, tuple(notes)
 
@@ -226,17 +230,19 @@ def _number(cell: str) -> float | None:
 
 
 def _column(
-    name: str, heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]],
-    numbers: Sequence[int], where: str,
-) -> tuple[Array, str]:  # fmt: skip
+    name: str,
+    heads: Sequence[tuple[str, str]],
+    rows: Sequence[Sequence[str]],
+    numbers: Sequence[int],
+    where: str,
+) -> tuple[Array, str]:
     """Return the numbers of a column and the unit in its head."""
     k = [head for head, _ in heads].index(name)
     values = []
     for number, row in zip(numbers, rows, strict=True):
         value = _number(row[k])
         if value is None:
-            raise CaseError(where, f"row {number} of {name!r} must be a finite number"
-                            f" (got {row[k][:40]!r})")  # fmt: skip
+            raise CaseError(where, f"row {number} of {name!r} must be a finite number (got {row[k][:40]!r})")
         values.append(value)
     return np.array(values), heads[k][1]
 
@@ -249,8 +255,11 @@ def _size(unit: str, needed: str, where: str, what: str) -> float:
         raise CaseError(where, f"{what} has no unit (got {unit!r})")
     spelled = _SPELLED.get(needed, needed.replace("^", "**"))
     if not unit:
-        raise CaseError(where, f"is missing: {what} is in {needed}; write the unit into the head,"
-                        f' like "y [{spelled}]", or into y.unit')  # fmt: skip
+        raise CaseError(
+            where,
+            f"is missing: {what} is in {needed}; write the unit into the head,"
+            f' like "y [{spelled}]", or into y.unit',
+        )
     text = unit.replace("(hbar/2e)", "").replace("Ohm", "ohm").strip()
     try:
         return parse_quantity(f"1 {text}", spelled, f"1 {spelled}")

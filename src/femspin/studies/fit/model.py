@@ -147,10 +147,7 @@ class FitModel:
         return np.concatenate([self._set_jacobian(s, x) for s in self.sets])
 
     def _paths(self, x: Sequence[float]) -> dict[str, float]:
-        return {
-            p.name: float(v)
-            for p, v in zip(self.parameters, x, strict=True) if p.factor_of is None
-        }  # fmt: skip
+        return {p.name: float(v) for p, v in zip(self.parameters, x, strict=True) if p.factor_of is None}
 
     def _state(self, s: ModelSet, row: int, x: Sequence[float]) -> tuple[Case, StackState]:
         case = with_parameters(s.cases[row], self._paths(x))
@@ -163,8 +160,7 @@ class FitModel:
 
     def _where(self, s: ModelSet, row: int, x: Sequence[float]) -> str:
         values = ", ".join(
-            f"{p.name} = {v:.6g} {p.unit}".rstrip()
-            for p, v in zip(self.parameters, x, strict=True)
+            f"{p.name} = {v:.6g} {p.unit}".rstrip() for p, v in zip(self.parameters, x, strict=True)
         )
         number = s.measured.rows[row] if s.measured.rows else row + 1
         return f"{s.label}, row {number}, at {values}: "
@@ -188,9 +184,8 @@ class FitModel:
         return np.array(rows)
 
     def _row(
-        self, s: ModelSet, row: int, x: Sequence[float], case: Case, state: StackState,
-        memory: _Memory,
-    ) -> Array:  # fmt: skip
+        self, s: ModelSet, row: int, x: Sequence[float], case: Case, state: StackState, memory: _Memory
+    ) -> Array:
         factor = 1.0 if s.factor is None else x[s.factor]
         value = self._number(s, row, x, state)
         free = [p for p in self.parameters if p.factor_of is None]

@@ -34,10 +34,20 @@ def _draw(result: FitResult, k: int, s: ModelSet, upper: Any, lower: Any) -> Non
     size = s.measured.y_size
     known = s.measured.sigma is not None
     sigma = result.model.sigma[rows]
-    upper.errorbar(x, s.measured.y / size, yerr=sigma / size if known else None, fmt="o",
-                   markersize=4, color=_DATA, capsize=2, label="data", zorder=3)  # fmt: skip
-    upper.plot(x[order], result.predicted[rows][order] / size, color=_MODEL, linewidth=1.5,
-               label="fit", zorder=2)  # fmt: skip
+    upper.errorbar(
+        x,
+        s.measured.y / size,
+        yerr=sigma / size if known else None,
+        fmt="o",
+        markersize=4,
+        color=_DATA,
+        capsize=2,
+        label="data",
+        zorder=3,
+    )
+    upper.plot(
+        x[order], result.predicted[rows][order] / size, color=_MODEL, linewidth=1.5, label="fit", zorder=2
+    )
     unit = f"\n({spelled_unit(s.measured.y_unit)})" if s.measured.y_unit else ""
     upper.set_ylabel(readable(s.entry.y.result) + unit)
     upper.set_title(f"{s.label}: χ² = {result.set_chi2(k):.1f}, {len(x)} points", fontsize="small")
@@ -48,8 +58,7 @@ def _draw(result: FitResult, k: int, s: ModelSet, upper: Any, lower: Any) -> Non
     lower.plot(x, result.residuals[rows], "o", markersize=4, color=_DATA)
     lower.set_ylabel("residual / σ" if known else "residual / rms")
     name = s.entry.x.column if s.axis.rotation is None else "angle"
-    lower.set_xlabel(f"{readable(name)} ({spelled_unit(s.axis.unit)})" if s.axis.unit
-                     else readable(name))  # fmt: skip
+    lower.set_xlabel(f"{readable(name)} ({spelled_unit(s.axis.unit)})" if s.axis.unit else readable(name))
     for panel in (upper, lower):
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)

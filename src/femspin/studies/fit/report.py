@@ -24,19 +24,29 @@ def fit_summary(result: FitResult) -> dict[str, Any]:
     errors = result.errors
     table = {
         p.name: {
-            "value": result.values[k], "error": errors[k], "unit": p.unit, "start": p.start,
-            "min": p.low, "max": p.high, "log": p.log, "at_bound": p.name in result.at_bound,
+            "value": result.values[k],
+            "error": errors[k],
+            "unit": p.unit,
+            "start": p.start,
+            "min": p.low,
+            "max": p.high,
+            "log": p.log,
+            "at_bound": p.name in result.at_bound,
         }
         for k, p in enumerate(model.parameters)
-    }  # fmt: skip
+    }
     sets = {
         s.label: {
-            "file": s.entry.file, "rows": len(s.measured.y), "chi2": result.set_chi2(k),
-            "x": s.axis.name, "y": s.entry.y.result, "unit": unit_of(s.entry.y.result, 1),
+            "file": s.entry.file,
+            "rows": len(s.measured.y),
+            "chi2": result.set_chi2(k),
+            "x": s.axis.name,
+            "y": s.entry.y.result,
+            "unit": unit_of(s.entry.y.result, 1),
             "notes": list(s.measured.notes),
         }
         for k, s in enumerate(model.sets)
-    }  # fmt: skip
+    }
     errors_from = "the given sigmas" if result.absolute else "the scatter (reduced chi2 set to 1)"
     return {
         "title": model.fit.title,
@@ -46,8 +56,8 @@ def fit_summary(result: FitResult) -> dict[str, Any]:
         "parameters": table,
         "correlation": {"order": names, "matrix": result.correlation},
         "undetermined_signs": [
-            {"parameters": list(m.names), "values": dict(zip(names, m.values, strict=True)),
-             "chi2": m.chi2} for m in result.mirrors
+            {"parameters": list(m.names), "values": dict(zip(names, m.values, strict=True)), "chi2": m.chi2}
+            for m in result.mirrors
         ],
         "errors_from": errors_from,
         "chi2": result.chi2,
@@ -56,7 +66,7 @@ def fit_summary(result: FitResult) -> dict[str, Any]:
         "p_value": result.probability,
         "data": sets,
         "versions": versions(),
-    }  # fmt: skip
+    }
 
 
 def fit_inputs(result: FitResult) -> dict[str, Any]:
@@ -64,22 +74,23 @@ def fit_inputs(result: FitResult) -> dict[str, Any]:
     return {
         "title": result.model.fit.title,
         "fit": result.model.fit.model_dump(mode="json", exclude_none=True),
-        "cases": {
-            s.label: s.cases[0].model_dump(mode="json", exclude_none=True)
-            for s in result.model.sets
-        },
+        "cases": {s.label: s.cases[0].model_dump(mode="json", exclude_none=True) for s in result.model.sets},
         "inputs_digest": fit_digest(result.model),
         "versions": versions(),
-    }  # fmt: skip
+    }
 
 
 def fit_digest(model: FitModel) -> str:
     """Return a hash of all that a fit depends on: the fit file, its cases and its data."""
     sets = [
-        [[case.model_dump(mode="json", exclude_none=True) for case in s.cases],
-         s.measured.x, s.measured.y, s.measured.sigma]
+        [
+            [case.model_dump(mode="json", exclude_none=True) for case in s.cases],
+            s.measured.x,
+            s.measured.y,
+            s.measured.sigma,
+        ]
         for s in model.sets
-    ]  # fmt: skip
+    ]
     return digest_of("fit", model.fit.model_dump(mode="json", exclude_none=True), sets)
 
 
@@ -105,14 +116,18 @@ def _write_csv(result: FitResult, file: Path) -> None:
     """Write one row per datum: data set, x, data, sigma, model (SI) and residual over sigma."""
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["data set", "x", "x unit", "data", "sigma", "model", "residual / sigma",
-                         "unit"])  # fmt: skip
+        writer.writerow(["data set", "x", "x unit", "data", "sigma", "model", "residual / sigma", "unit"])
         for k, s in enumerate(result.model.sets):
             rows = result.model.rows(k)
-            numbers = np.column_stack([
-                s.measured.x, s.measured.y, result.model.sigma[rows], result.predicted[rows],
-                result.residuals[rows],
-            ]).tolist()  # fmt: skip
+            numbers = np.column_stack(
+                [
+                    s.measured.x,
+                    s.measured.y,
+                    result.model.sigma[rows],
+                    result.predicted[rows],
+                    result.residuals[rows],
+                ]
+            ).tolist()
             unit = unit_of(s.entry.y.result, 1)
             for x, *row in numbers:
                 writer.writerow([s.label, repr(x), s.axis.unit, *map(repr, row), unit])

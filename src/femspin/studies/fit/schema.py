@@ -125,10 +125,11 @@ def load_fit(path: str | Path) -> Fit:
     for name, table in plain["parameters"].items() if _is_table(plain["parameters"]) else ():
         if _is_table(table) and table and not set(table) & set(FitParameter.model_fields):
             raise CaseError(
-                f"parameters.{name}", "the dotted path of a parameter stands in quotes, like"
+                f"parameters.{name}",
+                "the dotted path of a parameter stands in quotes, like"
                 ' [parameters."regions.Pt.spin_hall_angle"]; a parameter has start, min, max, log',
                 str(path),
-            )  # fmt: skip
+            )
     try:
         return Fit.model_validate(plain)
     except ValidationError as error:

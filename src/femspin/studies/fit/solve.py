@@ -132,8 +132,7 @@ class _Scaled:
     def slopes(self, u: Array) -> Array:
         """Return dx/du."""
         x = self.outside(u)
-        return np.array([v if p.log else p.size
-                         for p, v in zip(self.model.parameters, x, strict=True)])  # fmt: skip
+        return np.array([v if p.log else p.size for p, v in zip(self.model.parameters, x, strict=True)])
 
     def residuals(self, u: Array) -> Array:
         """Return (model - data) / sigma."""
@@ -169,13 +168,20 @@ def fit_model(model: FitModel) -> FitResult:
     first = scaled.jacobian(start)
     _refuse_undetermined(p, first, "at the start values")
     found = least_squares(
-        scaled.residuals, start, lambda u: first if np.array_equal(u, start)
-        else scaled.jacobian(u),
-        (low, high), "trf", ftol=_ENOUGH, xtol=_ENOUGH, gtol=_ENOUGH, max_nfev=_STEPS,
-    )  # fmt: skip
+        scaled.residuals,
+        start,
+        lambda u: first if np.array_equal(u, start) else scaled.jacobian(u),
+        (low, high),
+        "trf",
+        ftol=_ENOUGH,
+        xtol=_ENOUGH,
+        gtol=_ENOUGH,
+        max_nfev=_STEPS,
+    )
     if found.status <= 0:
-        raise SolverError(f"the fit did not converge in {_STEPS} steps; other start values, bounds"
-                          " or log = true may help")  # fmt: skip
+        raise SolverError(
+            f"the fit did not converge in {_STEPS} steps; other start values, bounds or log = true may help"
+        )
     values = scaled.outside(found.x)
     edge = _at_bound(p, values)
     free = np.array([q.name not in edge for q in p])
@@ -190,9 +196,19 @@ def fit_model(model: FitModel) -> FitResult:
     if not model.absolute:
         covariance *= chi2 / dof
     predicted = model.y + found.fun * model.sigma
-    return FitResult(model, values, covariance, predicted, chi2, dof, model.absolute, edge,
-                     int(found.nfev), str(found.message),
-                     _mirrors(scaled, values, free, chi2, dof))  # fmt: skip
+    return FitResult(
+        model,
+        values,
+        covariance,
+        predicted,
+        chi2,
+        dof,
+        model.absolute,
+        edge,
+        int(found.nfev),
+        str(found.message),
+        _mirrors(scaled, values, free, chi2, dof),
+    )
 
 
 def _mirrors(
@@ -201,9 +217,8 @@ def _mirrors(
     """Return the signs that the data do not determine: fits that begin at turned signs."""
     model, p = scaled.model, scaled.model.parameters
     signed = [
-        k for k, q in enumerate(p)
-        if free[k] and not q.log and values[k] != 0 and q.low < -values[k] < q.high
-    ]  # fmt: skip
+        k for k, q in enumerate(p) if free[k] and not q.log and values[k] != 0 and q.low < -values[k] < q.high
+    ]
     scatter = 1.0 if model.absolute else chi2 / max(dof, 1)
     enough = chi2 + _AS_WELL * scatter + _ROUND_OFF * len(model.y)
     found: list[tuple[set[int], Mirror]] = []
@@ -221,9 +236,7 @@ def _mirrors(
     return tuple(mirror for _, mirror in found)
 
 
-def _refitted(
-    scaled: _Scaled, u: Array, free: NDArray[np.bool_], enough: float
-) -> tuple[Array, float]:
+def _refitted(scaled: _Scaled, u: Array, free: NDArray[np.bool_], enough: float) -> tuple[Array, float]:
     """Return unknowns near u that describe the data best, and chi2; u itself if it will do."""
     residuals = scaled.residuals(u)
     size = float(residuals @ residuals)
@@ -235,9 +248,16 @@ def _refitted(
     p = scaled.model.parameters
     low, high = (scaled.inside(np.array([getattr(q, k) for q in p])) for k in ("low", "high"))
     again = least_squares(
-        scaled.residuals, u, scaled.jacobian, (low, high), "trf",
-        ftol=_ENOUGH, xtol=_ENOUGH, gtol=_ENOUGH, max_nfev=_STEPS,
-    )  # fmt: skip
+        scaled.residuals,
+        u,
+        scaled.jacobian,
+        (low, high),
+        "trf",
+        ftol=_ENOUGH,
+        xtol=_ENOUGH,
+        gtol=_ENOUGH,
+        max_nfev=_STEPS,
+    )
     return again.x, float(again.fun @ again.fun)
 
 
@@ -254,8 +274,9 @@ def _enough_rows(model: FitModel) -> None:
     if rows < unknowns:
         raise CaseError("parameters", f"{unknowns} parameters, but only {rows} rows of data")
     if rows == unknowns and not model.absolute:
-        raise CaseError("data", f"{rows} rows determine {unknowns} parameters, but no errors; give"
-                        " sigma or more rows")  # fmt: skip
+        raise CaseError(
+            "data", f"{rows} rows determine {unknowns} parameters, but no errors; give sigma or more rows"
+        )
 
 
 def _at_bound(parameters: tuple[FreeParameter, ...], values: Array) -> tuple[str, ...]:
@@ -300,19 +321,20 @@ def undetermined(
     return {parameters[k].name: float(change[k] / change[large[0]]) for k in large}
 
 
-def _refuse_undetermined(
-    parameters: tuple[FreeParameter, ...], jacobian: Array, when: str
-) -> None:
+def _refuse_undetermined(parameters: tuple[FreeParameter, ...], jacobian: Array, when: str) -> None:
     found = undetermined(parameters, jacobian)
     if found is None:
         return
     if isinstance(found, tuple):
-        raise CaseError("parameters", f"no data depend on {' and '.join(found)} {when}; fix or"
-                        " leave out, or start elsewhere")  # fmt: skip
+        raise CaseError(
+            "parameters",
+            f"no data depend on {' and '.join(found)} {when}; fix or leave out, or start elsewhere",
+        )
     logs = {p.name for p in parameters if p.log}
     names, signs = " and ".join(found), " : ".join(f"{c:+.3g}" for c in found.values())
     kind = "relative change" if logs >= set(found) else "change in units of the start values"
     raise CaseError(
-        "parameters", f"the data do not determine {names} separately {when}: a {kind} of {signs}"
+        "parameters",
+        f"the data do not determine {names} separately {when}: a {kind} of {signs}"
         " leaves all residuals unchanged; fix one of them or add data that tell them apart",
-    )  # fmt: skip
+    )

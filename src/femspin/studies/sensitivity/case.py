@@ -73,9 +73,7 @@ def _elements(
     return device.case, found, left
 
 
-def _outputs(
-    wanted: Sequence[str] | None, values: Mapping[str, float]
-) -> tuple[tuple[str, ...], list[str]]:
+def _outputs(wanted: Sequence[str] | None, values: Mapping[str, float]) -> tuple[tuple[str, ...], list[str]]:
     """Return the outputs, and those that patterns mean but that are zero."""
     if not wanted:
         names = default_outputs(values)
@@ -88,9 +86,8 @@ def _outputs(
         kind = _kind(name)
         largest[kind] = max(largest.get(kind, 0.0), abs(value))
     left = [
-        name for name in names
-        if name not in wanted and abs(values[name]) <= _ZERO * largest[_kind(name)]
-    ]  # fmt: skip
+        name for name in names if name not in wanted and abs(values[name]) <= _ZERO * largest[_kind(name)]
+    ]
     kept = tuple(name for name in names if name not in left)
     if not kept:
         raise CaseError("--outputs", f"all of it is zero: {', '.join(left)}")

@@ -17,12 +17,7 @@ import numpy as np
 
 from ...case.parameters import without_repetition
 from ...device.build import changed_device
-from ...device.coefficients import (
-    Parameter,
-    extrapolated_derivative,
-    field_derivatives,
-    with_parameters,
-)
+from ...device.coefficients import Parameter, extrapolated_derivative, field_derivatives, with_parameters
 from ...device.model import Device, Transport
 from ...device.observables.mesh import MeshSaid
 from ...device.observables.quantities import flat_numbers
@@ -37,8 +32,18 @@ from ...units import Array
 __all__ = ["Direction", "WeakMoments", "direction", "numbers_along", "weak_moments"]
 
 
-_ARRAYS = ("dos", "diffusion", "gauge", "omega", "relaxation", "theta", "drift", "rotation",
-           "moment_relaxation", "moment_omega")  # fmt: skip
+_ARRAYS = (
+    "dos",
+    "diffusion",
+    "gauge",
+    "omega",
+    "relaxation",
+    "theta",
+    "drift",
+    "rotation",
+    "moment_relaxation",
+    "moment_omega",
+)
 _LEVELS = 5
 _STEP = 3e-3  # relative change along a direction: truncation and round-off are both about 1e-12
 _ROUGH, _ROUND_OFF, _ENOUGH = 1e-4, 1e-10, 1e-9
@@ -89,8 +94,9 @@ def weak_moments(device: Device, transport: Transport) -> dict[str, WeakMoments]
     state = transport.state
     return {
         name: _moments(device.space, name, state.mu, state.mu_low)
-        for name, c in state.coefficients.items() if c.uniform
-    }  # fmt: skip
+        for name, c in state.coefficients.items()
+        if c.uniform
+    }
 
 
 def _moments(space: Space, name: str, mu: Array, mu_low: Array) -> WeakMoments:
@@ -107,19 +113,14 @@ def _moments(space: Space, name: str, mu: Array, mu_low: Array) -> WeakMoments:
         integrals = chunk.matrix.reshape(-1, n, n, rows)
         out = np.empty((len(dofs), n, rows, 4))
         for which, values in ((kills, deviation), (keeps, local + low)):
-            out[:, :, which] = np.einsum(
-                "eimk,emz->eikz", integrals[..., which], values, optimize=True
-            )
+            out[:, :, which] = np.einsum("eimk,emz->eikz", integrals[..., which], values, optimize=True)
         np.add.at(matrix, dofs, out)
         np.add.at(vector, dofs, chunk.vector)
     return WeakMoments(np.ascontiguousarray(matrix.swapaxes(0, 1)), vector.T.copy())
 
 
 def direction(
-    device: Device,
-    transport: Transport,
-    parameter: Parameter,
-    moments: Mapping[str, WeakMoments],
+    device: Device, transport: Transport, parameter: Parameter, moments: Mapping[str, WeakMoments]
 ) -> Direction:
     """Return what a parameter changes at fixed unknowns.
 
@@ -133,9 +134,7 @@ def direction(
         SolverError: If the coefficients are not smooth there.
     """
     found = field_derivatives(device.case, parameter.path, transport.m)
-    changed = {
-        name: found.fields[name] for name in device.conductors if _changes(found.fields[name])
-    }
+    changed = {name: found.fields[name] for name in device.conductors if _changes(found.fields[name])}
     residual = np.zeros((device.space.n_dofs, 4))
     for name, slope in changed.items():
         residual -= _region_change(device, transport, name, slope, parameter.scale, moments)
@@ -204,9 +203,7 @@ def _moved(f: RegionFields, slope: RegionFields, t: float) -> RegionFields:
     return replace(f, **values, m=m)
 
 
-def _face_change(
-    device: Device, transport: Transport, parameter: Parameter
-) -> tuple[Array, Array]:
+def _face_change(device: Device, transport: Transport, parameter: Parameter) -> tuple[Array, Array]:
     """Return the derivatives of the residual by conditions on faces, and of what they prescribe.
 
     Prescribed potentials enter the residual through the regions beside them.
@@ -234,11 +231,7 @@ def _other(device: Device, parameter: Parameter, x: float) -> Device:
 
 
 def numbers_along(
-    device: Device,
-    transport: Transport,
-    change: Direction,
-    mu: Array,
-    values: Mapping[str, float],
+    device: Device, transport: Transport, change: Direction, mu: Array, values: Mapping[str, float]
 ) -> Array:
     """Return the derivatives of numbers of the result along a direction, shape (n,).
 
@@ -288,12 +281,7 @@ def _rate(transport: Transport, change: Direction, mu: Array) -> float:
 
 
 def _numbers_at(
-    device: Device,
-    transport: Transport,
-    change: Direction,
-    mu: Array,
-    names: Sequence[str],
-    t: float,
+    device: Device, transport: Transport, change: Direction, mu: Array, names: Sequence[str], t: float
 ) -> Array:
     parameter, state = change.parameter, transport.state
     other = _other(device, parameter, parameter.value + t) if change.faces else device
@@ -305,9 +293,12 @@ def _numbers_at(
     full = state.mu.astype(np.longdouble) + state.mu_low + t * mu.astype(np.longdouble)
     rounded = full.astype(float)
     moved = replace(
-        state, mu=rounded, mu_low=(full - rounded).astype(float), coefficients=scaled,
+        state,
+        mu=rounded,
+        mu_low=(full - rounded).astype(float),
+        coefficients=scaled,
         laws=other.laws(transport.m),
-    )  # fmt: skip
+    )
     found = _needed(other, replace(transport, fields=fields, state=moved), names)
     return np.array([found.get(name, np.nan) for name in names])
 

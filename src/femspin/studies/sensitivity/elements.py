@@ -35,9 +35,15 @@ from ...units import Array
 from .directions import Direction, direction, numbers_along, weak_moments
 
 __all__ = [
-    "Sensitivities", "choose_outputs", "choose_parameters", "default_outputs",
-    "is_output", "possible_outputs", "sensitivities", "table_rows",
-]  # fmt: skip
+    "Sensitivities",
+    "choose_outputs",
+    "choose_parameters",
+    "default_outputs",
+    "is_output",
+    "possible_outputs",
+    "sensitivities",
+    "table_rows",
+]
 
 Method = Literal["auto", "adjoint", "tangent"]
 Progress = Callable[[float], None]
@@ -164,11 +170,7 @@ class _Rows:
 
 
 def _rows(
-    device: Device,
-    transport: Transport,
-    outputs: Mapping[str, float],
-    parameters: int,
-    method: Method,
+    device: Device, transport: Transport, outputs: Mapping[str, float], parameters: int, method: Method
 ) -> _Rows:
     """Return the outputs, with adjoints where these save solves."""
     affine = {} if method == "tangent" else device_functionals(device, transport)
@@ -179,9 +181,7 @@ def _rows(
     gather = device.problem.constraint.gather
     adjoints = {
         name: gather(_first_of_unknown(device, z))
-        for name, z in zip(
-            direct, adjoint_solutions(device.problem, transport.state, weights), strict=True
-        )
+        for name, z in zip(direct, adjoint_solutions(device.problem, transport.state, weights), strict=True)
     }
     return _Rows(device, transport, outputs, adjoints)
 
@@ -215,9 +215,8 @@ def choose_parameters(case: Any, paths: Sequence[str] | None = None) -> tuple[Pa
     for path in paths:
         if any(mark in path for mark in "*?"):
             every = [
-                p for p in known
-                if fnmatchcase(p.path, path) or fnmatchcase(by_region(case, p.path), path)
-            ]  # fmt: skip
+                p for p in known if fnmatchcase(p.path, path) or fnmatchcase(by_region(case, p.path), path)
+            ]
             if not every:
                 raise CaseError("--parameters", f"no parameter matches {path!r}")
             matches = [p for p in every if p.path not in fixed] or every
@@ -226,9 +225,10 @@ def choose_parameters(case: Any, paths: Sequence[str] | None = None) -> tuple[Pa
         found |= {p.path: p for p in matches}
     for path in sorted(fixed & set(found)):
         raise CaseError(
-            path, "the thickness of a meshed layer is no parameter of finite elements; in one"
+            path,
+            "the thickness of a meshed layer is no parameter of finite elements; in one"
             ' dimension solver.method = "stack" differentiates by it',
-        )  # fmt: skip
+        )
     return tuple(found.values())
 
 
@@ -263,10 +263,7 @@ def choose_outputs(wanted: Iterable[str], known: Iterable[str]) -> tuple[str, ..
     names, found = tuple(known), []
     for name in wanted:
         spelled = number_name(name, names)
-        matches = [
-            n for n in names
-            if n == spelled or n.startswith(f"{spelled}.") or fnmatchcase(n, name)
-        ]
+        matches = [n for n in names if n == spelled or n.startswith(f"{spelled}.") or fnmatchcase(n, name)]
         if not matches:
             what = "matches no number" if any(c in name for c in "*?") else "is no number"
             raise CaseError("--outputs", f"{name!r} {what} of the result{closest(name, names)}")
@@ -280,11 +277,8 @@ def default_outputs(values: Mapping[str, float]) -> tuple[str, ...]:
     A spin current counts from 1e-6 of the largest component at all interfaces on, an
     efficiency from 1e-6 of the largest of all magnets.
     """
-    spin = {
-        k: v for k, v in values.items() if k.startswith("interfaces.") and ".spin_current." in k
-    }
-    torque = {k: v for k, v in values.items() if k.startswith("torques.")
-              and k.endswith(_EFFICIENCIES)}  # fmt: skip
+    spin = {k: v for k, v in values.items() if k.startswith("interfaces.") and ".spin_current." in k}
+    torque = {k: v for k, v in values.items() if k.startswith("torques.") and k.endswith(_EFFICIENCIES)}
     found: list[str] = []
     for group in (spin, torque):
         largest = max((abs(v) for v in group.values()), default=0.0)

@@ -59,15 +59,21 @@ class SolvedStack:
         through = [self.state.solution.interface_flux(k)[1:] for k in faces]
         least = _ROUND_OFF * E_CHARGE * max((float(np.abs(j).max()) for j in through), default=0.0)
         idle = [
-            name for name in self.state.problem.kinds
-            if max((abs(v) for k, v in found.items()
-                    if k.startswith(f"torques.{name}.") and "_spin_current" in k), default=0.0)
+            name
+            for name in self.state.problem.kinds
+            if max(
+                (
+                    abs(v)
+                    for k, v in found.items()
+                    if k.startswith(f"torques.{name}.") and "_spin_current" in k
+                ),
+                default=0.0,
+            )
             <= least
-        ]  # fmt: skip
+        ]
         heads = tuple(
-            f"{table}.{name}." for name in idle
-            for table in ("torques", "observables.torque_efficiency")
-        )  # fmt: skip
+            f"{table}.{name}." for name in idle for table in ("torques", "observables.torque_efficiency")
+        )
         return {k: v for k, v in found.items() if not k.startswith(heads)}
 
 
@@ -98,14 +104,16 @@ def _require_stack(case: Case) -> None:
         raise CaseError("solver.method", "the stack method takes an electric field, no electrodes")
     kinds = [case.regions[layer.region].kind for layer in stack.layers]
     if "i" in "".join("i" if kind in INSULATORS else "c" for kind in kinds).strip("i"):
-        raise CaseError("solver.method", "the stack method needs conducting layers without an"
-                        " insulator between them")  # fmt: skip
+        raise CaseError(
+            "solver.method", "the stack method needs conducting layers without an insulator between them"
+        )
     for name, region in case.regions.items():
         if region.model != "resolved":
             raise CaseError(
-                f"regions.{name}.model", "exact derivatives of a stack need every layer resolved"
+                f"regions.{name}.model",
+                "exact derivatives of a stack need every layer resolved"
                 f' (got {region.model!r}); use "resolved", or solver.method = "auto"',
-            )  # fmt: skip
+            )
 
 
 def _numbers(state: StackState, groups: Sequence[str]) -> dict[str, float]:

@@ -22,15 +22,28 @@ from ...results.table import unit_of
 from .elements import Sensitivities, table_rows
 
 __all__ = [
-    "SensitivityReport", "plot_tornado", "sensitivity_csv", "sensitivity_summary", "tornado_bars",
+    "SensitivityReport",
+    "plot_tornado",
+    "sensitivity_csv",
+    "sensitivity_summary",
+    "tornado_bars",
     "write_sensitivities",
-]  # fmt: skip
+]
 
 _RAISES, _LOWERS = "#0072b2", "#d55e00"
 _MOST_BARS, _MOST_PANELS = 10, 12
 _NO_INFLUENCE = 1e-9  # of the largest elasticity of the output
-_COLUMNS = ("output", "output_value", "output_unit", "parameter", "value", "unit", "derivative",
-            "elasticity", "change_if_zero")  # fmt: skip
+_COLUMNS = (
+    "output",
+    "output_value",
+    "output_unit",
+    "parameter",
+    "value",
+    "unit",
+    "derivative",
+    "elasticity",
+    "change_if_zero",
+)
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,7 @@ def sensitivity_summary(report: SensitivityReport) -> dict[str, Any]:
         "notes": list(report.notes),
         "outputs": outputs,
         "errors": {
-            report.name(p.path): float(e)
-            for p, e in zip(found.parameters, found.errors, strict=True)
+            report.name(p.path): float(e) for p, e in zip(found.parameters, found.errors, strict=True)
         },
         "versions": versions(),
     }
@@ -104,9 +116,8 @@ def sensitivity_csv(report: SensitivityReport) -> str:
             numbers = [_cell(row[key]) for key in ("derivative", "elasticity")]
             change = _cell(row["scale"]) if row["value"] == 0 else ""
             writer.writerow(
-                [*head, report.name(row["parameter"]), _cell(row["value"]), row["unit"],
-                 *numbers, change]
-            )  # fmt: skip
+                [*head, report.name(row["parameter"]), _cell(row["value"]), row["unit"], *numbers, change]
+            )
     return text.getvalue()
 
 
@@ -135,9 +146,12 @@ def write_sensitivities(
         (part / "sensitivities.json").write_text(to_json(summary), encoding="utf-8")
         (part / "sensitivities.csv").write_text(sensitivity_csv(report), encoding="utf-8")
         inputs = {
-            "command": "sensitivities", "title": report.case.title,
-            "inputs": dump_case(report.case), "inputs_digest": digest, "versions": versions(),
-        }  # fmt: skip
+            "command": "sensitivities",
+            "title": report.case.title,
+            "inputs": dump_case(report.case),
+            "inputs_digest": digest,
+            "versions": versions(),
+        }
         (part / "result.json").write_text(to_json(inputs), encoding="utf-8")
         resolved = to_toml(dump_case(report.case), "Resolved case: every default filled in.")
         (part / "case.toml").write_text(resolved, encoding="utf-8")
@@ -162,9 +176,7 @@ def plot_tornado(report: SensitivityReport) -> tuple[Any, Any]:
     columns = min(2, len(outputs))
     bars = [tornado_bars(report.found, k)[:_MOST_BARS] for k in outputs]
     lines = -(-len(outputs) // columns)
-    heights = [
-        1.2 + max(len(b) for b in bars[columns * i : columns * (i + 1)]) for i in range(lines)
-    ]
+    heights = [1.2 + max(len(b) for b in bars[columns * i : columns * (i + 1)]) for i in range(lines)]
     size = (5.6 * columns, 0.6 + 0.25 * sum(heights))
     figure, panels = blank(size, lines, columns, squeeze=False, height_ratios=heights)
     for panel in panels.flat[len(outputs) :]:
@@ -176,18 +188,14 @@ def plot_tornado(report: SensitivityReport) -> tuple[Any, Any]:
     return figure, panels
 
 
-def _draw(
-    panel: Any, report: SensitivityReport, output: int, rows: Sequence[Mapping[str, Any]]
-) -> None:
+def _draw(panel: Any, report: SensitivityReport, output: int, rows: Sequence[Mapping[str, Any]]) -> None:
     sizes = [row["elasticity"] for row in rows]
     colours = [_RAISES if x > 0 else _LOWERS for x in sizes]
     drawn = panel.barh(range(len(rows)), sizes, color=colours, height=0.72)
     for bar, row in zip(drawn, rows, strict=True):
         if row["value"] == 0:
             bar.set(hatch="////", facecolor="white", edgecolor=bar.get_facecolor())
-    panel.set_yticks(
-        range(len(rows)), [_short(report.name(r["parameter"])) for r in rows], fontsize=8
-    )
+    panel.set_yticks(range(len(rows)), [_short(report.name(r["parameter"])) for r in rows], fontsize=8)
     panel.invert_yaxis()
     panel.axvline(0, color="0.3", linewidth=0.8)
     panel.set_title(report.found.outputs[output].replace("_", " "), fontsize=9)

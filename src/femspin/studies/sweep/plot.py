@@ -21,6 +21,8 @@ __all__ = ["plot_scan"]
 _LINES = ("-", "--", ":", "-.")
 _MOST_LABELS = 12
 _MARKED = 40  # with fewer points each one is marked
+
+
 def plot_scan(
     case: Case,
     axes: Sequence[Axis],
@@ -87,20 +89,21 @@ def _curves(
     ]
 
 
-def _draw(
-    panel: Any, x: Axis, names: Sequence[str], curves: Sequence[Curve], others: Sequence[Axis]
-) -> None:
+def _draw(panel: Any, x: Axis, names: Sequence[str], curves: Sequence[Curve], others: Sequence[Axis]) -> None:
     """Draw the curves of one panel: colours tell the other axes apart, lines the components."""
     several = len(names) > 1
     for c, (position, along, numbers) in enumerate(curves):
         for n, name in enumerate(names):
             label = name.rpartition(".")[2] if several else ""
             panel.plot(
-                along, numbers[name], label=label if c == 0 else "_",
+                along,
+                numbers[name],
+                label=label if c == 0 else "_",
                 color=_colour(c, len(curves)) if position else COLOURS[n % len(COLOURS)],
                 linestyle=_LINES[n % len(_LINES)] if position else "-",
-                marker="." if len(along) < _MARKED else "", linewidth=1.3,
-            )  # fmt: skip
+                marker="." if len(along) < _MARKED else "",
+                linewidth=1.3,
+            )
             if name.startswith(WALL) and LOST in numbers:
                 _hollow(panel, along, numbers[name], numbers[LOST] == 1)
     if several:
@@ -121,10 +124,16 @@ def _hollow(panel: Any, along: Sequence[Any], values: Array, lost: Any) -> None:
         return
     # Axes of text count their entries; matplotlib knows them by now.
     panel.plot(
-        [x for x, gone in zip(along, lost, strict=True) if gone], values[lost], linestyle="",
-        marker="o", markersize=7, markerfacecolor="white", zorder=3,
-        markeredgecolor=panel.lines[-1].get_color(), label="_wall left",
-    )  # fmt: skip
+        [x for x, gone in zip(along, lost, strict=True) if gone],
+        values[lost],
+        linestyle="",
+        marker="o",
+        markersize=7,
+        markerfacecolor="white",
+        zorder=3,
+        markeredgecolor=panel.lines[-1].get_color(),
+        label="_wall left",
+    )
 
 
 def _colour(index: int, count: int) -> Any:
@@ -159,14 +168,22 @@ def _explain_hollow(panels: Any) -> None:
     """Say below the panels that have them what hollow points are."""
     for panel in panels:
         if any(line.get_label() == "_wall left" for line in panel.lines):
-            panel.annotate("hollow: the wall left before the end", (0.01, 0.02),
-                           xycoords="axes fraction", fontsize="small", color="0.3")  # fmt: skip
+            panel.annotate(
+                "hollow: the wall left before the end",
+                (0.01, 0.02),
+                xycoords="axes fraction",
+                fontsize="small",
+                color="0.3",
+            )
 
 
 def _axis_name(axis: Axis, case: Case) -> str:
     if axis.rotation is not None:
-        what = {"magnetization": "magnetization", "field": "magnetic field",
-                "both": "magnetization and field"}[axis.rotation.of]  # fmt: skip
+        what = {
+            "magnetization": "magnetization",
+            "field": "magnetic field",
+            "both": "magnetization and field",
+        }[axis.rotation.of]
         first, second = axis.rotation.plane
         return f"angle of the {what} from {first} to {second}"
     parts = list(axis.parts)
@@ -189,4 +206,3 @@ def _value(coordinate: Any) -> str:
 
 def _common(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else names[0].rpartition(".")[0]
-

@@ -104,9 +104,11 @@ class ScanResult:
         numbers = [Column(n, self.unit(n), v.tolist()) for n, v in self.numbers.items()]
         warned = [Column("warnings", "", ["; ".join(p.warnings) for p in self.points])]
         return (
-            *axes, *numbers, *(warned if self.warnings else ()),
+            *axes,
+            *numbers,
+            *(warned if self.warnings else ()),
             Column("error", "", [p.error for p in self.points]),
-        )  # fmt: skip
+        )
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -115,13 +117,14 @@ class ScanResult:
             "title": self.case.title,
             "conventions": CONVENTIONS,
             "axes": [{"name": a.name, "unit": a.unit} for a in self.axes],
-            "columns": [
-                {"name": name, "unit": self.unit(name)} for name in self.columns
-            ],
+            "columns": [{"name": name, "unit": self.unit(name)} for name in self.columns],
             "points": [
-                {"coordinates": p.coordinates, "error": p.error or None,
-                 "numbers": {n: p.numbers[n] for n in self.columns if n in p.numbers},
-                 **({"warnings": p.warnings} if p.warnings else {})}
+                {
+                    "coordinates": p.coordinates,
+                    "error": p.error or None,
+                    "numbers": {n: p.numbers[n] for n in self.columns if n in p.numbers},
+                    **({"warnings": p.warnings} if p.warnings else {}),
+                }
                 for p in self.points
             ],
             "estimates": self.estimates,
@@ -129,7 +132,7 @@ class ScanResult:
             "inputs": dump_case(self.case),
             "inputs_digest": case_digest(self.case, self.folder),
             "versions": versions(),
-        }  # fmt: skip
+        }
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -137,20 +140,17 @@ class ScanResult:
         assert self.case.scan is not None
         return {
             "mode": self.case.scan.mode,
-            "axes": [
-                {"name": a.name, "unit": a.unit, "values": a.coordinates} for a in self.axes
-            ],
+            "axes": [{"name": a.name, "unit": a.unit, "values": a.coordinates} for a in self.axes],
             "points": len(self.points),
             "failed": len(self.failures),
             "failures": [
-                {"row": k, "coordinates": p.coordinates, "error": p.error}
-                for k, p in self.failures
+                {"row": k, "coordinates": p.coordinates, "error": p.error} for k, p in self.failures
             ],
             "computed": self.computed,
             "processes": self.processes,
             "seconds": self.seconds,
             "versions": versions(),
-        }  # fmt: skip
+        }
 
     def plot(self) -> tuple[Any, Any]:
         """Return figure and axes of ``plot.y`` against ``plot.x``, see `plot.plot_scan`."""

@@ -15,12 +15,7 @@ from ...case.names import number_name
 from ...case.scan import Scan
 from ...case.schema import Case
 from ...errors import CaseError, closest
-from ...results.table import (
-    LOST,
-    WALL,
-    column_names,
-    matching,
-)
+from ...results.table import LOST, WALL, column_names, matching
 from ..points import ScanPoints
 from .result import PointResult, ScanResult
 from .stacks import Solve
@@ -97,26 +92,32 @@ def run_scan(
                 errors[key] = error
             tell(len(collect.found) + len(errors), len(todo))
     rows = tuple(
-        PointResult(points.coordinates(k), collect.numbers(key), errors.get(key, ""),
-                    collect.sentences(key))
+        PointResult(points.coordinates(k), collect.numbers(key), errors.get(key, ""), collect.sentences(key))
         for k, key in enumerate(keys)
-    )  # fmt: skip
+    )
     names = column_names(row.numbers for row in rows)
     columns = tuple(n for n in names if n not in points.scan.axes)
     return ScanResult(
-        case, folder, points.axes, rows, columns,
-        collect.warnings(keys), estimates, len(new), processes, time.perf_counter() - began,
-        stale, collect.units,
-    )  # fmt: skip
+        case,
+        folder,
+        points.axes,
+        rows,
+        columns,
+        collect.warnings(keys),
+        estimates,
+        len(new),
+        processes,
+        time.perf_counter() - began,
+        stale,
+        collect.units,
+    )
 
 
 def _case_of(points: ScanPoints, rows: Mapping[str, int]) -> Callable[[str], Case]:
     return lambda key: points.case(rows[key])
 
 
-def wanted_names(
-    scan: Scan, numbers: Mapping[str, float]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def wanted_names(scan: Scan, numbers: Mapping[str, float]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names in columns and plot.y as the result has them.
 
     Args:
@@ -131,8 +132,9 @@ def wanted_names(
         spelled = tuple(number_name(name, numbers) for name in names or ())
         for name in spelled:
             if not matching((name,), numbers):
-                raise CaseError(f"scan.{setting}", f"no number {name!r} in the result"
-                                f"{closest(name, numbers)}")  # fmt: skip
+                raise CaseError(
+                    f"scan.{setting}", f"no number {name!r} in the result{closest(name, numbers)}"
+                )
         found.append(spelled)
     return found[0], found[1]
 
@@ -196,9 +198,13 @@ def _keys(points: ScanPoints, folder: Path | None) -> tuple[list[str], tuple[Any
             if u.value.status == "estimate":
                 estimates.setdefault(
                     f"{u.path} {u.material}",
-                    {"path": u.path, "value": u.value.value, "material": u.material,
-                     "source": u.value.source},
-                )  # fmt: skip
+                    {
+                        "path": u.path,
+                        "value": u.value.value,
+                        "material": u.material,
+                        "source": u.value.source,
+                    },
+                )
     return keys, tuple(estimates.values())
 
 

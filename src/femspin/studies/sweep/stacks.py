@@ -39,9 +39,7 @@ def stack_tables(cases: Sequence[Case], solve: Solve, folder: Path | None = None
     except Exception:  # solved one by one they tell which of them is to blame
         return [partial(solve, case, folder) for case in cases]
     found = iter(solved)
-    return [
-        _table(p, next(found)) if isinstance(p, StackProblem) else _raising(p) for p in problems
-    ]
+    return [_table(p, next(found)) if isinstance(p, StackProblem) else _raising(p) for p in problems]
 
 
 def _problem(case: Case, folder: Path | None) -> StackProblem | Exception:

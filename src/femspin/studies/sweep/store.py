@@ -51,9 +51,7 @@ class PointStore:
         """Return a finished point, or None if there is no readable one."""
         try:
             table = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
-            if table["checksum"] != _checksum(
-                key, table["numbers"], table["warnings"], table["units"]
-            ):
+            if table["checksum"] != _checksum(key, table["numbers"], table["warnings"], table["units"]):
                 return None
             numbers = {str(k): float(v) for k, v in table["numbers"].items()}
             units = {str(k): str(v) for k, v in table["units"].items()}
@@ -65,9 +63,14 @@ class PointStore:
         """Write a finished point in one piece."""
         # JSON has no infinity and no NaN: they stand as text, which float() reads.
         numbers = {k: v if math.isfinite(v) else repr(v) for k, v in record.numbers.items()}
-        table = {"femspin": __version__, "code": code_digest(), "numbers": numbers,
-                 "warnings": record.warnings, "units": record.units,
-                 "checksum": _checksum(key, numbers, record.warnings, record.units)}  # fmt: skip
+        table = {
+            "femspin": __version__,
+            "code": code_digest(),
+            "numbers": numbers,
+            "warnings": record.warnings,
+            "units": record.units,
+            "checksum": _checksum(key, numbers, record.warnings, record.units),
+        }
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f".{key}.{os.getpid()}.part"
         try:
@@ -87,9 +90,7 @@ class PointStore:
         (self.folder / f"{key}.json").unlink(missing_ok=True)
 
 
-def _checksum(
-    key: str, numbers: Mapping[str, Any], warnings: Sequence[str], units: Mapping[str, str]
-) -> str:
+def _checksum(key: str, numbers: Mapping[str, Any], warnings: Sequence[str], units: Mapping[str, str]) -> str:
     """Return what tells whether a point is as it was written, and under its own name."""
     text = json.dumps([key, dict(numbers), list(warnings), dict(units)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -113,4 +114,3 @@ def point_key(case: Case, files: str = "") -> str:
     table = {k: v for k, v in dump_case(case).items() if k not in _NO_INFLUENCE}
     text = json.dumps([code_digest(), files, table], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-

@@ -30,8 +30,15 @@ from .store import PointStore, Record
 __all__ = ["Solve", "solve_here", "solve_points", "solved_together"]
 
 _SPAWN = get_context("spawn")
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
-            "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")  # fmt: skip
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 _CHUNK_SECONDS = 0.5  # work handed over at once: far above the cost of a message
 _LARGEST_CHUNK = 32
 _READY = "ready"
@@ -159,9 +166,7 @@ def _chunk(left: int, processes: int, seconds: float) -> int:
     return max(1, min(fair, _LARGEST_CHUNK, int(_CHUNK_SECONDS / seconds)))
 
 
-def _hand_over(
-    worker: _Worker, queue: deque[str], case_of: Callable[[str], Case], count: int
-) -> None:
+def _hand_over(worker: _Worker, queue: deque[str], case_of: Callable[[str], Case], count: int) -> None:
     chunk = [queue.popleft() for _ in range(count)]
     worker.held.extend(chunk)
     with contextlib.suppress(OSError):  # a dead worker is noticed when it is listened to
@@ -225,9 +230,7 @@ def _stop(workers: Sequence[_Worker]) -> None:
             worker.process.join()
 
 
-def _work(
-    pipe: Connection, store: PointStore, folder: Path | None, solve: Solve, together: bool
-) -> None:
+def _work(pipe: Connection, store: PointStore, folder: Path | None, solve: Solve, together: bool) -> None:
     """Solve points until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
@@ -238,8 +241,7 @@ def _work(
 
 
 def _solved_chunk(
-    chunk: Sequence[tuple[str, Case]], store: PointStore, folder: Path | None, solve: Solve,
-    together: bool,
+    chunk: Sequence[tuple[str, Case]], store: PointStore, folder: Path | None, solve: Solve, together: bool
 ) -> Iterator[tuple[str, str | None, float]]:
     """Solve some points; yield key, error and seconds of each."""
     stacks = [(key, case) for key, case in chunk if together and solved_together(case)]

@@ -48,11 +48,20 @@ def analysed(case: Case, system: TextureSystem, progress: Progress | None) -> Te
     Raises:
         FemspinError: If it does not suit the magnet or a solver fails.
     """
-    analyses = {"relax": _relax, "hysteresis": hysteresis, "threshold": threshold,
-                "resonance": resonance, "line_shape": _line_shape}  # fmt: skip
+    analyses = {
+        "relax": _relax,
+        "hysteresis": hysteresis,
+        "threshold": threshold,
+        "resonance": resonance,
+        "line_shape": _line_shape,
+    }
     result = analyses[system.table.analysis](case, system, progress or (lambda _: None))
-    return replace(result, folder=system.folder, facts=texture_facts(system),
-                   warnings=(*case_warnings(system, case), *result.warnings))  # fmt: skip
+    return replace(
+        result,
+        folder=system.folder,
+        facts=texture_facts(system),
+        warnings=(*case_warnings(system, case), *result.warnings),
+    )
 
 
 def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResult:
@@ -78,13 +87,18 @@ def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResu
             warnings = (f"{LOST[track.lost]} while the texture relaxed", *warnings)
     progress(1.0)
     potentials = () if system.coupled is None else (system.coupled.potentials(0.0),)
-    return TextureResult(case, system.space, numbers, frames=((0.0, fields),), warnings=warnings,
-                         device=system.device, potentials=potentials)  # fmt: skip
+    return TextureResult(
+        case,
+        system.space,
+        numbers,
+        frames=((0.0, fields),),
+        warnings=warnings,
+        device=system.device,
+        potentials=potentials,
+    )
 
 
-def _energy(
-    system: TextureSystem, order: Array, canting: Array | None, field: Any = None
-) -> float:
+def _energy(system: TextureSystem, order: Array, canting: Array | None, field: Any = None) -> float:
     if canting is None:
         return system.ferromagnet(field, driven=field is None).energy(order)
     return system.sublattices(field, driven=field is None).energy(join(order, canting))
@@ -127,20 +141,28 @@ def hysteresis(case: Case, system: TextureSystem, progress: Progress) -> Texture
     }
     if None not in coercive:
         down_field, up_field = (float(x) for x in coercive if x is not None)
-        numbers |= {"coercive_field": Number(0.5 * (up_field - down_field), "T"),
-                    "loop_shift": Number(0.5 * (up_field + down_field), "T")}  # fmt: skip
+        numbers |= {
+            "coercive_field": Number(0.5 * (up_field - down_field), "T"),
+            "loop_shift": Number(0.5 * (up_field + down_field), "T"),
+        }
     open_ends: list[float] = []
     if not system.antiferromagnetic:  # whose opposite state has the same moment
         ends = zip((0, options.points - 1), frames[::2], strict=True)
         open_ends = [
-            float(strengths[k]) for k, (_, fields) in ends
+            float(strengths[k])
+            for k, (_, fields) in ends
             if not _forgotten(system, steady + strengths[k] * unit, fields["m"], unit)
-        ]  # fmt: skip
+        ]
         numbers["saturated"] = int(not open_ends)
     heads = ("B [T]", "m along B", "m_x", "m_y", "m_z")
-    return TextureResult(case, system.space, numbers, frames=tuple(frames),
-                         curves=(Series("loop", heads, table),),
-                         warnings=_minor_loop(open_ends))  # fmt: skip
+    return TextureResult(
+        case,
+        system.space,
+        numbers,
+        frames=tuple(frames),
+        curves=(Series("loop", heads, table),),
+        warnings=_minor_loop(open_ends),
+    )
 
 
 def _forgotten(system: TextureSystem, field: Array, m: Array, unit: Array) -> bool:
@@ -157,9 +179,11 @@ def _minor_loop(fields: list[float]) -> tuple[str, ...]:
     if not fields:
         return ()
     places = " and ".join(f"{field:.4g} T" for field in fields)
-    return (f"a minor loop: at {places} the opposite state is stable as well, so that coercive"
-            " field, remanence and area depend on the history; raise"
-            " texture.hysteresis.largest",)  # fmt: skip
+    return (
+        f"a minor loop: at {places} the opposite state is stable as well, so that coercive"
+        " field, remanence and area depend on the history; raise"
+        " texture.hysteresis.largest",
+    )
 
 
 def _loop_drives(system: TextureSystem) -> tuple[Array, TextureSystem]:
@@ -171,9 +195,12 @@ def _loop_drives(system: TextureSystem) -> tuple[Array, TextureSystem]:
     refuse_what_moves(system, "a loop")
     for k, torque in enumerate(system.orbit()):
         if acts_damping_like(torque):
-            raise CaseError(f"texture.spin_orbit.{k}", "a loop takes field-like torques alone, as"
-                            " with a damping-like one a state has no energy; drop it, or sweep the"
-                            ' field of a run (signal.shape = "sequence")')  # fmt: skip
+            raise CaseError(
+                f"texture.spin_orbit.{k}",
+                "a loop takes field-like torques alone, as"
+                " with a damping-like one a state has no energy; drop it, or sweep the"
+                ' field of a run (signal.shape = "sequence")',
+            )
     return steady_orbit(system)
 
 
@@ -226,9 +253,11 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     changed = _varied(case, system, high)
     last = _run_of(changed)
     numbers = {
-        "threshold": Number(value, unit), "bracket": Number(high - low, unit),
-        "runs": len(tried), "just_above": run_numbers(changed, last),
-    }  # fmt: skip
+        "threshold": Number(value, unit),
+        "bracket": Number(high - low, unit),
+        "runs": len(tried),
+        "just_above": run_numbers(changed, last),
+    }
     if options.criterion == "unstable":
         first, end, _ = options.bracket
         numbers["looked_every"] = Number((end - first) / INSTABILITY_PARTS, unit)
@@ -236,9 +265,16 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     heads = (f"{options.vary} [{unit}]", "beyond", measure)
     curve = Series("bisection", heads, np.array(sorted(tried)))
     return TextureResult(
-        case, system.space, numbers, last.history, last.wall_series, last.frames, (curve,),
-        device=changed.device, potentials=last.potentials,
-    )  # fmt: skip
+        case,
+        system.space,
+        numbers,
+        last.history,
+        last.wall_series,
+        last.frames,
+        (curve,),
+        device=changed.device,
+        potentials=last.potentials,
+    )
 
 
 _Found = tuple[float, float, float, list[list[float]]]
@@ -254,9 +290,11 @@ def _unstable_from(case: Case, system: TextureSystem, progress: Progress) -> _Fo
     found = instability(branch, low, high, options.tolerance, progress)
     if found is None:
         part = (high - low) / INSTABILITY_PARTS
-        problem = (f"{high:g} {unit} is not beyond the threshold (unstable): the state at rest is"
-                   f" stable at all values from low on that were looked at, {part:.3g} {unit}"
-                   " apart; a narrower window of instability needs a narrower range")  # fmt: skip
+        problem = (
+            f"{high:g} {unit} is not beyond the threshold (unstable): the state at rest is"
+            f" stable at all values from low on that were looked at, {part:.3g} {unit}"
+            " apart; a narrower window of instability needs a narrower range"
+        )
         raise CaseError("texture.threshold.high", problem)
     tried = [[v, float(g > 0), g] for v, g in found.rates.items() if np.isfinite(g)]
     return found.low, found.high, found.threshold, tried
@@ -286,8 +324,9 @@ def _switches_from(case: Case, system: TextureSystem, progress: Progress) -> _Fo
             break
         middle = 0.5 * (low + high)
         low, high = (low, middle) if beyond(middle) else (middle, high)
-        progress(float(np.clip(np.log(width / (high - low)) /
-                               np.log(width / (options.tolerance * high)), 0, 1)))  # fmt: skip
+        progress(
+            float(np.clip(np.log(width / (high - low)) / np.log(width / (options.tolerance * high)), 0, 1))
+        )
     return low, high, 0.5 * (low + high), tried
 
 
@@ -304,13 +343,13 @@ def _varied(case: Case, system: TextureSystem, value: float) -> TextureSystem:
     try:
         varied = case_from_table(table)
     except CaseError as error:
-        raise CaseError("texture.threshold.vary", f"at {value:g} {unit}".rstrip()
-                        + f": {error.path}: {error.problem}") from None  # fmt: skip
+        raise CaseError(
+            "texture.threshold.vary", f"at {value:g} {unit}".rstrip() + f": {error.path}: {error.problem}"
+        ) from None
     given: Any = system.external
     changed = build_texture_system(
-        varied, system.folder,
-        None if given is None or system.coupled is not None else lambda _: given,
-    )  # fmt: skip
+        varied, system.folder, None if given is None or system.coupled is not None else lambda _: given
+    )
     return rehearsed(changed) if system.rehearsal else changed
 
 
@@ -341,5 +380,4 @@ def _line_shape(case: Case, system: TextureSystem, progress: Progress) -> Textur
     except np.linalg.LinAlgError as error:
         raise SolverError(f"the response has no solution ({error})") from None
     frames = ((0.0, {"m": m}),)
-    return TextureResult(case, system.space, numbers, frames=frames, curves=(curve,),
-                         warnings=warnings)  # fmt: skip
+    return TextureResult(case, system.space, numbers, frames=frames, curves=(curve,), warnings=warnings)

@@ -60,18 +60,18 @@ def rotor_rate(system: TextureSystem, texture: AntiferroTexture) -> float:
     local = abs(magnet.anisotropy) + abs(magnet.hard_anisotropy) + weak
     stiffest = np.sqrt(2 * local * magnet.homogeneous_exchange) / magnet.spin_density * TIME
     sines = [2 * np.pi * (s.frequency or 0.0) * TIME for s in drive_signals(system.table)]
-    return float(max(
-        stiffest + _field_rate(system) + _torque_rate(system, texture),
-        magnet.damping * turn, *sines, 0.0,
-    ))  # fmt: skip
+    return float(
+        max(
+            stiffest + _field_rate(system) + _torque_rate(system, texture), magnet.damping * turn, *sines, 0.0
+        )
+    )
 
 
 def _field_rate(system: TextureSystem) -> float:
     """Return gamma B [1/ps] of all fields at their largest, field-like torques included."""
     table, gamma = system.table, system.magnet.gamma * TIME
     fields = [np.linalg.norm(d.field) * d.signal.largest for d in table.fields]
-    alike = [abs(d.field_along_moments) * d.signal.largest
-             for d in table.spin_orbit if not d.staggered]  # fmt: skip
+    alike = [abs(d.field_along_moments) * d.signal.largest for d in table.spin_orbit if not d.staggered]
     return float(gamma * (sum(fields) + sum(alike)))
 
 
@@ -91,9 +91,7 @@ def _torque_rate(system: TextureSystem, texture: AntiferroTexture) -> float:
     return float(total)
 
 
-def _rotation_rate(
-    system: TextureSystem, texture: AntiferroTexture, torque: float, signal: Signal
-) -> float:
+def _rotation_rate(system: TextureSystem, texture: AntiferroTexture, torque: float, signal: Signal) -> float:
     """Return how fast w_D [1/ps] may turn n: only above a threshold does n keep rotating."""
     push = texture.stiffness_rate * torque
     if push <= 0.5 * resonance_rate(texture) ** 2:

@@ -21,14 +21,10 @@ from ...fields.build import region_fields
 from ...magnets.magnet import Antiferromagnet, Ferromagnet
 from ...magnets.space import TextureSpace
 
-__all__ = ["coupled_torque", "phase_seconds", "texture_device", "torque_warning",
-           "transport_numbers"]  # fmt: skip
+__all__ = ["coupled_torque", "phase_seconds", "texture_device", "torque_warning", "transport_numbers"]
 
 _TOLD = 0.1  # error of a torque, over the largest, that is worth a warning
-_PHASES = {
-    "transport_assembly": ("fields", "assembly"),
-    "transport_solve": ("factor", "solve", "torque"),
-}
+_PHASES = {"transport_assembly": ("fields", "assembly"), "transport_solve": ("factor", "solve", "torque")}
 
 
 def texture_device(case: Case, folder: Path | None) -> Device:
@@ -45,11 +41,12 @@ def texture_device(case: Case, folder: Path | None) -> Device:
     assert table is not None
     assert table.region is not None
     if case.solver.method == "stack":
-        raise CaseError("solver.method", '"stack" is for one direction of the moments; with a'
-                        " texture use auto, direct or iterative")  # fmt: skip
+        raise CaseError(
+            "solver.method",
+            '"stack" is for one direction of the moments; with a texture use auto, direct or iterative',
+        )
     if case.solver.target_error is not None:
-        raise CaseError("solver.target_error", "the mesh of a texture is not refined; leave it"
-                        " out")  # fmt: skip
+        raise CaseError("solver.target_error", "the mesh of a texture is not refined; leave it out")
     device = build_device(case, folder)
     _has_moments(device, table.region)
     return device
@@ -59,8 +56,10 @@ def _has_moments(device: Device, region: str) -> None:
     """Refuse a region that is no magnet, and a device that exchanges no spin with it."""
     kind = device.kinds[region]
     if kind in ("HM", "I"):
-        raise CaseError("texture.region", f"region {region!r} is of kind {kind} and has no"
-                        " moments; name an F or FI region")  # fmt: skip
+        raise CaseError(
+            "texture.region",
+            f"region {region!r} is of kind {kind} and has no moments; name an F or FI region",
+        )
     if kind == "F":
         here = device.parameters[region].region
         # Whether there is any exchange does not depend on a field, which moments may not bear.
@@ -68,13 +67,18 @@ def _has_moments(device: Device, region: str) -> None:
         ways = [region_fields(device.parameters[region], still, v) for v in np.eye(3)]
         exchanges = any(f.moment_omega.any() or f.moment_relaxation.any() for f in ways)
         if here.kondo is None or not exchanges:
-            raise CaseError(f"regions.{region}.kondo", "is needed: the exchange of the carriers"
-                            " with the moments that move")  # fmt: skip
+            raise CaseError(
+                f"regions.{region}.kondo",
+                "is needed: the exchange of the carriers with the moments that move",
+            )
         state = ways[0].moments
         if state is not None and state.curie <= device.conditions.temperature:
-            raise CaseError(f"regions.{region}.kondo", "the moments are not ordered at"
-                            f" {device.conditions.temperature:g} K: they do not follow the"
-                            f" texture (Curie temperature {state.curie:g} K)")  # fmt: skip
+            raise CaseError(
+                f"regions.{region}.kondo",
+                "the moments are not ordered at"
+                f" {device.conditions.temperature:g} K: they do not follow the"
+                f" texture (Curie temperature {state.curie:g} K)",
+            )
 
 
 def coupled_torque(
@@ -97,11 +101,15 @@ def coupled_torque(
     try:
         transport = textured_transport(device, table.region, space, options.thickness_average)
         torque = CoupledTorque(
-            transport, magnet.spin_density, options.tolerance, options.between,
-            options.accuracy / options.tolerance, automatic=False,
+            transport,
+            magnet.spin_density,
+            options.tolerance,
+            options.between,
+            options.accuracy / options.tolerance,
+            automatic=False,
             signal=None if options.signal.constant else options.signal.scale,
             breaks=options.signal.breaks,
-        )  # fmt: skip
+        )
         if isinstance(magnet, Antiferromagnet):
             tilted = np.tile([0.48, 0.6, 0.64], (space.size, 1))
             refuse_odd(transport, tilted)
@@ -139,9 +147,11 @@ def torque_warning(torque: CoupledTorque | None) -> str:
     if not report or report["largest_error"] <= _TOLD * report["largest_rate"]:
         return ""
     share = report["largest_error"] / report["largest_rate"]
-    return (f"a torque of transport that was kept between solutions was off by {share:.2g} of the"
-            f" largest torque (at most {_TOLD:g} pass in silence); lower"
-            " texture.transport.tolerance or texture.step")  # fmt: skip
+    return (
+        f"a torque of transport that was kept between solutions was off by {share:.2g} of the"
+        f" largest torque (at most {_TOLD:g} pass in silence); lower"
+        " texture.transport.tolerance or texture.step"
+    )
 
 
 def phase_seconds(torque: CoupledTorque, total: float) -> Mapping[str, float]:

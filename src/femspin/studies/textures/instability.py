@@ -98,9 +98,12 @@ class Branch:
         system = at_full_strength(self.vary(value), "the loss of stability")
         texture = system.sublattices() if system.antiferromagnetic else system.ferromagnet()
         if not traceable(texture):
-            raise CaseError("texture.threshold.criterion", '"unstable" solves the transport of'
-                            " every small motion, on meshes of up to 40 nodes; use"
-                            ' "switched"')  # fmt: skip
+            raise CaseError(
+                "texture.threshold.criterion",
+                '"unstable" solves the transport of'
+                " every small motion, on meshes of up to 40 nodes; use"
+                ' "switched"',
+            )
         return system, still(replace(texture, thermal=None))
 
 

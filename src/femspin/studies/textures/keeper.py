@@ -28,8 +28,6 @@ log = logging.getLogger("femspin")
 ANEW = "run without --resume"
 
 
-
-
 @dataclass
 class Keeper:
     """Checkpoints of a run beside its result.
@@ -76,9 +74,13 @@ class Keeper:
                 self.path.with_suffix(ending).unlink(missing_ok=True)
         except OSError as error:
             if not self._failed:
-                log.warning("no checkpoint at %.4g s could be written to %s: %s; the run goes on"
-                            " with the last good one, if any", checkpoint.clock * TIME,
-                            self.path.parent, error.strerror or error)  # fmt: skip
+                log.warning(
+                    "no checkpoint at %.4g s could be written to %s: %s; the run goes on"
+                    " with the last good one, if any",
+                    checkpoint.clock * TIME,
+                    self.path.parent,
+                    error.strerror or error,
+                )
             self._failed = True
 
     def load(self) -> Checkpoint | None:
@@ -96,11 +98,13 @@ class Keeper:
                 raise
             raise CaseError("--resume", f"{error.problem}; {ANEW}") from None
         if not np.array_equal(found.fields.get("code", np.zeros(0)), code_numbers(code_digest())):
-            raise CaseError("--resume", f"{self.file} was written by another version of femspin or"
-                            f" of the packages it rests on; {ANEW}")  # fmt: skip
+            raise CaseError(
+                "--resume",
+                f"{self.file} was written by another version of femspin or"
+                f" of the packages it rests on; {ANEW}",
+            )
         if not np.array_equal(found.fields.get("case", np.zeros(0)), self.digest):
-            raise CaseError("--resume", f"{self.file} belongs to another case or version of it;"
-                            f" {ANEW}")  # fmt: skip
+            raise CaseError("--resume", f"{self.file} belongs to another case or version of it; {ANEW}")
         return found
 
     @cached_property

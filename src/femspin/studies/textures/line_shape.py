@@ -91,8 +91,10 @@ def line_shape(
     curve = Series("line_shape", heads, np.column_stack([found, fit]))
     problem = _no_line(numbers, options.low, options.high)
     if problem:
-        warning = (f"{', '.join(_NAMES)} are left out: {problem}; sweep texture.line_shape.low and"
-                   " high across the resonance")  # fmt: skip
+        warning = (
+            f"{', '.join(_NAMES)} are left out: {problem}; sweep texture.line_shape.low and"
+            " high across the resonance"
+        )
         return {"misfit": numbers["misfit"]}, curve, m, (warning,)
     numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
     numbers = with_units(numbers, _UNITS)
@@ -103,13 +105,16 @@ def _no_line(numbers: dict[str, float], low: float, high: float) -> str:
     """Return why a fit is not that of a line within the sweep, empty where it is."""
     centre, width, misfit = (numbers[k] for k in ("resonance_field", "linewidth", "misfit"))
     if not low <= centre <= high:
-        return (f"the fitted resonance field, {centre:.4g} T, lies outside the sweep from {low:g}"
-                f" to {high:g} T")  # fmt: skip
+        return (
+            f"the fitted resonance field, {centre:.4g} T, lies outside the sweep from {low:g} to {high:g} T"
+        )
     if width > high - low:
         return f"the fitted linewidth, {width:.4g} T, exceeds the sweep of {high - low:g} T"
     if misfit > _MOST_MISFIT:
-        return (f"the line misses the signal by {misfit:.2g} of its range (allowed"
-                f" {_MOST_MISFIT:g}): it is no line of one resonance")  # fmt: skip
+        return (
+            f"the line misses the signal by {misfit:.2g} of its range (allowed"
+            f" {_MOST_MISFIT:g}): it is no line of one resonance"
+        )
     return ""
 
 
@@ -120,9 +125,12 @@ class _AtRest:
         self.steady, self.system = steady_orbit(system)
         self.torques = self.system.orbit()
         if self.torques and 2 * system.space.size > DENSE:
-            raise CaseError("texture.spin_orbit", "a steady damping-like torque needs a mesh of"
-                            f" at most {DENSE // 2} nodes in a line shape, where the stability of"
-                            " the state is checked")  # fmt: skip
+            raise CaseError(
+                "texture.spin_orbit",
+                "a steady damping-like torque needs a mesh of"
+                f" at most {DENSE // 2} nodes in a line shape, where the stability of"
+                " the state is checked",
+            )
 
     def at(self, field: Array, m: Array) -> tuple[Array, Texture]:
         """Return m at rest in a field [T] more, near a texture, and the equation of motion.
@@ -137,8 +145,10 @@ class _AtRest:
         else:
             m, _ = relaxed(self.system, m, total)
         if self.torques and growth(texture, m) >= 0:
-            raise SolverError(f"m is unstable at a field of {np.linalg.norm(field):g} T under the"
-                              " steady damping-like torque: it oscillates by itself")  # fmt: skip
+            raise SolverError(
+                f"m is unstable at a field of {np.linalg.norm(field):g} T under the"
+                " steady damping-like torque: it oscillates by itself"
+            )
         return m, texture
 
 
@@ -190,8 +200,10 @@ def _drive(system: TextureSystem) -> _Drive:
             p, w_d, w_f = torque.rates(0.0)
             damping, field, found = damping + w_d * p, field + w_f * p, True
     if not found:
-        raise CaseError("texture.spin_orbit", "nothing alternates; give a drive the signal"
-                        ' { shape = "sine", frequency = ... }')  # fmt: skip
+        raise CaseError(
+            "texture.spin_orbit",
+            'nothing alternates; give a drive the signal { shape = "sine", frequency = ... }',
+        )
     return _Drive(damping, field)
 
 
@@ -200,9 +212,8 @@ _UNITS = {"resonance_field": "T", "linewidth": "T"}
 
 
 def lorentzians(
-    field: Array, symmetric: float, antisymmetric: float, centre: float, width: float,
-    offset: float,
-) -> Array:  # fmt: skip
+    field: Array, symmetric: float, antisymmetric: float, centre: float, width: float, offset: float
+) -> Array:
     """Return S w^2/(x^2 + w^2) + A x w/(x^2 + w^2) + offset with x = field - centre."""
     x = field - centre
     shape: Array = (symmetric * width**2 + antisymmetric * x * width) / (x**2 + width**2) + offset
@@ -213,16 +224,16 @@ def _fitted(field: Array, signal: Array) -> dict[str, float]:
     """Return amplitudes, resonance field, half width at half maximum and misfit of a line."""
     size = float(np.ptp(signal))
     if size == 0.0:
-        raise SolverError("the signal vanishes: m has no component along the resistance axis, or"
-                          " the drive does not turn it")  # fmt: skip
+        raise SolverError(
+            "the signal vanishes: m has no component along the resistance axis, or the drive does not turn it"
+        )
     span = float(np.ptp(field))
     best: tuple[float, Any] | None = None
     for centre in field[np.argsort(-np.abs(signal - np.median(signal)))[:3]]:
         for width in (0.003, 0.02, 0.1):
             start = [size, size, centre, width * span, 0.0]
             try:
-                found, _ = curve_fit(lorentzians, field, signal / size,
-                                     [1.0, 1.0, *start[2:]], maxfev=20_000)  # fmt: skip
+                found, _ = curve_fit(lorentzians, field, signal / size, [1.0, 1.0, *start[2:]], maxfev=20_000)
             except RuntimeError:
                 continue
             misfit = float(np.abs(lorentzians(field, *found) - signal / size).max())
@@ -233,8 +244,7 @@ def _fitted(field: Array, signal: Array) -> dict[str, float]:
     misfit, (s, a, centre, width, offset) = best
     # A negative width is the same line with the other sign of the antisymmetric part.
     sign = np.sign(width)
-    numbers = zip(_NAMES, (s * size, sign * a * size, centre, abs(width), offset * size),
-                  strict=True)  # fmt: skip
+    numbers = zip(_NAMES, (s * size, sign * a * size, centre, abs(width), offset * size), strict=True)
     return {**{k: float(v) for k, v in numbers}, "misfit": misfit}
 
 

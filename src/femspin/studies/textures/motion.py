@@ -28,9 +28,15 @@ from .clock import drive_breaks, longest_step, rotor_rate
 from .system import TextureSystem
 
 __all__ = [
-    "MOST_CANTING", "Motion", "RotorMotion", "State", "check_canting", "equilibrium_canting",
-    "rotor_step", "start_motion",
-]  # fmt: skip
+    "MOST_CANTING",
+    "Motion",
+    "RotorMotion",
+    "State",
+    "check_canting",
+    "equilibrium_canting",
+    "rotor_step",
+    "start_motion",
+]
 
 State = tuple[Array, ...]
 Watch = Callable[[Array], None]
@@ -215,9 +221,7 @@ def _watched(step: Step, watch: Watch | None) -> Step:
     return shown
 
 
-def start_motion(
-    system: TextureSystem, order: Array, canting: Array | None = None
-) -> tuple[Motion, State]:
+def start_motion(system: TextureSystem, order: Array, canting: Array | None = None) -> tuple[Motion, State]:
     """Return the driven motion of a case and its initial state.
 
     Args:
@@ -234,8 +238,7 @@ def start_motion(
         texture = system.ferromagnet()
         _let_pump(system, texture)
         scheme = _ferro_scheme(system, texture)
-        motion = FerroMotion(texture, scheme, coupled=system.coupled, breaks=breaks,
-                             judge=judged(scheme))  # fmt: skip
+        motion = FerroMotion(texture, scheme, coupled=system.coupled, breaks=breaks, judge=judged(scheme))
         return motion, (texture.start(order),)
     if canting is None:
         canting = equilibrium_canting(system.antiferromagnet(driven=False), order)
@@ -251,18 +254,22 @@ def _start_staggered(
     step, longest = system.table.step, longest_step(system.table)
     if system.table.scheme == "two_sublattice":
         stack = system.moving_sublattices()
-        scheme = Midpoint(stack, 1e-3 if step is None else step / TIME,
-                          system.table.tolerance if step is None else None, longest)  # fmt: skip
+        scheme = Midpoint(
+            stack,
+            1e-3 if step is None else step / TIME,
+            system.table.tolerance if step is None else None,
+            longest,
+        )
         return SublatticeMotion(stack, scheme, breaks=breaks, judge=judged(scheme)), (join(n, m),)
-    length = step / TIME if step is not None else rotor_step(
-        staggered, rotor_rate(system, staggered)
-    )  # fmt: skip
+    length = step / TIME if step is not None else rotor_step(staggered, rotor_rate(system, staggered))
     try:
         # What is given must be stable by itself, whatever the drives ask for.
         rotor = Rotor(staggered, length)
         rotor.step = min(length, longest)
-        return RotorMotion(staggered, rotor, coupled=system.coupled, breaks=breaks,
-                           judge=judged(rotor)), (n, m)  # fmt: skip
+        return RotorMotion(staggered, rotor, coupled=system.coupled, breaks=breaks, judge=judged(rotor)), (
+            n,
+            m,
+        )
     except CaseError as error:
         raise CaseError("texture.step", error.problem) from None
 
@@ -315,12 +322,15 @@ def check_canting(m: Array) -> str:
     """
     largest = float(np.linalg.norm(m, axis=1).max())
     if largest > 1:
-        raise SolverError(f"|m| is {largest:.3g}, beyond saturation: the (n, m) model holds for"
-                          f" |m| << 1; {_OTHER}")  # fmt: skip
+        raise SolverError(
+            f"|m| is {largest:.3g}, beyond saturation: the (n, m) model holds for |m| << 1; {_OTHER}"
+        )
     if largest <= MOST_CANTING:
         return ""
-    return (f"|m| reaches {largest:.3g}; the (n, m) model leaves out terms of the order |m|^2 and"
-            f" is meant for |m| below {MOST_CANTING:g}: {_OTHER}")  # fmt: skip
+    return (
+        f"|m| reaches {largest:.3g}; the (n, m) model leaves out terms of the order |m|^2 and"
+        f" is meant for |m| below {MOST_CANTING:g}: {_OTHER}"
+    )
 
 
 def _speed(after: Array, before: Array, step: float) -> float:

@@ -19,15 +19,13 @@ from .wall import WALL_REACH, WALL_STOPS, WALL_UNITS
 if TYPE_CHECKING:
     from .recorder import TextureRun
 
-__all__ = ["run_numbers", "sampling_warning", "texture_facts", "topological_charge",
-           "undisturbed"]  # fmt: skip
+__all__ = ["run_numbers", "sampling_warning", "texture_facts", "topological_charge", "undisturbed"]
 
 
 _PARTS = {
     "MeshQuad1": ((0, 1, 2), (0, 2, 3)),
-    "MeshHex1": ((0, 1, 3, 4), (0, 3, 2, 4), (2, 3, 4, 6), (3, 4, 6, 7), (3, 4, 5, 7),
-                 (1, 3, 4, 5)),
-}  # fmt: skip
+    "MeshHex1": ((0, 1, 3, 4), (0, 3, 2, 4), (2, 3, 4, 6), (3, 4, 6, 7), (3, 4, 5, 7), (1, 3, 4, 5)),
+}
 """Corners of the triangles or tetrahedra of a cell."""
 
 
@@ -46,9 +44,7 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
         "final": {order: mean[-1], "energy": Number(run.column("energy")[-1], "J")},
         "late_mean": {order: mean[half:].mean(axis=0)},
         "late_range": {order: np.ptp(mean[half:], axis=0)},
-        "largest_energy_rise": Number(
-            np.diff(run.column("energy")).max(initial=-np.inf), "J"
-        ),
+        "largest_energy_rise": Number(np.diff(run.column("energy")).max(initial=-np.inf), "J"),
     }
     if run.step_error is not None:
         table["step_error"] = Number(run.step_error, "rad")
@@ -83,9 +79,8 @@ def _alternating(system: TextureSystem) -> tuple[float, float] | None:
     signals += [drive.signal for drive in table.spin_orbit]
     signals += [drive.signal for drive in (table.current, table.transport) if drive is not None]
     found = {
-        (s.frequency, s.phase - 2 * np.pi * s.frequency * s.start)
-        for s in signals if s.frequency is not None
-    }  # fmt: skip
+        (s.frequency, s.phase - 2 * np.pi * s.frequency * s.start) for s in signals if s.frequency is not None
+    }
     return found.pop() if len(found) == 1 else None
 
 
@@ -99,13 +94,15 @@ def _locked_in(rows: Array, frequency: float, advance: float) -> dict[str, float
     w = 2 * np.pi * frequency
     if len(time) < 5 or w * (time[-1] - time[0]) < 2 * np.pi or w * (time[1] - time[0]) > np.pi:
         return {}
-    shapes = np.stack([np.ones_like(time), (time - time[0]) * w, np.cos(w * time),
-                       np.sin(w * time)], axis=1)  # fmt: skip
+    shapes = np.stack([np.ones_like(time), (time - time[0]) * w, np.cos(w * time), np.sin(w * time)], axis=1)
     _, _, a, b = np.linalg.lstsq(shapes, position, rcond=None)[0]
     # x = a cos + b sin gives v = w (b cos - a sin)
     phase = np.angle(np.exp(1j * (np.arctan2(b, -a) - advance)))
-    return {"velocity_amplitude": float(w * np.hypot(a, b)), "phase": float(phase),
-            "displacement_amplitude": float(np.hypot(a, b))}  # fmt: skip
+    return {
+        "velocity_amplitude": float(w * np.hypot(a, b)),
+        "phase": float(phase),
+        "displacement_amplitude": float(np.hypot(a, b)),
+    }
 
 
 def sampling_warning(system: TextureSystem) -> str:
@@ -114,8 +111,10 @@ def sampling_warning(system: TextureSystem) -> str:
     interval = system.table.times[1]
     if drive is None or 2 * drive[0] * interval <= 1:
         return ""
-    return (f"texture.wall.alternating is left out: outputs every {interval:.4g} s are less than"
-            f" two in a period of {1 / drive[0]:.4g} s; set texture.output_interval")  # fmt: skip
+    return (
+        f"texture.wall.alternating is left out: outputs every {interval:.4g} s are less than"
+        f" two in a period of {1 / drive[0]:.4g} s; set texture.output_interval"
+    )
 
 
 def topological_charge(space: TextureSpace, values: Array) -> float:
@@ -138,9 +137,7 @@ def topological_charge(space: TextureSpace, values: Array) -> float:
     # The field (x - p_k)/3V has unit flux through the face opposite to corner k alone.
     lever = (p.mean(axis=0) - p)[:, :, 2] / 3
     faces = ((1, 2, 3), (0, 3, 2), (0, 1, 3), (0, 2, 1))
-    total = sum(
-        lever[k] @ (turn * _solid_angle(m[list(face)])) for k, face in enumerate(faces)
-    )  # fmt: skip
+    total = sum(lever[k] @ (turn * _solid_angle(m[list(face)])) for k, face in enumerate(faces))
     return float(total / np.ptp(p[:, :, 2]) / (4 * np.pi))
 
 
@@ -177,9 +174,11 @@ def _rotation(time: Array, angle: Array) -> dict[str, float]:
     """Return the mean turning over the second half of a run, of an angle followed by steps."""
     half = len(time) // 2
     rate = float(np.polyfit(time[half:] - time[half], angle[half:], 1)[0])
-    return {"angular_frequency": Number(rate, "rad/s"),
-            "frequency": Number(rate / (2 * np.pi), "Hz"),
-            "turns": float((angle[-1] - angle[0]) / (2 * np.pi))}  # fmt: skip
+    return {
+        "angular_frequency": Number(rate, "rad/s"),
+        "frequency": Number(rate / (2 * np.pi), "Hz"),
+        "turns": float((angle[-1] - angle[0]) / (2 * np.pi)),
+    }
 
 
 def undisturbed(rows: Array, stopped: str) -> Array:
@@ -211,18 +210,21 @@ def _wall_numbers(every: Array, rows: Array) -> dict[str, Any]:
     if not len(every):
         return {}
     table: dict[str, Any] = {
-        "position": float(every[-1, 1]), "width": float(every[-1, 2]),
-        "tilt": float(every[-1, 3]), "displacement": float(every[-1, 1] - every[0, 1]),
-    }  # fmt: skip
+        "position": float(every[-1, 1]),
+        "width": float(every[-1, 2]),
+        "tilt": float(every[-1, 3]),
+        "displacement": float(every[-1, 1] - every[0, 1]),
+    }
     if not len(rows):
         return with_units(table, WALL_UNITS)
     time, position, width, tilt = rows[:, :4].T
     half = len(rows) // 2
     late = slice(half, None)
     table |= {
-        "smallest_width": float(width.min()), "largest_width": float(width.max()),
+        "smallest_width": float(width.min()),
+        "largest_width": float(width.max()),
         "undisturbed_until": float(time[-1]),
-    }  # fmt: skip
+    }
     if len(rows) > 3:
         slope = np.polyfit(time[late] - time[half], position[late], 1)
         table["velocity"] = float((position[-1] - position[half]) / (time[-1] - time[half]))
@@ -236,9 +238,10 @@ def _wall_numbers(every: Array, rows: Array) -> dict[str, Any]:
 def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[str, Any]:
     """Return facts on mesh and scheme."""
     facts: dict[str, Any] = {
-        "nodes": system.space.size, "volume": Number(system.space.volume * 1e-27, "m^3"),
+        "nodes": system.space.size,
+        "volume": Number(system.space.volume * 1e-27, "m^3"),
         "spacing": Number(system.space.spacing * 1e-9, "m"),
-    }  # fmt: skip
+    }
     trace = getattr(system.demagnetization, "trace", None)
     if trace is not None:
         facts["sum_of_demagnetizing_factors"] = trace
@@ -246,12 +249,18 @@ def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[s
         facts["scheme"] = type(motion.scheme).__name__
     if system.device is not None:
         problem = system.device.problem
-        facts["transport"] = {"unknowns": len(problem.constraint.charge),
-                              "cells": system.device.structure.quality.cells}  # fmt: skip
+        facts["transport"] = {
+            "unknowns": len(problem.constraint.charge),
+            "cells": system.device.structure.quality.cells,
+        }
     if system.bands is not None:
         u = system.transfer()
         assert u is not None
-        facts["bands"] = {"p_n": system.bands.p_n, "p_m": system.bands.p_m,
-                          "p_st": system.bands.p_st, "tau_sd": Number(system.bands.tau_sd, "s"),
-                          "beta": u.beta}  # fmt: skip
+        facts["bands"] = {
+            "p_n": system.bands.p_n,
+            "p_m": system.bands.p_m,
+            "p_st": system.bands.p_st,
+            "tau_sd": Number(system.bands.tau_sd, "s"),
+            "beta": u.beta,
+        }
     return facts

@@ -22,8 +22,6 @@ __all__ = ["Recorder", "TextureRun"]
 _SWITCHED = -0.5  # component along the initial mean direction
 
 
-
-
 @dataclass(frozen=True)
 class TextureRun:
     """What was recorded of a motion.

@@ -14,7 +14,6 @@ from .system import TextureSystem
 __all__ = ["rehearsed"]
 
 
-
 def rehearsed(system: TextureSystem) -> TextureSystem:
     """Return a magnet that does not move, in a device that is not solved."""
     coupled: Any = None if system.coupled is None else _Unsolved(system.coupled)

@@ -46,30 +46,34 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     options = system.table.resonance
     assert options is not None
     if system.orbit() or system.transfer() is not None:
-        raise CaseError("texture.analysis", "a resonance is that of the magnet without torques;"
-                        " drop spin_orbit and current")  # fmt: skip
+        raise CaseError(
+            "texture.analysis",
+            "a resonance is that of the magnet without torques; drop spin_orbit and current",
+        )
     refuse_what_moves(system, "a resonance")
     order, canting = relaxed(system, initial_texture(system))
     modes = _modes(system, order, canting, options.modes)
     progress(0.3)
     numbers: dict[str, Any] = {
         "modes": {
-            str(k): with_units({"frequency": w / (2 * np.pi), "decay_rate": g,
-                                "linewidth": g / np.pi}, _MODE_UNITS)
+            str(k): with_units(
+                {"frequency": w / (2 * np.pi), "decay_rate": g, "linewidth": g / np.pi}, _MODE_UNITS
+            )
             for k, (w, g) in enumerate(zip(modes.frequency, modes.decay, strict=True))
         },
         "equilibrium": {k: system.space.mean(v) for k, v in order_fields(order, canting).items()},
     }
     heads = ("mode", "frequency [Hz]", "decay rate [1/s]")
-    rows = np.column_stack([np.arange(len(modes.decay)), modes.frequency / (2 * np.pi),
-                            modes.decay])  # fmt: skip
+    rows = np.column_stack([np.arange(len(modes.decay)), modes.frequency / (2 * np.pi), modes.decay])
     curves = [Series("modes", heads, rows)]
     history = None
     warnings: tuple[str, ...] = ()
     across = np.linalg.norm(np.cross(_kick_axis(system, order), order), axis=1)
     if options.kick > 0 and across.max() < _MOVES:
-        warnings = ("ring_down is left out: a kick about texture.resonance.kick_axis does not move"
-                    " a texture along that axis; choose one across it",)  # fmt: skip
+        warnings = (
+            "ring_down is left out: a kick about texture.resonance.kick_axis does not move"
+            " a texture along that axis; choose one across it",
+        )
     elif options.kick > 0:
         run = _kicked(_resolving(system, float(modes.frequency.max())), order)
         history = run.history
@@ -86,8 +90,9 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     if len(modes.shape[0]) == system.space.size:
         for k, shape in enumerate(modes.shape):
             fields |= {f"mode_{k}_re": np.real(shape), f"mode_{k}_im": np.imag(shape)}
-    return TextureResult(case, system.space, numbers, history, frames=((0.0, fields),),
-                         curves=tuple(curves), warnings=warnings)  # fmt: skip
+    return TextureResult(
+        case, system.space, numbers, history, frames=((0.0, fields),), curves=tuple(curves), warnings=warnings
+    )
 
 
 def _modes(system: TextureSystem, order: Array, canting: Array | None, count: int) -> Modes:
@@ -115,13 +120,19 @@ def _resolving(system: TextureSystem, fastest: float) -> TextureSystem:
     if table.output_interval is not None:
         if 2 * table.output_interval < period:
             return system
-        raise CaseError("texture.output_interval", f"{table.output_interval:.4g} s are less than"
-                        f" two samples in a period of {period:.4g} s of the fastest mode: its"
-                        " spectrum would alias; leave it out, or ask for fewer modes")  # fmt: skip
+        raise CaseError(
+            "texture.output_interval",
+            f"{table.output_interval:.4g} s are less than"
+            f" two samples in a period of {period:.4g} s of the fastest mode: its"
+            " spectrum would alias; leave it out, or ask for fewer modes",
+        )
     if table.duration * _SAMPLES > period * MOST_OUTPUTS:
-        raise CaseError("texture.duration", f"takes more than {MOST_OUTPUTS} samples with"
-                        f" {_SAMPLES} in a period of {period:.4g} s of the fastest mode; make it"
-                        " shorter, or ask for fewer modes")  # fmt: skip
+        raise CaseError(
+            "texture.duration",
+            f"takes more than {MOST_OUTPUTS} samples with"
+            f" {_SAMPLES} in a period of {period:.4g} s of the fastest mode; make it"
+            " shorter, or ask for fewer modes",
+        )
     closer = {"output_interval": period / _SAMPLES}
     return replace(system, table=table.model_copy(update=closer))
 
@@ -154,8 +165,9 @@ def _spectrum(run: TextureRun, staggered: bool) -> Series:
         omega, power = ring_down(run.time, run.column(f"{name}_{a}"))
         total = power if not len(total) else total + power
     keep = omega <= omega[-1] / 2
-    return Series("spectrum", ("frequency [Hz]", "power"),
-                  np.column_stack([omega[keep] / (2 * np.pi), total[keep]]))  # fmt: skip
+    return Series(
+        "spectrum", ("frequency [Hz]", "power"), np.column_stack([omega[keep] / (2 * np.pi), total[keep]])
+    )
 
 
 def _peak(rows: Array) -> float:

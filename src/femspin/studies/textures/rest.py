@@ -15,17 +15,7 @@ from ...errors import SolverError
 from ...magnets.antiferromagnet import Rotor
 from ...magnets.ferromagnet import Texture
 from ...magnets.midpoint import Midpoint
-from ...magnets.rest import (
-    FINE,
-    GROWTH,
-    SHORT,
-    departed,
-    escaped,
-    grown,
-    stable,
-    still,
-    still_staggered,
-)
+from ...magnets.rest import FINE, GROWTH, SHORT, departed, escaped, grown, stable, still, still_staggered
 from ...magnets.run import relax_texture
 from ...magnets.small_motion import traceable, unstable
 from ...magnets.two_sublattice import join, split
@@ -44,11 +34,7 @@ _SAME = 1e-6  # angle [rad] below which transport around an antiferromagnet at r
 
 
 def relaxed(
-    system: TextureSystem,
-    order: Array,
-    field: Any = None,
-    driven: bool = False,
-    canting: Array | None = None,
+    system: TextureSystem, order: Array, field: Any = None, driven: bool = False, canting: Array | None = None
 ) -> tuple[Array, Array | None]:
     """Return a stable equilibrium near a texture: m, or n and m of an antiferromagnet.
 
@@ -184,9 +170,7 @@ def _escaped(texture: Texture, rest: Array, advance: Callable[[Array], Array]) -
     return after
 
 
-def _wandered(
-    rest: Array, advance: Callable[[Array], Array], quiet: Callable[[Array], bool]
-) -> Array:
+def _wandered(rest: Array, advance: Callable[[Array], Array], quiet: Callable[[Array], bool]) -> Array:
     """Return the very same state where a tilt does not grow, else where the motion ends."""
     m = grown(rest, advance, quiet, _MOST_ROUNDS)
     if m is None:
@@ -199,13 +183,13 @@ def _wandered(
 
 
 def _oscillates() -> SolverError:
-    return SolverError(f"no stable equilibrium within {_MOST_ROUNDS} steps; the torque of"
-                       " transport may sustain an oscillation")  # fmt: skip
+    return SolverError(
+        f"no stable equilibrium within {_MOST_ROUNDS} steps; the torque of"
+        " transport may sustain an oscillation"
+    )
 
 
-def _rests(
-    texture: Texture, torque: CoupledTorque, m: Array, clock: float, tolerance: float
-) -> bool:
+def _rests(texture: Texture, torque: CoupledTorque, m: Array, clock: float, tolerance: float) -> bool:
     """Return whether |dm/dt|/gamma is below a tolerance [T] under the transport of this m."""
 
     def slow() -> bool:
@@ -237,8 +221,7 @@ def _relaxed_staggered(system: TextureSystem, order: Array, field: Any) -> tuple
     def again(state: Array) -> Array:
         def quiet(m: Array) -> bool:
             coupled.renew_at(0.0, normalized(split(m)[0]), _SAME)
-            return bool(np.linalg.norm(stack.rotation(m, 0.0), axis=1).max() * RATE
-                        < FINE * stack.gamma)  # fmt: skip
+            return bool(np.linalg.norm(stack.rotation(m, 0.0), axis=1).max() * RATE < FINE * stack.gamma)
 
         if traceable(stack):
             after = _escaped(stack, state, advance)
@@ -300,8 +283,9 @@ def _calmed(system: TextureSystem, motion: RotorMotion, order: Array, tolerance:
             if motion.coupled is None or not motion.coupled.renew_at(clock * TIME, n, _SAME):
                 return n, m
             calm = 0
-    raise SolverError(f"no equilibrium of the antiferromagnet after {clock:g} ps; the torques may"
-                      " sustain a motion")  # fmt: skip
+    raise SolverError(
+        f"no equilibrium of the antiferromagnet after {clock:g} ps; the torques may sustain a motion"
+    )
 
 
 def _slowest(system: TextureSystem) -> float:

@@ -78,28 +78,40 @@ def run_motion(
     end = recorder.rows[-1][0]
     warnings = state_warnings(system, [*(f[0] for f in recorder.frames), motion.order(state)])
     if recorder.track.lost:
-        words = "" if recorder.track.lost == "unsure" else (
-            f", and velocities leave out the last {WALL_REACH:g} widths of its way"
-            " (texture.wall.undisturbed_until)"
-        )  # fmt: skip
+        words = (
+            ""
+            if recorder.track.lost == "unsure"
+            else (
+                f", and velocities leave out the last {WALL_REACH:g} widths of its way"
+                " (texture.wall.undisturbed_until)"
+            )
+        )
         warnings = (f"{LOST[recorder.track.lost]}; the run ends there{words}", *warnings)
     if system.coupled is not None:
         system.coupled.finish(end, motion.order(state))
     told = [
-        sampling_warning(system), torque_warning(system.coupled),
+        sampling_warning(system),
+        torque_warning(system.coupled),
         "" if motion.judge is None else motion.judge.warning(),
         check_canting(np.array([[recorder.canting, 0.0, 0.0]])),
-    ]  # fmt: skip
+    ]
     warnings = (*warnings, *filter(None, told))
     unrest = motion.unrest(state, end / TIME)
     return TextureRun(
-        recorder.columns, np.array(recorder.rows), recorder.named_frames(), stopped or "time",
-        unrest, int(motion.scheme.steps), warnings,
-        {} if system.coupled is None else
-        phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
-        tuple(recorder.potentials), None if motion.judge is None else motion.judge.error,
+        recorder.columns,
+        np.array(recorder.rows),
+        recorder.named_frames(),
+        stopped or "time",
+        unrest,
+        int(motion.scheme.steps),
+        warnings,
+        {}
+        if system.coupled is None
+        else phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
+        tuple(recorder.potentials),
+        None if motion.judge is None else motion.judge.error,
         {name: np.array(recorder.angles)[:, k] for k, name in enumerate(recorder.turnings)},
-    )  # fmt: skip
+    )
 
 
 def _rehearsed_run(system: TextureSystem, motion: Motion, state: State) -> TextureRun:
@@ -114,11 +126,16 @@ def _rehearsed_run(system: TextureSystem, motion: Motion, state: State) -> Textu
     rows = first + noise * np.maximum(np.abs(first), 1e-30)
     rows[:, 0] = times
     return TextureRun(
-        recorder.columns, rows, recorder.named_frames(), "time", 0.0, 0,
+        recorder.columns,
+        rows,
+        recorder.named_frames(),
+        "time",
+        0.0,
+        0,
         potentials=tuple(recorder.potentials),
         step_error=None if motion.judge is None else 0.0,
         angles=dict.fromkeys(recorder.turnings, np.zeros(len(times))),
-    )  # fmt: skip
+    )
 
 
 def _begin(
@@ -139,15 +156,12 @@ def _begin(
         raise CaseError("--resume", f"the checkpoint does not fit the case; {ANEW}") from None
 
 
-def _taken_up(
-    recorder: Recorder, state: State, saved: Checkpoint
-) -> tuple[int, State, str]:
+def _taken_up(recorder: Recorder, state: State, saved: Checkpoint) -> tuple[int, State, str]:
     """Return output index and state of a checkpoint; `ValueError` where it is none of this run."""
     fields, system, names = saved.fields, recorder.system, recorder.motion.names
     index, times = float(fields["index"]), system.table.times
     found = tuple(np.asarray(fields[n], float) for n in names)
-    same = [f.shape == s.shape and bool(np.isfinite(f).all()) for f, s in
-            zip(found, state, strict=True)]  # fmt: skip
+    same = [f.shape == s.shape and bool(np.isfinite(f).all()) for f, s in zip(found, state, strict=True)]
     if not (all(same) and index.is_integer() and 0 < index < len(times)):
         raise ValueError("state")
     k = int(index)
@@ -175,9 +189,7 @@ def _taken_up(
         recorder.motion.judge.restore(fields["judge"])
     if system.coupled is not None:
         head, recorder.potentials = "coupled_", list(fields["potentials"])
-        system.coupled.restore(
-            {k.removeprefix(head): v for k, v in fields.items() if k.startswith(head)}
-        )
+        system.coupled.restore({k.removeprefix(head): v for k, v in fields.items() if k.startswith(head)})
     return k, found, ""
 
 
@@ -187,13 +199,17 @@ def _checkpoint(
     fields = dict(zip(recorder.motion.names, state, strict=True))
     if keeper is not None and keeper.due:
         fields |= {
-            "rows": np.array(recorder.rows), "frame_times": np.array(recorder.frame_times),
-            "frames": np.array(recorder.frames), "index": np.array(float(index)),
-            "angles": np.array(recorder.angles), "canting": np.array(recorder.canting),
-            "case": keeper.digest, "code": code_numbers(code_digest()),
+            "rows": np.array(recorder.rows),
+            "frame_times": np.array(recorder.frame_times),
+            "frames": np.array(recorder.frames),
+            "index": np.array(float(index)),
+            "angles": np.array(recorder.angles),
+            "canting": np.array(recorder.canting),
+            "case": keeper.digest,
+            "code": code_numbers(code_digest()),
             "steps": np.array(float(recorder.motion.scheme.steps)),
             "wall_gap": np.array(recorder.track.gap),
-        }  # fmt: skip
+        }
         if recorder.motion.judge is not None:
             fields["judge"] = recorder.motion.judge.state()
         if recorder.system.coupled is not None:

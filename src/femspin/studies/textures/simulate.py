@@ -42,14 +42,10 @@ def simulate_texture(
         FemspinError: If the case is wrong or a solver fails.
     """
     folder = case.folder if folder is None else folder
-    return _simulated(
-        case, build_texture_system(case, folder, transport), folder, progress, keeper
-    )
+    return _simulated(case, build_texture_system(case, folder, transport), folder, progress, keeper)
 
 
-def rehearse_texture(
-    case: Case, folder: Path | None = None
-) -> tuple[TextureSystem, TextureResult]:
+def rehearse_texture(case: Case, folder: Path | None = None) -> tuple[TextureSystem, TextureResult]:
     """Return the magnet of a case and a result with all its names, without solving anything.
 
     Args:
@@ -83,8 +79,16 @@ def _simulated(
     motion, state = start_motion(system, order, canting)
     run = run_motion(system, motion, state, progress, keeper)
     return TextureResult(
-        case, system.space, run_numbers(system, run), run.history, run.wall_series, run.frames,
-        warnings=(*case_warnings(system, case), *run.warnings), folder=folder,
-        facts=texture_facts(system, motion), seconds=run.seconds,
-        device=system.device, potentials=run.potentials,
-    )  # fmt: skip
+        case,
+        system.space,
+        run_numbers(system, run),
+        run.history,
+        run.wall_series,
+        run.frames,
+        warnings=(*case_warnings(system, case), *run.warnings),
+        folder=folder,
+        facts=texture_facts(system, motion),
+        seconds=run.seconds,
+        device=system.device,
+        potentials=run.potentials,
+    )

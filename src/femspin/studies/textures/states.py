@@ -81,10 +81,11 @@ def _check_inside(system: TextureSystem, position: float, across: int) -> None:
     low, high = float(x.min()), float(x.max())
     if low < high and not low < position < high:
         raise CaseError(
-            "texture.initial.position", f"must lie within the magnet, which reaches from"
+            "texture.initial.position",
+            f"must lie within the magnet, which reaches from"
             f" {low * 1e9:g} to {high * 1e9:g} nm along {'xyz'[across]}; got"
             f" {position * 1e9:g} nm",
-        )  # fmt: skip
+        )
 
 
 def _vortex(system: TextureSystem, given: Initial) -> Array:
@@ -137,8 +138,10 @@ def _plain_array(data: bytes, path: Path) -> Array:
     try:
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), float)
     except Exception:  # what is no array fails in many ways
-        raise CaseError("texture.initial.file", f"{str(path)!r} is not an array of numbers as"
-                        " numpy.save writes it, nor a field file (.vtu)") from None  # fmt: skip
+        raise CaseError(
+            "texture.initial.file",
+            f"{str(path)!r} is not an array of numbers as numpy.save writes it, nor a field file (.vtu)",
+        ) from None
 
 
 def _nearest(system: TextureSystem, path: Path) -> Array:

@@ -13,10 +13,7 @@ from ...magnets.torques import SpinOrbitTorque
 from ...units import Array
 from .system import TextureSystem
 
-__all__ = [
-    "acts_damping_like", "at_full_strength", "plain_sine", "refuse_what_moves", "steady_orbit",
-]  # fmt: skip
-
+__all__ = ["acts_damping_like", "at_full_strength", "plain_sine", "refuse_what_moves", "steady_orbit"]
 
 
 def refuse_what_moves(system: TextureSystem, name: str, frequency: float | None = None) -> None:
@@ -32,11 +29,13 @@ def refuse_what_moves(system: TextureSystem, name: str, frequency: float | None 
     """
     table = system.table
     if table.current is not None:
-        raise CaseError("texture.current", f"{name} takes no current in the magnet; drop it, or"
-                        ' use analysis = "run"')  # fmt: skip
+        raise CaseError(
+            "texture.current", f'{name} takes no current in the magnet; drop it, or use analysis = "run"'
+        )
     if table.temperature is not None:
-        raise CaseError("texture.temperature", f"{name} is that of the magnet at rest; drop it, or"
-                        ' use analysis = "run"')  # fmt: skip
+        raise CaseError(
+            "texture.temperature", f'{name} is that of the magnet at rest; drop it, or use analysis = "run"'
+        )
     for k, drive in enumerate(table.fields):
         _check_signal(drive.signal, f"texture.fields.{k}.signal", name, frequency)
     for k, torque in enumerate(table.spin_orbit):
@@ -74,8 +73,11 @@ def at_full_strength(system: TextureSystem, name: str) -> TextureSystem:
 
 def _check_stays(signal: Signal, path: str, name: str) -> None:
     if signal.shape != "constant":
-        raise CaseError(path, f"{name} takes drives that stay as they are, at their full strength;"
-                        f' got shape = "{signal.shape}"')  # fmt: skip
+        raise CaseError(
+            path,
+            f"{name} takes drives that stay as they are, at their full strength;"
+            f' got shape = "{signal.shape}"',
+        )
 
 
 def plain_sine(signal: Signal) -> bool:
@@ -88,11 +90,15 @@ def _check_signal(signal: Signal, path: str, name: str, frequency: float | None)
     if signal.constant:
         return
     if frequency is None:
-        raise CaseError(path, f"{name} takes drives that do not change; drop the signal, or use"
-                        ' analysis = "run"')  # fmt: skip
+        raise CaseError(
+            path, f'{name} takes drives that do not change; drop the signal, or use analysis = "run"'
+        )
     if not plain_sine(signal):
-        raise CaseError(path, f"{name} takes drives that do not change, and sines in phase with"
-                        " the current; drop start, rise and phase, and other shapes")  # fmt: skip
+        raise CaseError(
+            path,
+            f"{name} takes drives that do not change, and sines in phase with"
+            " the current; drop start, rise and phase, and other shapes",
+        )
     if signal.frequency != frequency:
         problem = f"the drive has {signal.frequency:g} Hz, {name} {frequency:g} Hz"
         raise CaseError(f"{path}.frequency", problem)
@@ -119,8 +125,10 @@ def steady_orbit(system: TextureSystem) -> tuple[Array, TextureSystem]:
             continue
         torque = system.orbit()[k]
         if drive.field_along_moments and drive.staggered:
-            raise CaseError(f"texture.spin_orbit.{k}.staggered", "a loop takes no staggered"
-                            ' field-like torque; use analysis = "relax" or "run"')  # fmt: skip
+            raise CaseError(
+                f"texture.spin_orbit.{k}.staggered",
+                'a loop takes no staggered field-like torque; use analysis = "relax" or "run"',
+            )
         field = field + drive.field_along_moments * np.asarray(torque.polarization, float)
         if acts_damping_like(torque):
             kept.append(drive.model_copy(update={"field_like": 0.0, "field_like_torque": None}))

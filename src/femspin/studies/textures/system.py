@@ -31,14 +31,7 @@ from ...structure import Structure, build_stack, load_mesh
 from ...units import LENGTH, Array
 from .device import coupled_torque, texture_device
 
-__all__ = [
-    "TextureSystem",
-    "TransportTorque",
-    "build_texture_system",
-    "texture_magnet",
-    "texture_space",
-]
-
+__all__ = ["TextureSystem", "TransportTorque", "build_texture_system", "texture_magnet", "texture_space"]
 
 
 @dataclass(frozen=True)
@@ -98,9 +91,7 @@ class TextureSystem:
 
     def orbit(self) -> tuple[SpinOrbitTorque, ...]:
         """Return the spin-orbit torques."""
-        return tuple(
-            _orbit_torque(self, k, drive) for k, drive in enumerate(self.table.spin_orbit)
-        )
+        return tuple(_orbit_torque(self, k, drive) for k, drive in enumerate(self.table.spin_orbit))
 
     def transfer(self) -> SpinTransfer | None:
         """Return the torque of the current in the magnet, None without one."""
@@ -123,9 +114,7 @@ class TextureSystem:
         thermal = None
         if driven and self.table.temperature is not None:
             thermal = ThermalField(self.table.temperature, self.table.seed)
-        texture = ferromagnet_texture(
-            self.space, self.magnet, self._field(field, driven), torques, thermal
-        )
+        texture = ferromagnet_texture(self.space, self.magnet, self._field(field, driven), torques, thermal)
         if self.demagnetization is None:
             return texture
         return texture.with_terms(self.demagnetization)
@@ -134,10 +123,13 @@ class TextureSystem:
         """Return the (n, m) equations of motion of an antiferromagnet; see `ferromagnet`."""
         assert isinstance(self.magnet, Antiferromagnet)
         return antiferromagnet_texture(
-            self.space, self.magnet, self._field(field, driven),
-            self.orbit() if driven else (), self.transfer() if driven else None,
+            self.space,
+            self.magnet,
+            self._field(field, driven),
+            self.orbit() if driven else (),
+            self.transfer() if driven else None,
             self.external if driven and isinstance(self.external, StaggeredTorque) else None,
-        )  # fmt: skip
+        )
 
     def sublattices(self, field: Any = None, driven: bool = True) -> Texture:
         """Return the equations of motion of both sublattices at steady drives; see `ferromagnet`.
@@ -148,10 +140,12 @@ class TextureSystem:
         transfer = self.transfer() if driven else None
         currents = () if transfer is None else (replace(transfer, tau_sd=0.0),)
         return two_sublattice_texture(
-            self.space, self.magnet, self._field(field, driven),
+            self.space,
+            self.magnet,
+            self._field(field, driven),
             (*self.orbit(), *currents) if driven else (),
             self.external if driven and isinstance(self.external, StaggeredTorque) else None,
-        )  # fmt: skip
+        )
 
     def moving_sublattices(self) -> Texture:
         """Return the equations of motion of both sublattices, driven.
@@ -161,11 +155,11 @@ class TextureSystem:
         """
         transfer = self.transfer()
         if transfer is not None and transfer.tau_sd:
-            raise CaseError("texture.scheme", "two_sublattice has no torque of a changing current"
-                            " (tau_sd); use rotor")  # fmt: skip
+            raise CaseError(
+                "texture.scheme", "two_sublattice has no torque of a changing current (tau_sd); use rotor"
+            )
         if self.external is not None:
-            raise CaseError("texture.scheme", "two_sublattice takes no torque of transport; use"
-                            " rotor")  # fmt: skip
+            raise CaseError("texture.scheme", "two_sublattice takes no torque of transport; use rotor")
         return self.sublattices()
 
     def _field(self, given: Any, driven: bool) -> Any:
@@ -231,18 +225,25 @@ def texture_magnet(table: TextureTable) -> Ferromagnet | Antiferromagnet:
     """Return the parameters of a [texture], SI; axes are normalized."""
     m = table.magnet
     shared: dict[str, Any] = {
-        "exchange_stiffness": m.exchange_stiffness, "damping": m.damping,
-        "anisotropy": m.anisotropy, "axis": _unit(m.axis), "hard_anisotropy": m.hard_anisotropy,
-        "hard_axis": _unit(m.hard_axis), "interfacial_dmi": m.interfacial_dmi,
+        "exchange_stiffness": m.exchange_stiffness,
+        "damping": m.damping,
+        "anisotropy": m.anisotropy,
+        "axis": _unit(m.axis),
+        "hard_anisotropy": m.hard_anisotropy,
+        "hard_axis": _unit(m.hard_axis),
+        "interfacial_dmi": m.interfacial_dmi,
         "g_factor": m.g_factor,
-    }  # fmt: skip
+    }
     if table.kind == "ferromagnet":
         assert m.saturation_magnetization is not None
         return Ferromagnet(
-            saturation=m.saturation_magnetization, cubic_anisotropy=m.cubic_anisotropy,
-            cubic_axes=(_unit(m.cubic_axes[0]), _unit(m.cubic_axes[1])), bulk_dmi=m.bulk_dmi,
-            thin_film=table.magnetostatics == "thin_film", **shared,
-        )  # fmt: skip
+            saturation=m.saturation_magnetization,
+            cubic_anisotropy=m.cubic_anisotropy,
+            cubic_axes=(_unit(m.cubic_axes[0]), _unit(m.cubic_axes[1])),
+            bulk_dmi=m.bulk_dmi,
+            thin_film=table.magnetostatics == "thin_film",
+            **shared,
+        )
     assert m.sublattice_magnetization is not None
     exchange = m.homogeneous_exchange
     if exchange is None:
@@ -250,9 +251,11 @@ def texture_magnet(table: TextureTable) -> Ferromagnet | Antiferromagnet:
         exchange = 4 * m.sublattice_magnetization * m.exchange_field
     x, y, z = m.homogeneous_dmi
     return Antiferromagnet(
-        sublattice_saturation=m.sublattice_magnetization, homogeneous_exchange=exchange,
-        homogeneous_dmi=(x, y, z), **shared,
-    )  # fmt: skip
+        sublattice_saturation=m.sublattice_magnetization,
+        homogeneous_exchange=exchange,
+        homogeneous_dmi=(x, y, z),
+        **shared,
+    )
 
 
 def texture_space(
@@ -295,9 +298,12 @@ def _section(table: TextureTable, dimension: int) -> float:
     if table.temperature is not None:
         needed = "thermal motion depends"
     if needed and dimension < 3:
-        raise CaseError(key, f"is missing: {needed} on the extent of the magnet along the"
-                        f" direction{'s' if dimension == 1 else ''} that a {dimension}D device"
-                        " leaves out")  # fmt: skip
+        raise CaseError(
+            key,
+            f"is missing: {needed} on the extent of the magnet along the"
+            f" direction{'s' if dimension == 1 else ''} that a {dimension}D device"
+            " leaves out",
+        )
     return 1.0
 
 
@@ -315,9 +321,7 @@ def _own_mesh(mesh: TextureMesh) -> TextureSpace:
     section = float(np.prod(rest)) / LENGTH ** len(rest) if rest else 1.0
     periodic = ["x"] if mesh.shape == "point" else [a for a in mesh.periodic if a in mesh.meshed]
     faces = [(k, extent / LENGTH) for k, extent in mesh.faces]
-    space = mesh_space(
-        grid, section=section, periodic=["xyz".index(a) for a in periodic], faces=faces
-    )
+    space = mesh_space(grid, section=section, periodic=["xyz".index(a) for a in periodic], faces=faces)
     with np.errstate(divide="ignore"):
         _ = space.spacing  # infinite for a macrospin; kept by the space
     return space
@@ -363,13 +367,16 @@ def _orbit_torque(system: TextureSystem, index: int, drive: SpinOrbitDrive) -> S
     elif drive.spin_current is not None:
         thickness = drive.thickness or system.thickness
         if thickness is None:
-            raise CaseError(f"texture.spin_orbit.{index}.thickness",
-                            "is needed: the film's, as the mesh does not say it")  # fmt: skip
+            raise CaseError(
+                f"texture.spin_orbit.{index}.thickness", "is needed: the film's, as the mesh does not say it"
+            )
         rate = damping_like_rate(drive.spin_current, magnet.spin_density, thickness)
     return SpinOrbitTorque(
-        _unit(drive.polarisation), _signalled(rate, drive.signal),
-        _signalled(magnet.gamma * drive.field_along_moments, drive.signal), drive.staggered,
-    )  # fmt: skip
+        _unit(drive.polarisation),
+        _signalled(rate, drive.signal),
+        _signalled(magnet.gamma * drive.field_along_moments, drive.signal),
+        drive.staggered,
+    )
 
 
 def _transfer(system: TextureSystem, drive: CurrentDrive) -> SpinTransfer:

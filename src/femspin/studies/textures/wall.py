@@ -35,11 +35,22 @@ The pull of its image is then exp(-14) of the anisotropy field.
 """
 
 WALL_UNITS: Mapping[str, str] = {
-    "position": "m", "width": "m", "tilt": "rad", "displacement": "m", "smallest_width": "m",
-    "largest_width": "m", "velocity": "m/s", "fitted_velocity": "m/s", "final_velocity": "m/s",
-    "largest_velocity": "m/s", "tilt_rate": "rad/s", "velocity_amplitude": "m/s", "phase": "rad",
-    "displacement_amplitude": "m", "undisturbed_until": "s",
-}  # fmt: skip
+    "position": "m",
+    "width": "m",
+    "tilt": "rad",
+    "displacement": "m",
+    "smallest_width": "m",
+    "largest_width": "m",
+    "velocity": "m/s",
+    "fitted_velocity": "m/s",
+    "final_velocity": "m/s",
+    "largest_velocity": "m/s",
+    "tilt_rate": "rad/s",
+    "velocity_amplitude": "m/s",
+    "phase": "rad",
+    "displacement_amplitude": "m",
+    "undisturbed_until": "s",
+}
 
 
 @dataclass
@@ -80,10 +91,7 @@ class WallTrack:
         if last is None:
             self.lost = "left"
             return None
-        alike = [
-            _nearest_image(wall, last.position, period)
-            for wall in walls if wall.width * last.width > 0
-        ]  # fmt: skip
+        alike = [_nearest_image(wall, last.position, period) for wall in walls if wall.width * last.width > 0]
         if not alike:
             self.lost = "met" if walls else "left"
             return None
@@ -113,8 +121,9 @@ def _gap(wall: Wall, walls: tuple[Wall, ...], period: float | None) -> float:
     """Return the distance [m] to the next other wall of the same sense, inf without one."""
     away = [
         abs(_nearest_image(other, wall.position, period).position - wall.position)
-        for other in walls if other.width * wall.width > 0
-    ]  # fmt: skip
+        for other in walls
+        if other.width * wall.width > 0
+    ]
     away.sort()
     return away[1] if len(away) > 1 else np.inf
 

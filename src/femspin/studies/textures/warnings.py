@@ -33,10 +33,16 @@ def case_warnings(system: TextureSystem, case: Case) -> tuple[str, ...]:
         case: Its case.
     """
     return (
-        *_field_warnings(system), *_coarse(system), *_bulk_twist(system), *_side_twist(system),
-        *_stray_field(system), *_other_magnets(system, case), *_older_sign(system),
-        *_unbalanced(system), *_device_warnings(system),
-    )  # fmt: skip
+        *_field_warnings(system),
+        *_coarse(system),
+        *_bulk_twist(system),
+        *_side_twist(system),
+        *_stray_field(system),
+        *_other_magnets(system, case),
+        *_older_sign(system),
+        *_unbalanced(system),
+        *_device_warnings(system),
+    )
 
 
 def state_warnings(system: TextureSystem, states: Sequence[Array]) -> tuple[str, ...]:
@@ -44,9 +50,11 @@ def state_warnings(system: TextureSystem, states: Sequence[Array]) -> tuple[str,
     found = []
     turn = system.space.largest_turn(states[-1])
     if turn > _TURN and system.table.temperature is None:
-        found.append(f"{_mesh_key(system)}: the texture turns by up to {np.degrees(turn):.3g} deg"
-                     f" from node to node at the end, more than {np.degrees(_TURN):.3g} deg, which"
-                     " the mesh does not resolve; use smaller cells")  # fmt: skip
+        found.append(
+            f"{_mesh_key(system)}: the texture turns by up to {np.degrees(turn):.3g} deg"
+            f" from node to node at the end, more than {np.degrees(_TURN):.3g} deg, which"
+            " the mesh does not resolve; use smaller cells"
+        )
     current = system.table.current
     if current is not None and any(current.density) and _without_effect(system, states):
         found.append("texture.current has no effect: the texture does not change along it")
@@ -65,9 +73,12 @@ def refuse_unfit_texture(system: TextureSystem) -> None:
         return
     for name, length, axis, cell in _cells(system):
         if cell > (1 + 1e-9) * length:
-            raise CaseError(_mesh_key(system), f"cells of {cell * 1e9:.3g} nm along"
-                            f" {'xyz'[axis]} are longer than the {name} of {length * 1e9:.3g} nm;"
-                            " use at most half of it")  # fmt: skip
+            raise CaseError(
+                _mesh_key(system),
+                f"cells of {cell * 1e9:.3g} nm along"
+                f" {'xyz'[axis]} are longer than the {name} of {length * 1e9:.3g} nm;"
+                " use at most half of it",
+            )
 
 
 def texture_scales(system: TextureSystem) -> dict[str, float]:
@@ -115,9 +126,11 @@ def _coarse(system: TextureSystem) -> list[str]:
     """Say where cells are long; only the worst pair."""
     for name, length, axis, cell in _cells(system)[:1]:
         if cell > _FINE * (1 + 1e-9) * length:
-            return [f"{_mesh_key(system)}: cells of {cell * 1e9:.3g} nm along {'xyz'[axis]} are"
-                    f" {cell / length:.2g} times the {name} of {length * 1e9:.3g} nm; textures"
-                    " are resolved by at most half of it"]  # fmt: skip
+            return [
+                f"{_mesh_key(system)}: cells of {cell * 1e9:.3g} nm along {'xyz'[axis]} are"
+                f" {cell / length:.2g} times the {name} of {length * 1e9:.3g} nm; textures"
+                " are resolved by at most half of it"
+            ]
     return []
 
 
@@ -127,23 +140,29 @@ def _coarse(system: TextureSystem) -> list[str]:
 def _refuse_seams(system: TextureSystem) -> None:
     """Refuse one wall or vortex across a periodic seam, where it would meet itself."""
     given, space = system.table.initial, system.space
-    periodic = {space.axes[k]: p * LENGTH for k, p in space.periods
-                if space.axes[k] in space.cell_extents}  # fmt: skip
+    periodic = {space.axes[k]: p * LENGTH for k, p in space.periods if space.axes[k] in space.cell_extents}
     if given.type == "wall" and wall_frame(system)[2] in periodic:
         across = "xyz"[wall_frame(system)[2]]
-        raise CaseError("texture.initial.type", f"one wall does not fit the periodic direction"
-                        f" {across}: its domains would meet in a second wall at the seam; drop"
-                        f" {across!r} from texture.mesh.periodic, or start from a file with a pair"
-                        " of walls")  # fmt: skip
+        raise CaseError(
+            "texture.initial.type",
+            f"one wall does not fit the periodic direction"
+            f" {across}: its domains would meet in a second wall at the seam; drop"
+            f" {across!r} from texture.mesh.periodic, or start from a file with a pair"
+            " of walls",
+        )
     crossed = [axis for axis in (0, 1) if axis in periodic]
     if given.type == "vortex" and crossed:
-        raise CaseError("texture.initial.type", "a vortex does not fit a periodic direction: m"
-                        " is opposite on both sides of the seam")  # fmt: skip
+        raise CaseError(
+            "texture.initial.type",
+            "a vortex does not fit a periodic direction: m is opposite on both sides of the seam",
+        )
     if given.type == "skyrmion" and given.radius is not None:
         for axis in crossed:
             if given.radius >= 0.5 * periodic[axis]:
-                raise CaseError("texture.initial.radius", "must be below half the period along"
-                                f" {'xyz'[axis]}, {0.5e9 * periodic[axis]:.4g} nm")  # fmt: skip
+                raise CaseError(
+                    "texture.initial.radius",
+                    f"must be below half the period along {'xyz'[axis]}, {0.5e9 * periodic[axis]:.4g} nm",
+                )
 
 
 # ---------------------------------------------------------------- DMI at faces that are not meshed
@@ -178,11 +197,13 @@ def _side_twist(system: TextureSystem) -> list[str]:
     left_out = magnet.interfacial_dmi**2 / (4 * magnet.exchange_stiffness) * np.tanh(half) / half
     if left_out < _SHARE * magnet.anisotropy:
         return []
-    return ["texture.mesh.shape: a line does not change along y: the twist of the interfacial DMI"
-            f" at the sides of a strip {mesh.width * 1e9:.4g} nm wide is left out, about"
-            f" {left_out:.2g} J/m^3 (m_x hard), more than {100 * _SHARE:g} % of"
-            f" texture.magnet.anisotropy = {magnet.anisotropy:.3g} J/m^3; mesh a film for a"
-            " narrow strip, or name 'y' in texture.mesh.periodic for a wide one"]  # fmt: skip
+    return [
+        "texture.mesh.shape: a line does not change along y: the twist of the interfacial DMI"
+        f" at the sides of a strip {mesh.width * 1e9:.4g} nm wide is left out, about"
+        f" {left_out:.2g} J/m^3 (m_x hard), more than {100 * _SHARE:g} % of"
+        f" texture.magnet.anisotropy = {magnet.anisotropy:.3g} J/m^3; mesh a film for a"
+        " narrow strip, or name 'y' in texture.mesh.periodic for a wide one"
+    ]
 
 
 # ---------------------------------------------------------------- stray field, transport, current
@@ -192,10 +213,12 @@ def _stray_field(system: TextureSystem) -> list[str]:
     trace = getattr(system.demagnetization, "trace", None)
     if trace is None or abs(trace - 1) <= _TRACE:
         return []
-    return [f"{_mesh_key(system)}: the stray field of these tetrahedra is"
-            f" {100 * abs(trace - 1):.2g} % too {'small' if trace < 1 else 'large'} (at most"
-            f" {100 * _TRACE:g} % pass in silence): the demagnetizing factors of the body add up"
-            f" to {trace:.4f}, exactly to 1; use smaller cells"]  # fmt: skip
+    return [
+        f"{_mesh_key(system)}: the stray field of these tetrahedra is"
+        f" {100 * abs(trace - 1):.2g} % too {'small' if trace < 1 else 'large'} (at most"
+        f" {100 * _TRACE:g} % pass in silence): the demagnetizing factors of the body add up"
+        f" to {trace:.4f}, exactly to 1; use smaller cells"
+    ]
 
 
 def _other_magnets(system: TextureSystem, case: Case) -> list[str]:
@@ -207,9 +230,11 @@ def _other_magnets(system: TextureSystem, case: Case) -> list[str]:
     if not others:
         return []
     named, x = ", ".join(others), case.magnetization.direction
-    return [f"only texture.region follows the texture; the moments of {named} rest along"
-            f" {[float(v) for v in x]}, the default of magnetization.direction, which can be"
-            " set"]  # fmt: skip
+    return [
+        f"only texture.region follows the texture; the moments of {named} rest along"
+        f" {[float(v) for v in x]}, the default of magnetization.direction, which can be"
+        " set"
+    ]
 
 
 def _unbalanced(system: TextureSystem) -> list[str]:
@@ -217,9 +242,11 @@ def _unbalanced(system: TextureSystem) -> list[str]:
     current = system.table.current
     if system.bands is None or current is None or current.model != "complete":
         return []
-    return ["texture.current.band_structure: p_m is that of one lifetime, which relaxes the spin"
-            " of the electrons too, so that it misses spin balance; femspin afm-torques shows by"
-            " how much (spin_balance)"]  # fmt: skip
+    return [
+        "texture.current.band_structure: p_m is that of one lifetime, which relaxes the spin"
+        " of the electrons too, so that it misses spin balance; femspin afm-torques shows by"
+        " how much (spin_balance)"
+    ]
 
 
 def _device_warnings(system: TextureSystem) -> list[str]:
@@ -233,8 +260,9 @@ def _device_warnings(system: TextureSystem) -> list[str]:
 def _older_sign(system: TextureSystem) -> list[str]:
     return [
         f"texture.spin_orbit.{k}.field_like is read as in older files, a field along p: the"
-        f" opposite sign of xi_FL; write field_like_torque = \"{-drive.field_like:.10g} T\""
-        for k, drive in enumerate(system.table.spin_orbit) if drive.field_like
+        f' opposite sign of xi_FL; write field_like_torque = "{-drive.field_like:.10g} T"'
+        for k, drive in enumerate(system.table.spin_orbit)
+        if drive.field_like
     ]
 
 
@@ -247,9 +275,12 @@ def _field_warnings(system: TextureSystem) -> list[str]:
     if np.allclose(carriers, system.steady_field) or not carriers.any():
         return notes
     own = ", ".join(f"{x:.4g}" for x in np.asarray(system.steady_field, float))
-    return [*notes, f"drive.magnetic_field, ({', '.join(f'{x:.4g}' for x in carriers)}) T, acts on"
-            f" the carriers alone and differs from the steady field of texture.fields, ({own}) T,"
-            " which acts on the magnet alone"]  # fmt: skip
+    return [
+        *notes,
+        f"drive.magnetic_field, ({', '.join(f'{x:.4g}' for x in carriers)}) T, acts on"
+        f" the carriers alone and differs from the steady field of texture.fields, ({own}) T,"
+        " which acts on the magnet alone",
+    ]
 
 
 def _without_effect(system: TextureSystem, states: Sequence[Array]) -> bool:

@@ -15,11 +15,19 @@ from ...units import E_CHARGE, ENERGY, FLUX, Array, Indices
 from ..elements.space import Space
 
 __all__ = [
-    "Boundary", "Constraint", "ContactFace", "ElectrodeFace", "FluxFace", "FluxLaw",
-    "PotentialFace", "build_constraint", "contact_terms", "face_terms", "flux_law",
+    "Boundary",
+    "Constraint",
+    "ContactFace",
+    "ElectrodeFace",
+    "FluxFace",
+    "FluxLaw",
+    "PotentialFace",
+    "build_constraint",
+    "contact_terms",
+    "face_terms",
+    "flux_law",
     "mixing_conductance",
-]  # fmt: skip
-
+]
 
 
 @dataclass(frozen=True)
@@ -127,9 +135,7 @@ class Constraint:
         """Return the sum of a dof vector over the dofs of each unknown, shape (n_free,)."""
         if self.one_to_one:
             return residual[self._free]
-        sums = np.bincount(
-            self.unknown[self._free], residual[self._free], minlength=len(self.charge)
-        )
+        sums = np.bincount(self.unknown[self._free], residual[self._free], minlength=len(self.charge))
         return np.asarray(sums, float)
 
     @cached_property
@@ -163,8 +169,7 @@ def mixing_conductance(G_s: float, G_r: float, G_i: float, m: ArrayLike) -> Arra
 def flux_law(conductance: ArrayLike, drift: ArrayLike = (0.0, 0.0, 0.0)) -> FluxLaw:
     """Return the law in solver units from G [S/m^2] and J_E [1/(m^2 s)]."""
     return FluxLaw(
-        np.asarray(conductance, float) / E_CHARGE**2 * ENERGY / FLUX,
-        np.asarray(drift, float) / FLUX,
+        np.asarray(conductance, float) / E_CHARGE**2 * ENERGY / FLUX, np.asarray(drift, float) / FLUX
     )
 
 
@@ -229,9 +234,7 @@ def _references(space: Space, boundary: Boundary, held: NDArray[np.bool_]) -> li
     pattern, n = space.pattern, space.n_dofs
     graph = sp.csr_array((np.ones(len(pattern.indices)), pattern.indices, pattern.indptr), (n, n))
     links = [joint.pairs for joint in boundary.contacts]
-    links += [
-        np.stack([c.dofs[:-1], c.dofs[1:]]) for c in boundary.electrodes if c.potential is None
-    ]
+    links += [np.stack([c.dofs[:-1], c.dofs[1:]]) for c in boundary.electrodes if c.potential is None]
     for a, b in links:
         link = sp.csr_array((np.ones(len(a)), (a, b)), (n, n))
         graph = graph + link + link.T

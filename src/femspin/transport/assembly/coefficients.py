@@ -12,9 +12,7 @@ from ...fields.soc import covariant_rotation, cross_matrix
 from ...units import DIFFUSION, DOS, FLUX, LENGTH, RATE, Array
 from .frames import GaugeFunction
 
-__all__ = ["BlockTensors", "Coefficients", "block_tensors", "coefficients",
-           "same_coefficients"]  # fmt: skip
-
+__all__ = ["BlockTensors", "Coefficients", "block_tensors", "coefficients", "same_coefficients"]
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,15 @@ class Coefficients:
     def storage(self) -> Coefficients:
         """Coefficients of nu v^a mu^a, on the same elements: what multiplies d_t mu."""
         return replace(
-            self, diffusion=0.0, theta=np.eye(12), drift=np.zeros((3, 4)), relaxation=np.eye(3),
-            omega=np.zeros(3), moment_relaxation=np.zeros((3, 3)), moment_omega=np.zeros(3),
-        )  # fmt: skip
+            self,
+            diffusion=0.0,
+            theta=np.eye(12),
+            drift=np.zeros((3, 4)),
+            relaxation=np.eye(3),
+            omega=np.zeros(3),
+            moment_relaxation=np.zeros((3, 3)),
+            moment_omega=np.zeros(3),
+        )
 
     def at(self, name: str, place: slice) -> Array:
         """Return a tensor at some cells of the region: unchanged where it is constant."""
@@ -143,9 +147,7 @@ def coefficients(fields: RegionFields, along: tuple[int, ...] = ()) -> Coefficie
     )
 
 
-def block_tensors(
-    c: Coefficients, axes: tuple[int, ...], place: slice = slice(None)
-) -> BlockTensors:
+def block_tensors(c: Coefficients, axes: tuple[int, ...], place: slice = slice(None)) -> BlockTensors:
     """Return the tensors of W1: expand (D_j v) Theta (D_k mu) with D_j = d_j + T_j.
 
     Args:

@@ -19,9 +19,14 @@ from .coefficients import BlockTensors
 from .congruent import congruent_cells
 
 __all__ = [
-    "apply_compiled", "between_jets", "fill_compiled", "fill_forms_compiled", "measures_compiled",
-    "pays_off", "touched_slots",
-]  # fmt: skip
+    "apply_compiled",
+    "between_jets",
+    "fill_compiled",
+    "fill_forms_compiled",
+    "measures_compiled",
+    "pays_off",
+    "touched_slots",
+]
 
 
 # Pairs of local dofs below which numpy is faster than loading the compiled kernels.
@@ -73,15 +78,20 @@ def touched_slots(space: Space, cells: AnyArray, chosen: NDArray[np.bool_]) -> N
 
     pattern = space.pattern
     touched = np.zeros(len(pattern.indices), bool)
-    mark_slots(pattern.dofs, pattern.indptr, pattern.offsets, np.asarray(cells), chosen,
-               touched)  # fmt: skip
+    mark_slots(pattern.dofs, pattern.indptr, pattern.offsets, np.asarray(cells), chosen, touched)
     return touched
 
 
 def fill_forms_compiled(
-    space: Space, name: str, chosen: NDArray[np.bool_], forms: Array, signs: Array,
-    column: AnyArray, position: AnyArray, values: Array,
-) -> None:  # fmt: skip
+    space: Space,
+    name: str,
+    chosen: NDArray[np.bool_],
+    forms: Array,
+    signs: Array,
+    column: AnyArray,
+    position: AnyArray,
+    values: Array,
+) -> None:
     """Add the integrals of some scalar forms over some cells to the values of their slots.
 
     Args:
@@ -102,22 +112,27 @@ def fill_forms_compiled(
     what = (moments.values, moments.jets, *_form_terms(forms, moments), signs)
     first, shape = congruent_cells(space, name)
     if _CELLS_PER_SHAPE * len(first) <= len(shape):
-        _gather_forms(space, cells, shape[chosen], space.in_region(name)[first], what, position,
-                      values)  # fmt: skip
+        _gather_forms(space, cells, shape[chosen], space.in_region(name)[first], what, position, values)
         return
     cells = sum_kernels.by_lowest_dof(space.dofs, cells, space.n_dofs)
     where = (*_cells(space, cells), pattern.indptr, pattern.offsets, position)
     if _linear(space):
-        run_by_rows(sum_kernels.fill_forms_linear, space.n_dofs, *where, *_slopes(space), column,
-                    signs, values)  # fmt: skip
+        run_by_rows(
+            sum_kernels.fill_forms_linear, space.n_dofs, *where, *_slopes(space), column, signs, values
+        )
     else:
         run_by_rows(sum_kernels.fill_forms, space.n_dofs, *where, *what, values)
 
 
 def _gather_forms(
-    space: Space, cells: AnyArray, shape: AnyArray, kinds: AnyArray, what: tuple[Any, ...],
-    position: AnyArray, values: Array,
-) -> None:  # fmt: skip
+    space: Space,
+    cells: AnyArray,
+    shape: AnyArray,
+    kinds: AnyArray,
+    what: tuple[Any, ...],
+    position: AnyArray,
+    values: Array,
+) -> None:
     """Set the forms of cells of few shapes.
 
     Args:
@@ -138,8 +153,20 @@ def _gather_forms(
     start = np.zeros(space.n_dofs + 1, np.int64)
     np.cumsum(np.bincount(dofs.ravel(), minlength=space.n_dofs), out=start[1:])
     longest = int(np.diff(pattern.indptr).max())
-    run_by_rows(gather_forms, space.n_dofs, start, occurrences(dofs, start), cells, shape, local,
-                pattern.indptr, pattern.offsets, position, longest, values)  # fmt: skip
+    run_by_rows(
+        gather_forms,
+        space.n_dofs,
+        start,
+        occurrences(dofs, start),
+        cells,
+        shape,
+        local,
+        pattern.indptr,
+        pattern.offsets,
+        position,
+        longest,
+        values,
+    )
 
 
 @dataclass(frozen=True)
@@ -210,8 +237,13 @@ def apply_compiled(
 
     d, n = space.dimension, space.n_dofs
     forced = np.ascontiguousarray(tensors.vector.reshape(-1, d + 1, 4))
-    last = (between_jets(d, tensors.matrix), forced,
-            np.ascontiguousarray(mu, float), np.ascontiguousarray(mu_low, float), out)  # fmt: skip
+    last = (
+        between_jets(d, tensors.matrix),
+        forced,
+        np.ascontiguousarray(mu, float),
+        np.ascontiguousarray(mu_low, float),
+        out,
+    )
     if _linear(space):
         run_by_rows(kernels.apply_linear, n, *_cells(space, cells), *_slopes(space), *last)
         return

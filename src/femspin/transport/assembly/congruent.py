@@ -19,9 +19,7 @@ from ..kernels.threads import compiled_available
 from .coefficients import Coefficients
 from .covariant import jet_products, load_local, piece_of, turned_back
 
-__all__ = [
-    "SharedElements", "congruent_cells", "congruent_residuals", "shared_blocks", "shared_elements",
-]  # fmt: skip
+__all__ = ["SharedElements", "congruent_cells", "congruent_residuals", "shared_blocks", "shared_elements"]
 
 
 # Round-off of coordinates within which shapes are taken for the same.
@@ -54,9 +52,7 @@ def congruent_cells(space: Space, name: str) -> tuple[AnyArray, AnyArray]:
     return space.kept_shapes[name]
 
 
-def _hashed_shapes(
-    mesh: Any, cells: AnyArray, corners: AnyArray, near: Array
-) -> tuple[AnyArray, AnyArray]:
+def _hashed_shapes(mesh: Any, cells: AnyArray, corners: AnyArray, near: Array) -> tuple[AnyArray, AnyArray]:
     """Return the same from edges in whole units of round-off, which may split a shape."""
     from ..kernels.shape import find_shapes
 
@@ -66,15 +62,11 @@ def _hashed_shapes(
     return np.arange(len(cells)), np.arange(len(cells), dtype=np.int32)
 
 
-def _sorted_shapes(
-    mesh: Any, cells: AnyArray, corners: AnyArray, near: Array
-) -> tuple[AnyArray, AnyArray]:
+def _sorted_shapes(mesh: Any, cells: AnyArray, corners: AnyArray, near: Array) -> tuple[AnyArray, AnyArray]:
     """Return the same by sorting every component of every edge."""
     ends = mesh.p[:, mesh.t[corners][:, cells]]
     edges = ends[:, 1:] - ends[:, :1]
-    numbers = np.stack([
-        _clusters(column, near[j]) for j, axis in enumerate(edges) for column in axis
-    ])  # fmt: skip
+    numbers = np.stack([_clusters(column, near[j]) for j, axis in enumerate(edges) for column in axis])
     _, first, shape = np.unique(_joined(numbers), return_index=True, return_inverse=True)
     if not np.array_equal(numbers, numbers[:, first[shape]]):  # a collision of keys
         first = shape = np.arange(numbers.shape[1])
@@ -141,9 +133,14 @@ def shared_elements(space: Space, name: str, c: Coefficients) -> SharedElements 
     slopes, values = jet_products(piece, c, axes)
     flat = (len(first), 4 * space.dofs.shape[1], 4 * space.dofs.shape[1])
     return SharedElements(
-        cells, shape, slopes.swapaxes(2, 3).reshape(flat), values.swapaxes(2, 3).reshape(flat),
-        turned_back(piece, slopes + values), load_local(piece, c, axes), piece.frames.links,
-    )  # fmt: skip
+        cells,
+        shape,
+        slopes.swapaxes(2, 3).reshape(flat),
+        values.swapaxes(2, 3).reshape(flat),
+        turned_back(piece, slopes + values),
+        load_local(piece, c, axes),
+        piece.frames.links,
+    )
 
 
 def shared_blocks(elements: SharedElements) -> Iterator[tuple[AnyArray, Array, Array]]:

@@ -33,10 +33,24 @@ from .coefficients import Coefficients
 from .frames import CellFrames, GaugeFunction, carried_frames, plain_frames, varying_frames
 
 __all__ = [
-    "Elements", "Piece", "PointTensors", "apply_local", "back_to_nodes", "carried_directions",
-    "in_cell_frame", "interpolation", "jet_products", "jets_of", "load_local", "matrix_local",
-    "node_links", "piece_of", "pieces", "point_tensors", "turned_back",
-]  # fmt: skip
+    "Elements",
+    "Piece",
+    "PointTensors",
+    "apply_local",
+    "back_to_nodes",
+    "carried_directions",
+    "in_cell_frame",
+    "interpolation",
+    "jet_products",
+    "jets_of",
+    "load_local",
+    "matrix_local",
+    "node_links",
+    "piece_of",
+    "pieces",
+    "point_tensors",
+    "turned_back",
+]
 
 Elements = Literal["auto", "covariant", "plain"]
 
@@ -130,9 +144,7 @@ def _piece(space: Space, name: str, c: Coefficients, place: slice) -> Piece:
     return piece_of(space, c, space.in_region(name)[place], place)
 
 
-def piece_of(
-    space: Space, c: Coefficients, cells: NDArray[np.int64], place: slice = slice(None)
-) -> Piece:
+def piece_of(space: Space, c: Coefficients, cells: NDArray[np.int64], place: slice = slice(None)) -> Piece:
     """Return some cells with everything their integrals need.
 
     Args:
@@ -334,9 +346,7 @@ def apply_local(piece: Piece, c: Coefficients, axes: tuple[int, ...], local: Arr
     return found
 
 
-def interpolation(
-    coarse: Space, fine: Space, coefficients: Mapping[str, Coefficients]
-) -> sp.csr_array:
+def interpolation(coarse: Space, fine: Space, coefficients: Mapping[str, Coefficients]) -> sp.csr_array:
     """Return the interpolation between two orders on one mesh, shape (4 n_fine, 4 n_coarse).
 
     Between carried elements in the frame of the cell in which a dof of `fine` is evaluated.
@@ -368,8 +378,7 @@ def interpolation(
         columns.append(np.broadcast_to(column, found.shape).ravel())
         values.append(found.ravel())
     block = sp.coo_array(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
-        shape=plain.shape,
+        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=plain.shape
     ).tocsr()
     keep = sp.diags_array(np.repeat(~done, 4).astype(float))
     return sp.csr_array(keep @ plain + block)

@@ -23,10 +23,7 @@ from numpy.typing import ArrayLike
 from ...fields.soc import cross_matrix
 from ...units import Array
 
-__all__ = [
-    "CellFrames", "GaugeFunction", "carried_frames", "plain_frames", "rotation_by",
-    "varying_frames",
-]  # fmt: skip
+__all__ = ["CellFrames", "GaugeFunction", "carried_frames", "plain_frames", "rotation_by", "varying_frames"]
 
 
 # Nodes and weights of 3-point Gauss integration on [0, 1]: exact to degree 5 along a ray, two
@@ -59,9 +56,7 @@ class CellFrames:
 
     def part(self, which: slice) -> CellFrames:
         """Return the frames of some of the cells."""
-        return CellFrames(
-            self.links[which], self.turns[which], self.connection[which], self.turned[which]
-        )
+        return CellFrames(self.links[which], self.turns[which], self.connection[which], self.turned[which])
 
 
 @dataclass(frozen=True)
@@ -91,8 +86,7 @@ class GaugeFunction:
             step = np.zeros(x.shape[1])
             step[k] = 2e-3 * scale
             wide, narrow = (
-                (self.value(x + f * step) - self.value(x - f * step)) / (2 * f * step[k])
-                for f in (2.0, 1.0)
+                (self.value(x + f * step) - self.value(x - f * step)) / (2 * f * step[k]) for f in (2.0, 1.0)
             )
             found.append((4 * narrow - wide) / 3)
         return np.stack(found, axis=1)
@@ -218,9 +212,7 @@ def _curvature(gauge: GaugeFunction, x: Array, axes: tuple[int, ...], scale: flo
     return field
 
 
-def _wilson_lines(
-    gauge: GaugeFunction, starts: Array, rays: Array, axes: tuple[int, ...]
-) -> Array:
+def _wilson_lines(gauge: GaugeFunction, starts: Array, rays: Array, axes: tuple[int, ...]) -> Array:
     """Return W(c <- c + y) along rays y from points c, shape (n, 3, 3), to round-off.
 
     Sixth-order Magnus steps, their number doubled until nothing changes.
@@ -236,9 +228,7 @@ def _wilson_lines(
     return result
 
 
-def _magnus(
-    gauge: GaugeFunction, starts: Array, rays: Array, axes: tuple[int, ...], steps: int
-) -> Array:
+def _magnus(gauge: GaugeFunction, starts: Array, rays: Array, axes: tuple[int, ...], steps: int) -> Array:
     """Return the ordered product of `steps` rotations, each from three Gauss points.
 
     References:
@@ -248,8 +238,7 @@ def _magnus(
     product = np.broadcast_to(np.eye(3), (len(rays), 3, 3))
     for k in range(steps):
         low, middle, high = (
-            np.einsum("nk,nkb->nb", rays, gauge.value(starts + (k + s) / steps * rays)[:, axes])
-            / steps
+            np.einsum("nk,nkb->nb", rays, gauge.value(starts + (k + s) / steps * rays)[:, axes]) / steps
             for s in _NODES
         )
         first, second = middle, np.sqrt(15) / 3 * (high - low)

@@ -32,11 +32,24 @@ Key = tuple[str | int, ...]
 
 # All forms that `split_tensors` makes, in the order in which `linear_forms` computes them.
 _NAMES: list[Key] = [
-    ("stiffness",), ("stretch", 0), ("stretch", 1), ("stretch", 2), ("shear", 0, 1),
-    ("shear", 0, 2), ("shear", 1, 2), ("turn", 0, 1), ("turn", 0, 2), ("turn", 1, 2),
-    ("gauge", 0), ("gauge", 1), ("gauge", 2), ("surface", 0), ("surface", 1), ("surface", 2),
+    ("stiffness",),
+    ("stretch", 0),
+    ("stretch", 1),
+    ("stretch", 2),
+    ("shear", 0, 1),
+    ("shear", 0, 2),
+    ("shear", 1, 2),
+    ("turn", 0, 1),
+    ("turn", 0, 2),
+    ("turn", 1, 2),
+    ("gauge", 0),
+    ("gauge", 1),
+    ("gauge", 2),
+    ("surface", 0),
+    ("surface", 1),
+    ("surface", 2),
     ("mass",),
-]  # fmt: skip
+]
 _ROUND_OFF = 8 * np.finfo(float).eps
 
 
@@ -185,9 +198,7 @@ def _form(d: int, key: Key, weights: dict[tuple[int, int], float]) -> Form:
     return Form(key, matrix, 1 if np.array_equal(matrix, matrix.T) else -1, kills)
 
 
-def kronecker_parts(
-    space: Space, name: str, tensors: Array
-) -> tuple[tuple[ScalarMatrices, Array], ...]:
+def kronecker_parts(space: Space, name: str, tensors: Array) -> tuple[tuple[ScalarMatrices, Array], ...]:
     """Return the matrix of a uniform region; scalar matrices are kept with the space.
 
     Args:

@@ -25,7 +25,6 @@ from .regions import Blocks, block_matrix
 __all__ = ["BlockOperator", "charge_embedding", "reduced_charge"]
 
 
-
 @dataclass(frozen=True)
 class BlockOperator:
     """E^T (sum of regions + faces) E.
@@ -140,10 +139,11 @@ class BlockOperator:
     def _matrices(self) -> list[sp.bsr_array]:
         pattern, shape = self.space.pattern, (self.space.size, self.space.size)
         return [
-            sp.bsr_array((b.entries, pattern.indices[b.slots],
-                          np.searchsorted(b.slots, pattern.indptr)), shape=shape)
+            sp.bsr_array(
+                (b.entries, pattern.indices[b.slots], np.searchsorted(b.slots, pattern.indptr)), shape=shape
+            )
             for b in self.blocks.values()
-        ]  # fmt: skip
+        ]
 
     @property
     def charge_stiffness(self) -> sp.csr_array:

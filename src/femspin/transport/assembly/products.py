@@ -20,7 +20,6 @@ from .regions import Blocks
 __all__ = ["Part", "add_charge", "add_difference", "region_parts"]
 
 
-
 class Part(Protocol):
     """A matrix between the components of dofs."""
 
@@ -112,10 +111,7 @@ class _Sum:
         from ..kernels.sum import multiply_sum
 
         signed = self.matrices.signs[:, None, None] * self.tensors.swapaxes(1, 2)
-        run_by_rows(
-            multiply_sum, len(y), *self._scalars(), np.ascontiguousarray(signed), x, y,
-            row=self._row,
-        )  # fmt: skip
+        run_by_rows(multiply_sum, len(y), *self._scalars(), np.ascontiguousarray(signed), x, y, row=self._row)
 
     def couple(self, x: Array, y: Array) -> None:
         from ..kernels.sum import couple_sum
@@ -165,6 +161,15 @@ def add_difference(blocks: KroneckerBlocks, x: Array, x_low: Array, y: Array) ->
 
     for m, tensors in blocks.parts:
         run_by_rows(
-            difference_sum, len(y), m.indptr, m.indices, m.values, m.kills, tensors, x, x_low, y,
+            difference_sum,
+            len(y),
+            m.indptr,
+            m.indices,
+            m.values,
+            m.kills,
+            tensors,
+            x,
+            x_low,
+            y,
             row=m.row_time,
-        )  # fmt: skip
+        )

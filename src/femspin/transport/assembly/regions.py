@@ -92,9 +92,7 @@ def _drift_load(space: Space, name: str, c: Coefficients) -> Array:
     return -apply_region(space, name, c, nothing) if np.any(c.drift) else nothing
 
 
-def _cell_tensors(
-    space: Space, name: str, c: Coefficients
-) -> Iterator[tuple[AnyArray, BlockTensors]]:
+def _cell_tensors(space: Space, name: str, c: Coefficients) -> Iterator[tuple[AnyArray, BlockTensors]]:
     """Yield cells of a region with the tensors they share, or pieces of it with their own."""
     axes, cells = space.structure.axes, space.in_region(name)
     step = max(1, len(cells) if c.uniform else _PIECE)
@@ -103,9 +101,7 @@ def _cell_tensors(
         yield cells[place], block_tensors(c, axes) if c.uniform else block_tensors(c, axes, place)
 
 
-def _local_blocks(
-    space: Space, name: str, c: Coefficients
-) -> Iterator[tuple[AnyArray, Array, Array]]:
+def _local_blocks(space: Space, name: str, c: Coefficients) -> Iterator[tuple[AnyArray, Array, Array]]:
     """Yield cells with their element matrices and loads."""
     axes = space.structure.axes
     if c.uniform or c.cellwise:
@@ -120,9 +116,7 @@ def _local_blocks(
         yield piece.cells, matrix_local(piece, c, axes), load_local(piece, c, axes)
 
 
-def _chunk_tensors(
-    space: Space, name: str, c: Coefficients
-) -> Iterator[tuple[Moments, BlockTensors]]:
+def _chunk_tensors(space: Space, name: str, c: Coefficients) -> Iterator[tuple[Moments, BlockTensors]]:
     """Yield the element moments of standard elements with the tensors they multiply."""
     axes, start = space.structure.axes, 0
     shared = block_tensors(c, axes) if c.uniform else None
@@ -132,9 +126,7 @@ def _chunk_tensors(
         yield chunk, block_tensors(c, axes, place) if shared is None else shared
 
 
-def apply_region(
-    space: Space, name: str, c: Coefficients, mu: Array, mu_low: Array | float = 0.0
-) -> Array:
+def apply_region(space: Space, name: str, c: Coefficients, mu: Array, mu_low: Array | float = 0.0) -> Array:
     r"""Return the residual of W1 on one region at every dof, shape (n_dofs, 4).
 
     Testing W1 on the region alone with each basis function leaves
@@ -194,9 +186,7 @@ def local_residuals(
         for which, field in ((kills_constants, deviation), (keeps, local + rest)):
             blocks = chunk.matrix[:, :, which] @ tensors.matrix[..., which, :]
             blocks = blocks.reshape(-1, n, n, 4, 4).transpose(0, 1, 3, 2, 4)
-            out += (blocks.reshape(-1, 4 * n, 4 * n) @ field.reshape(-1, 4 * n, 1)).reshape(
-                -1, n, 4
-            )
+            out += (blocks.reshape(-1, 4 * n, 4 * n) @ field.reshape(-1, 4 * n, 1)).reshape(-1, n, 4)
         yield chunk.cells, out
 
 
@@ -204,9 +194,7 @@ def _scatter(target: AnyArray, values: Array, size: int) -> Array:
     """Return the sums of rows of `values` (n, k) that share a target, shape (size, k)."""
     k = values.shape[1]
     where = (k * target.astype(np.int64)[:, None] + np.arange(k)).ravel()
-    return np.asarray(np.bincount(where, values.ravel(), minlength=k * size), float).reshape(
-        size, k
-    )
+    return np.asarray(np.bincount(where, values.ravel(), minlength=k * size), float).reshape(size, k)
 
 
 def load_size(space: Space, name: str, c: Coefficients) -> Array:

@@ -12,9 +12,14 @@ from ...structure.model import cell_volumes, facet_measures, pieces
 from ...units import Array, Indices
 
 __all__ = [
-    "affine_jets", "affine_maps", "affine_measures", "affine_points", "is_affine",
-    "reference_frame", "simplex_traces",
-]  # fmt: skip
+    "affine_jets",
+    "affine_maps",
+    "affine_measures",
+    "affine_points",
+    "is_affine",
+    "reference_frame",
+    "simplex_traces",
+]
 
 
 # Of the cell: a map bent by less differs from an affine one by the round-off of coordinates.
@@ -125,7 +130,7 @@ def simplex_traces(
     local = np.argmax(own[:, None] == vertices[None], axis=0)  # (facet vertex, n)
     places = np.einsum("jvn,vq->jnq", mesh.refdom.p[:, local], corners)
     shape = places.shape[1:]
-    phi = np.stack([
-        np.broadcast_to(element.lbasis(places, i)[0], shape) for i in range(len(element.doflocs))
-    ])  # fmt: skip
+    phi = np.stack(
+        [np.broadcast_to(element.lbasis(places, i)[0], shape) for i in range(len(element.doflocs))]
+    )
     return phi, facet_measures(mesh, facets)[:, None] * shares

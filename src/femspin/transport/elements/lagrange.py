@@ -20,12 +20,17 @@ __all__ = ["LagrangeElement", "consistent_dofs", "lagrange_element", "node_value
 
 
 _ELEMENTS: dict[tuple[str, int], Any] = {
-    ("MeshLine1", 1): skfem.ElementLineP1, ("MeshLine1", 2): skfem.ElementLineP2,
-    ("MeshTri1", 1): skfem.ElementTriP1, ("MeshTri1", 2): skfem.ElementTriP2,
-    ("MeshQuad1", 1): skfem.ElementQuad1, ("MeshQuad1", 2): skfem.ElementQuad2,
-    ("MeshTet1", 1): skfem.ElementTetP1, ("MeshTet1", 2): skfem.ElementTetP2,
-    ("MeshHex1", 1): skfem.ElementHex1, ("MeshHex1", 2): skfem.ElementHex2,
-}  # fmt: skip
+    ("MeshLine1", 1): skfem.ElementLineP1,
+    ("MeshLine1", 2): skfem.ElementLineP2,
+    ("MeshTri1", 1): skfem.ElementTriP1,
+    ("MeshTri1", 2): skfem.ElementTriP2,
+    ("MeshQuad1", 1): skfem.ElementQuad1,
+    ("MeshQuad1", 2): skfem.ElementQuad2,
+    ("MeshTet1", 1): skfem.ElementTetP1,
+    ("MeshTet1", 2): skfem.ElementTetP2,
+    ("MeshHex1", 1): skfem.ElementHex1,
+    ("MeshHex1", 2): skfem.ElementHex2,
+}
 
 
 def lagrange_element(mesh: Any, order: int) -> Any:
@@ -57,8 +62,7 @@ class LagrangeElement(skfem.ElementH1):  # type: ignore[misc]
         self.nodal_dofs, self.edge_dofs, self.facet_dofs, self.interior_dofs = counts
         self.dofnames = ["u"] * sum(counts)
         # The coordinate x_k of a node is order times the form x_k.
-        axes = [int(np.flatnonzero(np.all(self._slope == row, axis=1))[0])
-                for row in np.eye(refdom.dim())]  # fmt: skip
+        axes = [int(np.flatnonzero(np.all(self._slope == row, axis=1))[0]) for row in np.eye(refdom.dim())]
         self.doflocs = self._index[:, axes] / order
 
     def lbasis(self, X: Array, i: int) -> tuple[Array, Array]:

@@ -11,11 +11,14 @@ from skfem.quadrature import get_quadrature
 from ...units import Array, Indices
 
 __all__ = [
-    "Moments", "ReferenceMoments", "affine_moments", "affine_vector", "basis_table",
+    "Moments",
+    "ReferenceMoments",
+    "affine_moments",
+    "affine_vector",
+    "basis_table",
     "quadrature_moments",
     "reference_moments",
-]  # fmt: skip
-
+]
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,7 @@ def affine_vector(reference: ReferenceMoments, inverse: Array, volume: Array) ->
     return reference.vector @ (_turn(inverse) * np.abs(volume)[:, None, None])
 
 
-def affine_moments(
-    reference: ReferenceMoments, cells: Indices, inverse: Array, volume: Array
-) -> Moments:
+def affine_moments(reference: ReferenceMoments, cells: Indices, inverse: Array, volume: Array) -> Moments:
     """Return the moments of affine cells; the arguments are those of `affine_vector`."""
     turn, d = _turn(inverse), inverse.shape[1]
     both = np.einsum("ecj,ekl->eckjl", turn, turn) * np.abs(volume)[:, None, None, None, None]

@@ -17,10 +17,7 @@ from .lagrange import consistent_dofs
 __all__ = ["positions_of", "raw_dofs", "region_groups", "shared_numbers", "used_pairs"]
 
 
-
-def region_groups(
-    structure: Structure, conductors: tuple[str, ...], contacts: Collection[str]
-) -> AnyArray:
+def region_groups(structure: Structure, conductors: tuple[str, ...], contacts: Collection[str]) -> AnyArray:
     """Return the group of every region: regions joined without a contact are one group.
 
     Raises:
@@ -39,8 +36,10 @@ def region_groups(
             group[group == group[b]] = group[a]
     for a, b, name in joined:
         if name in contacts and group[a] == group[b]:
-            raise CaseError(f"interfaces.{name}", "its two regions also touch, directly or through"
-                            " others, without a contact")  # fmt: skip
+            raise CaseError(
+                f"interfaces.{name}",
+                "its two regions also touch, directly or through others, without a contact",
+            )
     conducting = group >= 0
     group[conducting] = np.unique(group[conducting], return_inverse=True)[1]
     return group
@@ -66,9 +65,7 @@ def shared_numbers(
     return key.astype(np.int32), int(key.max()) + 1
 
 
-def raw_dofs(
-    mesh: Any, element: Any, vertices: AnyArray, cells: AnyArray | slice
-) -> tuple[AnyArray, int]:
+def raw_dofs(mesh: Any, element: Any, vertices: AnyArray, cells: AnyArray | slice) -> tuple[AnyArray, int]:
     """Return the dofs of cells in scikit-fem's numbering, (n_local, n_cells), and their number.
 
     Where there is one at each vertex and nowhere else, these are the vertices themselves.

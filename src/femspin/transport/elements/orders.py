@@ -24,9 +24,7 @@ def prolongation(coarse: Space, fine: Space) -> sp.csr_array:
     Raises:
         ValueError: If the two spaces have different cells.
     """
-    if coarse.structure.mesh is not fine.structure.mesh or not np.array_equal(
-        coarse.cells, fine.cells
-    ):
+    if coarse.structure.mesh is not fine.structure.mesh or not np.array_equal(coarse.cells, fine.cells):
         raise ValueError("prolongation needs two spaces on the cells of one mesh")
     weights = node_values(coarse.element, reference_nodes(fine))
     dofs, place = np.unique(fine.dofs, return_index=True)

@@ -63,9 +63,11 @@ def sorted_pattern(dofs: AnyArray, n_dofs: int) -> Pattern:
     indptr = np.searchsorted(unique, np.arange(n_dofs + 1) * n_dofs)
     offsets = slots.reshape(key.shape) - np.repeat(indptr[dofs], n, axis=1)
     return Pattern(
-        indptr.astype(np.int32), (unique % n_dofs).astype(np.int32), dofs,
+        indptr.astype(np.int32),
+        (unique % n_dofs).astype(np.int32),
+        dofs,
         offsets.astype(_narrowest(np.diff(indptr))),
-    )  # fmt: skip
+    )
 
 
 def compiled_pattern(dofs: AnyArray, n_dofs: int) -> Pattern:

@@ -19,14 +19,7 @@ from skfem.quadrature import get_quadrature
 
 from ...structure.model import Interface, Structure
 from ...units import AnyArray, Array
-from .affine import (
-    affine_jets,
-    affine_maps,
-    affine_measures,
-    affine_points,
-    is_affine,
-    simplex_traces,
-)
+from .affine import affine_jets, affine_maps, affine_measures, affine_points, is_affine, simplex_traces
 from .lagrange import lagrange_element
 from .moments import (
     Moments,
@@ -40,8 +33,7 @@ from .moments import (
 from .numbering import positions_of, raw_dofs, region_groups, shared_numbers, used_pairs
 from .pattern import Pattern, build_pattern
 
-__all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells",
-           "quadrature_order", "reference_nodes"]  # fmt: skip
+__all__ = ["Moments", "Pattern", "Space", "build_space", "outer_cells", "quadrature_order", "reference_nodes"]
 
 
 _CHUNK_BYTES = 2.0e8
@@ -106,9 +98,13 @@ class Space:
         """The scikit-fem basis on the conducting cells; large, so only made where needed."""
         mesh = self.structure.mesh
         return skfem.Basis(
-            mesh, self.element, elements=self.cells, dofs=self.numbering,
-            intorder=quadrature_order(mesh, self.order), disable_doflocs=True,
-        )  # fmt: skip
+            mesh,
+            self.element,
+            elements=self.cells,
+            dofs=self.numbering,
+            intorder=quadrature_order(mesh, self.order),
+            disable_doflocs=True,
+        )
 
     @cached_property
     def mapping(self) -> Any:
@@ -169,10 +165,7 @@ class Space:
     @cached_property
     def _cells_of(self) -> dict[str, AnyArray]:
         names = self.structure.regions
-        return {
-            n: np.flatnonzero(self.region_of_cell == k).astype(np.int32)
-            for k, n in enumerate(names)
-        }
+        return {n: np.flatnonzero(self.region_of_cell == k).astype(np.int32) for k, n in enumerate(names)}
 
     def numbers(self, region: str) -> AnyArray:
         """Return the scalar dof of each scikit-fem dof as a region sees it, shape (n_raw,)."""
@@ -183,8 +176,7 @@ class Space:
         """Return the scalar dofs on mesh facets as seen from the given cells, ascending."""
         group = self._group_of_cell(cells)
         found = [
-            self.number[g][self.raw_facet_dofs(np.asarray(facets)[group == g])]
-            for g in np.unique(group)
+            self.number[g][self.raw_facet_dofs(np.asarray(facets)[group == g])] for g in np.unique(group)
         ]
         dofs = np.unique(np.concatenate(found))
         return dofs[dofs >= 0]
@@ -198,17 +190,13 @@ class Space:
     def interface_dofs(self, interface: Interface, region: str | None = None) -> AnyArray:
         """Return the scalar dofs on an interface, of its first region unless another is named."""
         second = region == interface.second
-        return self.facet_dofs(
-            interface.facets, interface.cells_second if second else interface.cells_first
-        )
+        return self.facet_dofs(interface.facets, interface.cells_second if second else interface.cells_first)
 
     def _group_of_cell(self, cells: AnyArray) -> AnyArray:
         group: AnyArray = self.group_of_region[self.structure.region_of_cell[cells]]
         return group
 
-    def contact_masses(
-        self, interface: Interface
-    ) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
+    def contact_masses(self, interface: Interface) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
         """Return the masses over an interface between the dofs of its two sides.
 
         In the order (first, first), (first, second), (second, second), shape (n_dofs, n_dofs).
@@ -221,9 +209,7 @@ class Space:
             self._mass(b, b, dx, second, second),
         )
 
-    def _mass(
-        self, left: Array, right: Array, dx: Array, rows: AnyArray, columns: AnyArray
-    ) -> sp.csr_array:
+    def _mass(self, left: Array, right: Array, dx: Array, rows: AnyArray, columns: AnyArray) -> sp.csr_array:
         local = np.einsum("iep,mep,ep->ime", left, right, dx)
         i = np.broadcast_to(rows[:, None], local.shape)
         m = np.broadcast_to(columns[None], local.shape)
@@ -361,18 +347,19 @@ class Space:
         side = (self.structure.facet_cells(facets)[1] == cells).astype(np.int32)
         oriented = skfem.generic_utils.OrientedBoundary(facets, side)
         basis = skfem.FacetBasis(
-            mesh, self.element, facets=oriented, intorder=2 * self.order + 1,
-            dofs=self.numbering, disable_doflocs=True,
-        )  # fmt: skip
+            mesh,
+            self.element,
+            facets=oriented,
+            intorder=2 * self.order + 1,
+            dofs=self.numbering,
+            disable_doflocs=True,
+        )
         phi = np.stack([np.broadcast_to(np.asarray(f[0]), basis.dx.shape) for f in basis.basis])
         return phi, basis.dx, dofs
 
 
 def build_space(
-    structure: Structure,
-    conductors: tuple[str, ...],
-    order: int,
-    contacts: Collection[str] = (),
+    structure: Structure, conductors: tuple[str, ...], order: int, contacts: Collection[str] = ()
 ) -> Space:
     """Return the scalar space of the given order on the conducting regions.
 

@@ -12,9 +12,20 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "add_spin", "apply", "apply_linear", "couple", "couple_transposed", "fill", "fill_linear",
-    "geometry", "hold", "measures", "multiply", "multiply_transposed", "outside",
-]  # fmt: skip
+    "add_spin",
+    "apply",
+    "apply_linear",
+    "couple",
+    "couple_transposed",
+    "fill",
+    "fill_linear",
+    "geometry",
+    "hold",
+    "measures",
+    "multiply",
+    "multiply_transposed",
+    "outside",
+]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -36,12 +47,21 @@ def geometry(points, vertices, cell, frame, inverse):
         f[0, 0], f[0, 1], f[1, 0], f[1, 1] = e / det, -b / det, -c / det, a / det
         return abs(det)
     v1, v2, v3 = vertices[frame[1], cell], vertices[frame[2], cell], vertices[frame[3], cell]
-    x1, y1, z1 = (points[0, v1] - points[0, origin], points[1, v1] - points[1, origin],
-                  points[2, v1] - points[2, origin])  # fmt: skip
-    x2, y2, z2 = (points[0, v2] - points[0, origin], points[1, v2] - points[1, origin],
-                  points[2, v2] - points[2, origin])  # fmt: skip
-    x3, y3, z3 = (points[0, v3] - points[0, origin], points[1, v3] - points[1, origin],
-                  points[2, v3] - points[2, origin])  # fmt: skip
+    x1, y1, z1 = (
+        points[0, v1] - points[0, origin],
+        points[1, v1] - points[1, origin],
+        points[2, v1] - points[2, origin],
+    )
+    x2, y2, z2 = (
+        points[0, v2] - points[0, origin],
+        points[1, v2] - points[1, origin],
+        points[2, v2] - points[2, origin],
+    )
+    x3, y3, z3 = (
+        points[0, v3] - points[0, origin],
+        points[1, v3] - points[1, origin],
+        points[2, v3] - points[2, origin],
+    )
     det = x1 * (y2 * z3 - y3 * z2) - x2 * (y1 * z3 - y3 * z1) + x3 * (y1 * z2 - y2 * z1)
     f[0, 0], f[0, 1], f[0, 2] = (
         (y2 * z3 - y3 * z2) / det,
@@ -72,9 +92,22 @@ def outside(dofs, own, low, high):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fill_linear(
-    low, high, points, vertices, frame, mesh_cells, cells, dofs, indptr, offsets, position,
-                slopes, size, tensors, values
-):  # fmt: skip
+    low,
+    high,
+    points,
+    vertices,
+    frame,
+    mesh_cells,
+    cells,
+    dofs,
+    indptr,
+    offsets,
+    position,
+    slopes,
+    size,
+    tensors,
+    values,
+):
     """Add the blocks of linear simplices; `position` tells where a slot is stored."""
     n, d = slopes.shape
     inverse, g = np.empty((d, d)), np.empty((n, d))
@@ -126,9 +159,21 @@ def fill_linear(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fill(
-    low, high, points, vertices, frame, mesh_cells, cells, dofs, indptr, offsets, position,
-         reference, tensors, values
-):  # fmt: skip
+    low,
+    high,
+    points,
+    vertices,
+    frame,
+    mesh_cells,
+    cells,
+    dofs,
+    indptr,
+    offsets,
+    position,
+    reference,
+    tensors,
+    values,
+):
     """Add the blocks of affine cells of any order from the moments of the reference cell."""
     n, d = dofs.shape[1], points.shape[0]
     rows = d + 1
@@ -201,9 +246,22 @@ def take(mu, mu_low, dofs, own, local, deviation):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def apply_linear(
-    low, high, points, vertices, frame, mesh_cells, cells, dofs, slopes, size,
-                 tensors, forced, mu, mu_low, out
-):  # fmt: skip
+    low,
+    high,
+    points,
+    vertices,
+    frame,
+    mesh_cells,
+    cells,
+    dofs,
+    slopes,
+    size,
+    tensors,
+    forced,
+    mu,
+    mu_low,
+    out,
+):
     """Add K mu - b of linear simplices to the rows of their dofs."""
     n, d = slopes.shape
     inverse, g = np.empty((d, d)), np.empty((n, d))
@@ -255,9 +313,22 @@ def apply_linear(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def apply(
-    low, high, points, vertices, frame, mesh_cells, cells, dofs, table, weights,
-          tensors, forced, mu, mu_low, out
-):  # fmt: skip
+    low,
+    high,
+    points,
+    vertices,
+    frame,
+    mesh_cells,
+    cells,
+    dofs,
+    table,
+    weights,
+    tensors,
+    forced,
+    mu,
+    mu_low,
+    out,
+):
     """Add K mu - b of affine cells of any order, by quadrature."""
     nodes, n, d = table.shape[0], table.shape[1], points.shape[0]
     inverse = np.empty((d, d))

@@ -9,9 +9,19 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "bottlenecks", "change_rows", "count_changed", "fill_rows", "keep_entries", "mark_coarse",
-    "mark_fine", "restrict_tensors", "row_sums", "times_down", "times_up", "transpose",
-]  # fmt: skip
+    "bottlenecks",
+    "change_rows",
+    "count_changed",
+    "fill_rows",
+    "keep_entries",
+    "mark_coarse",
+    "mark_fine",
+    "restrict_tensors",
+    "row_sums",
+    "times_down",
+    "times_up",
+    "transpose",
+]
 
 
 @njit(nogil=True, cache=True)

@@ -3,9 +3,7 @@
 import numpy as np
 from numba import njit
 
-__all__ = [
-    "ilu_factor", "ilu_solve", "ilu_solve_transposed", "scalar_factor", "scalar_solve",
-]  # fmt: skip
+__all__ = ["ilu_factor", "ilu_solve", "ilu_solve_transposed", "scalar_factor", "scalar_solve"]
 
 
 @njit(cache=True, error_model="numpy")
@@ -80,9 +78,7 @@ def ilu_solve(low, high, indptr, indices, data, diagonal, x):
                 continue
             k = 3 * indices[p]
             for r in range(3):
-                x[3 * i + r] -= (
-                    data[p, r, 0] * x[k] + data[p, r, 1] * x[k + 1] + data[p, r, 2] * x[k + 2]
-                )
+                x[3 * i + r] -= data[p, r, 0] * x[k] + data[p, r, 1] * x[k + 1] + data[p, r, 2] * x[k + 2]
     for i in range(high - 1, low - 1, -1):
         a, b, c = x[3 * i], x[3 * i + 1], x[3 * i + 2]
         for p in range(diagonal[i] + 1, indptr[i + 1]):

@@ -8,9 +8,17 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "add", "add_three", "inverses", "remainder", "residual", "restrict", "restrict_three",
-    "sweep_back", "sweep_from_zero", "times",
-]  # fmt: skip
+    "add",
+    "add_three",
+    "inverses",
+    "remainder",
+    "residual",
+    "restrict",
+    "restrict_three",
+    "sweep_back",
+    "sweep_from_zero",
+    "times",
+]
 
 
 @njit(nogil=True, cache=True)

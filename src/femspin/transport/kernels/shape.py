@@ -58,9 +58,7 @@ def same(key, edges):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def local_forms(
-    points, vertices, frame, mesh_cells, n, reference, jets, terms, ranges, signs
-):  # fmt: skip
+def local_forms(points, vertices, frame, mesh_cells, n, reference, jets, terms, ranges, signs):
     """Return the forms between the n functions of some cells, (n_cells, n, n, n_forms).
 
     The other arguments are those of `sum_kernels.fill_forms`.
@@ -85,9 +83,7 @@ def local_forms(
 
 
 @njit(nogil=True, cache=True)
-def gather_forms(
-    low, high, start, places, cells, shape, local, indptr, offsets, position, longest, values
-):  # fmt: skip
+def gather_forms(low, high, start, places, cells, shape, local, indptr, offsets, position, longest, values):
     """Set forms row by row: sums over the cells of a dof stay in the cache until they are done.
 
     `places` holds the local dofs (cell n + i) of every dof, in the order of `cells` and `shape`.

@@ -9,9 +9,16 @@ from numba import njit
 from .blocks import geometry, outside
 
 __all__ = [
-    "add_spin_sum", "by_lowest_dof", "couple_sum", "couple_sum_transposed", "difference_sum",
-    "fill_forms", "fill_forms_linear", "mark_slots", "multiply_sum",
-]  # fmt: skip
+    "add_spin_sum",
+    "by_lowest_dof",
+    "couple_sum",
+    "couple_sum_transposed",
+    "difference_sum",
+    "fill_forms",
+    "fill_forms_linear",
+    "mark_slots",
+    "multiply_sum",
+]
 
 
 @njit(nogil=True, cache=True)
@@ -48,9 +55,23 @@ def mark_slots(dofs, indptr, offsets, cells, chosen, touched):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fill_forms_linear(
-    low, high, points, vertices, frame, mesh_cells, cells, dofs, indptr, offsets, position,
-    slopes, size, column, signs, values
-):  # fmt: skip
+    low,
+    high,
+    points,
+    vertices,
+    frame,
+    mesh_cells,
+    cells,
+    dofs,
+    indptr,
+    offsets,
+    position,
+    slopes,
+    size,
+    column,
+    signs,
+    values,
+):
     """Add forms of linear simplices to their slots; pairs without a position are left out.
 
     `column` tells where the forms that `linear_forms` knows are stored.
@@ -123,9 +144,24 @@ def linear_forms(g, i, m, volume, share, column, found):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fill_forms(
-    low, high, points, vertices, frame, mesh_cells, cells, dofs, indptr, offsets, position,
-    reference, jets, terms, ranges, signs, values
-):  # fmt: skip
+    low,
+    high,
+    points,
+    vertices,
+    frame,
+    mesh_cells,
+    cells,
+    dofs,
+    indptr,
+    offsets,
+    position,
+    reference,
+    jets,
+    terms,
+    ranges,
+    signs,
+    values,
+):
     """Add forms of affine cells of any order from the moments of the reference cell.
 
     `reference` holds sums and differences of moments with two jets of the reference cell each,

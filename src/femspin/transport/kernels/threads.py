@@ -12,9 +12,14 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 __all__ = [
-    "compiled_available", "run_beside", "run_by_rows", "run_each", "run_jobs", "run_parts",
+    "compiled_available",
+    "run_beside",
+    "run_by_rows",
+    "run_each",
+    "run_jobs",
+    "run_parts",
     "thread_count",
-]  # fmt: skip
+]
 
 First = TypeVar("First")
 Second = TypeVar("Second")
@@ -49,9 +54,7 @@ def _thread_count(given: str) -> int:
     return int(wanted) if wanted.isdigit() and int(wanted) > 0 else (cores or 1)
 
 
-def run_by_rows(
-    work: Callable[..., Any], rows: int, *arguments: Any, row: float = _ROW
-) -> list[Any]:
+def run_by_rows(work: Callable[..., Any], rows: int, *arguments: Any, row: float = _ROW) -> list[Any]:
     """Return ``work(low, high, *arguments)`` for ranges that make up all rows, at the same time.
 
     Args:

@@ -33,7 +33,6 @@ from ...units import AnyArray
 __all__ = ["FluxSplit", "layer_sources"]
 
 
-
 @dataclass(frozen=True)
 class FluxSplit:
     """Contributions to the spin flux that leaves a layer through one of its faces.

@@ -15,7 +15,6 @@ from .dual import Dual
 __all__ = ["changed_sources"]
 
 
-
 def changed_sources(
     layer: StackLayer,
     changes: RegionFields,
@@ -62,7 +61,7 @@ def changed_sources(
         "A": flow[:, 1:] @ jump[1:],
         "E": -(turned @ drift) * thickness + flow[:, 0] * jump[0],
         "T": density * frequency * waves,
-    }  # fmt: skip
+    }
     return FluxSplit(**{k: p.change for k, p in parts.items()}, B=entering)
 
 
@@ -79,7 +78,4 @@ def _kernels(f: RegionFields, d: RegionFields) -> tuple[Dual, Dual]:
     mixed = loss_kernel(f.gauge + step, f.theta) - loss_kernel(f.gauge - step, f.theta)
     loss = mixed / (2 * size) + loss_kernel(f.gauge, d.theta)
     gauge = gauge_kernel(d.gauge, f.theta) + gauge_kernel(f.gauge, d.theta)
-    return (
-        Dual(loss_kernel(f.gauge, f.theta), loss),
-        Dual(gauge_kernel(f.gauge, f.theta), gauge),
-    )
+    return (Dual(loss_kernel(f.gauge, f.theta), loss), Dual(gauge_kernel(f.gauge, f.theta), gauge))

@@ -48,9 +48,16 @@ from .slab import (
 from .stack import StackSolution
 
 __all__ = [
-    "BatchSolution", "ContactBatch", "FaceBatch", "LayerBatch", "StackBatch", "face_batch",
-    "layer_batch", "solve_stacks", "stack_batch",
-]  # fmt: skip
+    "BatchSolution",
+    "ContactBatch",
+    "FaceBatch",
+    "LayerBatch",
+    "StackBatch",
+    "face_batch",
+    "layer_batch",
+    "solve_stacks",
+    "stack_batch",
+]
 
 Backend = Literal["auto", "numpy", "numba"]
 
@@ -115,9 +122,12 @@ class BatchSolution:
         rise = self.upper[:, k, :4] - self.lower[:, k, :4]
         with np.errstate(all="ignore"):  # stacks without a solution: NaN
             return batch_sources(
-                self.batch.layers[k], self.integral[:, k, 1:4], rise, entering,
+                self.batch.layers[k],
+                self.integral[:, k, 1:4],
+                rise,
+                entering,
                 np.asarray(self.batch.frequency),
-            )  # fmt: skip
+            )
 
     def solution(self, index: int, case: StackCase | None = None) -> StackSolution:
         """Return the solution of one stack.
@@ -136,9 +146,13 @@ class BatchSolution:
             o.generator[index], o.norm[index], o.length[index], o.flux[index], o.in_plane[index]
         )
         return StackSolution(
-            case or self.batch.case(index), self.lower[index], self.upper[index],
-            self.integral[index], one, float(self.mismatch[index]),
-        )  # fmt: skip
+            case or self.batch.case(index),
+            self.lower[index],
+            self.upper[index],
+            self.integral[index],
+            one,
+            float(self.mismatch[index]),
+        )
 
     def potential(self, z: ArrayLike, side: int = 1) -> AnyArray:
         """Return mu^eta [J] at z [m], shape (B, m, 4).
@@ -216,9 +230,7 @@ class BatchSolution:
         return state
 
 
-def solve_stacks(
-    batch: StackBatch | Sequence[StackCase], backend: Backend = "auto"
-) -> BatchSolution:
+def solve_stacks(batch: StackBatch | Sequence[StackCase], backend: Backend = "auto") -> BatchSolution:
     """Return the exact potentials and fluxes of many stacks.
 
     Args:
@@ -273,9 +285,9 @@ def _solve(batch: StackBatch, compiled: bool, wrong: Mapping[int, str]) -> Batch
         find_maps, find_nodes = compiled_maps, compiled_windows
     else:
         find_maps, find_nodes = slab_maps, solve_windows
-    maps = find_maps(
-        operators.generator.reshape(-1, 8, 8), operators.norm.ravel(), height.ravel()
-    ).reshape(*shape, 14, 7)
+    maps = find_maps(operators.generator.reshape(-1, 8, 8), operators.norm.ravel(), height.ravel()).reshape(
+        *shape, 14, 7
+    )
     unit = np.exp(np.mean(np.log(operators.flux), axis=1))
     ratio = operators.flux / unit[:, None]
     contacts, jump = _contacts(batch, bad, unit)
@@ -312,8 +324,12 @@ def _solution(
     through = np.broadcast_to(flux0[..., None], (*rise.shape, 1))
 
     def state(mu0: AnyArray, spin: AnyArray) -> AnyArray:
-        scaled = [ENERGY * mu0[..., None], ENERGY * spin[..., :3], through,
-                  unit[:, None, None] * spin[..., 3:]]  # fmt: skip
+        scaled = [
+            ENERGY * mu0[..., None],
+            ENERGY * spin[..., :3],
+            through,
+            unit[:, None, None] * spin[..., 3:],
+        ]
         return np.concatenate(scaled, axis=2)
 
     length, thickness = operators.length[..., None], batch.thickness
@@ -359,9 +375,7 @@ def _contacts(batch: StackBatch, bad: AnyArray, unit: AnyArray) -> tuple[dict[in
     for k, contact in batch.contacts.items():
         given: Any = contact
         resistance = without_bad_numbers(given.resistance, 2, bad, 0.0)
-        drops[k] = np.broadcast_to(resistance, (batch.size, 3, 3)) * (
-            unit / ENERGY
-        )[:, None, None]  # fmt: skip
+        drops[k] = np.broadcast_to(resistance, (batch.size, 3, 3)) * (unit / ENERGY)[:, None, None]
         jump[:, k] = np.asarray(batch.charge_flux) * given.charge / ENERGY
     return drops, jump
 
@@ -381,8 +395,9 @@ def _joined(batch: StackBatch, parts: Sequence[BatchSolution]) -> BatchSolution:
     starts = np.cumsum([0, *(part.batch.size for part in parts[:-1])])
     errors = {
         int(start) + k: text
-        for start, part in zip(starts, parts, strict=True) for k, text in part.errors.items()
-    }  # fmt: skip
+        for start, part in zip(starts, parts, strict=True)
+        for k, text in part.errors.items()
+    }
 
     def whole(name: str, of: str = "") -> AnyArray:
         return np.concatenate([getattr(getattr(p, of) if of else p, name) for p in parts])
@@ -391,6 +406,5 @@ def _joined(batch: StackBatch, parts: Sequence[BatchSolution]) -> BatchSolution:
         *(whole(n, "operators") for n in ("generator", "norm", "length", "flux", "in_plane"))
     )
     return BatchSolution(
-        batch, whole("lower"), whole("upper"), whole("integral"), operators,
-        whole("mismatch"), errors,
-    )  # fmt: skip
+        batch, whole("lower"), whole("upper"), whole("integral"), operators, whole("mismatch"), errors
+    )

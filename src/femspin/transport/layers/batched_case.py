@@ -12,21 +12,17 @@ from numpy.typing import ArrayLike
 
 from ...fields.region import RegionFields
 from ...units import E_CHARGE, AnyArray
-from .case import (
-    Conductance,
-    Contact,
-    Face,
-    Insulating,
-    SpinFlux,
-    SpinPotential,
-    StackCase,
-    StackLayer,
-)
+from .case import Conductance, Contact, Face, Insulating, SpinFlux, SpinPotential, StackCase, StackLayer
 
 __all__ = [
-    "ContactBatch", "FaceBatch", "LayerBatch", "StackBatch", "face_batch", "layer_batch",
+    "ContactBatch",
+    "FaceBatch",
+    "LayerBatch",
+    "StackBatch",
+    "face_batch",
+    "layer_batch",
     "stack_batch",
-]  # fmt: skip
+]
 
 _Shapes = Mapping[str, tuple[int, ...]]
 
@@ -45,8 +41,7 @@ class _Shaped:
             where = getattr(self, "name", "") or type(self).__name__
             if array.shape[array.ndim - len(shape) :] != shape or array.ndim > len(shape) + 1:
                 raise ValueError(
-                    f"{where}: {name} must have shape {shape} or (stacks, *{shape}),"
-                    f" got {array.shape}"
+                    f"{where}: {name} must have shape {shape} or (stacks, *{shape}), got {array.shape}"
                 )
             object.__setattr__(self, name, array)
 
@@ -87,9 +82,15 @@ class LayerBatch(_Shaped):
     name: str = ""
 
     _SHAPES: ClassVar[_Shapes] = {
-        "thickness": (), "dos": (), "diffusion": (), "gauge": (3, 3), "omega": (3,),
-        "relaxation": (3, 3), "theta": (12, 12), "drift": (3, 4),
-    }  # fmt: skip
+        "thickness": (),
+        "dos": (),
+        "diffusion": (),
+        "gauge": (3, 3),
+        "omega": (3,),
+        "relaxation": (3, 3),
+        "theta": (12, 12),
+        "drift": (3, 4),
+    }
 
     def case(self, index: int) -> StackLayer:
         """Return the layer of one stack; ValueError if a number is not allowed."""
@@ -116,11 +117,7 @@ class FaceBatch(_Shaped):
     value: ArrayLike = _ZERO
     conductance: ArrayLike = field(default_factory=lambda: np.zeros((3, 3)))
 
-    _SHAPES: ClassVar[_Shapes] = {
-        "fixed": (),
-        "value": (3,),
-        "conductance": (3, 3),
-    }
+    _SHAPES: ClassVar[_Shapes] = {"fixed": (), "value": (3,), "conductance": (3, 3)}
 
     def case(self, index: int) -> Face:
         """Return the face of one stack; ValueError if a number is not allowed."""
@@ -183,11 +180,7 @@ class StackBatch(_Shaped):
     charge_flux: ArrayLike = 0.0
     z_zero: ArrayLike = 0
 
-    _SHAPES: ClassVar[_Shapes] = {
-        "frequency": (),
-        "charge_flux": (),
-        "z_zero": (),
-    }
+    _SHAPES: ClassVar[_Shapes] = {"frequency": (), "charge_flux": (), "z_zero": ()}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -196,20 +189,24 @@ class StackBatch(_Shaped):
             raise ValueError("stack: at least one layer is needed")
         for k in self.contacts:
             if not 1 <= k < count:
-                raise ValueError(f"stack: contact at interface {k}, but interfaces between layers"
-                                 f" are 1 to {count - 1}")  # fmt: skip
+                raise ValueError(
+                    f"stack: contact at interface {k}, but interfaces between layers are 1 to {count - 1}"
+                )
         if np.any(np.asarray(self.z_zero) < 0) or np.any(np.asarray(self.z_zero) > count):
             raise ValueError(f"stack: z_zero must be 0 to {count}")
         for name, inward in (("bottom", 1), ("top", -1)):
             face = getattr(self, name)
             if not isinstance(face, FaceBatch):
                 object.__setattr__(self, name, face_batch([face], inward))
-        made = {k: c if isinstance(c, ContactBatch) else ContactBatch(c.resistance, _drop(c))
-                for k, c in sorted(self.contacts.items())}  # fmt: skip
+        made = {
+            k: c if isinstance(c, ContactBatch) else ContactBatch(c.resistance, _drop(c))
+            for k, c in sorted(self.contacts.items())
+        }
         object.__setattr__(self, "contacts", made)
         if len({n for n in self._lengths() if n != 1}) > 1:
-            raise ValueError(f"stack: leading axes of lengths {sorted(set(self._lengths()))} do"
-                             " not fit together")  # fmt: skip
+            raise ValueError(
+                f"stack: leading axes of lengths {sorted(set(self._lengths()))} do not fit together"
+            )
 
     def _lengths(self) -> list[int]:
         parts = (self, *self.layers, self.bottom, self.top, *self.contacts.values())
@@ -240,32 +237,39 @@ class StackBatch(_Shaped):
     def case(self, index: int) -> StackCase:
         """Return one stack; ValueError if a number is not allowed."""
         faces = [f.case(index) for f in (self.bottom, self.top) if isinstance(f, FaceBatch)]
-        contacts = {k: c.case(index) for k, c in self.contacts.items()
-                    if isinstance(c, ContactBatch)}  # fmt: skip
+        contacts = {k: c.case(index) for k, c in self.contacts.items() if isinstance(c, ContactBatch)}
         frequency, flux, zero = (_entry(getattr(self, n), (), index) for n in self._SHAPES)
         return StackCase(
-            tuple(layer.case(index) for layer in self.layers), faces[0], faces[1],
+            tuple(layer.case(index) for layer in self.layers),
+            faces[0],
+            faces[1],
             {k: c for k, c in contacts.items() if c is not None},
-            float(frequency), int(zero), float(flux),
-        )  # fmt: skip
+            float(frequency),
+            int(zero),
+            float(flux),
+        )
 
     def part(self, rows: slice) -> StackBatch:
         """Return some of the stacks."""
         changes = {n: _rows(getattr(self, n), s, rows) for n, s in self._SHAPES.items()}
         return StackBatch(
             tuple(_part(layer, rows) for layer in self.layers),
-            _part(self.bottom, rows), _part(self.top, rows),
-            {k: _part(c, rows) for k, c in self.contacts.items()}, **changes,
-        )  # fmt: skip
+            _part(self.bottom, rows),
+            _part(self.top, rows),
+            {k: _part(c, rows) for k, c in self.contacts.items()},
+            **changes,
+        )
 
 
 def layer_batch(layers: Sequence[StackLayer]) -> LayerBatch:
     """Return one layer of as many stacks as there are layers; what is equal has no axis."""
     fields = [layer.fields for layer in layers]
-    arrays = {name: _merged([getattr(f, name) for f in fields])
-              for name in LayerBatch._SHAPES if name != "thickness"}  # fmt: skip
-    return LayerBatch(_merged([layer.thickness for layer in layers]), **arrays,
-                      name=fields[0].name)  # fmt: skip
+    arrays = {
+        name: _merged([getattr(f, name) for f in fields])
+        for name in LayerBatch._SHAPES
+        if name != "thickness"
+    }
+    return LayerBatch(_merged([layer.thickness for layer in layers]), **arrays, name=fields[0].name)
 
 
 def face_batch(faces: Sequence[Face], inward: int) -> FaceBatch:
@@ -300,8 +304,7 @@ def stack_batch(cases: Sequence[StackCase]) -> StackBatch:
     contacts = {}
     for k in sorted({k for case in cases for k in case.contacts}):
         found = [case.contacts.get(k, Contact(np.inf)) for case in cases]
-        contacts[k] = ContactBatch(_merged([c.resistance for c in found]),
-                                   _merged([_drop(c) for c in found]))  # fmt: skip
+        contacts[k] = ContactBatch(_merged([c.resistance for c in found]), _merged([_drop(c) for c in found]))
     return StackBatch(
         tuple(layer_batch([case.layers[k] for case in cases]) for k in range(counts.pop())),
         face_batch([case.bottom for case in cases], 1),
@@ -342,6 +345,5 @@ def _sizes(part: Any) -> tuple[int, ...]:
 def _part(part: Any, rows: slice) -> Any:
     others = {f.name: getattr(part, f.name) for f in dataclass_fields(part)}
     return type(part)(
-        **{n: _rows(v, part._SHAPES[n], rows) if n in part._SHAPES else v
-           for n, v in others.items()}
-    )  # fmt: skip
+        **{n: _rows(v, part._SHAPES[n], rows) if n in part._SHAPES else v for n, v in others.items()}
+    )

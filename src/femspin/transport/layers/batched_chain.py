@@ -51,10 +51,7 @@ class ChainSolutions:
 
 
 def solve_chains(
-    elements: AnyArray,
-    bottom: tuple[AnyArray, AnyArray],
-    top: tuple[AnyArray, AnyArray],
-    solve: WindowSolve,
+    elements: AnyArray, bottom: tuple[AnyArray, AnyArray], top: tuple[AnyArray, AnyArray], solve: WindowSolve
 ) -> ChainSolutions:
     """Return the states of chains; one that cannot be solved does not disturb the others.
 

@@ -26,22 +26,26 @@ def bad_numbers(batch: StackBatch) -> dict[int, str]:
     for layer in batch.layers:
         where = f"layer {layer.name!r}"
         checks += [
-            (f"{where}: {label}", getattr(layer, name), 0, _LARGEST)
-            for name, label in _POSITIVE.items()
+            (f"{where}: {label}", getattr(layer, name), 0, _LARGEST) for name, label in _POSITIVE.items()
         ]
         checks += [
             (f"{where}: {name}", getattr(layer, name), len(shape), np.nan)
-            for name, shape in layer._SHAPES.items() if shape
-        ]  # fmt: skip
+            for name, shape in layer._SHAPES.items()
+            if shape
+        ]
     for name in ("bottom", "top"):
         face: Any = getattr(batch, name)
-        checks += [(f"{name} face: value", face.value, 1, np.nan),
-                   (f"{name} face: conductance", face.conductance, 2, np.nan)]  # fmt: skip
+        checks += [
+            (f"{name} face: value", face.value, 1, np.nan),
+            (f"{name} face: conductance", face.conductance, 2, np.nan),
+        ]
     for k, contact in batch.contacts.items():
         drop: Any = contact
-        checks += [(f"contact at interface {k}: resistance", drop.resistance, 2, np.nan),
-                   (f"contact at interface {k}: symmetric part", _least(drop.resistance), 0, 0.0),
-                   (f"contact at interface {k}: charge", drop.charge, 0, np.nan)]  # fmt: skip
+        checks += [
+            (f"contact at interface {k}: resistance", drop.resistance, 2, np.nan),
+            (f"contact at interface {k}: symmetric part", _least(drop.resistance), 0, 0.0),
+            (f"contact at interface {k}: charge", drop.charge, 0, np.nan),
+        ]
     checks += [(f"stack: {n}", getattr(batch, n), 0, np.nan) for n in ("frequency", "charge_flux")]
     found: dict[int, str] = {}
     for label, array, inner, limit in checks:
@@ -55,9 +59,7 @@ def bad_numbers(batch: StackBatch) -> dict[int, str]:
 
 
 _LARGEST = float(np.finfo(float).max)
-_POSITIVE = {
-    "thickness": "thickness", "dos": "density of states", "diffusion": "diffusion constant",
-}  # fmt: skip
+_POSITIVE = {"thickness": "thickness", "dos": "density of states", "diffusion": "diffusion constant"}
 
 
 def _least(resistance: AnyArray) -> AnyArray:
@@ -116,9 +118,12 @@ def batch_operators(batch: StackBatch, bad: Good) -> SlabOperators:
     generator = scaled_generator(system, length, through / flux)
     norm = np.abs(generator[:, :6, :6]).sum(axis=1).max(axis=1)
     return SlabOperators(
-        generator.reshape(*shape, 8, 8), norm.reshape(shape), length.reshape(shape),
-        flux.reshape(shape), in_plane,
-    )  # fmt: skip
+        generator.reshape(*shape, 8, 8),
+        norm.reshape(shape),
+        length.reshape(shape),
+        flux.reshape(shape),
+        in_plane,
+    )
 
 
 def _layer_system(layer: LayerBatch, frequency: AnyArray, bad: Good) -> tuple[AnyArray, AnyArray, AnyArray]:
@@ -126,10 +131,10 @@ def _layer_system(layer: LayerBatch, frequency: AnyArray, bad: Good) -> tuple[An
     neutral = {"dos": 1.0, "diffusion": 1.0, "theta": np.eye(12)}
     arrays = {
         name: without_bad_numbers(getattr(layer, name), len(s), bad, neutral.get(name, 0.0))
-        for name, s in layer._SHAPES.items() if name != "thickness"
-    }  # fmt: skip
-    count = max((a.shape[0] for n, a in arrays.items() if a.ndim > len(layer._SHAPES[n])),
-                default=1)  # fmt: skip
+        for name, s in layer._SHAPES.items()
+        if name != "thickness"
+    }
+    count = max((a.shape[0] for n, a in arrays.items() if a.ndim > len(layer._SHAPES[n])), default=1)
     if np.any(frequency):
         count = max(count, frequency.size)
     diffusion = np.broadcast_to(arrays["diffusion"], (count,))
@@ -173,9 +178,7 @@ def batch_sources(
     loss = np.einsum("...ajn,...cjn->...ac", gauge[..., 1:], turn)
     symmetric = 0.5 * (loss + np.swapaxes(loss, -1, -2))
     diagonal = symmetric * np.eye(3)
-    made = -np.asarray(given.thickness)[..., None] * np.einsum(
-        "...ajn,...jn->...a", gauge, given.drift
-    )
+    made = -np.asarray(given.thickness)[..., None] * np.einsum("...ajn,...jn->...a", gauge, given.drift)
     flow = diffusion[..., None] * gauge[..., 2, :]
 
     def times(matrix: AnyArray, vector: AnyArray) -> AnyArray:

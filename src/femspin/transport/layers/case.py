@@ -12,10 +12,15 @@ from ...fields.region import RegionFields
 from ...units import E_CHARGE, AnyArray
 
 __all__ = [
-    "Conductance", "Contact", "Face", "Insulating", "SpinFlux", "SpinPotential", "StackCase",
+    "Conductance",
+    "Contact",
+    "Face",
+    "Insulating",
+    "SpinFlux",
+    "SpinPotential",
+    "StackCase",
     "StackLayer",
-]  # fmt: skip
-
+]
 
 
 def _require_positive(name: str, value: float, limit: float = np.finfo(float).max) -> None:
@@ -54,9 +59,7 @@ class StackLayer:
             _require_shape(f"{where}: {name}", getattr(f, name), shape)
 
 
-_FIELD_SHAPES = {
-    "gauge": (3, 3), "omega": (3,), "relaxation": (3, 3), "theta": (12, 12), "drift": (3, 4),
-}  # fmt: skip
+_FIELD_SHAPES = {"gauge": (3, 3), "omega": (3,), "relaxation": (3, 3), "theta": (12, 12), "drift": (3, 4)}
 
 
 @dataclass(frozen=True)
@@ -176,8 +179,7 @@ class StackCase:
         for k in self.contacts:
             if not 1 <= k < count:
                 raise ValueError(
-                    f"stack: contact at interface {k}, but interfaces between layers are "
-                    f"1 to {count - 1}"
+                    f"stack: contact at interface {k}, but interfaces between layers are 1 to {count - 1}"
                 )
         if not 0 <= self.z_zero <= count:
             raise ValueError(f"stack: z_zero must be 0 to {count}, got {self.z_zero}")

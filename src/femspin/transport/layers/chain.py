@@ -100,10 +100,7 @@ def factor_chain(elements: AnyArray, bottom: AnyArray, top: AnyArray) -> ChainMa
 
 
 def solve_chain(
-    elements: AnyArray,
-    bottom: tuple[AnyArray, AnyArray],
-    top: tuple[AnyArray, AnyArray],
-    drive: AnyArray,
+    elements: AnyArray, bottom: tuple[AnyArray, AnyArray], top: tuple[AnyArray, AnyArray], drive: AnyArray
 ) -> tuple[AnyArray, float, ChainMatrix]:
     """Return (mu, J) at the nodes between elements, the relative mismatch and the matrix.
 
@@ -156,8 +153,7 @@ def _mismatch(
 ) -> tuple[AnyArray, AnyArray]:
     """Return values - matrix @ unknown, and the size of the terms summed in each row."""
     pairs = np.concatenate(
-        [unknown[:-6].reshape(len(blocks), 6, -1), unknown[6:].reshape(len(blocks), 6, -1)],
-        axis=1,
+        [unknown[:-6].reshape(len(blocks), 6, -1), unknown[6:].reshape(len(blocks), 6, -1)], axis=1
     )
     m = values.shape[1]
 

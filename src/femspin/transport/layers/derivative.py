@@ -20,16 +20,7 @@ from .balance import FluxSplit
 from .balance_derivative import changed_sources
 from .case import Contact, Face, SpinPotential, StackCase, StackLayer
 from .dual import Dual
-from .slab import (
-    CHARGE_INTEGRAL,
-    DRIVE,
-    FLUX_INTEGRAL,
-    FLUX_TOP,
-    MU_BOTTOM,
-    MU_INTEGRAL,
-    RISE,
-    SlabOperators,
-)
+from .slab import CHARGE_INTEGRAL, DRIVE, FLUX_INTEGRAL, FLUX_TOP, MU_BOTTOM, MU_INTEGRAL, RISE, SlabOperators
 from .slab_derivative import changed_slabs
 from .stack import (
     INSULATING,
@@ -42,10 +33,14 @@ from .stack import (
 )
 
 __all__ = [
-    "ContactChange", "LayerChange", "StackChange", "StackTangent", "admittance_derivatives",
-    "constant_fields", "stack_derivatives",
-]  # fmt: skip
-
+    "ContactChange",
+    "LayerChange",
+    "StackChange",
+    "StackTangent",
+    "admittance_derivatives",
+    "constant_fields",
+    "stack_derivatives",
+]
 
 
 def constant_fields(name: str = "") -> RegionFields:
@@ -149,11 +144,14 @@ class StackTangent:
         s, change = self.solution, self.change
         entering = self.lower[k, 5:] if face == "top" else -self.upper[k, 5:]
         return changed_sources(
-            s.case.layers[k], change.layer(k).fields, change.layer(k).thickness,
+            s.case.layers[k],
+            change.layer(k).fields,
+            change.layer(k).thickness,
             Dual(s.integral[k, 1:4], self.integral[k, 1:4]),
             Dual(s.upper[k, :4] - s.lower[k, :4], self.upper[k, :4] - self.lower[k, :4]),
-            entering, Dual(np.array(s.case.frequency), np.array(change.frequency)),
-        )  # fmt: skip
+            entering,
+            Dual(np.array(s.case.frequency), np.array(change.frequency)),
+        )
 
     def _interface(self, k: int, side: int) -> AnyArray:
         count = len(self.lower)
@@ -183,11 +181,15 @@ def stack_derivatives(
     found = _tangents(case, columns, changes)
     tangents = tuple(
         StackTangent(
-            solution, change, found.lower[p, ..., 0], found.upper[p, ..., 0],
-            found.integral[p, ..., 0], found.in_plane[p],
+            solution,
+            change,
+            found.lower[p, ..., 0],
+            found.upper[p, ..., 0],
+            found.integral[p, ..., 0],
+            found.in_plane[p],
         )
         for p, change in enumerate(changes)
-    )  # fmt: skip
+    )
     return solution, tangents
 
 
@@ -274,18 +276,25 @@ def _slabs(case: StackCase, operators: SlabOperators, changes: Sequence[StackCha
     """Return the derivatives of the slabs; those that do not change are left out of the work."""
     n = len(case.layers)
     pairs = [
-        (p, k) for p, x in enumerate(changes) for k in range(n)
+        (p, k)
+        for p, x in enumerate(changes)
+        for k in range(n)
         if k in x.layers or x.frequency or x.charge_flux
-    ]  # fmt: skip
+    ]
     p, k = np.array(pairs, int).reshape(-1, 2).T
     own = [changes[a].layer(b) for a, b in pairs]
-    found = changed_slabs(
-        [case.layers[b].fields for b in k], [x.fields for x in own],
-        (case.thickness[k], np.array([x.thickness for x in own])),
-        (case.frequency, np.array([changes[a].frequency for a in p])),
-        (case.charge_flux, np.array([changes[a].charge_flux for a in p])),
-        SlabOperators(*(getattr(operators, f.name)[k] for f in fields(operators))),
-    ) if pairs else None  # fmt: skip
+    found = (
+        changed_slabs(
+            [case.layers[b].fields for b in k],
+            [x.fields for x in own],
+            (case.thickness[k], np.array([x.thickness for x in own])),
+            (case.frequency, np.array([changes[a].frequency for a in p])),
+            (case.charge_flux, np.array([changes[a].charge_flux for a in p])),
+            SlabOperators(*(getattr(operators, f.name)[k] for f in fields(operators))),
+        )
+        if pairs
+        else None
+    )
     shapes = {"maps": (14, 7), "flux": (), "height": (), "in_plane": (8, 9)}
     arrays = {}
     for key, shape in shapes.items():
@@ -297,13 +306,7 @@ def _slabs(case: StackCase, operators: SlabOperators, changes: Sequence[StackCha
 
 
 def _sources(
-    case: StackCase,
-    c: Columns,
-    ratio: AnyArray,
-    slabs: _Slabs,
-    dratio: AnyArray,
-    p: int,
-    change: StackChange,
+    case: StackCase, c: Columns, ratio: AnyArray, slabs: _Slabs, dratio: AnyArray, p: int, change: StackChange
 ) -> AnyArray:
     """Return db - dK x of one parameter, shape (6 n + 6, m)."""
     m = len(c.drive)
@@ -368,12 +371,7 @@ def _states(c: Columns, mu0: AnyArray, spins: AnyArray, flux0: AnyArray) -> AnyA
 
 
 def _integrals(
-    case: StackCase,
-    c: Columns,
-    slabs: _Slabs,
-    out: AnyArray,
-    mu0: AnyArray,
-    changes: Sequence[StackChange],
+    case: StackCase, c: Columns, slabs: _Slabs, out: AnyArray, mu0: AnyArray, changes: Sequence[StackChange]
 ) -> AnyArray:
     """Return derivatives of the integrated states in SI, shape (P, n, 8, m)."""
     o, thickness = c.operators, case.thickness

@@ -17,7 +17,6 @@ from ...units import AnyArray
 __all__ = ["Dual", "concatenate", "constant", "inverse", "solve", "zeros"]
 
 
-
 @dataclass(frozen=True)
 class Dual:
     """A stack of arrays and their change, of one shape."""

@@ -63,10 +63,7 @@ class SlabOperators:
 
 
 def slab_operators(
-    fields: Sequence[RegionFields],
-    thickness: AnyArray,
-    frequency: float = 0.0,
-    charge_flux: float = 0.0,
+    fields: Sequence[RegionFields], thickness: AnyArray, frequency: float = 0.0, charge_flux: float = 0.0
 ) -> SlabOperators:
     r"""Return the operators of uniform slabs.
 
@@ -194,9 +191,7 @@ def _short_map(generator: AnyArray, height: AnyArray) -> AnyArray:
     right[:, :, FLUX_TOP] = np.eye(3)
     right[:, :, DRIVE] = -transfer[:, 3:6, 7]
     inputs[:, 3:6] = np.linalg.solve(transfer[:, 3:6, 3:6], right)
-    outputs = np.concatenate(
-        [transfer[:, [0, 1, 2, 6]], series[:, :7] * height[:, None, None]], axis=1
-    )
+    outputs = np.concatenate([transfer[:, [0, 1, 2, 6]], series[:, :7] * height[:, None, None]], axis=1)
     return np.concatenate([inputs[:, 3:6], outputs @ inputs], axis=1)
 
 

@@ -91,9 +91,7 @@ def _stacked(fields: Sequence[RegionFields], changes: Sequence[RegionFields], ke
 
 
 def _loss(
-    fields: Sequence[RegionFields],
-    changes: Sequence[RegionFields],
-    frequency: tuple[float, AnyArray],
+    fields: Sequence[RegionFields], changes: Sequence[RegionFields], frequency: tuple[float, AnyArray]
 ) -> Dual:
     """Return Gamma - [omega x] + i W on charge and spin [1/s], shape (m, 4, 4)."""
     waves = bool(frequency[0]) or bool(np.any(frequency[1]))

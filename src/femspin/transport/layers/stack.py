@@ -20,16 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...units import E_CHARGE, ENERGY, AnyArray
 from .balance import FluxSplit, layer_sources
-from .case import (
-    Conductance,
-    Contact,
-    Face,
-    Insulating,
-    SpinFlux,
-    SpinPotential,
-    StackCase,
-    StackLayer,
-)
+from .case import Conductance, Contact, Face, Insulating, SpinFlux, SpinPotential, StackCase, StackLayer
 from .chain import ChainMatrix, solve_chain
 from .slab import (
     CHARGE_INTEGRAL,
@@ -46,9 +37,19 @@ from .slab import (
 )
 
 __all__ = [
-    "Conductance", "Contact", "Face", "Insulating", "SpinFlux", "SpinPotential", "StackCase",
-    "StackLayer", "StackSolution", "admittance", "admittance_parts", "solve_stack",
-]  # fmt: skip
+    "Conductance",
+    "Contact",
+    "Face",
+    "Insulating",
+    "SpinFlux",
+    "SpinPotential",
+    "StackCase",
+    "StackLayer",
+    "StackSolution",
+    "admittance",
+    "admittance_parts",
+    "solve_stack",
+]
 
 INSULATING = Insulating()
 
@@ -121,9 +122,13 @@ class StackSolution:
         layer = self.case.layers[k]
         rise = self.upper[k, :4] - self.lower[k, :4]
         return layer_sources(
-            layer.fields, layer.thickness, self.integral[k, 1:4], rise, entering,
+            layer.fields,
+            layer.thickness,
+            self.integral[k, 1:4],
+            rise,
+            entering,
             frequency=self.case.frequency,
-        )  # fmt: skip
+        )
 
     def _interface(self, k: int, side: int) -> AnyArray:
         """Return (mu, J) at interface k, shape (8,)."""
@@ -205,9 +210,14 @@ def admittance_parts(
     case = StackCase((layer,), bottom, SpinPotential((0, 0, 0)), frequency=frequency)
     found = solve_columns(case, probe=True)
     parts = layer_sources(
-        layer.fields, layer.thickness, found.integral[0, 1:4],
-        found.upper[0, :4] - found.lower[0, :4], found.lower[0, 5:], found.drive, frequency,
-    ).parts()  # fmt: skip
+        layer.fields,
+        layer.thickness,
+        found.integral[0, 1:4],
+        found.upper[0, :4] - found.lower[0, :4],
+        found.lower[0, 5:],
+        found.drive,
+        frequency,
+    ).parts()
     scale = E_CHARGE**2 / ENERGY
     return (
         FluxSplit(**{name: scale * part[:, 1:] for name, part in parts.items()}),
@@ -254,9 +264,8 @@ class Columns:
     def solution(self, case: StackCase) -> StackSolution:
         """Return the first column as the solution of the case."""
         return StackSolution(
-            case, self.lower[..., 0], self.upper[..., 0], self.integral[..., 0],
-            self.operators, self.mismatch,
-        )  # fmt: skip
+            case, self.lower[..., 0], self.upper[..., 0], self.integral[..., 0], self.operators, self.mismatch
+        )
 
 
 def solve_columns(case: StackCase, probe: bool = False) -> Columns:
@@ -299,9 +308,8 @@ def solve_columns(case: StackCase, probe: bool = False) -> Columns:
     integral[:, 4] = case.charge_flux * np.multiply.outer(thickness, drive)
     lower, upper = state(charge[0], nodes[node]), state(charge[1], nodes[node + 1])
     return Columns(
-        drive, operators, lower, upper, integral, mismatch,
-        maps, inputs, nodes, node, charge, unit, matrix,
-    )  # fmt: skip
+        drive, operators, lower, upper, integral, mismatch, maps, inputs, nodes, node, charge, unit, matrix
+    )
 
 
 def face_condition(face: Face, inward: int, unit: float) -> tuple[AnyArray, AnyArray]:

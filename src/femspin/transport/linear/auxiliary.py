@@ -24,13 +24,7 @@ from ..assembly.compiled import measures_compiled, pays_off
 from ..elements.space import Space, reference_nodes
 from ..kernels.threads import run_by_rows
 
-__all__ = [
-    "Auxiliary",
-    "auxiliary",
-    "linear_stiffness",
-    "small_simplices",
-    "without_positive_couplings",
-]
+__all__ = ["Auxiliary", "auxiliary", "linear_stiffness", "small_simplices", "without_positive_couplings"]
 
 
 _CHUNK = 200_000
@@ -72,9 +66,7 @@ def auxiliary(space: Space, coefficients: Mapping[str, Coefficients]) -> Auxilia
     return Auxiliary(stiffness, reaction)
 
 
-def _add_reaction(
-    space: Space, name: str, c: Coefficients, measures: Array, reaction: Array
-) -> None:
+def _add_reaction(space: Space, name: str, c: Coefficients, measures: Array, reaction: Array) -> None:
     """Add nu (Gamma - omega x) + nu D a . a of a region's cells, shared among their nodes."""
     cells = space.in_region(name)
     turns = covariant_rotation(c.gauge)[..., 1:, 1:]
@@ -144,8 +136,7 @@ def linear_stiffness(space: Space, conductivity: Mapping[str, float]) -> sp.csr_
                 piece = cells[start : start + step]
                 points = space.node_positions(piece)[:, small]
                 dofs = space.dofs[piece][:, small]
-                part = _stiffness(points.reshape(-1, *points.shape[2:]),
-                                  dofs.reshape(-1, dofs.shape[2]), n)  # fmt: skip
+                part = _stiffness(points.reshape(-1, *points.shape[2:]), dofs.reshape(-1, dofs.shape[2]), n)
                 total = sp.csr_array(total + factor * part)
     return total
 

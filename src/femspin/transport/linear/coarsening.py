@@ -79,9 +79,11 @@ def interpolations(matrix: sp.csr_array) -> list[sp.csr_array]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = pyamg.ruge_stuben_solver(
-            sp.csr_matrix(without_positive_couplings(matrix)), max_coarse=_COARSEST,
-            strength=("classical", {"theta": _THRESHOLD}), CF=("RS", {"second_pass": True}),
-        )  # fmt: skip
+            sp.csr_matrix(without_positive_couplings(matrix)),
+            max_coarse=_COARSEST,
+            strength=("classical", {"theta": _THRESHOLD}),
+            CF=("RS", {"second_pass": True}),
+        )
     return [sp.csr_array(level.P) for level in found.levels[:-1]]
 
 
@@ -104,18 +106,17 @@ def _interpolation(matrix: Rows) -> Transfer | None:
 
     n, entries = len(matrix.diagonal), (matrix.indices, matrix.values)
     count = np.empty(n, np.int32)
-    strong = np.concatenate(run_by_rows(
-        strong_couplings, n, matrix.begin, matrix.end, *entries, _THRESHOLD, count
-    ))  # fmt: skip
+    strong = np.concatenate(
+        run_by_rows(strong_couplings, n, matrix.begin, matrix.end, *entries, _THRESHOLD, count)
+    )
     pointer = row_pointer(count)
     coarse = _splitting(pointer, strong)
     if coarse.all() or not coarse.any():
         return None
     number = np.cumsum(coarse, dtype=np.int32) - 1
     pieces = run_by_rows(
-        interpolate, n, matrix.bounds, (*entries, matrix.diagonal), pointer, strong, coarse,
-        number, count,
-    )  # fmt: skip
+        interpolate, n, matrix.bounds, (*entries, matrix.diagonal), pointer, strong, coarse, number, count
+    )
     columns, weights = map(np.concatenate, zip(*pieces, strict=True))
     return transfer((row_pointer(count), columns, weights), int(number[-1]) + 1)
 

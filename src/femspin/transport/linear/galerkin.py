@@ -21,16 +21,7 @@ from numpy.typing import NDArray
 from ...units import Array
 from ..kernels.threads import run_by_rows
 
-__all__ = [
-    "Rows",
-    "Transfer",
-    "galerkin",
-    "galerkin_held",
-    "hold",
-    "row_pointer",
-    "rows_of",
-    "transfer",
-]
+__all__ = ["Rows", "Transfer", "galerkin", "galerkin_held", "hold", "row_pointer", "rows_of", "transfer"]
 
 Single = NDArray[np.float32]
 Int32 = NDArray[np.int32]
@@ -171,14 +162,11 @@ def hold(free: Rows, held: Flags) -> tuple[Rows, Rows, Flags]:
     count_changed(free.bounds, free.indices, held, changed, count)
     which = np.flatnonzero(changed).astype(np.int32)
     shared, other = _extended(free, which, count[which])
-    change_rows(free.bounds, other.indices, other.values, other.diagonal, held, which,
-                other.bounds)  # fmt: skip
+    change_rows(free.bounds, other.indices, other.values, other.diagonal, held, which, other.bounds)
     return shared, other, changed
 
 
-def galerkin_held(
-    coarse: Rows, fine: Rows, changed: Flags, between: Transfer
-) -> tuple[Rows, Rows, Flags]:
+def galerkin_held(coarse: Rows, fine: Rows, changed: Flags, between: Transfer) -> tuple[Rows, Rows, Flags]:
     """Return P^T A P, P^T A' P of a matrix A' with held unknowns, and where they differ.
 
     Args:
@@ -194,9 +182,7 @@ def galerkin_held(
     mark_coarse(*between.up[:2], changed, marked)
     mark_fine(*between.up[:2], needed, marked)
     which = np.flatnonzero(marked).astype(np.int32)
-    left, count, diagonal, pieces = _product(
-        fine, between, np.flatnonzero(needed).astype(np.int32), which
-    )
+    left, count, diagonal, pieces = _product(fine, between, np.flatnonzero(needed).astype(np.int32), which)
     indices = np.concatenate([coarse.indices, *pieces[0]])
     values = np.concatenate([coarse.values, *pieces[1]])
     begin, middle, end = (a.copy() for a in coarse.bounds)
@@ -231,8 +217,9 @@ def _product(
     starts[needed] = stops[needed] - lengths
     count = np.empty((2, len(which)), np.int32)
     diagonal = np.empty(len(which))
-    pieces = run_by_rows(times_down, len(which), which, between.down, starts, stops, product,
-                         (count[0], count[1], diagonal))  # fmt: skip
+    pieces = run_by_rows(
+        times_down, len(which), which, between.down, starts, stops, product, (count[0], count[1], diagonal)
+    )
     indices, values = zip(*pieces, strict=True)
     return count[0], count[1], diagonal, (list(indices), list(values))
 
@@ -242,8 +229,14 @@ def _empty(count: Int32) -> Rows:
     n, stop = len(count), np.cumsum(count, dtype=np.int64)
     total = int(stop[-1]) if n else 0
     begin = (stop - count).astype(np.int32)
-    return Rows(begin, np.empty(n, np.int32), np.empty(n, np.int32),
-                np.empty(total, np.int32), np.empty(total, np.float32), np.empty(n))  # fmt: skip
+    return Rows(
+        begin,
+        np.empty(n, np.int32),
+        np.empty(n, np.int32),
+        np.empty(total, np.int32),
+        np.empty(total, np.float32),
+        np.empty(n),
+    )
 
 
 def _extended(rows: Rows, which: Int32, count: NDArray[Any]) -> tuple[Rows, Rows]:

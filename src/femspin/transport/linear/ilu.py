@@ -103,10 +103,7 @@ def scalar_factors(matrices: Sequence[Rows], enlarged: float = 1.0) -> list[Scal
         factors, pivots = np.empty_like(a.values), np.empty(n, np.float32)
         found.append(ScalarILU(a, factors, pivots))
         given = (a.bounds, a.indices, a.values, a.diagonal, enlarged, factors, pivots)
-        jobs += [
-            partial(scalar_factor, *part, *given)
-            for part in pairwise(halves(n, _SCALARS_CUT_FROM))
-        ]
+        jobs += [partial(scalar_factor, *part, *given) for part in pairwise(halves(n, _SCALARS_CUT_FROM))]
     if not all(run_jobs(jobs)):
         raise ZeroDivisionError("a pivot vanishes")
     return found

@@ -56,8 +56,8 @@ def flexible_gmres(
 
 
 def _cycle(
-    product: Apply, load: Array, x: Array, r: Array, precondition: Apply, target: float, most: int,
-) -> tuple[Array, Array, int]:  # fmt: skip
+    product: Apply, load: Array, x: Array, r: Array, precondition: Apply, target: float, most: int
+) -> tuple[Array, Array, int]:
     size = norm(r)
     basis = _basis(most, len(r))
     images = np.empty((most, len(r)), np.float32)

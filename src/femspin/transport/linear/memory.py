@@ -13,9 +13,7 @@ from ..assembly.kronecker import split_tensors
 from ..elements.space import Space
 from .solve import Method, goes_direct
 
-__all__ = [
-    "available_bytes", "estimated_bytes", "require_memory", "resident_bytes", "stored_numbers",
-]  # fmt: skip
+__all__ = ["available_bytes", "estimated_bytes", "require_memory", "resident_bytes", "stored_numbers"]
 
 # Measured peaks.  Iterative: factors and coarse levels per slot of the pattern, vectors
 # per dof.  Direct: libraries, and a factor per slot (1D, 2D) or per pair of dofs (3D).
@@ -64,9 +62,7 @@ def estimated_bytes(
     return int(total)
 
 
-def _solution_bytes(
-    slots: float, dofs: float, dimension: int, method: Method, numbers: float
-) -> float:
+def _solution_bytes(slots: float, dofs: float, dimension: int, method: Method, numbers: float) -> float:
     if not goes_direct(int(4 * dofs), dimension, method):
         return (_PER_SLOT + 8 * numbers) * slots + _PER_DOF * dofs
     pairs = _DIRECT_PER_PAIR * dofs**2 if dimension == 3 else 0.0

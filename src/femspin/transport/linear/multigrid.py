@@ -68,9 +68,7 @@ class SpinMultigrid:
         SolverError: If the coarsest level is singular.
     """
 
-    def __init__(
-        self, coarse: Sequence[Rows], tensor: Array, transfers: Sequence[Transfer]
-    ) -> None:
+    def __init__(self, coarse: Sequence[Rows], tensor: Array, transfers: Sequence[Transfer]) -> None:
         self._transfers = transfers
         self._levels: list[SpinLevel] = []
         for matrix, between in zip(coarse, transfers, strict=True):
@@ -190,9 +188,7 @@ def _restricted(between: Transfer, tensor: Array) -> Array:
     from ..kernels.galerkin import restrict_tensors
 
     coarse = np.empty((between.sizes[1], 9))
-    run_by_rows(
-        restrict_tensors, len(coarse), *between.down, tensor.reshape(len(tensor), 9), coarse
-    )
+    run_by_rows(restrict_tensors, len(coarse), *between.down, tensor.reshape(len(tensor), 9), coarse)
     return coarse.reshape(-1, 3, 3)
 
 

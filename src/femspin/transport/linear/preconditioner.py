@@ -167,9 +167,7 @@ def _incomplete(spin: sp.csr_array) -> tuple[Apply, Apply]:
     if compiled_available() and spin.shape[0] % 3 == 0:
         blocks = sp.bsr_array(spin, blocksize=(3, 3))
         blocks.sort_indices()
-        found = _singular(lambda: BlockILU(
-            blocks.indptr, blocks.indices, blocks.data.astype(np.float32)
-        ))  # fmt: skip
+        found = _singular(lambda: BlockILU(blocks.indptr, blocks.indices, blocks.data.astype(np.float32)))
         return found.solve, found.solve_transposed
     options = {"drop_tol": 1e-3, "fill_factor": 4, "diag_pivot_thresh": 0.0}
     factor = _singular(lambda: spl.spilu(sp.csc_array(spin), permc_spec="NATURAL", **options))
@@ -224,9 +222,11 @@ def _charge_levels(
 
 def _factorised(laplacian: sp.csr_array) -> Apply:
     factor = spl.splu(
-        sp.csc_matrix(laplacian), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
+        sp.csc_matrix(laplacian),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
         options={"SymmetricMode": True},
-    )  # fmt: skip
+    )
     solve: Apply = factor.solve
     return solve
 

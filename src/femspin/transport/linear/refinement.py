@@ -142,5 +142,4 @@ class _Corrections:
                 f" {self.left:.0e}; hardly any relaxation, contact or reference fixes them"
             )
         if self.left > _UNSURE:
-            log.warning("the linear system is nearly singular: potentials may be wrong by %.0e",
-                        self.left)  # fmt: skip
+            log.warning("the linear system is nearly singular: potentials may be wrong by %.0e", self.left)

@@ -210,11 +210,7 @@ class KrylovSolver:
     reduction = SMALLEST_REDUCTION
 
     def __init__(
-        self,
-        products: tuple[Apply, Apply],
-        preconditioner: Preconditioner,
-        limit: int,
-        patient: bool = True,
+        self, products: tuple[Apply, Apply], preconditioner: Preconditioner, limit: int, patient: bool = True
     ) -> None:
         self._patient, self._fresh = patient, 0
         self.iterations = 0

@@ -17,7 +17,8 @@ from .cracks import require_no_cracks
 from .entities import MeshHex1, MeshQuad1, MeshTet1, MeshTri1, facet_cells, find_facets, region_sides
 from .interfaces import find_interfaces, mesh_quality, outer_facets
 from .model import Interface, Structure
-from .msh import BadMeshError, Block, MshFile, parse_msh
+from .msh import parse_msh
+from .msh_cells import BadMeshError, Block, MshFile
 from .overlap import require_no_overlap
 
 __all__ = ["load_mesh"]

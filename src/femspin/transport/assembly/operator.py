@@ -172,7 +172,7 @@ class BlockOperator:
         Args:
             precision: Number type of the blocks.
         """
-        from ..kernels.blocks import hold
+        from ..kernels.products import hold
 
         pattern = self.space.pattern
         values = np.zeros((len(pattern.indices), 3, 3), precision)
@@ -186,7 +186,7 @@ class BlockOperator:
 
     def _with_faces(self, values: NDArray[Any]) -> tuple[AnyArray, AnyArray, NDArray[Any]]:
         """Return pattern and spin blocks with those of the faces, which may join regions."""
-        from ..kernels.blocks import add_spin
+        from ..kernels.products import add_spin
 
         pattern, n = self.space.pattern, self.space.n_dofs
         if not self.faces.nnz:

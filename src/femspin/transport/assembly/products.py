@@ -62,27 +62,27 @@ class _Full:
     entries: Array
 
     def multiply(self, x: Array, y: Array) -> None:
-        from ..kernels.blocks import multiply
+        from ..kernels.products import multiply
 
         run_by_rows(multiply, len(y), self.indptr, self.indices, self.entries, x, y)
 
     def multiply_transposed(self, x: Array, y: Array) -> None:
-        from ..kernels.blocks import multiply_transposed
+        from ..kernels.products import multiply_transposed
 
         multiply_transposed(self.indptr, self.indices, self.entries, x, y)
 
     def couple(self, x: Array, y: Array) -> None:
-        from ..kernels.blocks import couple
+        from ..kernels.products import couple
 
         run_by_rows(couple, len(y), self.indptr, self.indices, self.entries, x, y)
 
     def couple_transposed(self, x: Array, y: Array) -> None:
-        from ..kernels.blocks import couple_transposed
+        from ..kernels.products import couple_transposed
 
         couple_transposed(self.indptr, self.indices, self.entries, x, y)
 
     def add_spin(self, values: NDArray[Any]) -> None:
-        from ..kernels.blocks import add_spin
+        from ..kernels.products import add_spin
 
         add_spin(self.slots, self.entries, values)
 

@@ -373,3 +373,28 @@ def test_two_frequencies_or_phases_have_no_single_phase():
     for other in ({"frequency": "90 GHz"}, {"frequency": "100 GHz", "phase": "45 deg"}):
         assert "texture.wall.alternating.phase" not in wall({}, other)
     assert "texture.wall.alternating.phase" in wall({}, {"frequency": "100 GHz"})
+
+
+@pytest.mark.parametrize("angle", [30, 45])
+def test_a_loop_switches_at_the_field_of_stoner_and_wohlfarth(angle):
+    """B = B_K (cos^(2/3) + sin^(2/3))^(-3/2); the state is left at the first field beyond it.
+
+    Before the last fields the barrier is only some 0.03 rad away, which no step may pass.
+    """
+    a = np.radians(angle)
+    exact = 0.5 * 0.5 * (np.cos(a) ** (2 / 3) + np.sin(a) ** (2 / 3)) ** -1.5
+    points = 1001
+    case = LOOP | {
+        "magnet": MAGNET | {"damping": 0.5, "anisotropy": "1e5 J/m^3"},
+        "initial": {"direction": [1, 0, 1]},
+        "hysteresis": {
+            "direction": [float(np.sin(a)), 0, float(np.cos(a))], "points": points,
+            "largest": f"{1.03 * exact} T",
+        },
+    }  # fmt: skip
+    result = simulate_texture(case_from_table({"title": "loop", "texture": case}))
+    loop = result.curves[0].rows
+    for branch, sign in ((loop[:points], -1), (loop[points - 1 :], 1)):
+        k = int(np.argmax(np.abs(np.diff(branch[:, 1]))))
+        last, first = sign * branch[k : k + 2, 0]
+        assert last < exact < first

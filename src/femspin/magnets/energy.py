@@ -97,6 +97,11 @@ class Exchange(Quadratic):
         return sp.csr_array(2 * self.stiffness * matrix)
 
     @cached_property
+    def fastest(self) -> float:
+        """Bound on the rate [rad/ps] at which exchange turns a moment."""
+        return 2 * self.stiffness * self.space.steepest
+
+    @cached_property
     def _pairs(self) -> tuple[Array, Array, Array]:
         """Nodes i < j that exchange couples and -2 A S_ij [nm^3/ps]."""
         upper = sp.coo_array(sp.triu(self._scaled, 1))

@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 from ..errors import SolverError
 from ..units import RATE, TIME, Array
 from .antiferromagnet import Rotor
-from .energy import zeeman
+from .energy import Exchange, zeeman
 from .ferromagnet import Texture
 from .magnet import joule
 from .midpoint import Midpoint
 from .rest import FINE, SHORT, TILT, escaped, stable, still, tilted
-from .small_motion import crept_rest, restoring, solved, unstable
+from .small_motion import DENSE, crept_rest, restoring, solved, unstable
 from .vectors import cayley, cross, normalized
 
 __all__ = ["History", "Scheme", "relax_texture", "run_rotor", "run_texture"]
@@ -26,6 +26,7 @@ __all__ = ["History", "Scheme", "relax_texture", "run_rotor", "run_texture"]
 
 _MOST_CREPT = 300  # implicit steps towards rest under torques
 _BOLD, _SHY = 0.3, 0.05  # angles [rad] by which a moment may turn in one Newton step
+_FIRST = 1e-3  # angle [rad] of the first step of a descent, from which the next take their length
 _ROUGH = 0.03  # angle error [rad] of a step; the midpoint rule damps and drives as the motion does
 _LONGEST = 300.0  # step [ps]; in longer ones the midpoint rule flips what it should damp
 
@@ -157,19 +158,31 @@ def _descended(texture: Texture, m: Array, tolerance: float, limit: int, tilt: b
     start = m
     if tilt:
         fine = min(tolerance, FINE)
-        m, done = _descend(texture, tilted(m), fine, limit // 10, True)
+        m, done = _descend(texture, tilted(m), fine, _patience(texture, m, limit // 10), True)
         if not done:
             m, done = _sunk(texture, m, fine, limit // 100, _SHY)
         if not _lower(texture, start, m, tolerance):
             return start
         if done:
             return m
-    m, done = _descend(texture, m, tolerance, limit // 10)
+    m, done = _descend(texture, m, tolerance, _patience(texture, m, limit // 10))
     if not done:
         m, done = _sunk(texture, m, tolerance, limit // 10, _BOLD)
     if not done:
         raise _unsettled(texture, m, tolerance, limit)
     return m
+
+
+def _patience(texture: Texture, m: Array, limit: int) -> int:
+    """Return how many steps of steepest descent are tried: none if they cannot reach rest.
+
+    They need some 20 sqrt(k) with the ratio k of the stiffest exchange to the field; the Newton
+    steps that follow need no more than about ten, cheap ones on small meshes.
+    """
+    stiffest = sum(t.fastest for t in texture.terms if isinstance(t, Exchange))
+    field = float(np.linalg.norm(texture.precession(m), axis=1).max())
+    hopeless = 400 * stiffest > limit**2 * field
+    return 0 if hopeless and 2 * len(m) <= DENSE else limit
 
 
 def _descend(
@@ -183,7 +196,7 @@ def _descend(
     bound, stride = tolerance * texture.gamma * TIME, 0.05 if careful else 0.5
     ceiling = texture.energy(m) if careful else np.inf
     turn = cross(m, texture.precession(m))
-    step = 0.2 * stride / max(float(np.abs(turn).max()), bound)
+    step = _FIRST / max(float(np.abs(turn).max()), bound)
     for count in range(limit):
         if np.sqrt(np.einsum("ij,ij->i", turn, turn).max()) < bound:
             return m, True
@@ -216,20 +229,22 @@ def _sunk(texture: Texture, m: Array, tolerance: float, limit: int, bold: float)
     """
     bound = tolerance * texture.gamma * TIME
     slack = 64 * np.finfo(float).eps * sum(map(abs, texture.energies(m).values()))
-    pull, level = np.inf, texture.energy(m)
+    pull, level, refused = np.inf, texture.energy(m), False
     for _ in range(limit):
         omega = texture.precession(m)
         rate = float(np.linalg.norm(cross(m, omega), axis=1).max())
         if rate < bound:
             return m, True
-        pull = min(pull, 10 * rate)
+        if not refused:  # beyond a fold the curvature is negative, and small rates pull too little
+            pull = min(pull, 10 * rate)
         basis, matrix = restoring(texture, m)
         held = matrix + pull * sp.eye_array(matrix.shape[0])
         way = basis @ solved(held, basis.T @ omega.ravel())
         size = float(np.linalg.norm(way.reshape(m.shape), axis=1).max())
         after = normalized(m + min(1.0, bold / max(size, 1e-300)) * way.reshape(m.shape))
         reached = texture.energy(after)
-        if reached > level + slack:
+        refused = reached > level + slack
+        if refused:
             pull *= 8.0
             continue
         pull, level, m = pull / 4, reached, after

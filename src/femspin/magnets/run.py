@@ -243,7 +243,7 @@ def _sunk(texture: Texture, m: Array, tolerance: float, limit: int, bold: float)
         size = float(np.linalg.norm(way.reshape(m.shape), axis=1).max())
         after = normalized(m + min(1.0, bold / max(size, 1e-300)) * way.reshape(m.shape))
         reached = texture.energy(after)
-        refused = reached > level + slack
+        refused = bool(reached > level + slack)
         if refused:
             pull *= 8.0
             continue

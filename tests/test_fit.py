@@ -96,7 +96,8 @@ def test_numbers_are_those_of_a_run_but_for_its_sampling(case):
         run, problem = simulate(whole).values, stack_problem(whole)
         c = case_coefficients(whole)
         found = all_numbers(StackState(problem, solve_stack(stack_case(problem, c)), c))
-        shared = [k for k in found if k in run]
+        # Both balance to round-off, which is not the same in both.
+        shared = [k for k in found if k in run and not k.endswith("balance_residual")]
         assert len(shared) > 100
         for name in shared:
             like = max(abs(run[k]) for k in shared if family(k) == family(name))
@@ -322,6 +323,10 @@ def test_the_result_folder_is_complete(shipped, tmp_path):
     first = rows[0]
     residual = (float(first["data"]) - float(first["model"])) / float(first["sigma"])
     assert float(first["residual / sigma"]) == pytest.approx(residual)
+    assert write_fit(shipped, folder) == folder  # the same inputs take their own place
+    held = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    digest = next(k for k in held if "digest" in k)
+    (folder / "result.json").write_text(json.dumps({**held, digest: "other"}), encoding="utf-8")
     with pytest.raises(CaseError, match="use --force"):
         write_fit(shipped, folder)
     assert write_fit(shipped, folder, overwrite=True) == folder

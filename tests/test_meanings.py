@@ -360,7 +360,8 @@ def test_a_spin_hall_angle_that_the_mode_leaves_out_is_told(mode):
     case = bilayer(field=(1e5, 0, 0), co={"theta_mode": mode})
     solution = simulate(case)
     found = warnings_of(solution.device, solution.transport)
-    assert any(w.startswith("Co: largest Larmor or spin Hall angle") for w in found)
+    told = f"regions.Co.theta_mode: '{mode}' leaves out the spin Hall angle of 0.05"
+    assert any(w.startswith(told) for w in found)
 
 
 @pytest.mark.parametrize("method", ["auto", "stack"])

@@ -620,12 +620,12 @@ def test_bad_requests_give_one_line_and_exit_code_2(arguments, words, call, file
 
 
 def test_typos_are_found_before_anything_is_solved(call, file, monkeypatch):
-    import femspin.cli.sensitivities as command
+    import femspin.studies.sensitivity.case as study
 
     def refuse(*_):
         raise AssertionError("solved")
 
-    monkeypatch.setattr(command, "solve_transport", refuse)
+    monkeypatch.setattr(study, "solve_transport", refuse)
     assert call("sensitivities", file, "--outputs", "interfaces.Pt|F.spin_curent")[0] == 2
     assert call("sensitivities", file, "--parameters", "regions.Pt.mas")[0] == 2
     with pytest.raises(AssertionError, match="solved"):

@@ -355,8 +355,8 @@ def test_wall_velocity_is_that_of_collective_coordinates_with_the_uniform_torque
     bend = np.hypot(damping_like, field_like) / (2 * magnet.anisotropy / magnet.saturation)
     allowed = bend + (1.5e-9 / magnet.wall_width) ** 2
     assert allowed < 0.05
-    assert found["texture.wall.final_velocity"]["value"] == pytest.approx(expected, rel=allowed)
-    assert found["texture.wall.tilt"]["value"] == pytest.approx(phi, rel=allowed)
+    assert found["texture.wall.final_velocity"].value == pytest.approx(expected, rel=allowed)
+    assert found["texture.wall.tilt"].value == pytest.approx(phi, rel=allowed)
 
 
 def test_switching_field_of_a_dot_is_the_exact_fold():
@@ -529,7 +529,7 @@ def test_a_case_with_spin_pumping_has_the_added_damping():
 # ---------------------------------------------------------------- resuming
 
 RUNS = {
-    "midpoint": {},
+    "midpoint": {"drive.electrodes.left.voltage": "0.1 V"},
     "metal, extrapolated": METAL | {T + "between": "extrapolate"},
     "runge_kutta": {
         "texture.scheme": "runge_kutta",
@@ -577,7 +577,7 @@ def test_an_interrupted_run_resumes_to_the_same_numbers(name, tmp_path, monkeypa
         system.coupled.transport.refresh = 1
         return system
 
-    monkeypatch.setattr("femspin.studies.textures.run.build_texture_system", often_factorised)
+    monkeypatch.setattr("femspin.studies.textures.simulate.build_texture_system", often_factorised)
     reference = simulate_texture(this)
     path = tmp_path / "a.checkpoint"
     with pytest.raises(KeyboardInterrupt):

@@ -487,8 +487,9 @@ def test_a_quiet_run_needs_no_output_and_keeps_results_apart_from_it(case):
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 1.2])
 def test_a_signal_at_any_moment_gives_one_line(name, code, word, seconds, case):
     """Also in the middle of an import, where Python turns it into other errors."""
+    cells = [f"structure.layers.{k}.cells=10000" for k in (1, 2)]  # seconds of work
     process = subprocess.Popen(
-        [sys.executable, "-m", "femspin", "run", str(case), "--set", "structure.layers.1.cells=20000"],
+        [sys.executable, "-m", "femspin", "run", str(case), "--set", cells[0], "--set", cells[1]],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -162,6 +162,7 @@ def test_exact_data_give_back_the_truth(case, tmp_path):
 # ---------------------------------------------------------------- statistics
 
 
+@pytest.mark.slow
 def test_pulls_over_seeds_have_mean_zero_and_variance_one(case, tmp_path):
     """Of 40 normal pulls the mean has the width 1/sqrt(40) and the squares add up to chi2(40).
 

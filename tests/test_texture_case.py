@@ -356,6 +356,7 @@ def test_coefficients_can_be_read_from_a_result_of_afm_torques(tmp_path):
     assert found[0][-1] == pytest.approx(found[0][-2] / 100e-15)
 
 
+@pytest.mark.slow
 def test_thermal_motion_has_the_energy_of_equipartition():
     """<K V (m_x^2 + m_y^2)> = k_B T: half of it for each transverse component."""
     table = tomllib.loads(WALL)
@@ -382,6 +383,7 @@ def test_thermal_motion_has_the_energy_of_equipartition():
     assert abs(ratio - 1) < 4 / np.sqrt(samples) + anharmonic
 
 
+@pytest.mark.slow
 def test_a_torque_of_transport_enters_where_a_given_one_does():
     """The same torque, once given and once returned by a stand-in of the transport solver."""
     table = merged(tomllib.loads(WALL), tomllib.loads(DEVICE))

@@ -272,6 +272,7 @@ def test_lattice_to_wall_alternating_current(solved):
     assert phase == pytest.approx(np.angle(exact), abs=mesh_error(name))
 
 
+@pytest.mark.slow
 def test_the_three_models_of_the_band_theory_give_their_own_velocities(scanned):
     name = "texture_scan_afm_models"
     table = scanned(name)

@@ -149,6 +149,7 @@ def test_a_rest_under_torque_that_is_unstable_is_left():
         assert m[0, 2] == pytest.approx(sign, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_rest_that_is_left_for_an_oscillation_is_called_unstable():
     """Above an easy plane held up by a field m turns at cos(theta) = (B - a/alpha)/M for ever.
 

@@ -29,7 +29,7 @@ class SpinOrbit(Table):
     dresselhaus: q.SpinVelocity | None = None
     strain_coupling: q.SpinVelocity | None = None
     strain: matrix(float) | None = None  # type: ignore[valid-type]
-    curvature: bool = Field(True, description="spin Hall angles from the curvature of the field")
+    curvature: bool = Field(default=True, description="spin Hall angles from the curvature of the field")
 
     @model_validator(mode="after")
     def _strain_is_symmetric(self) -> SpinOrbit:
@@ -45,12 +45,12 @@ class Kondo(Table):
 
     spin: Annotated[float, Field(gt=0, le=10)] | None = None
     moment_density: q.MomentDensity | None = None
-    coupling: q.ExchangeCoupling | None = Field(None, description="K_s")
-    exchange_energy: q.Energy | None = Field(None, description="n_m K_s, instead of coupling")
+    coupling: q.ExchangeCoupling | None = Field(default=None, description="K_s")
+    exchange_energy: q.Energy | None = Field(default=None, description="n_m K_s, instead of coupling")
     curie_temperature: q.Temperature | None = None
-    exchange: q.Energy | None = Field(None, description="J_0, instead of curie_temperature")
+    exchange: q.Energy | None = Field(default=None, description="J_0, instead of curie_temperature")
     g_factor: Annotated[float, Field(gt=0)] = 2.0
-    rotation: Vector = Field([0.0, 0.0, 0.0], description="phi of noncollinear exchange [rad]")
+    rotation: Vector = Field(default=[0.0, 0.0, 0.0], description="phi of noncollinear exchange [rad]")
 
     @model_validator(mode="after")
     def _one_of_each_pair(self) -> Kondo:
@@ -75,16 +75,16 @@ class Override(Table):
     omega: vector(q.AngularFrequency) | None = Field(  # type: ignore[valid-type]
         None, description="e Phi/hbar"
     )
-    relaxation: matrix(q.Rate) | None = Field(None, description="whole tensor Gamma_ab")  # type: ignore[valid-type]
+    relaxation: matrix(q.Rate) | None = Field(default=None, description="whole tensor Gamma_ab")  # type: ignore[valid-type]
     tau_parallel: q.Duration | None = None
     tau_perpendicular: q.Duration | None = None
-    hall_angles: Vector | None = Field(None, description="theta^0_k")
-    larmor_angles: Vector | None = Field(None, description="theta_L^a")
+    hall_angles: Vector | None = Field(default=None, description="theta^0_k")
+    larmor_angles: Vector | None = Field(default=None, description="theta_L^a")
     spin_hall_angles: matrix(float) | None = Field(  # type: ignore[valid-type]
         None, description="theta_C^{ka}, rows space, columns spin; -spin_hall_angle times one"
     )
     polarisation: float | Vector | None = Field(
-        None,
+        default=None,
         description="P^a of the electron spins: a number along m, or a vector; the opposite of"
         " the region's polarisation",
     )
@@ -115,12 +115,14 @@ class Magnet(Table):
     saturation_magnetization: q.Magnetization | None = None
     damping: Annotated[float, Field(ge=0, le=10)] | None = None
     g_factor: Annotated[float, Field(gt=0)] = 2.0
-    anisotropy: q.Capacity | None = Field(None, description="uniaxial K_u, energy -K_u (m.k)^2")
-    axis: Direction = Field([0.0, 0.0, 1.0])
+    anisotropy: q.Capacity | None = Field(default=None, description="uniaxial K_u, energy -K_u (m.k)^2")
+    axis: Direction = Field(default=[0.0, 0.0, 1.0])
     demagnetization: Literal["none", "thin_film"] | Vector = Field(
-        "none", description="none, thin_film, or the three factors N_x, N_y, N_z"
+        default="none", description="none, thin_film, or the three factors N_x, N_y, N_z"
     )
-    thickness: q.Length | None = Field(None, description="driven thickness; default: thickness of the layer")
+    thickness: q.Length | None = Field(
+        default=None, description="driven thickness; default: thickness of the layer"
+    )
 
     @model_validator(mode="after")
     def _factors_add_up(self) -> Magnet:
@@ -135,32 +137,32 @@ class Region(Table):
 
     kind: Literal["HM", "F", "FI", "I"]
     material: str | list[str] | None = Field(
-        None, description="database or case materials; values given here win, then later names"
+        default=None, description="database or case materials; values given here win, then later names"
     )
     conductivity: q.Conductivity | None = Field(
-        None, description="measured, of the bulk; theta_mode exact takes 1 + 2 theta_SH^2 times it"
+        default=None, description="measured, of the bulk; theta_mode exact takes 1 + 2 theta_SH^2 times it"
     )
-    resistivity: q.Resistivity | None = Field(None, description="1/conductivity, instead of it")
-    dos: q.Dos | None = Field(None, description="per spin")
+    resistivity: q.Resistivity | None = Field(default=None, description="1/conductivity, instead of it")
+    dos: q.Dos | None = Field(default=None, description="per spin")
     diffusion_constant: q.Diffusion | None = None
     mass: q.Mass | None = None
     scattering_time: q.Duration | None = None
     spin_diffusion_length: q.Length | None = Field(
-        None, description="over which spin decays, in a polarised metal too"
+        default=None, description="over which spin decays, in a polarised metal too"
     )
     spin_relaxation_time: q.Duration | None = None
     spin_hall_angle: Annotated[float, Field(ge=-100, le=100)] | None = Field(
-        None, description="published sign: positive for Pt, negative for Ta and W"
+        default=None, description="published sign: positive for Pt, negative for Ta and W"
     )
     polarisation: float | Vector | None = Field(
-        None,
+        default=None,
         description="of the conductivity, published sign: P > 0 where the majority carriers'"
         " moments lie along m; or a vector along those moments",
     )
-    g_factor: float = Field(2.0, description="of the conduction electrons")
+    g_factor: float = Field(default=2.0, description="of the conduction electrons")
     theta_mode: Literal["exact", "first", "eq38", "hall"] = "exact"
     model: Literal["resolved", "exact", "layer", "thin", "corrected", "printed"] = Field(
-        "resolved", description="an F layer of a stack may be replaced by its conductance"
+        default="resolved", description="an F layer of a stack may be replaced by its conductance"
     )
     soc: SpinOrbit | None = None
     kondo: Kondo | None = None

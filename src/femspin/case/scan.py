@@ -140,7 +140,7 @@ class Angle(_AngleEnds):
     )
     of: Literal["magnetization", "field", "both"] = "magnetization"
     values: Annotated[list[_AngleText], Field(min_length=1)] | None = Field(
-        None, description="angles, instead of from, to and points"
+        default=None, description="angles, instead of from, to and points"
     )
 
     @model_validator(mode="after")
@@ -187,9 +187,9 @@ def axis_length(axis: list[Any] | Range | Angle) -> int:
 class Plot(Table):
     """The picture of a scan."""
 
-    x: str | None = Field(None, description="an axis; default: the last one")
+    x: str | None = Field(default=None, description="an axis; default: the last one")
     y: Annotated[list[str], Field(min_length=1, max_length=6)] | None = Field(
-        None, description="names of numbers or vectors, one panel each; default: spin current"
+        default=None, description="names of numbers or vectors, one panel each; default: spin current"
     )
 
 
@@ -198,13 +198,13 @@ class Scan(Table):
 
     mode: Literal["grid", "zip"] = "grid"
     processes: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, description="default: one per processor"
+        default=None, description="default: one per processor"
     )
     axes: Annotated[dict[str, _Axis], Field(min_length=1)] = Field(
         description="dotted path of the case, or angle; the last one varies fastest"
     )
     columns: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None, description="names of numbers, vectors or tables; default: currents and torques"
+        default=None, description="names of numbers, vectors or tables; default: currents and torques"
     )
     plot: Plot = Plot()
 

@@ -61,7 +61,7 @@ class Layer(Table):
     region: str
     thickness: Extent
     cells: Annotated[int, Field(ge=1, le=10000)] | None = Field(
-        None, description="cells across the layer; default: graded by decay length"
+        default=None, description="cells across the layer; default: graded by decay length"
     )
 
 
@@ -71,8 +71,8 @@ class Stack(Table):
     dimension: Dimension = 1
     cell: Literal["line", "quad", "tri", "hex", "tet"] | None = None
     layers: Annotated[list[Layer], Field(min_length=1)]
-    width: Extent | None = Field(None, description="extent along x (2D, 3D)")
-    depth: Extent | None = Field(None, description="extent along y (3D)")
+    width: Extent | None = Field(default=None, description="extent along x (2D, 3D)")
+    depth: Extent | None = Field(default=None, description="extent along y (3D)")
     cells_x: Annotated[int, Field(ge=1, le=2000)] = 1
     cells_y: Annotated[int, Field(ge=1, le=2000)] = 1
     lateral: Literal["periodic", "insulating"] = "periodic"
@@ -113,10 +113,10 @@ class Interface(Table):
     G_r: q.Conductance | None = None
     G_i: q.Conductance | None = None
     contact_conductance: q.Conductance | None = Field(
-        None, description="charge conductance between two metals; default: mu^0 continuous"
+        default=None, description="charge conductance between two metals; default: mu^0 continuous"
     )
     contact_spin_conductance: q.Conductance | None = Field(
-        None, description="J^a = g/e^2 jump of mu^a; default: half the charge conductance"
+        default=None, description="J^a = g/e^2 jump of mu^a; default: half the charge conductance"
     )
     drift_flux: vector(q.SpinFlux) | None = None  # type: ignore[valid-type]
     spin_potential: vector(q.Energy) | None = None  # type: ignore[valid-type]
@@ -169,10 +169,10 @@ class Electrode(Table):
     """An ideal contact on an outer face: a voltage, a total current, or floating (a probe)."""
 
     voltage: q.Voltage | None = None
-    current: q.Current | None = Field(None, description="conventional current into the device")
+    current: q.Current | None = Field(default=None, description="conventional current into the device")
     floating: bool = False
     spin: Literal["blocked", "sink"] | None = Field(
-        None,
+        default=None,
         description="blocked: no spin current passes; sink: spin potential zero; default: sink"
         " where the electrode touches a polarised metal, else blocked",
     )
@@ -193,7 +193,7 @@ class Drive(Table):
     """What drives the device."""
 
     electric_field: vector(q.ElectricField) | None = None  # type: ignore[valid-type]
-    electrodes: dict[str, Electrode] = Field({})
+    electrodes: dict[str, Electrode] = Field(default={})
     magnetic_field: vector(q.MagneticField) | None = None  # type: ignore[valid-type]
     temperature: q.Temperature = 300.0
 
@@ -209,7 +209,7 @@ class Drive(Table):
 class Magnetization(Table):
     """Direction of the moments (of FI and F), along the field they feel."""
 
-    direction: Direction = Field([0.0, 0.0, 1.0])
+    direction: Direction = Field(default=[0.0, 0.0, 1.0])
 
 
 class Solver(Table):
@@ -217,34 +217,36 @@ class Solver(Table):
 
     order: Order = 2
     elements: Literal["auto", "covariant", "plain"] = Field(
-        "auto",
+        default="auto",
         description="covariant elements carry spin within cells; auto: where a gauge"
         " field acts along a direction the mesh resolves",
     )
     method: Literal["auto", "direct", "iterative", "stack"] = Field(
-        "auto", description="stack: exact solution of a 1D stack by matrix exponentials"
+        default="auto", description="stack: exact solution of a 1D stack by matrix exponentials"
     )
-    error_bars: bool = Field(True, description="estimate discretisation errors by elements of the next order")
+    error_bars: bool = Field(
+        default=True, description="estimate discretisation errors by elements of the next order"
+    )
     target_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None,
+        default=None,
         description="refine the mesh (line, tri, tet) until the estimated error of every spin"
         " current, part and electrode is below it, relative to the largest component at the"
         " interface or of the electrodes",
     )
     max_unknowns: Annotated[int, Field(ge=100)] = Field(
-        300_000, description="at which refinement towards target_error gives up"
+        default=300_000, description="at which refinement towards target_error gives up"
     )
     tolerance: Annotated[float, Field(ge=1e-14, le=1e-4)] = 1e-11
     max_iterations: Annotated[int, Field(ge=1)] = 500
     polarisation_form: Literal["auto", "paper", "onsager"] = Field(
-        "auto", description="auto: onsager; paper, by name only, has spin currents at equilibrium"
+        default="auto", description="auto: onsager; paper, by name only, has spin currents at equilibrium"
     )
 
 
 class Output(Table):
     """What is written."""
 
-    directory: FileName | None = Field(None, description="default: <case name>.out beside the case")
+    directory: FileName | None = Field(default=None, description="default: <case name>.out beside the case")
     fields: bool = True
     plots: bool = True
 
@@ -254,13 +256,13 @@ class Case(ReadTable):
 
     title: str = ""
     expected: dict[str, float | ExpectedNumber] = Field(
-        {}, description="numbers this case must give; see README"
+        default={}, description="numbers this case must give; see README"
     )
-    materials: dict[str, dict[str, Any]] = Field({})
+    materials: dict[str, dict[str, Any]] = Field(default={})
     structure: Stack | None = None
     mesh: MeshFile | None = None
-    regions: Annotated[dict[str, Region], Field(min_length=1)] = Field({})
-    interfaces: dict[str, Interface] = Field({})
+    regions: Annotated[dict[str, Region], Field(min_length=1)] = Field(default={})
+    interfaces: dict[str, Interface] = Field(default={})
     drive: Drive = Drive()
     magnetization: Magnetization = Magnetization()
     dynamics: Dynamics | None = None

@@ -31,11 +31,11 @@ class TextureMesh(Table):
     width: Extent = 1e-9
     thickness: Extent = 1e-9
     cell: Extent | Annotated[list[Extent], Field(min_length=1, max_length=3)] | None = Field(
-        None, description="largest cell edge, one for all or one per meshed direction"
+        default=None, description="largest cell edge, one for all or one per meshed direction"
     )
-    triangles: bool = Field(False, description="triangles or tetrahedra, not rectangles or boxes")
+    triangles: bool = Field(default=False, description="triangles or tetrahedra, not rectangles or boxes")
     periodic: Annotated[list[_Axis], Field(max_length=3)] = Field(
-        [],
+        default=[],
         description="without faces; of a direction that is not meshed it means that nothing changes along it",
     )
 
@@ -97,24 +97,24 @@ _ANTI = ("sublattice_magnetization", "homogeneous_exchange", "exchange_field", "
 class TextureMagnet(Table):
     """Material constants of the magnet."""
 
-    saturation_magnetization: q.Magnetization | None = Field(None, description="M_s, ferromagnet")
+    saturation_magnetization: q.Magnetization | None = Field(default=None, description="M_s, ferromagnet")
     sublattice_magnetization: q.Magnetization | None = Field(
-        None, description="M_0 of one sublattice, antiferromagnet"
+        default=None, description="M_0 of one sublattice, antiferromagnet"
     )
     exchange_stiffness: q.ExchangeStiffness
     homogeneous_exchange: q.Capacity | None = Field(
-        None, description="a of a |m|^2/2, antiferromagnet: 4 M_0 times the exchange field"
+        default=None, description="a of a |m|^2/2, antiferromagnet: 4 M_0 times the exchange field"
     )
-    exchange_field: q.MagneticField | None = Field(None, description="instead: B_E")
+    exchange_field: q.MagneticField | None = Field(default=None, description="instead: B_E")
     damping: Annotated[float, Field(ge=0, le=10)] = Field(description="Gilbert alpha")
     g_factor: Annotated[float, Field(gt=0, le=20)] = 2.0
     anisotropy: q.Capacity = 0.0
-    axis: Direction = Field([0.0, 0.0, 1.0])
+    axis: Direction = Field(default=[0.0, 0.0, 1.0])
     hard_anisotropy: q.Capacity = 0.0
-    hard_axis: Direction = Field([0.0, 1.0, 0.0])
+    hard_axis: Direction = Field(default=[0.0, 1.0, 0.0])
     cubic_anisotropy: q.Capacity = 0.0
     cubic_axes: Annotated[list[Vector], Field(min_length=2, max_length=2)] = Field(
-        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], description="two cubic axes"
+        default=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], description="two cubic axes"
     )
     interfacial_dmi: q.SurfaceEnergy = 0.0
     bulk_dmi: q.SurfaceEnergy = 0.0
@@ -143,21 +143,21 @@ class Initial(Table):
     """The texture at time 0, of m or of n."""
 
     type: Literal["uniform", "wall", "vortex", "skyrmion", "random", "file"] = "uniform"
-    direction: Direction = Field([0.0, 0.0, 1.0], description="of a uniform texture")
+    direction: Direction = Field(default=[0.0, 0.0, 1.0], description="of a uniform texture")
     position: q.Position = 0.0
     center: Annotated[list[q.Position], Field(min_length=2, max_length=2)] = Field(
-        [0.0, 0.0], description="x and y of a vortex or a skyrmion"
+        default=[0.0, 0.0], description="x and y of a vortex or a skyrmion"
     )
-    width: q.Length | None = Field(None, description="of a wall; default sqrt(A/K)")
+    width: q.Length | None = Field(default=None, description="of a wall; default sqrt(A/K)")
     tilt: Angle = 0.0
-    reversed: bool = Field(False, description="wall from - to +, skyrmion with core up")
-    radius: q.Length | None = Field(None, description="of a vortex core or a skyrmion")
-    chirality: Literal[-1, 1] = Field(1, description="vortex: 1 is counter-clockwise")
-    polarity: Literal[-1, 1] = Field(1, description="m_z in the core of a vortex")
+    reversed: bool = Field(default=False, description="wall from - to +, skyrmion with core up")
+    radius: q.Length | None = Field(default=None, description="of a vortex core or a skyrmion")
+    chirality: Literal[-1, 1] = Field(default=1, description="vortex: 1 is counter-clockwise")
+    polarity: Literal[-1, 1] = Field(default=1, description="m_z in the core of a vortex")
     helicity: Angle = 0.0
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="of random directions")
-    file: FileName | None = Field(None, description=".vtu of a result, or .npy with one row per node")
-    relax: bool = Field(False, description="relax first, in the steady fields without torques")
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of random directions")
+    file: FileName | None = Field(default=None, description=".vtu of a result, or .npy with one row per node")
+    relax: bool = Field(default=False, description="relax first, in the steady fields without torques")
 
     @model_validator(mode="after")
     def _file_given(self) -> Initial:
@@ -171,10 +171,10 @@ class Initial(Table):
 class WallTracking(Table):
     """A domain wall that is followed: position, width, velocity and tilt."""
 
-    direction: _Axis = Field("x", description="across the wall")
-    axis: Direction = Field([0.0, 0.0, 1.0], description="of the domains")
+    direction: _Axis = Field(default="x", description="across the wall")
+    axis: Direction = Field(default=[0.0, 0.0, 1.0], description="of the domains")
     zero: Direction | None = Field(
-        None,
+        default=None,
         description="from which the tilt counts; default: across the wall (0 Neel), or x, or"
         " y, whichever is the first that is not along axis; its part normal to axis",
     )
@@ -191,40 +191,40 @@ class Texture(Table):
     """A magnetization texture of a ferromagnet or an antiferromagnet, and what happens to it."""
 
     kind: Literal["ferromagnet", "antiferromagnet"]
-    region: str | None = Field(None, description="magnetic region of [structure] or [mesh]")
+    region: str | None = Field(default=None, description="magnetic region of [structure] or [mesh]")
     mesh: TextureMesh | None = None
     depth: q.Length | None = Field(
-        None,
+        default=None,
         description="extent of a region of a 1D or 2D device along each direction it leaves"
         " out; needed with a temperature and for the stray field",
     )
     magnet: TextureMagnet
     magnetostatics: Literal["none", "thin_film", "full"] = "none"
     initial: Initial = Initial()
-    fields: Annotated[list[FieldDrive], Field(max_length=20)] = Field([])
-    spin_orbit: Annotated[list[SpinOrbitDrive], Field(max_length=20)] = Field([])
+    fields: Annotated[list[FieldDrive], Field(max_length=20)] = Field(default=[])
+    spin_orbit: Annotated[list[SpinOrbitDrive], Field(max_length=20)] = Field(default=[])
     current: CurrentDrive | None = None
     torque_source: Literal["given", "transport"] = Field(
-        "given", description="transport: torques of the solved device"
+        default="given", description="transport: torques of the solved device"
     )
     transport: TransportDrive | None = None
     temperature: q.Temperature | None = None
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="of the thermal field")
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of the thermal field")
     analysis: Literal["run", "relax", "hysteresis", "threshold", "resonance", "line_shape"] = "run"
     duration: q.Duration = 1e-9
     output_interval: q.Duration | None = None
-    frames: Annotated[int, Field(ge=1, le=10_000)] = Field(6, description="field files")
+    frames: Annotated[int, Field(ge=1, le=10_000)] = Field(default=6, description="field files")
     stop: Literal["time", "relaxed", "switched"] = "time"
     relax_torque: q.MagneticField = 1e-5
     scheme: Literal["auto", "midpoint", "runge_kutta", "heun", "rotor", "two_sublattice"] = "auto"
     step: q.Duration | None = None
     tolerance: Annotated[float, Field(ge=1e-12, le=0.1)] = Field(
-        1e-5, description="angle error allowed per step [rad]"
+        default=1e-5, description="angle error allowed per step [rad]"
     )
     checkpoint: q.Duration = 30.0
     wall: WallTracking | None = None
     rotation_axis: Direction | None = Field(
-        None, description="about which the turning of the mean direction is measured"
+        default=None, description="about which the turning of the mean direction is measured"
     )
     hysteresis: Hysteresis | None = None
     threshold: Threshold | None = None

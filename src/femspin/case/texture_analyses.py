@@ -17,9 +17,9 @@ __all__ = ["Hysteresis", "LineShape", "Resonance", "Threshold"]
 class Hysteresis(Table):
     """A loop of the field from `largest` to minus it and back; the texture relaxes at each."""
 
-    direction: Direction = Field([0.0, 0.0, 1.0])
+    direction: Direction = Field(default=[0.0, 0.0, 1.0])
     largest: q.MagneticField
-    points: Annotated[int, Field(ge=3, le=5000)] = Field(41, description="of one branch")
+    points: Annotated[int, Field(ge=3, le=5000)] = Field(default=41, description="of one branch")
 
     @model_validator(mode="after")
     def _largest_is_positive(self) -> Hysteresis:
@@ -35,10 +35,10 @@ class Threshold(Table):
     low: str | float = Field(description="below the threshold, written as in the case")
     high: str | float = Field(description="above the threshold")
     tolerance: Annotated[float, Field(ge=1e-9, le=0.5)] = Field(
-        1e-3, description="width of the final bracket over its middle"
+        default=1e-3, description="width of the final bracket over its middle"
     )
     criterion: Literal["switched", "unstable"] = Field(
-        "switched", description="unstable: a small motion about the state at rest grows"
+        default="switched", description="unstable: a small motion about the state at rest grows"
     )
 
     @model_validator(mode="after")
@@ -82,10 +82,10 @@ class Resonance(Table):
 
     modes: Annotated[int, Field(ge=1, le=100)] = 4
     kick: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.01, description="angle [rad] of the kick; 0 leaves the motion out"
+        default=0.01, description="angle [rad] of the kick; 0 leaves the motion out"
     )
     kick_axis: Direction | None = Field(
-        None, description="about which it turns; default: across the mean direction"
+        default=None, description="about which it turns; default: across the mean direction"
     )
 
 
@@ -97,11 +97,11 @@ class LineShape(Table):
     """
 
     frequency: q.Rate
-    direction: Direction = Field([1.0, 0.0, 0.0], description="of the swept field")
+    direction: Direction = Field(default=[1.0, 0.0, 0.0], description="of the swept field")
     low: q.MagneticField
     high: q.MagneticField
     points: Annotated[int, Field(ge=8, le=5000)] = 101
-    axis: Direction = Field([1.0, 0.0, 0.0], description="of the anisotropic resistance")
+    axis: Direction = Field(default=[1.0, 0.0, 0.0], description="of the anisotropic resistance")
 
     @model_validator(mode="after")
     def _range(self) -> LineShape:

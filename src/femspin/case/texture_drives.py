@@ -41,14 +41,14 @@ class Signal(Table):
     shape: Literal["constant", "pulse", "sine", "sequence"] = "constant"
     start: _Since = 0.0
     rise: _Since = 0.0
-    length: q.Duration | None = Field(None, description="of a pulse, ramps included")
-    frequency: _Frequency | None = Field(None, description="W/(2 pi) of a sine")
+    length: q.Duration | None = Field(default=None, description="of a pulse, ramps included")
+    frequency: _Frequency | None = Field(default=None, description="W/(2 pi) of a sine")
     phase: Angle = 0.0
     times: Annotated[list[_Since], Field(min_length=2, max_length=10_000)] | None = Field(
-        None, description="of a sequence, ascending; off before the first, held after the last"
+        default=None, description="of a sequence, ascending; off before the first, held after the last"
     )
     values: Annotated[list[float], Field(min_length=2, max_length=10_000)] | None = Field(
-        None, description="factors of a sequence; straight lines between them"
+        default=None, description="factors of a sequence; straight lines between them"
     )
 
     @model_validator(mode="after")
@@ -131,19 +131,19 @@ class SpinOrbitDrive(Table):
     """A torque -w_D m x (m x p) + w_F m x p of absorbed spins with moments along p."""
 
     polarisation: Direction = Field(description="p: direction of the moments of the carriers")
-    damping_like: q.MagneticField | None = Field(None, description="B_DL = w_D/gamma")
-    damping_like_rate: q.AngularFrequency | None = Field(None, description="w_D, instead")
+    damping_like: q.MagneticField | None = Field(default=None, description="B_DL = w_D/gamma")
+    damping_like_rate: q.AngularFrequency | None = Field(default=None, description="w_D, instead")
     spin_current: q.CurrentDensity | None = Field(
-        None, description="J_s, instead: w_D = hbar J_s/(2 e s d), with the thickness d"
+        default=None, description="J_s, instead: w_D = hbar J_s/(2 e s d), with the thickness d"
     )
-    thickness: q.Length | None = Field(None, description="d; default: that of the mesh")
+    thickness: q.Length | None = Field(default=None, description="d; default: that of the mesh")
     field_like_torque: q.MagneticField | None = Field(
-        None, description="B of the torque +gamma B m x p, as xi_FL: a field against p"
+        default=None, description="B of the torque +gamma B m x p, as xi_FL: a field against p"
     )
     field_like: q.MagneticField | None = Field(
-        None, description="minus field_like_torque, as in older files: a field along p"
+        default=None, description="minus field_like_torque, as in older files: a field along p"
     )
-    staggered: bool = Field(False, description="opposite on the sublattices, antiferromagnet")
+    staggered: bool = Field(default=False, description="opposite on the sublattices, antiferromagnet")
     signal: Signal = Signal()
 
     @property
@@ -176,18 +176,20 @@ class CurrentDrive(Table):
     density: vector(q.CurrentDensity) = Field(  # type: ignore[valid-type]
         description="conventional"
     )
-    polarisation: Annotated[float, Field(ge=-1, le=1)] | None = Field(None, description="P of a ferromagnet")
-    beta: float | None = Field(None, description="non-adiabatic over adiabatic torque; default 0")
-    p_n: float | None = Field(None, description="drift coefficient of n")
-    p_m: float | None = Field(None, description="of m; default p_n")
-    p_st: float | None = Field(None, description="of the torque of a changing current; default p_n")
-    tau_sd: q.Duration | None = Field(None, description="hbar/2J of the changing current")
+    polarisation: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        default=None, description="P of a ferromagnet"
+    )
+    beta: float | None = Field(default=None, description="non-adiabatic over adiabatic torque; default 0")
+    p_n: float | None = Field(default=None, description="drift coefficient of n")
+    p_m: float | None = Field(default=None, description="of m; default p_n")
+    p_st: float | None = Field(default=None, description="of the torque of a changing current; default p_n")
+    tau_sd: q.Duration | None = Field(default=None, description="hbar/2J of the changing current")
     band_structure: FileName | None = Field(
-        None, description="a case of femspin afm-torques, or its coefficients.json, instead of p_n"
+        default=None, description="a case of femspin afm-torques, or its coefficients.json, instead of p_n"
     )
     model: Literal["complete", "paper_corrected", "paper_printed"] = "complete"
     spin_relaxation_time: q.Duration | None = Field(
-        None, description="tau_s: beta = tau_sd/tau_s; default: that of the band structure"
+        default=None, description="tau_s: beta = tau_sd/tau_s; default: that of the band structure"
     )
     signal: Signal = Signal()
 
@@ -219,19 +221,21 @@ class TransportDrive(Table):
     """Torque of the solved device, which follows the texture quasi-statically."""
 
     tolerance: Annotated[float, Field(ge=1e-6, le=0.3)] = Field(
-        0.01, description="angle [rad] a moment may turn before transport is solved again"
+        default=0.01, description="angle [rad] a moment may turn before transport is solved again"
     )
     between: Literal["keep", "turn", "extrapolate"] = Field(
-        "turn",
+        default="turn",
         description="what becomes of the torque until then: kept, turned with its moment, or"
         " extrapolated along the last change",
     )
     accuracy: Annotated[float, Field(ge=1e-10, le=0.1)] = Field(
-        1e-4, description="relative error of the torque that the linear solver may leave"
+        default=1e-4, description="relative error of the torque that the linear solver may leave"
     )
-    spin_pumping: bool = Field(False, description="the moving magnet pumps spin into the device, ferromagnet")
+    spin_pumping: bool = Field(
+        default=False, description="the moving magnet pumps spin into the device, ferromagnet"
+    )
     thickness_average: bool = Field(
-        False, description="spread the torque of an interface over the thickness of the magnet"
+        default=False, description="spread the torque of an interface over the thickness of the magnet"
     )
     signal: Signal = Field(
         Signal(), description="of all sources of the device: fields, electrodes, spin sources"

@@ -36,16 +36,18 @@ class Dynamics(Table):
     """Motion of a macrospin FI under field, anisotropy, damping and the interface torque."""
 
     mode: Literal["run", "relax"] = "run"
-    region: str | None = Field(None, description="the FI region that moves; default: the only one")
+    region: str | None = Field(default=None, description="the FI region that moves; default: the only one")
     duration: q.Duration = 1e-9
     output_interval: q.Duration | None = None
     tolerance: Annotated[float, Field(gt=0, le=1e-2)] = 1e-7
     relax_torque: Annotated[float, Field(gt=0)] = Field(
-        1e-6, description="relaxed when |dm/dt| falls below this fraction of the field precession"
+        default=1e-6, description="relaxed when |dm/dt| falls below this fraction of the field precession"
     )
-    frames: Annotated[int, Field(ge=2, le=1000)] = Field(6, description="field files along the motion")
+    frames: Annotated[int, Field(ge=2, le=1000)] = Field(
+        default=6, description="field files along the motion"
+    )
     transport_tolerance: Annotated[float, Field(ge=0, le=0.1)] = Field(
-        0.0, description="re-solve transport once m has moved by more than this [rad]"
+        default=0.0, description="re-solve transport once m has moved by more than this [rad]"
     )
 
     @model_validator(mode="after")
@@ -64,9 +66,11 @@ class Dynamics(Table):
 class Frequency(Table):
     """Response to sources that oscillate as exp(+iWt), at one or more frequencies."""
 
-    frequency: Annotated[list[_Frequency], _Many] | None = Field(None, description='W/(2 pi), like "10 GHz"')
+    frequency: Annotated[list[_Frequency], _Many] | None = Field(
+        default=None, description='W/(2 pi), like "10 GHz"'
+    )
     angular_frequency: Annotated[list[_Angular], _Many] | None = Field(
-        None, description='W, instead of frequency, like "1e11 rad/s"'
+        default=None, description='W, instead of frequency, like "1e11 rad/s"'
     )
 
     @model_validator(mode="after")
@@ -87,17 +91,19 @@ class Transient(Table):
     """Transport in time after the sources (all of them) are switched."""
 
     drive: Literal["step", "pulse", "off"] = Field(
-        "step",
+        default="step",
         description="step: on at t = 0; pulse: on, off after pulse_length; off: steady before"
         " t = 0, then switched off",
     )
     pulse_length: q.Duration | None = None
     duration: q.Duration
-    output_interval: q.Duration | None = Field(None, description="default: duration / 100")
+    output_interval: q.Duration | None = Field(default=None, description="default: duration / 100")
     tolerance: Annotated[float, Field(ge=1e-10, le=1e-1)] = Field(
-        1e-5, description="allowed error per step, relative to the size of the solution"
+        default=1e-5, description="allowed error per step, relative to the size of the solution"
     )
-    frames: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="field files along the motion")
+    frames: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=20, description="field files along the motion"
+    )
 
     @model_validator(mode="after")
     def _values_fit_together(self) -> Transient:

@@ -77,8 +77,8 @@ class ExpectedNumber(Table):
     """A number that the result must have, within ``atol + rtol |value|``."""
 
     value: float = Field(description="of the result")
-    rtol: Annotated[float, Field(ge=0)] | None = Field(None, description="default: 1e-6")
-    atol: Annotated[float, Field(ge=0)] | None = Field(None, description="default: 0")
+    rtol: Annotated[float, Field(ge=0)] | None = Field(default=None, description="default: 1e-6")
+    atol: Annotated[float, Field(ge=0)] | None = Field(default=None, description="default: 0")
 
 
 class ReadTable(Table):

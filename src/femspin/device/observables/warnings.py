@@ -130,7 +130,7 @@ def _gain_warnings(device: Device, transport: Transport) -> list[str]:
     """Return the faces whose conductance creates spin instead of absorbing it."""
     found = []
     for name in device.flux_tables:
-        G = transport.state.laws[name].conductance if transport.state else np.zeros((3, 3))
+        G = transport.state.laws[name].conductance
         largest = np.linalg.eigvalsh(G + G.T).max()
         if largest > 1e-9 * np.abs(G).max() > 0:
             gain = largest * E_CHARGE**2 * FLUX / ENERGY

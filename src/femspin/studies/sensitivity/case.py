@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...case import Case
@@ -12,6 +12,7 @@ from ...device.observables.quantities import flat_numbers
 from ...device.steady import solve_transport
 from ...errors import CaseError
 from .elements import (
+    Progress,
     Sensitivities,
     choose_outputs,
     default_outputs,
@@ -26,7 +27,6 @@ __all__ = ["case_sensitivities"]
 _ZERO = 1e-10  # of the largest number of the same kind: round-off
 
 
-Progress = Callable[[float], None]
 Found = tuple[Case, Sensitivities, list[str]]
 
 

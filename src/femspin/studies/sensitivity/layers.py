@@ -6,7 +6,7 @@ the numbers follow from it by the chain rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,11 +28,10 @@ from ...materials.parameters import complete_case
 from ...transport.layers.derivative import StackTangent, stack_derivatives
 from ...transport.layers.stack import StackCase, solve_stack
 from ...units import E_CHARGE, Array
-from .elements import Sensitivities, choose_parameters
+from .elements import Progress, Sensitivities, choose_parameters
 
 __all__ = ["SolvedStack", "solved_stack", "stack_sensitivities"]
 
-Progress = Callable[[float], None]
 
 _ROUND_OFF = 1e-10
 _ENOUGH = 1e-11  # relative error of the derivative of a number by the solution

@@ -22,7 +22,6 @@ from femspin.fields.kondo import (
     spinodal,
 )
 from femspin.fields.mean_field import Sublattices, sublattice_spins
-from femspin.fields.textured import mean_spins, textured_fields
 from femspin.studies.magnetoresistance import smr_amplitudes
 from femspin.units import K_B, MU_B
 
@@ -72,7 +71,7 @@ def test_the_branch_is_followed_to_its_end_and_not_beyond(S, t):
     gap = 1 - exchange / kT * brillouin_derivative(x, S)
     assert gap > 0  # stable
     assert np.isnan(mean_spin(temperature, S, exchange, behind))
-    many = mean_spins(temperature, S, exchange, 2 * MU_B * np.array([before, behind]))
+    many = mean_spin(temperature, S, exchange, np.array([before, behind]))
     assert abs(many[0] - s) <= 64 * EPS * exchange * S / kT * S / gap
     assert np.isnan(many[1])
 
@@ -89,7 +88,7 @@ def test_one_sublattice_is_on_the_branch_of_two_uncoupled_ones(field):
     tolerance = 64 * EPS * S / gap  # a root where the slope is nearly 1
     assert two > 1.3
     assert abs(mean_spin(temperature, S, exchange, field) - two) <= tolerance
-    many = mean_spins(temperature, S, exchange, np.array([[2 * MU_B * field]]))
+    many = mean_spin(temperature, S, exchange, np.array([[field]]))
     assert abs(many[0, 0] - two) <= tolerance
 
 
@@ -100,7 +99,7 @@ def test_tiny_fields_above_the_curie_temperature_magnetise_by_curie_weiss(field)
     expected = S * (S + 1) / 3 * 2 * MU_B * field / (K_B * (temperature - CURIE))
     # The next term is of second order in s / S < 1e-6; 1 - T_C/T is known to 11 eps.
     assert_allclose(mean_spin(temperature, S, exchange, field), expected, rtol=1e-11)
-    many = mean_spins(temperature, S, exchange, np.array([0.0, 2 * MU_B * field]))
+    many = mean_spin(temperature, S, exchange, np.array([0.0, field]))
     assert_allclose(many, [0.0, expected], rtol=1e-11)
 
 
@@ -117,7 +116,7 @@ def test_moments_without_order_have_their_one_solution(exchange):
 
 
 def test_a_field_that_is_no_number_gives_none():
-    assert np.isnan(mean_spins(10.0, 2.5, 5 * K_B, np.array([np.nan]))).all()
+    assert np.isnan(mean_spin(10.0, 2.5, 5 * K_B, np.array([np.nan]))).all()
 
 
 # ------------------------------------------------------------------ what is said beyond
@@ -212,9 +211,9 @@ def test_textures_that_turn_against_the_field_name_the_region():
     along = device(2.0, [0, 0, 1])
     m = np.array([[0, 0, 1.0], [0.6, 0, 0.8], [0, 0.6, -0.8]])
     with pytest.raises(CaseError, match=r"moments of F .* 1\.6 T point against them"):
-        textured_fields(along.parameters["F"], along.conditions, m)
+        region_fields(along.parameters["F"], along.conditions, m)
     weaker = replace(along.conditions, magnetic_field=np.array([0, 0, 0.5]))
-    assert np.isfinite(textured_fields(along.parameters["F"], weaker, m).relaxation).all()
+    assert np.isfinite(region_fields(along.parameters["F"], weaker, m).relaxation).all()
 
 
 @pytest.mark.parametrize(

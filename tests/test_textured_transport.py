@@ -17,7 +17,6 @@ from femspin.device.coupled.build import exact_texture, textured_transport
 from femspin.device.steady import solve_transport, transport_of
 from femspin.fields.build import region_fields
 from femspin.fields.kondo import mean_spin
-from femspin.fields.textured import mean_spins, textured_fields
 from femspin.structure.stack import build_stack
 from femspin.transport.assembly.coefficients import Coefficients
 from femspin.transport.assembly.regions import apply_region, assemble_region, block_matrix
@@ -97,7 +96,7 @@ def test_fields_of_many_directions_are_those_of_each(mode, onsager):
     parameters = device.parameters["F"]
     conditions = replace(device.conditions, onsager=onsager)
     m = directions(12)
-    many = textured_fields(parameters, conditions, m.reshape(3, 4, 3))
+    many = region_fields(parameters, conditions, m.reshape(3, 4, 3))
     for k, one in enumerate(m):
         alone = region_fields(parameters, conditions, one)
         for key in VARYING:
@@ -115,7 +114,7 @@ def test_fields_of_many_directions_are_those_of_each(mode, onsager):
 def test_tensors_that_do_not_depend_on_the_direction_keep_their_shape():
     f = ferromagnet(polarisation=None, scattering_time=None, mass=None, soc=None)
     device = build_device(stack(f, drive={"magnetic_field": ["0 T", "0 T", "0 T"]}))
-    many = textured_fields(device.parameters["F"], device.conditions, directions(7))
+    many = region_fields(device.parameters["F"], device.conditions, directions(7))
     assert many.theta.shape == (12, 12)
     assert many.drift.shape == (3, 4)
     assert many.relaxation.shape == (7, 3, 3)
@@ -126,7 +125,7 @@ def test_moments_above_their_ordering_temperature_follow_the_field_everywhere():
     f = ferromagnet()
     f["kondo"] |= {"curie_temperature": "10 K"}
     device = build_device(stack(f))
-    many = textured_fields(device.parameters["F"], device.conditions, directions(7))
+    many = region_fields(device.parameters["F"], device.conditions, directions(7))
     alone = region_fields(device.parameters["F"], device.conditions, directions(1)[0])
     np.testing.assert_array_equal(many.relaxation, alone.relaxation)
 
@@ -136,7 +135,7 @@ def test_mean_spins_of_an_array_are_those_of_each(temperature):
     """Saturated, ordered, just below and above T_C, fields along and against the moment."""
     fields = np.array([-500.0, -30.0, -1.0, -1e-6, 0.0, 1e-6, 1.0, 30.0, 500.0])
     exchange = 3 * 1.380649e-23 * 559 / (2.5 * 3.5)
-    many = mean_spins(temperature, 2.5, exchange, 2.0 * MU_B * fields)
+    many = mean_spin(temperature, 2.5, exchange, fields)
     each = [mean_spin(temperature, 2.5, exchange, b, 2.0) for b in fields]
     np.testing.assert_allclose(many, each, rtol=1e-12, atol=1e-15)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -35,8 +36,8 @@ class Conditions:
     onsager: bool = True
 
 
-def _moments(parameters: RegionParameters, along: float, temperature: float) -> MomentState | None:
-    """Return the thermal state of a region's moments with the field component `along` them [T]."""
+def _moments(parameters: RegionParameters, along: Any, temperature: float) -> MomentState | None:
+    """Return the thermal state of a region's moments with field components `along` them [T]."""
     k = parameters.region.kondo
     if k is None:
         return None
@@ -108,20 +109,29 @@ def region_fields(
 ) -> RegionFields:
     """Return the coefficients of one conducting region for the magnetization direction `m`.
 
+    Tensors that vary with an array of directions have its leading axes: with (cells, 1, 3) or
+    (cells, points, 3) they are what the elements take.
+
     Args:
         parameters: Completed region.
         conditions: Temperature, magnetic and electric field.
-        m: Unit vector along the moments (along the field they feel), shape (3,); default z.
+        m: Direction of the moments (along the field they feel), shape (..., 3), normalized here;
+            default z.
+
+    Raises:
+        ValueError: As `response_polarised`.
+        CaseError: If moments cannot stay along a direction against the field.
 
     References:
         PRB 108, 125309 (2023), Eqs. (4)-(15), (26)-(31); errata E4, E9, E25, E28.
     """
     region, b = parameters.region, np.asarray(conditions.magnetic_field, float)
-    m = np.array([0.0, 0.0, 1.0]) if m is None else np.asarray(m, float) / np.linalg.norm(m)
+    m = np.array([0.0, 0.0, 1.0]) if m is None else np.asarray(m, float)
+    m = m / np.linalg.norm(m, axis=-1, keepdims=True)
     axis = moment_direction(parameters, conditions, m)
     turn = rotation(region.kondo.rotation if region.kondo else (0.0, 0.0, 0.0))
-    seen = turn.T @ axis
-    moments = _moments(parameters, float(b @ axis), conditions.temperature)
+    seen = axis @ turn
+    moments = _moments(parameters, axis @ b if b.any() else 0.0, conditions.temperature)
     gauge = _gauge(parameters)
     omega, moment_omega = _omega(parameters, moments, seen, b)
     relaxation, moment_relaxation = _relaxation(parameters, conditions, moments, seen)
@@ -177,20 +187,20 @@ def _gauge(parameters: RegionParameters) -> Array:
 def _omega(
     parameters: RegionParameters, moments: MomentState | None, m: Array, b: Array
 ) -> tuple[Array, Array]:
-    """Return the whole precession and its exchange part [rad/s], shape (3,) each."""
+    """Return the whole precession and its exchange part [rad/s], shape (..., 3) each."""
     region = parameters.region
     if region.override is not None and region.override.omega is not None:
         omega = np.array(region.override.omega)
         return omega, omega if region.kind == "F" else np.zeros(3)
     zeeman = region.g_factor * MU_B / HBAR * b
-    exchange = np.zeros(3) if moments is None else moments.precession * m
+    exchange = np.zeros(3) if moments is None else np.asarray(moments.precession)[..., None] * m
     return zeeman + exchange, exchange
 
 
 def _relaxation(
     parameters: RegionParameters, conditions: Conditions, moments: MomentState | None, m: Array
 ) -> tuple[Array, Array]:
-    """Return the whole relaxation tensor and the part due to the moments [1/s], (3, 3) each."""
+    """Return the whole relaxation tensor and the part due to the moments [1/s], (..., 3, 3) each."""
     override = parameters.region.override
     background = parameters.background_rate(conditions.onsager)
     if override is not None and override.relaxation is not None:
@@ -209,7 +219,7 @@ def _relaxation(
 
 
 def _angles(parameters: RegionParameters, gauge: Array, omega: Array, b: Array) -> tuple[Array, Array, Array]:
-    """Return Hall angles (3,), Larmor angles (3,) and spin Hall angles (3, 3)."""
+    """Return Hall angles (3,), Larmor angles (..., 3) and spin Hall angles (3, 3)."""
     region, override = parameters.region, parameters.region.override
     tau, mass = region.scattering_time, region.mass
     hall, larmor = np.zeros(3), np.zeros(3)

@@ -19,7 +19,6 @@ __all__ = [
     "ThetaMode",
     "hall_angle",
     "isotropic_spin_hall",
-    "polarised",
     "response",
     "response_matrix",
     "response_polarised",
@@ -51,29 +50,30 @@ def isotropic_spin_hall(angle: float) -> Array:
 def response_matrix(
     hall: ArrayLike = (0.0, 0.0, 0.0), larmor: ArrayLike = (0.0, 0.0, 0.0), spin_hall: ArrayLike | None = None
 ) -> Array:
-    """Return M of M J = f, shape (12, 12); M - 1 is antisymmetric.
+    """Return M of M J = f, shape (..., 12, 12); M - 1 is antisymmetric.
 
     Args:
         hall: theta^0_k, shape (3,).
-        larmor: theta_L^a = omega^a tau, shape (3,).
+        larmor: theta_L^a = omega^a tau, shape (..., 3).
         spin_hall: theta_C^{ka}, shape (3, 3) = (space k, spin a).
 
     References:
         PRB 108, 125309 (2023), Eqs. (26), (27); errata E9.
     """
-    matrix = np.eye(12).reshape(3, 4, 3, 4)
+    precession = -cross_matrix(larmor)
+    leading = precession.shape[:-2]
+    matrix = np.broadcast_to(np.eye(12).reshape(3, 4, 3, 4), (*leading, 3, 4, 3, 4)).copy()
     deflection = np.einsum("ikj,k->ij", LEVI_CIVITA, np.asarray(hall, float))
     for eta in range(4):
-        matrix[:, eta, :, eta] += deflection
-    precession = -cross_matrix(larmor)
+        matrix[..., :, eta, :, eta] += deflection
     for i in range(3):
-        matrix[i, 1:, i, 1:] += precession
+        matrix[..., i, 1:, i, 1:] += precession
     if spin_hall is not None:
         mixing = np.einsum("ikj,ka->aij", LEVI_CIVITA, np.asarray(spin_hall, float))
         for a in range(3):
-            matrix[:, 0, :, a + 1] += mixing[a]
-            matrix[:, a + 1, :, 0] += mixing[a]
-    return matrix.reshape(12, 12)
+            matrix[..., :, 0, :, a + 1] += mixing[a]
+            matrix[..., :, a + 1, :, 0] += mixing[a]
+    return matrix.reshape(*leading, 12, 12)
 
 
 def response(
@@ -82,11 +82,11 @@ def response(
     spin_hall: ArrayLike | None = None,
     mode: ThetaMode = "exact",
 ) -> Array:
-    """Return Theta, shape (12, 12), in one of four modes; its symmetric part is positive.
+    """Return Theta, shape (..., 12, 12), in one of four modes; its symmetric part is positive.
 
     Args:
         hall: theta^0_k, shape (3,).
-        larmor: theta_L^a, shape (3,).
+        larmor: theta_L^a, shape (..., 3).
         spin_hall: theta_C^{ka}, shape (3, 3).
         mode: ``exact`` M^-1; ``first`` 2 - M; ``eq38`` first order in theta^0 alone;
             ``hall`` exact in theta^0 alone.
@@ -115,7 +115,7 @@ def response_polarised(
     spin_hall: ArrayLike | None = None,
     mode: ThetaMode = "exact",
 ) -> Array:
-    r"""Return Theta of a metal with polarised conductivity, Onsager-symmetric, shape (12, 12).
+    r"""Return Theta of a metal with polarised conductivity, Onsager-symmetric, (..., 12, 12).
 
     :math:`\Theta_P = (1\otimes\Pi^{-1} + M - 1)^{-1}` with
     :math:`\Pi = 1 + P^a(|0\rangle\langle a| + |a\rangle\langle 0|)`: a gradient of the charge
@@ -125,9 +125,9 @@ def response_polarised(
     the same angle, as in (T28).
 
     Args:
-        polarisation: P^a of the electron spins, shape (3,).
+        polarisation: P^a of the electron spins, shape (..., 3).
         hall: theta^0_k, shape (3,).
-        larmor: theta_L^a, shape (3,).
+        larmor: theta_L^a, shape (..., 3).
         spin_hall: theta_C^{ka}, shape (3, 3).
         mode: See `response`.
 
@@ -138,20 +138,7 @@ def response_polarised(
         raise ValueError(f"Theta mode must be one of {', '.join(THETA_MODES)}, got {mode!r}")
     if mode in ("hall", "eq38"):
         larmor, spin_hall = (0.0, 0.0, 0.0), None
-    return polarised(polarisation, response_matrix(hall, larmor, spin_hall), mode)
-
-
-def polarised(polarisation: ArrayLike, matrix: Array, mode: ThetaMode) -> Array:
-    """Return Theta_P of matrices M, see `response_polarised`, shape (..., 12, 12).
-
-    Args:
-        polarisation: P^a, shape (..., 3).
-        matrix: M of M J = f as far as the mode knows it, shape (..., 12, 12).
-        mode: ``exact`` and ``hall`` invert, ``first`` and ``eq38`` expand.
-
-    Raises:
-        ValueError: If |P| >= 1.
-    """
+    matrix = response_matrix(hall, larmor, spin_hall)
     p = np.asarray(polarisation, float)
     if float(np.sum(p * p, axis=-1).max()) >= 1.0:
         raise ValueError("the conductivity polarisation must satisfy |P| < 1")

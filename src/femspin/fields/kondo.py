@@ -8,9 +8,11 @@ The moments feel :math:`\varepsilon_L = g\mu_B B + J_0 s` with :math:`s = -\lang
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike
 
 from ..errors import CaseError
@@ -19,7 +21,6 @@ from .soc import cross_matrix
 
 __all__ = [
     "MomentState",
-    "bracket",
     "brillouin",
     "brillouin_derivative",
     "curie_temperature",
@@ -35,11 +36,16 @@ __all__ = [
 
 
 _NOISE = 4 * float(np.finfo(float).eps)
+_MOST_STEPS = 200  # where the branch ends steps halve the distance only
+_LANGEVIN = (1 / 45, -2 / 945, 1 / 4725, -2 / 93555, 1382 / 638512875, -4 / 18243225)
+_BELL = (1 / 3, -1 / 15, 2 / 189, -1 / 675, 2 / 10395, -1382 / 58046625, 4 / 1403325, -3617 / 10854718875)
 
 
 @dataclass(frozen=True)
 class MomentState:
     """Thermal state of the moments and what it does to conduction spins.
+
+    All but the last two may be arrays, of moments that feel different fields.
 
     Args:
         spin: s = -<S_par> >= 0.
@@ -52,23 +58,23 @@ class MomentState:
         exchange_energy: n_m K_s [J].
     """
 
-    spin: float
-    splitting: float
-    spin_squared: float
-    rate_parallel: float
-    rate_perpendicular: float
-    precession: float
+    spin: Any
+    splitting: Any
+    spin_squared: Any
+    rate_parallel: Any
+    rate_perpendicular: Any
+    precession: Any
     curie: float
     exchange_energy: float
 
     @property
     def perturbative(self) -> bool:
         """True where the golden rule behind the rates holds: n_m K_s <= eps_L (errata E30)."""
-        return abs(self.exchange_energy) <= self.splitting
+        return bool(np.all(abs(self.exchange_energy) <= self.splitting))
 
 
-def brillouin(x: float, S: float) -> float:
-    """Return S B_S = (S+1/2) coth((S+1/2) x) - (1/2) coth(x/2), odd in x.
+def brillouin(x: Any, S: float) -> Any:
+    """Return S B_S = (S+1/2) coth((S+1/2) x) - (1/2) coth(x/2), odd in x, of the shape of x.
 
     References:
         PRB 108, 125309 (2023), below Eq. (5).
@@ -77,22 +83,23 @@ def brillouin(x: float, S: float) -> float:
     return (S + 0.5) * _langevin((S + 0.5) * x) - 0.5 * _langevin(0.5 * x)
 
 
-def _langevin(z: float) -> float:
+def _langevin(z: Any) -> Any:
     """Return coth z - 1/z to full precision."""
-    if abs(z) > 0.2:
-        return float(1 / np.tanh(z) - 1 / z)
-    return z / 3 - _langevin_bend(z)
+    large = np.abs(z) > 0.2
+    far = np.where(large, z, 1.0)
+    return np.where(large, 1 / np.tanh(far) - 1 / far, z / 3 - _series(np.where(large, 0.0, z)))
 
 
-def _langevin_bend(z: float) -> float:
+def _langevin_bend(z: Any) -> Any:
     """Return z/3 - (coth z - 1/z), where z is small to full precision."""
-    if abs(z) > 0.2:
-        return z / 3 - _langevin(z)
+    large = np.abs(z) > 0.2
+    return np.where(large, z / 3 - _langevin(z), _series(np.where(large, 0.0, z)))
+
+
+def _series(z: Any) -> Any:
+    """Return z/3 - (coth z - 1/z) of a small z."""
     w = z * z
-    series = 0.0
-    for c in (4 / 18243225, -1382 / 638512875, 2 / 93555, -1 / 4725, 2 / 945, -1 / 45):
-        series = series * w + c
-    return -z * w * series
+    return z * w * polyval(w, _LANGEVIN)
 
 
 def curie_temperature(exchange: float, S: float) -> float:
@@ -105,7 +112,7 @@ def exchange_from_curie(curie: float, S: float) -> float:
     return 3 * K_B * curie / (S * (S + 1))
 
 
-def brillouin_derivative(x: float, S: float) -> float:
+def brillouin_derivative(x: Any, S: float) -> Any:
     r"""Return d/dx of `brillouin`, :math:`\tfrac14\sinh^{-2}\tfrac x2 - (S+\tfrac12)^2
     \sinh^{-2}(S+\tfrac12)x`, to round-off also at x = 0, where it is S(S+1)/3.
     """  # noqa: D205
@@ -113,24 +120,12 @@ def brillouin_derivative(x: float, S: float) -> float:
     return 0.25 * (n * n * _bell(0.5 * n * x) - _bell(0.5 * x))
 
 
-def _bell(y: float) -> float:
-    """Return 1/y^2 - 1/sinh(y)^2."""
-    y = abs(y)
-    if y < 0.3:  # the poles cancel; the next term of the series is below 1e-16
-        t = y * y
-        return 1 / 3 + t * (
-            -1 / 15
-            + t
-            * (
-                2 / 189
-                + t
-                * (
-                    -1 / 675
-                    + t * (2 / 10395 + t * (-1382 / 58046625 + t * (4 / 1403325 - t * 3617 / 10854718875)))
-                )
-            )
-        )
-    return 1 / (y * y) - (0.0 if y > 350 else 1 / float(np.sinh(y)) ** 2)
+def _bell(y: Any) -> Any:
+    """Return 1/y^2 - 1/sinh(y)^2, to full precision: beyond 350 the second term is nothing."""
+    y = np.abs(y)
+    large = y >= 0.3
+    far, near = np.where(large, y, 1.0), np.where(large, 0.0, y)
+    return np.where(large, 1 / far**2 - 1 / np.sinh(np.minimum(far, 350.0)) ** 2, polyval(near * near, _BELL))
 
 
 def spinodal(temperature: float, S: float, exchange: float) -> float:
@@ -147,6 +142,7 @@ def spinodal(temperature: float, S: float, exchange: float) -> float:
     return kT * spinodal_point(exchange / kT, S)[1]
 
 
+@lru_cache(maxsize=256)
 def spinodal_point(weiss: float, S: float) -> tuple[float, float]:
     """Return x >= 0 and y <= 0 where y = x - weiss S B_S(x) begins to grow with x.
 
@@ -158,15 +154,18 @@ def spinodal_point(weiss: float, S: float) -> tuple[float, float]:
     """
     if weiss * brillouin_derivative(0.0, S) <= 1 + _NOISE:
         return 0.0, 0.0
-    from scipy.optimize import brentq  # here: most cases have no local moments
+    # The slope of S B_S falls with x and is below 1/4 sinh^-2(x/2): at the upper end weiss times
+    # it is below 1/4.
+    low, high = 0.0, 2 * float(np.arcsinh(np.sqrt(weiss)))
+    while low < (middle := 0.5 * (low + high)) < high:  # until they are neighbouring numbers
+        if weiss * brillouin_derivative(middle, S) > 1:
+            low = middle
+        else:
+            high = middle
+    return high, min(float(_zeeman_argument(high, weiss, S)), 0.0)
 
-    # The slope of S B_S is below 1/4 sinh^-2(x/2): at the upper end weiss times it is below 1/4.
-    high = 2 * float(np.arcsinh(np.sqrt(weiss)))
-    x = float(brentq(lambda x: weiss * brillouin_derivative(x, S) - 1, 0.0, high, maxiter=500))
-    return x, min(_zeeman_argument(x, weiss, S), 0.0)
 
-
-def _zeeman_argument(x: float, weiss: float, S: float) -> float:
+def _zeeman_argument(x: Any, weiss: float, S: float) -> Any:
     """Return y = x - weiss S B_S(x), near T_C without the cancellation of its linear terms."""
     linear = 1 - weiss * S * (S + 1) / 3
     if abs(linear) > 0.5:
@@ -175,8 +174,8 @@ def _zeeman_argument(x: float, weiss: float, S: float) -> float:
     return linear * x + weiss * bend
 
 
-def mean_spin(temperature: float, S: float, exchange: float, field: float, g: float = 2.0) -> float:
-    """Return s >= 0, the largest solution of s = S B_S((g mu_B B + J0 s) / k_B T).
+def mean_spin(temperature: float, S: float, exchange: float, field: ArrayLike, g: float = 2.0) -> Any:
+    """Return s >= 0, the largest solution of s = S B_S((g mu_B B + J0 s) / k_B T), to round-off.
 
     For a field against the moment (``field < 0``) this is the metastable branch.  Where that
     branch has ended, see `spinodal`, and against any field above T_C, no moment s >= 0 exists and
@@ -186,49 +185,41 @@ def mean_spin(temperature: float, S: float, exchange: float, field: float, g: fl
         temperature: T [K], > 0.
         S: Spin of a moment.
         exchange: Weiss exchange J0 [J], of either sign.
-        field: Component of B along the moment [T].
+        field: Component of B along the moment [T], any shape, which is that of the result.
         g: g factor of the moment.
 
     References:
         PRB 108, 125309 (2023), mean field of Eq. (2); errata E31.
     """
     kT = K_B * temperature
-    y, weiss = g * MU_B * field / kT, exchange / kT
+    y, weiss = g * MU_B * np.asarray(field, float) / kT, exchange / kT
     start, end = spinodal_point(weiss, S)
-    if y < end:
-        return float("nan")
-    if y == 0 and start == 0:
-        return 0.0
-
-    # In x the equation has one root on the branch, also where s has two that merge.
-    def excess(x: float) -> float:
-        return _zeeman_argument(x, weiss, S) - y
-
-    low, high = bracket(y, weiss, S, start)
-    if excess(low) >= 0:  # at the end of the branch, to round-off
-        x = low
-    elif excess(high) <= 0:  # saturated to round-off
-        x = high
-    else:
-        from scipy.optimize import brentq
-
-        x = float(brentq(excess, low, high, xtol=1e-300, rtol=_NOISE, maxiter=500))
-    s = brillouin(x, S)
-    return float(S) if s > S * (1 - _NOISE) else s
+    gone, free = ~(y >= end), (y == 0) & (start == 0)
+    s = brillouin(_root(np.where(gone | free, 1.0, y), weiss, S, start), S)
+    s = np.where(s > S * (1 - _NOISE), S, s)
+    return np.where(gone, np.nan, np.where(free, 0.0, s))[()]
 
 
-def bracket(y: Any, weiss: float, S: float, start: float) -> tuple[Any, Any]:
-    """Return two bounds of the root x of x - weiss S B_S(x) = y; y may be an array.
+def _root(y: Array, weiss: float, S: float, start: float) -> Array:
+    """Return x of the branch with x - weiss S B_S(x) = y.
 
-    Args:
-        y: g mu_B B / k_B T, not below the end of the branch.
-        weiss: J0 / k_B T.
-        S: Spin of a moment.
-        start: Smallest x of the branch, from `spinodal_point`.
+    In x the equation has one root, also where s has two that merge.  The left side grows, convex
+    with order and concave against it (weiss < 0): Newton steps from above, or below, come closer
+    from one side only, and end when round-off turns them back.
     """
     if weiss < 0:  # S B_S(x) <= x S(S+1)/3
-        return y / (1 - weiss * S * (S + 1) / 3), y
-    return np.maximum(y, start), y + weiss * S
+        sign, low, high = 1.0, y / (1 - weiss * S * (S + 1) / 3), y
+    else:
+        sign, low, high = -1.0, np.maximum(y, start), y + weiss * S
+    x = low if weiss < 0 else high
+    for _ in range(_MOST_STEPS):
+        slope = 1 - weiss * brillouin_derivative(x, S)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            new = np.clip(x - (_zeeman_argument(x, weiss, S) - y) / slope, low, high)
+        if not np.any(on := sign * (new - x) > 0):
+            break
+        x = np.where(on, new, x)
+    return x
 
 
 def kondo(
@@ -238,7 +229,7 @@ def kondo(
     dos: float,
     coupling: float,
     exchange: float = 0.0,
-    field: float = 0.0,
+    field: Any = 0.0,
     g: float = 2.0,
     region: str | None = None,
 ) -> MomentState:
@@ -251,7 +242,8 @@ def kondo(
         dos: Density of states per spin nu [1/(J m^3)].
         coupling: Kondo exchange K_s [J m^3].
         exchange: Weiss exchange J0 [J].
-        field: Component of B along the moments [T].
+        field: Component of B along the moments [T], any shape, which is that of the numbers
+            returned.
         g: g factor of the moments.
         region: Name of the region, for the error message.
 
@@ -262,20 +254,18 @@ def kondo(
         PRB 108, 125309 (2023), Eqs. (4), (5), (15); errata E4 (no 1/2), E25 (nu per spin).
     """
     s = mean_spin(temperature, S, exchange, field, g)
-    if np.isnan(s):
-        raise moments_lost(temperature, S, exchange, field, g, region)
-    splitting = g * MU_B * field + exchange * s if s > 0 else 0.0
-    x = splitting / (K_B * temperature)
+    if np.isnan(s).any():
+        raise moments_lost(temperature, S, exchange, float(np.min(field)), g, region)
+    splitting = np.where(s > 0, g * MU_B * field + exchange * s, 0.0)[()]
     prefactor = 2 * np.pi / HBAR * moment_density * dos * coupling**2
-    flip, squared = _thermal_weights(x, s, S)
+    flip, squared = _thermal_weights(splitting / (K_B * temperature), s, S)
     rate_parallel = prefactor * flip
-    rate_perpendicular = 0.5 * rate_parallel + 0.5 * prefactor * squared
     return MomentState(
         spin=s,
         splitting=splitting,
         spin_squared=squared,
-        rate_parallel=float(rate_parallel),
-        rate_perpendicular=float(rate_perpendicular),
+        rate_parallel=rate_parallel,
+        rate_perpendicular=0.5 * rate_parallel + 0.5 * prefactor * squared,
         precession=moment_density * coupling * s / HBAR,
         curie=curie_temperature(exchange, S),
         exchange_energy=moment_density * coupling,
@@ -308,31 +298,35 @@ def moments_lost(
     )
 
 
-def _thermal_weights(x: float, s: float, S: float) -> tuple[float, float]:
+def _thermal_weights(x: Any, s: Any, S: float) -> tuple[Any, Any]:
     """Return x s / (4 sinh^2(x/2)) and <S_par^2> = S(S+1) - s coth(x/2)."""
-    full = S * (S + 1)
-    if x < 1e-4:
-        q = 2 * S * S + 2 * S + 1
-        return full / 3 * (1 - x * x * (1 / 12 + q / 30)), full / 3 * (1 - x * x * (1 / 6 - q / 15))
-    if x > 600:  # sinh overflows; the moments are frozen
-        return 0.0, full - s
-    return float(x * s / (4 * np.sinh(x / 2) ** 2)), float(full - s / np.tanh(x / 2))
+    full, q = S * (S + 1), 2 * S * S + 2 * S + 1
+    y = np.clip(x, 1e-4, 600.0)  # beyond, sinh overflows; the moments are frozen
+    flip = np.where(x > 600, 0.0, y * s / (4 * np.sinh(y / 2) ** 2))
+    squared = full - s / np.tanh(y / 2)
+    tiny = x < 1e-4
+    return (
+        np.where(tiny, full / 3 * (1 - x * x * (1 / 12 + q / 30)), flip)[()],
+        np.where(tiny, full / 3 * (1 - x * x * (1 / 6 - q / 15)), squared)[()],
+    )
 
 
-def relaxation_tensor(rate_parallel: float, rate_perpendicular: float, m: ArrayLike) -> Array:
+def relaxation_tensor(rate_parallel: ArrayLike, rate_perpendicular: ArrayLike, m: ArrayLike) -> Array:
     """Return Gamma_ab = 1/tau_perp + (1/tau_par - 1/tau_perp) m m^T [unit of the rates].
 
     Args:
-        rate_parallel: 1/tau_par.
-        rate_perpendicular: 1/tau_perp.
+        rate_parallel: 1/tau_par, shape (...) or ().
+        rate_perpendicular: 1/tau_perp, shape (...) or ().
         m: Unit direction of the moments, shape (..., 3).
 
     Returns:
         Tensor of shape (..., 3, 3).
     """
     m = np.asarray(m, float)
+    parallel = np.asarray(rate_parallel, float)[..., None, None]
+    perpendicular = np.asarray(rate_perpendicular, float)[..., None, None]
     projector = m[..., :, None] * m[..., None, :]
-    found: Array = rate_perpendicular * np.eye(3) + (rate_parallel - rate_perpendicular) * projector
+    found: Array = perpendicular * np.eye(3) + (parallel - perpendicular) * projector
     return found
 
 

@@ -14,7 +14,9 @@ __all__ = ["RegionFields"]
 
 @dataclass(frozen=True)
 class RegionFields:
-    """Everything W1 needs to know about one conducting region, constant there, in SI.
+    """Everything W1 needs to know about one conducting region, in SI.
+
+    Constant there; what follows a texture has leading axes, such as (cells, points).
 
     Args:
         name: Region name.
@@ -73,11 +75,13 @@ class RegionFields:
 
         Args:
             electric_field: E [V/m], shape (3,).
-            polarisation: P^a, shape (3,).
+            polarisation: P^a, shape (..., 3).
 
         References:
             Errata E24, E28.
         """
         charge = -self.conductivity / E_CHARGE * np.asarray(electric_field, float)
-        drift = np.concatenate([charge[:, None], np.outer(charge, polarisation)], axis=1)
+        drift = np.zeros((*polarisation.shape[:-1], 3, 4))
+        drift[..., 0] = charge
+        drift[..., 1:] = charge[:, None] * polarisation[..., None, :]
         return replace(self, drift=drift)

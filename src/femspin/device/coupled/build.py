@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import CaseError
-from ...fields.build import moment_direction
+from ...fields.build import moment_direction, region_fields
 from ...fields.region import RegionFields
-from ...fields.textured import textured_fields
 from ...magnets.space import TextureSpace, region_space
 from ...transport.assembly.boundary import FluxLaw
 from ...transport.conditions import table_law
@@ -61,7 +60,7 @@ def textured_transport(
     )
 
     def fields_of(name: str, m: Array) -> RegionFields:
-        return textured_fields(device.parameters[name], device.conditions, m)
+        return region_fields(device.parameters[name], device.conditions, m)
 
     def law_of(name: str, m: Array) -> FluxLaw:
         return table_law(device.flux_tables[name], m)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..case.schema import Case, Dynamics
 from ..errors import CaseError
-from ..fields.kondo import rotation
 from ..magnets.macrospin import Macrospin, Trajectory, integrate, relax
+from ..magnets.vectors import cross
 from ..units import LENGTH, Array
 
 __all__ = ["QuasiStaticTorque", "macrospin", "magnet_name", "run_dynamics"]
@@ -71,8 +71,10 @@ def macrospin(case: Case, layer_thickness: float | None) -> Macrospin:
 class QuasiStaticTorque:
     """The interface torque as a function of m, with transport following quasi-statically.
 
-    With a tolerance, transport is solved at the start of a step only and the flux turns rigidly
-    with m within it: the torque stays transverse and smooth, and steps stay below the tolerance.
+    With a tolerance, transport is solved at the start of a step only, if m is not within half the
+    tolerance of a direction for which it has been, and the flux turns rigidly with m: the torque
+    stays transverse and smooth, and steps stay below the tolerance.  A precession that comes
+    round again costs little.
 
     Args:
         spin: The magnet.
@@ -86,6 +88,8 @@ class QuasiStaticTorque:
     solutions: int = 0
     _m: Array | None = None
     _flux: Array | None = None
+    _known: list[Array] = field(default_factory=list)
+    _fluxes: list[Array] = field(default_factory=list)
 
     def __call__(self, m: Array) -> Array:
         """Return the torque on m [1/s], shape (3,)."""
@@ -93,24 +97,33 @@ class QuasiStaticTorque:
             self._solve(m)
         assert self._m is not None
         assert self._flux is not None
-        turn = np.cross(self._m, m)
-        sine = float(np.linalg.norm(turn))
-        if sine == 0.0:
-            return self.spin.interface_torque(m, self._flux)
-        angle = np.arctan2(sine, float(self._m @ m))
-        return self.spin.interface_torque(m, rotation(turn * (angle / sine)) @ self._flux)
+        return self.spin.interface_torque(m, _turned(self._flux, self._m, m))
 
     def renew(self, m: Array, speed: float) -> float:
         """Solve transport for m if it has turned; return the longest step at `speed` [1/s]."""
         if self.tolerance == 0.0:
             return np.inf
+        if self._known:
+            distance = np.linalg.norm(np.array(self._known) - m, axis=1)
+            nearest = int(np.argmin(distance))
+            self._m, self._flux = self._known[nearest], self._fluxes[nearest]
         if self._m is None or np.linalg.norm(m - self._m) > 0.5 * self.tolerance:
             self._solve(m)
+            assert self._m is not None
+            assert self._flux is not None
+            self._known.append(self._m)
+            self._fluxes.append(self._flux)
         return self.tolerance / speed if speed > 0 else np.inf
 
     def _solve(self, m: Array) -> None:
         self._m, self._flux = m.copy(), self.flux(m)
         self.solutions += 1
+
+
+def _turned(v: Array, old: Array, new: Array) -> Array:
+    """Return v after the smallest turn that brings one unit vector to another, not opposite."""
+    axis = cross(old, new)
+    return v + cross(axis, v) + cross(axis, cross(axis, v)) / (1 + float(old @ new))
 
 
 def run_dynamics(

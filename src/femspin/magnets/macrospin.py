@@ -7,12 +7,13 @@ r"""Landau-Lifshitz-Gilbert equation of one macrospin.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import SolverError
 from ..units import HBAR, MU_0, MU_B, Array
+from .vectors import cross
 
 __all__ = ["Macrospin", "Trajectory", "integrate", "relax"]
 
@@ -53,6 +54,13 @@ class Macrospin:
         easy = 2 * self.anisotropy / self.saturation * float(m @ self.axis) * self.axis
         return self.field + easy - MU_0 * self.saturation * self.demagnetization * m
 
+    @property
+    def largest_field(self) -> float:
+        """Bound of the field that turns m [T]."""
+        easy = 2 * abs(self.anisotropy) / self.saturation
+        shape = MU_0 * self.saturation * float(np.ptp(self.demagnetization))
+        return float(np.linalg.norm(self.field)) + easy + shape
+
     def energy(self, m: Array) -> float:
         """Return the energy density [J/m^3]."""
         zeeman = -self.saturation * float(self.field @ m)
@@ -67,8 +75,8 @@ class Macrospin:
 
     def rate(self, m: Array, torque: Array) -> Array:
         """Return dm/dt [1/s], explicit in the damping, for an extra torque [1/s]."""
-        drive = -self.gamma * np.cross(m, self.effective_field(m)) + torque
-        return (drive + self.damping * np.cross(m, drive)) / (1 + self.damping**2)
+        drive = -self.gamma * cross(m, self.effective_field(m)) + torque
+        return (drive + self.damping * cross(m, drive)) / (1 + self.damping**2)
 
 
 @dataclass(frozen=True)
@@ -171,16 +179,7 @@ def relax(spin: Macrospin, torque: Torque, start: Array, tolerance: float, limit
     Raises:
         SolverError: If no equilibrium is reached (the torque may sustain an oscillation).
     """
-    strong = Macrospin(
-        spin.saturation,
-        max(spin.damping, 1.0),
-        spin.thickness,
-        spin.field,
-        spin.anisotropy,
-        spin.axis,
-        spin.demagnetization,
-        spin.g_factor,
-    )
+    strong = replace(spin, damping=max(spin.damping, 1.0))
 
     def rate(_: float, m: Array) -> Array:
         unit = _unit(m)
@@ -188,17 +187,12 @@ def relax(spin: Macrospin, torque: Torque, start: Array, tolerance: float, limit
 
     m = _unit(np.asarray(start, float))
     times, path = [0.0], [m]
-    field = (
-        float(np.linalg.norm(spin.field))
-        + 2 * abs(spin.anisotropy) / spin.saturation
-        + MU_0 * spin.saturation * float(np.ptp(spin.demagnetization))
-    )
-    scale = max(spin.gamma * field, float(np.linalg.norm(torque(m))))
+    scale = max(spin.gamma * spin.largest_field, float(np.linalg.norm(torque(m))))
     if scale == 0.0:
         return _trajectory(spin, torque, np.array(times), np.array(path), 0, True)
     if np.linalg.norm(rate(0.0, m)) < _AT_REST * scale:
         # Exactly at rest may be the top of the energy: a small tilt tells, and rolls down.
-        tilt = np.cross(m, np.eye(3)[np.argmin(np.abs(m))])
+        tilt = cross(m, np.eye(3)[np.argmin(np.abs(m))])
         m = _unit(m + 2 * _AT_REST * _unit(tilt))
     from scipy.integrate import DOP853
 

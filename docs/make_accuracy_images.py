@@ -18,7 +18,7 @@ import scipy.sparse.linalg as spl
 from femspin import build_device, case_from_table, load_case
 from femspin.case.schema import Stack
 from femspin.device.observables.mesh import discretised_numbers
-from femspin.device.observables.quantities import flat_numbers
+from femspin.device.observables.quantity import flat_numbers
 from femspin.device.steady import solve_transport
 from femspin.fields.soc import covariant_rotation
 from femspin.structure.refine import refine
@@ -392,7 +392,7 @@ def adaptive_strip() -> None:
 def true_error(device, transport, truth) -> float:
     """Return the largest relative error of the goal against known numbers."""
     numbers = flat_numbers(discretised_numbers(device, transport))
-    scales = adaptive.goal_scales(truth)
+    scales, truth = adaptive.goal_scales(truth), flat_numbers(truth)
     return max(abs(numbers[k] - truth[k]) / scale for k, scale in scales.items())
 
 
@@ -407,7 +407,7 @@ def hall_bar() -> None:
         levels = adaptive_levels(device, 1e-3)
     last, transport, _ = levels[-1]
     finer = enriched(last)
-    truth = flat_numbers(discretised_numbers(finer, solve_transport(finer, transport.m)))
+    truth = discretised_numbers(finer, solve_transport(finer, transport.m))
     rows = []
     for level in levels:
         size, estimate, _ = goal(level, truth)

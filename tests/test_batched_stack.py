@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_stack import CASES, random_layer, reference_case
 
 from femspin.case import case_from_table
-from femspin.device.observables.quantities import numbers_of
+from femspin.device.observables.quantity import numbers_of
 from femspin.errors import FemspinError, SolverError
 from femspin.fields.hall import response
 from femspin.fields.region import RegionFields

@@ -13,7 +13,7 @@ from femspin.case.messages import one_per_kind
 from femspin.cli import rehearsal
 from femspin.cli.main import main
 from femspin.cli.rehearsal import rehearse
-from femspin.device.observables.quantities import numbers_of
+from femspin.device.observables.quantity import numbers_of
 from femspin.simulation import sweep
 from femspin.studies.sweep import scan_points
 

@@ -10,7 +10,7 @@ from test_structure import gmsh_file
 
 from femspin import build_device, case_from_table
 from femspin.device.observables.mesh import discretised_numbers
-from femspin.device.observables.quantities import flat_numbers
+from femspin.device.observables.quantity import flat_numbers
 from femspin.device.steady import solve_transport
 from femspin.structure import edges
 from femspin.structure.edges import graded_to_edges, singular_edges

@@ -14,7 +14,7 @@ from femspin.case.load import read_table
 from femspin.device import build as pipeline
 from femspin.device.functionals import device_functionals
 from femspin.device.observables.mesh import discretised_numbers
-from femspin.device.observables.quantities import flat_numbers
+from femspin.device.observables.quantity import flat_numbers
 from femspin.device.steady import transport_of
 from femspin.errors import CaseError, MeshError
 from femspin.interface.split import cell_integrals, flux_density

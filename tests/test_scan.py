@@ -19,9 +19,8 @@ from femspin import simulate
 from femspin.case import case_from_table, dump_case
 from femspin.case.load import load_case
 from femspin.cli.main import main
-from femspin.device.observables.quantities import numbers_of
+from femspin.device.observables.quantity import Measure, numbers_of
 from femspin.errors import CaseError, FemspinError, SolverError
-from femspin.results.table import unit_of
 from femspin.simulation import sweep
 from femspin.studies.sweep import scan_points
 from femspin.studies.sweep.run import point_folder
@@ -70,7 +69,12 @@ def temperature_of(case, folder):
     if folder is not None:
         with (folder / "calls").open("a") as stream:
             stream.write(f"{case.drive.temperature}\n")
-    return {"torques": {"F": {"torque": np.full(3, case.drive.temperature)}, "nothing": None}}
+    torque = Measure("J/m^2", "torque", listed=True)(np.full(3, case.drive.temperature))
+    return {"torques": {"F": {"torque": torque}, "nothing": None}}
+
+
+def bare_numbers(case, folder):
+    return {"T": case.drive.temperature, "pair": {"x": 1.0, "y": 2.0}}
 
 
 def fails_at_5_k(case, folder):
@@ -502,6 +506,12 @@ def test_table_needs_neither_pyarrow_nor_xarray(solved, tmp_path, monkeypatch):
     assert {p.name for p in folder.glob("table.*")} == {"table.csv"}
 
 
+def test_all_numbers_of_a_solver_that_lists_none_are_columns(tmp_path):
+    result = sweep(scan_case(TEMPERATURES), None, tmp_path / "out", solve=bare_numbers, here=True)
+    assert result.columns == ("T", "pair.x", "pair.y")
+    assert [c.head for c in result.table][1:4] == ["T", "pair.x", "pair.y"]
+
+
 def test_columns_can_be_chosen_by_name_or_by_the_head_of_a_name(tmp_path):
     case = scan_case(
         TEMPERATURES, 'processes = 1\ncolumns = ["torques.F"]', '[scan.plot]\ny = ["torques.nothing"]'
@@ -531,29 +541,9 @@ def test_unknown_number_is_refused_after_the_first_point(tmp_path, head, tail, s
     assert len(calls(tmp_path)) <= 2
 
 
-@pytest.mark.parametrize(
-    ("name", "unit"),
-    [
-        ("interfaces.Pt|F.spin_current.x", "A/m^2 (hbar/2e)"),
-        ("interfaces.Pt|F.parts.M.x", "A/m^2 (hbar/2e)"),
-        ("interfaces.Pt|F.charge_current", "A/m^2"),
-        ("frequency.0.interfaces.Pt|F.spin_current.re.x", "A/m^2 (hbar/2e)"),
-        ("torques.F.torque.z", "J/m^2"),
-        ("torques.F.efficiency_field_like", ""),
-        ("electrodes.left.current", "A/m"),
-        ("electrodes.left.voltage", "V"),
-        ("regions.F.precession.x", "1/s"),
-        ("regions.F.lengths.precession", "m"),
-        ("conductances.F.M.G_r", "S/m^2"),
-    ],
-)
-def test_units_of_numbers(name, unit):
-    assert unit_of(name, 2) == unit
-
-
 def test_plot_has_labels_with_units_and_one_curve_per_value_of_the_other_axis(solved):
     figure, panels = solved[0].plot()
-    assert panels[0].get_ylabel() == "Pt|F spin current\n(A/m², ħ/2e)"
+    assert panels[0].get_ylabel() == "spin current J at Pt|F\n(A/m², ħ/2e)"
     assert panels[-1].get_xlabel() == "angle of the magnetization from x to y (deg)"
     assert len(panels[0].lines) == 2 * 3
     assert len(panels[1].lines) == 2

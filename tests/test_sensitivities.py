@@ -18,7 +18,7 @@ from femspin.device.build import changed_device
 from femspin.device.coefficients import extrapolated_derivative, with_parameters
 from femspin.device.functionals import device_functionals
 from femspin.device.observables.mesh import discretised_numbers
-from femspin.device.observables.quantities import flat_numbers
+from femspin.device.observables.quantity import flat_numbers
 from femspin.device.steady import solve_transport
 from femspin.materials.parameters import complete_case
 from femspin.studies.sensitivity.elements import (
@@ -315,7 +315,7 @@ def test_the_tables_differentiated_cover_contacts_laws_electrodes_and_replaced_l
 
 @pytest.mark.parametrize("name", ["eus_pt", "fgt_pt", "contact", "carried"])
 def test_adjoint_rows_are_tangent_rows(name):
-    """To 1e-9 of the largest change of their kind."""
+    """To 1e-9 of the largest change of their kind; charge through a face is round-off of all charge."""
     device, transport = solved(name)
     affine = device_functionals(device, transport)
     outputs = [n for n in driven(numbers(name), 0.0) if n in affine]
@@ -326,7 +326,10 @@ def test_adjoint_rows_are_tangent_rows(name):
     largest = largest_of_kinds(outputs, by_elasticity(two)[1])
     gap = np.abs(by_elasticity(one)[0] - by_elasticity(two)[0]).max(axis=1)
     for output, value in zip(outputs, gap, strict=True):
-        assert value <= 1e-9 * largest[kind(output)], output
+        size = largest[kind(output)]
+        if output.endswith(".charge_current"):
+            size = max(size, largest["charge_current_density",])
+        assert value <= 1e-9 * size, output
 
 
 @pytest.mark.parametrize("name", ["eus_pt", "fgt_pt", "biox_cu", "contact", "carried"])

@@ -15,7 +15,7 @@ from femspin.case.load import case_from_table
 from femspin.case.texture_drives import Signal
 from femspin.cli.rehearsal import rehearse
 from femspin.cli.texture import texture_lengths as lengths_of
-from femspin.device.observables.number import Number, number_units
+from femspin.device.observables.quantity import Number, units_of
 from femspin.errors import CaseError
 from femspin.magnets.demagnetization import boundary_demagnetization
 from femspin.magnets.energy import surface_twist
@@ -543,9 +543,9 @@ def test_a_coarse_stray_field_of_tetrahedra_is_said():
 
 def test_numbers_keep_their_units_where_tables_are_copied():
     table = {"a": {"b": Number(2.0, "m")}, "c": 1.0, "d": np.zeros(3)}
-    assert number_units(table) == {"a.b": "m"}
+    assert units_of(table) == {"a.b": "m"}
     again = pickle.loads(pickle.dumps(copy.deepcopy(table)))
-    assert number_units(again) == {"a.b": "m"}
+    assert units_of(again) == {"a.b": "m"}
     assert again["a"]["b"] == 2.0
 
 

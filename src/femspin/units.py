@@ -37,6 +37,7 @@ __all__ = [
     "M_E",
     "RATE",
     "SPIN_CURRENT",
+    "SPIN_CURRENT_UNIT",
     "TIME",
     "AnyArray",
     "Array",
@@ -71,6 +72,7 @@ DENSITY: float = LENGTH**-3
 DOS: float = 1.0 / (ENERGY * LENGTH**3)
 DIFFUSION: float = LENGTH**2 / TIME
 FLUX: float = 1.0 / (LENGTH**2 * TIME)
+SPIN_CURRENT_UNIT = "A/m^2 (hbar/2e)"
 SPIN_CURRENT: float = E_CHARGE * FLUX
 """One internal particle flux as a current density e J [A/m^2].
 

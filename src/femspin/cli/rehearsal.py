@@ -21,7 +21,7 @@ from ..device.generic import generic_transport
 from ..device.model import Device, Transport
 from ..device.motion import macrospin, magnet_name
 from ..device.observables.fluxes import driving_flux
-from ..device.observables.quantities import flat_numbers, numbers_of
+from ..device.observables.quantity import flat_numbers, numbers_of
 from ..device.response_tables import FrequencyResponse, TransientResponse
 from ..device.steady import solve_transport
 from ..interface.currents import InterfaceCurrents

@@ -112,8 +112,7 @@ def _report(case: Case, folder: Path, args: argparse.Namespace) -> SensitivityRe
     if left:
         notes += (f"zero, left out: {', '.join(left)}",)
     method = "stack" if case.solver.method == "stack" else "finite elements"
-    dimension = case.structure.dimension if case.structure is not None else 3
-    return SensitivityReport(completed, found, notes, dimension, method)
+    return SensitivityReport(completed, found, notes, method)
 
 
 def _write(report: SensitivityReport, targets: Sequence[_Target], force: bool, digest: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..case import Case
 from ..case.texture_drives import Signal
-from ..device.observables.number import Number, number_units
+from ..device.observables.quantity import Number, units_of
 from ..errors import CaseError
 from ..magnets.magnet import Antiferromagnet
 from ..magnets.walls import static_width
@@ -147,7 +147,7 @@ def texture_lengths(system: TextureSystem) -> dict[str, Any]:
     if system.device is not None:
         table["transport_unknowns"] = len(system.device.problem.constraint.charge)
     table |= _amplitudes(system)
-    return table | {"units": number_units(table) | VECTOR_UNITS}
+    return table | {"units": units_of(table) | VECTOR_UNITS}
 
 
 def _amplitudes(system: TextureSystem) -> dict[str, Any]:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..interface.currents import InterfaceCurrents
-from .observables.said import interface_table
+from ..units import SPIN_CURRENT_UNIT
+from .observables.quantity import ByName, Measure, Vector
+from .observables.said import BALANCE, interface_table
 
 __all__ = ["FrequencyResponse", "TransientResponse"]
 
 Currents = Mapping[str, InterfaceCurrents]
 
-_UNIT = "[A/m^2 (hbar/2e)]"
+_UNIT = f"[{SPIN_CURRENT_UNIT}]"
+_FREQUENCY = Measure("Hz", "frequency", listed=True)
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,9 @@ class FrequencyResponse:
         """What `result.json` holds, by position in the case's list; amplitudes as re and im."""
         return {
             str(k): {
-                "frequency": w / (2 * math.pi),
-                "angular_frequency": w,
-                "interfaces": {n: _re_im(interface_table(i)) for n, i in currents.items()},
+                "frequency": _FREQUENCY(w / (2 * math.pi)),
+                "angular_frequency": Measure("rad/s", "angular frequency")(w),
+                "interfaces": ByName((n, _re_im(interface_table(i))) for n, i in currents.items()),
             }
             for k, (w, currents) in enumerate(zip(self.angular_frequencies, self.interfaces, strict=True))
         }
@@ -85,10 +88,10 @@ class TransientResponse:
         """What `result.json` holds: the final currents and facts; the history is in the CSV."""
         balances = [i.balance for currents in self.interfaces for i in currents.values()]
         return {
-            "duration": self.times[-1],
+            "duration": Measure("s", "duration")(self.times[-1]),
             "outputs": len(self.times),
-            "final": {n: interface_table(i) for n, i in self.interfaces[-1].items()},
-            "largest_balance_residual": max(balances, default=0.0),
+            "final": ByName((n, interface_table(i)) for n, i in self.interfaces[-1].items()),
+            "largest_balance_residual": BALANCE(max(balances, default=0.0)),
             "steps": self.steps,
             "rejected_steps": self.rejected,
             "factorisations": self.factorisations,
@@ -120,6 +123,11 @@ def _re_im(value: Any) -> Any:
     """Return a table with complex numbers as tables of re and im."""
     if isinstance(value, dict):
         return {k: _re_im(v) for k, v in value.items()}
-    if np.iscomplexobj(value):
-        return {"re": np.real(value), "im": np.imag(value)}
+    if isinstance(value, Vector) and np.iscomplexobj(value):
+        measure, plain = value.measure, np.asarray(value)
+        parts = {"re": plain.real, "im": plain.imag}
+        return {
+            k: replace(measure, label=f"{k} {measure.label}")(v if v.ndim else float(v))
+            for k, v in parts.items()
+        }
     return value

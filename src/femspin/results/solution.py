@@ -14,7 +14,7 @@ from ..case.input_files import real_path
 from ..case.load import dump_case
 from ..case.toml import to_toml
 from ..device.observables.mesh import MeshSaid
-from ..device.observables.quantities import flat_numbers
+from ..device.observables.quantity import Measure, Quantity, flat_numbers, measured, quantities, units_of
 from ..device.observables.said import GROUPS, interface_table, observables
 from ..device.observables.warnings import validity_of, warnings_of
 from ..device.response_tables import FrequencyResponse, TransientResponse
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from ..device.model import Device, Transport
 
 __all__ = ["Solution"]
+
+_MOTION = {
+    "final": Measure("", "magnetization m{} at the end", listed=True),
+    "final_torque": Measure("1/s", "torque t{} at the end"),
+    "final_energy": Measure("J/m^3", "energy density at the end"),
+    "duration": Measure("s", "duration"),
+}
 
 
 @dataclass(frozen=True)
@@ -80,15 +87,15 @@ class Solution:
             "conventions": CONVENTIONS,
             "magnetization": transport.m,
             **observables(MeshSaid(device, transport), GROUPS),
-            "balance_residual": transport.balance,
+            "balance_residual": Measure("", "balance residual", listed=True)(transport.balance),
             "mesh": {
                 "dimension": device.space.dimension,
                 "order": device.space.order,
                 "regions": list(device.structure.regions),
                 "cells": quality.cells,
                 "vertices": quality.vertices,
-                "shortest_edge_nm": quality.smallest,
-                "longest_edge_nm": quality.largest,
+                "shortest_edge_nm": Measure("nm", "shortest edge")(quality.smallest),
+                "longest_edge_nm": Measure("nm", "longest edge")(quality.largest),
                 "aspect_ratio": quality.aspect,
                 "shape": quality.shape,
             },
@@ -116,7 +123,7 @@ class Solution:
             result["dynamics"] = _dynamics_table(self.trajectory)
         if self.response is not None:
             result[self.response.key] = self.response.table
-        return result
+        return result | {"units": units_of({k: v for k, v in result.items() if k != "inputs"})}
 
     @property
     def report(self) -> dict[str, Any]:
@@ -132,6 +139,11 @@ class Solution:
     def values(self) -> dict[str, float]:
         """Single numbers by dotted name, e.g. ``interfaces.Pt|F.parts.M.y``."""
         return flat_numbers(self.table)
+
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """The `values` with their units, errors, scales and labels."""
+        return quantities(self.table, self.errors)
 
     def write(self, folder: Path | str, overwrite: bool = False) -> Path:
         """Write the result folder in one piece and return it.
@@ -241,7 +253,7 @@ def file_name(interface: str) -> str:
 
 
 def _dynamics_table(t: Trajectory) -> dict[str, Any]:
-    return {
+    numbers = {
         "final": t.m[-1],
         "final_torque": t.torque[-1],
         "final_energy": float(t.energy[-1]),
@@ -249,3 +261,4 @@ def _dynamics_table(t: Trajectory) -> dict[str, Any]:
         "steps": t.steps,
         "converged": t.converged,
     }
+    return measured(numbers, _MOTION)

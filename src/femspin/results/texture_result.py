@@ -11,8 +11,7 @@ from ..case.files import resolve_files
 from ..case.load import dump_case
 from ..case.schema import Case
 from ..case.toml import to_toml
-from ..device.observables.number import number_units
-from ..device.observables.quantities import flat_numbers
+from ..device.observables.quantity import Listed, Quantity, flat_numbers, quantities, units_of
 from ..magnets.space import TextureSpace
 from ..units import Array
 from .facts import versions
@@ -83,7 +82,7 @@ class TextureResult:
         return {
             "title": self.case.title,
             "analysis": self.case.texture.analysis,
-            "texture": dict(self.numbers),
+            "texture": Listed(self.numbers),
             "texture_facts": dict(self.facts),
             "units": self.units,
             "conventions": TEXTURE_CONVENTIONS,
@@ -95,13 +94,18 @@ class TextureResult:
     @property
     def units(self) -> dict[str, str]:
         """Units of the single numbers that have one, by dotted name."""
-        return number_units({"texture": self.numbers, "texture_facts": self.facts})
+        return units_of({"texture": self.numbers, "texture_facts": self.facts})
 
     @property
     def values(self) -> dict[str, float]:
         """Single numbers by dotted name, e.g. ``texture.wall.velocity``."""
         keys = ("texture", "texture_facts")
         return flat_numbers({k: v for k, v in self.table.items() if k in keys})
+
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """The `values` with their units and labels."""
+        return quantities({"texture": self.numbers, "texture_facts": self.facts})
 
     def write(self, folder: Path | str, overwrite: bool = False) -> Path:
         """Write the result folder in one piece and return it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ...interface.split import cell_integrals
 from ...structure.sides import region_thickness
 from ...transport.layers.stack import StackSolution
 from ...units import E_CHARGE, ENERGY, LENGTH, Array
+from .quantity import Measure, measured
 
 if TYPE_CHECKING:
     from ..model import Device, Transport
@@ -27,6 +28,14 @@ __all__ = [
     "spin_swapping",
     "stack_averages",
 ]
+
+_RESPONSE = {
+    "longitudinal_conductivity": Measure("S/m", "conductivity along the field"),
+    "transverse_conductivity": Measure("S/m", "Hall conductivity"),
+    "sheet_conductance": Measure("S", "sheet conductance"),
+    "longitudinal_resistivity": Measure("Ohm m", "resistivity along the field"),
+    "transverse_resistivity": Measure("Ohm m", "Hall resistivity"),
+}
 
 
 @dataclass(frozen=True)
@@ -216,14 +225,15 @@ def spin_swapping(fields: RegionFields) -> SpinSwapping:
     return SpinSwapping(float(fit[0]), float(fit[1]), float(fit[2]), float(rest))
 
 
-def response_table(response: FieldResponse | None) -> dict[str, float]:
+def response_table(response: FieldResponse | None) -> dict[str, Any]:
     """Return a charge response as a table, empty if there is none."""
     if response is None:
         return {}
-    return {
+    numbers = {
         "longitudinal_conductivity": response.longitudinal,
         "transverse_conductivity": response.transverse,
         "sheet_conductance": response.sheet,
         "longitudinal_resistivity": response.resistivity[0],
         "transverse_resistivity": response.resistivity[1],
     }
+    return measured(numbers, _RESPONSE)

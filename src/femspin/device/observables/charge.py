@@ -9,10 +9,14 @@ import numpy as np
 from ...interface.currents import exchange
 from ...interface.split import cell_integrals, flux_density
 from ...units import E_CHARGE, ENERGY, LENGTH, SPIN_CURRENT, TIME, Array
+from .quantity import Measure
 
 if TYPE_CHECKING:
     from ..model import Device, Transport
+
 __all__ = ["charge_current", "electrode_table"]
+
+_VOLTAGE = Measure("V", "voltage", "of", "voltages of electrodes", listed=True)
 
 
 def charge_current(device: Device, transport: Transport, region: str) -> Array:
@@ -45,13 +49,15 @@ def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
     if exchanged is not None:
         mu = transport.state.mu + transport.state.mu_low
         total = total + (exchanged @ mu.ravel()).reshape(-1, 4)
-    unit = E_CHARGE / TIME / LENGTH ** (3 - device.space.dimension)
+    size = E_CHARGE / TIME / LENGTH ** (3 - device.space.dimension)
+    unit = {1: "A/m^2", 2: "A/m", 3: "A"}[device.space.dimension]
+    current = Measure(unit, "current", "into", "currents of electrodes", listed=True)
     table = {}
     for contact in contacts:
         table[contact.name] = {
-            "voltage": -float(transport.state.mu[contact.dofs[0], 0]) * ENERGY / (2 * E_CHARGE),
-            "current": -float(total[contact.dofs, 0].sum()) * unit,
-            "current_unit": {1: "A/m^2", 2: "A/m", 3: "A"}[device.space.dimension],
+            "voltage": _VOLTAGE(-float(transport.state.mu[contact.dofs[0], 0]) * ENERGY / (2 * E_CHARGE)),
+            "current": current(-float(total[contact.dofs, 0].sum()) * size),
+            "current_unit": unit,
             "spin": "sink" if len(contact.sinks) else "blocked",
         }
     return table

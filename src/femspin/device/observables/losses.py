@@ -9,9 +9,10 @@ import numpy as np
 
 from ...fields.region import RegionFields
 from ...interface.split import cell_integrals, flux_density
-from ...units import E_CHARGE, FLUX, SPIN_CURRENT, Array
+from ...units import E_CHARGE, FLUX, SPIN_CURRENT, SPIN_CURRENT_UNIT, Array
 from ..neighbours import far_side, interface_footprint, neighbours
 from .fluxes import moment_flux, round_off
+from .quantity import Measure, measured
 from .torques import left_out
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ __all__ = [
     "spin_transparency",
     "transparency",
 ]
+
+_FATE = {
+    "absorbed_by_moments": Measure(SPIN_CURRENT_UNIT, "spin current J{} absorbed by moments", "behind"),
+    "spin_memory_loss": Measure("", "spin memory loss", "at"),
+    "equivalent_delta": Measure("", "equivalent delta", "at"),
+}
 
 
 @dataclass(frozen=True)
@@ -189,12 +196,12 @@ def bulk_spin_current(
 
 def loss_entry(loss: InterfaceLoss) -> dict[str, Any]:
     """Return the fate of a spin current as a table."""
-    return {
+    numbers = {
         "absorbed_by_moments": loss.absorbed,
         "spin_memory_loss": loss.lost,
         "equivalent_delta": loss.delta,
-        **left_out(loss.missing),
     }
+    return measured(numbers, _FATE) | left_out(loss.missing)
 
 
 def _metal(interface: str) -> str:

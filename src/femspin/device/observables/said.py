@@ -20,15 +20,60 @@ from ...fields.soc import LEVI_CIVITA
 from ...interface.currents import InterfaceCurrents
 from ...transport.layers.lengths import lengths
 from ...transport.layers.stack import StackLayer, admittance_parts
-from ...units import ENERGY, SPIN_CURRENT, Array
+from ...units import ENERGY, SPIN_CURRENT, SPIN_CURRENT_UNIT, Array
 from .averages import RegionAverage, field_response, response_table, spin_swapping
 from .drive import Drive
 from .losses import InterfaceLoss, loss_entry
+from .quantity import ByName, Measure, measured
 from .torques import by_metal, drive_entry, efficiency_entry, torque_entry
 
-__all__ = ["DISCRETISED", "GROUPS", "Said", "interface_table", "observables", "resolved_about"]
+__all__ = ["BALANCE", "DISCRETISED", "GROUPS", "Said", "interface_table", "observables", "resolved_about"]
 
 _PARTS = ("M_relax", "M_prec", "M", "L_diag", "L_anti", "L", "S", "A", "E", "T", "B")
+_COMPARED = ("M", "L", "S", "A", "E", "B")
+"""Parts that are compared with the largest of their interface; the others are parts of these."""
+
+_AREA = Measure("nm^(d-1)", "area")
+_CHARGE = Measure("A/m^2", "charge current", "at", listed=True)
+_J = Measure(SPIN_CURRENT_UNIT, "spin current J", "at", "spin currents at {}", listed=True)
+_PART = {
+    k: Measure(SPIN_CURRENT_UNIT, f"part {k} of J", "at", _J.scale if k in _COMPARED else "") for k in _PARTS
+}
+_ON_MOMENTS = Measure(SPIN_CURRENT_UNIT, "part M of J{} on moments", "at")
+_SUM = Measure(SPIN_CURRENT_UNIT, "sum of the parts of J", "at")
+_TRANSPARENCY = Measure("", "spin transparency", "at")
+BALANCE = Measure("", "balance residual", "at")
+"""What the parts of a spin current lack of it, over the largest."""
+_CURRENT = Measure("A/m^2", "current density j", "in", listed=True)
+_CONDUCTANCE = {k: Measure("S/m^2", f"conductance {k}") for k in ("G_s", "G_r", "G_i")}
+_PART_M = {k: Measure("S/m^2", f"part M of the conductance {k}") for k in _CONDUCTANCE}
+_REGION = {
+    "dos": Measure("1/(J m^3)", "density of states"),
+    "diffusion_constant": Measure("m^2/s", "diffusion constant"),
+    "conductivity": Measure("S/m", "conductivity"),
+    "drude_conductivity": Measure("S/m", "Drude conductivity"),
+    "gauge_field": Measure("1/m", "gauge field"),
+    "precession": Measure("rad/s", "precession omega"),
+    "relaxation": Measure("1/s", "relaxation"),
+}
+_LENGTHS = {
+    k: Measure("m", f"{k.replace('_', '-')} length")
+    for k in ("relaxation", "precession", "spin_orbit", "gauge", "shortest")
+}
+_MOMENTS = {
+    "spin": Measure("", "mean spin of a moment"),
+    "splitting": Measure("J", "Zeeman splitting of a moment"),
+    "tau_parallel": Measure("s", "spin relaxation time along the moments"),
+    "tau_perpendicular": Measure("s", "spin relaxation time across the moments"),
+    "curie_temperature": Measure("K", "Curie temperature"),
+    "exchange_energy": Measure("J", "Kondo exchange"),
+}
+_SWAPPING = {k: Measure("", f"spin swapping: {k}", "in") for k in ("identity", "swap", "trace", "remainder")}
+_AVERAGE = {
+    "mean_potential": Measure("meV", "mean spin potential mu", "in"),
+    "spin_density": Measure("1/m^3", "spin density N", "in"),
+    "areal_spin_density": Measure("1/m^2", "areal spin density N", "in"),
+}
 
 
 class Said(ABC):
@@ -101,21 +146,21 @@ def observables(said: Said, groups: Collection[str]) -> dict[str, Any]:
 def interface_table(currents: InterfaceCurrents) -> dict[str, Any]:
     """Return one interface: currents in A/m^2, parts, balance."""
     table: dict[str, Any] = {
-        "area": currents.area,
-        "charge_current": -currents.flux[0] * SPIN_CURRENT,
-        "spin_current": currents.flux[1:] * SPIN_CURRENT,
+        "area": _AREA(currents.area),
+        "charge_current": _CHARGE(-currents.flux[0] * SPIN_CURRENT),
+        "spin_current": _J(currents.flux[1:] * SPIN_CURRENT),
     }
     if currents.source is not None:
         table["split_over"] = currents.source
-        table["parts"] = {k: currents.parts[k] * SPIN_CURRENT for k in _PARTS}
-        table["M_on_moments"] = currents.parts["moments"] * SPIN_CURRENT
-        table["sum_of_parts"] = currents.total * SPIN_CURRENT
-        table["balance_residual"] = currents.balance
+        table["parts"] = {k: _PART[k](currents.parts[k] * SPIN_CURRENT) for k in _PARTS}
+        table["M_on_moments"] = _ON_MOMENTS(currents.parts["moments"] * SPIN_CURRENT)
+        table["sum_of_parts"] = _SUM(currents.total * SPIN_CURRENT)
+        table["balance_residual"] = BALANCE(currents.balance)
     return table
 
 
 def _interfaces(said: Said) -> dict[str, Any]:
-    return {name: interface_table(i) for name, i in said.interfaces.items()}
+    return ByName((name, interface_table(i)) for name, i in said.interfaces.items())
 
 
 def _torques(said: Said) -> dict[str, Any]:
@@ -124,19 +169,19 @@ def _torques(said: Said) -> dict[str, Any]:
     Efficiencies are those of one metal, or stand in a table of each metal's name where several
     drive the magnet.
     """
-    return {
-        name: {"area": said.area(name), **torque_entry(flux, m)}
-        | by_metal(said.drives(name), partial(drive_entry, flux=flux, m=m))
-        for name, (flux, m) in said.magnets.items()
-    }
+    found = ByName()
+    for name, (flux, m) in said.magnets.items():
+        driven = by_metal(said.drives(name), partial(drive_entry, flux=flux, m=m))
+        found[name] = {"area": _AREA(said.area(name)), **torque_entry(flux, m), **driven}
+    return found
 
 
 def _electrodes(said: Said) -> dict[str, Any]:
-    return dict(said.electrodes)
+    return ByName(said.electrodes)
 
 
 def _currents(said: Said) -> dict[str, Any]:
-    return {name: said.current(name) for name in said.averages}
+    return ByName((name, _CURRENT(said.current(name))) for name in said.averages)
 
 
 def _conductances(said: Said) -> dict[str, Any]:
@@ -146,15 +191,15 @@ def _conductances(said: Said) -> dict[str, Any]:
     about m (or z, without moments): G_s along it, G_r and G_i from the transverse block; the
     same for its M part alone.  Entries that this form lacks are in ``tensor``.
     """
-    table: dict[str, Any] = {}
+    table = ByName()
     for name, thickness in said.layers.items():
         f = said.fields[name]
         split, _ = admittance_parts(StackLayer(f, thickness))
         axis = np.array([0.0, 0.0, 1.0]) if f.m is None else f.m
         table[name] = {
             "tensor": np.asarray(split.total, float),
-            **resolved_about(np.asarray(split.total, float), axis),
-            "M": resolved_about(np.asarray(split.M, float), axis),
+            **measured(resolved_about(np.asarray(split.total, float), axis), _CONDUCTANCE),
+            "M": measured(resolved_about(np.asarray(split.M, float), axis), _PART_M),
         }
     return table
 
@@ -169,7 +214,7 @@ def resolved_about(G: Array, m: Array) -> dict[str, float]:
 
 def _regions(said: Said) -> dict[str, Any]:
     """Return what each conducting region was computed with, and its lengths."""
-    return {name: _region(said, name, f) for name, f in said.fields.items()}
+    return ByName((name, _region(said, name, f)) for name, f in said.fields.items())
 
 
 def _region(said: Said, name: str, f: RegionFields) -> dict[str, Any]:
@@ -183,12 +228,11 @@ def _region(said: Said, name: str, f: RegionFields) -> dict[str, Any]:
         "gauge_field": f.gauge,
         "precession": f.omega,
         "relaxation": f.relaxation,
-        "lengths": {
-            k: getattr(scale, k) for k in ("relaxation", "precession", "spin_orbit", "gauge", "shortest")
-        },
     }
+    entry = measured(entry, _REGION)
+    entry["lengths"] = {k: measure(getattr(scale, k)) for k, measure in _LENGTHS.items()}
     if (state := f.moments) is not None:
-        entry["moments"] = {
+        moments = {
             "direction_seen_by_carriers": f.m,
             "spin": state.spin,
             "splitting": state.splitting,
@@ -197,21 +241,22 @@ def _region(said: Said, name: str, f: RegionFields) -> dict[str, Any]:
             "curie_temperature": state.curie,
             "exchange_energy": state.exchange_energy,
         }
+        entry["moments"] = measured(moments, _MOMENTS)
     return entry
 
 
 def _torque_efficiency(said: Said) -> dict[str, Any]:
-    return {
-        name: by_metal(said.drives(name), partial(efficiency_entry, flux=flux, m=m))
+    return ByName(
+        (name, by_metal(said.drives(name), partial(efficiency_entry, flux=flux, m=m)))
         for name, (flux, m) in said.magnets.items()
-    }
+    )
 
 
 def _fates(said: Said) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    found = ByName()
     for name, currents in said.interfaces.items():
         if said.inner(name):
-            found[name] = {"spin_transparency": said.transparency(name)}
+            found[name] = {"spin_transparency": _TRANSPARENCY(said.transparency(name))}
             if currents.source is not None:
                 found[name] |= loss_entry(said.loss(name))
     return found
@@ -222,17 +267,20 @@ def _film(said: Said) -> dict[str, Any]:
 
 
 def _averages(said: Said) -> dict[str, Any]:
-    return {name: _average(a, said.least) for name, a in said.averages.items()}
+    return ByName((name, _average(a, said.least)) for name, a in said.averages.items())
 
 
 def _average(average: RegionAverage, least: float) -> dict[str, Any]:
     swapping = spin_swapping(average.fields)
-    return {
-        "charge": response_table(field_response([average], least)),
+    values = {
         "mean_potential": average.mu[1:] / ENERGY,
         "spin_density": average.spin_density,
         "areal_spin_density": average.areal_density,
-        "spin_swapping": {k: getattr(swapping, k) for k in ("identity", "swap", "trace", "remainder")},
+    }
+    return {
+        "charge": response_table(field_response([average], least)),
+        **measured(values, _AVERAGE),
+        "spin_swapping": {k: measure(getattr(swapping, k)) for k, measure in _SWAPPING.items()},
     }
 
 

@@ -6,7 +6,7 @@ mesh there, and depend smoothly on every parameter: no mesh changes under way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -21,10 +21,10 @@ from .averages import RegionAverage, stack_averages
 from .drive import ROUND_OFF, Drive, directed, undirected
 from .fluxes import moment_axis
 from .losses import InterfaceLoss, interface_loss, transparency
-from .quantities import numbers_of
-from .said import GROUPS, Said
+from .quantity import Quantity, numbers_of, quantities
+from .said import GROUPS, Said, observables
 
-__all__ = ["StackSaid", "all_numbers", "number", "numbers_below"]
+__all__ = ["StackSaid", "number", "numbers_below", "quantities_below"]
 
 _PARTS = ("M_relax", "M_prec", "L_diag", "L_anti", "S", "A", "E", "T")
 
@@ -35,15 +35,14 @@ def number(state: StackState, name: str) -> float:
     return numbers_below([group], state).get(name, np.nan)
 
 
-def all_numbers(state: StackState) -> dict[str, float]:
-    """Return all numbers by dotted name."""
-    return numbers_below(GROUPS, state)
-
-
-def numbers_below(groups: Sequence[str] | Mapping[str, Any], state: StackState) -> dict[str, float]:
+def numbers_below(groups: Collection[str], state: StackState) -> dict[str, float]:
     """Return the numbers of some groups by dotted name."""
-    said = StackSaid(state)
-    return {f"{g}.{k}": v for g in groups for k, v in numbers_of(GROUPS[g](said)).items()}
+    return numbers_of(observables(StackSaid(state), groups))
+
+
+def quantities_below(groups: Collection[str], state: StackState) -> dict[str, Quantity]:
+    """Return the numbers of some groups with all that is known of them, by dotted name."""
+    return quantities(observables(StackSaid(state), groups))
 
 
 class StackSaid(Said):

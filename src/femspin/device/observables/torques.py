@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...units import E_CHARGE, HBAR, Array
+from ...units import E_CHARGE, HBAR, SPIN_CURRENT_UNIT, Array
 from .drive import Drive, Efficiency
 from .fluxes import acted_upon, drives, driving_flux, moment_axis, moment_fluxes
+from .quantity import Measure, measured
 
 if TYPE_CHECKING:
     from ..model import Device, Transport
@@ -24,6 +25,12 @@ __all__ = [
     "torque_entry",
     "torque_fluxes",
 ]
+
+_TORQUE = {
+    "torque": Measure("J/m^2", "torque per area t", "on", listed=True),
+    "transverse_spin_current": Measure(SPIN_CURRENT_UNIT, "spin current J{} across m", "into"),
+    "longitudinal_spin_current": Measure(SPIN_CURRENT_UNIT, "spin current along m", "into"),
+}
 
 
 def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array, Array]]:
@@ -45,24 +52,31 @@ def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array
 
 def torque_entry(flux: Array, m: Array) -> dict[str, Any]:
     """Return what a flux R J^M [1/(m^2 s)] does to moments along m."""
-    return {
+    numbers = {
         "torque": -HBAR / 2 * flux,
         "transverse_spin_current": E_CHARGE * (flux - m * float(m @ flux)),
         "longitudinal_spin_current": E_CHARGE * float(m @ flux),
     }
+    return measured(numbers, _TORQUE)
 
 
 def drive_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
     """Return the efficiencies of a flux R J^M [1/(m^2 s)] and what they refer to."""
     xi = drive.per_current(flux, m)
     return {
-        "efficiency_damping_like": xi.damping_like,
-        "efficiency_field_like": xi.field_like,
-        "current_density": drive.current,
+        "efficiency_damping_like": _efficiency("damping-like", drive, listed=True)(xi.damping_like),
+        "efficiency_field_like": _efficiency("field-like", drive, listed=True)(xi.field_like),
+        "current_density": Measure("A/m^2", f"current density j{{}} in {drive.metal}", "at")(drive.current),
         "current_density_of": drive.metal,
         **({} if drive.normal is None else {"normal": drive.normal.tolist()}),
         **left_out(drive.left_out(m)),
     }
+
+
+def _efficiency(kind: str, drive: Drive, unit: str = "", listed: bool = False) -> Measure:
+    """Return what the efficiency of a drive is, per current (a bare number) or per field [S/m]."""
+    per = "torque per field in" if unit else "efficiency of"
+    return Measure(unit, f"{kind} {per} {drive.metal}", "on", listed=listed)
 
 
 def by_metal(found: Sequence[Drive], entry: Callable[[Drive], dict[str, Any]]) -> dict[str, Any]:
@@ -116,9 +130,9 @@ def efficiency_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
     current, field = drive.per_current(flux, m), drive.per_field(flux, m)
     return {
         "metal": drive.metal,
-        "damping_like": current.damping_like,
-        "field_like": current.field_like,
-        "damping_like_per_field": field.damping_like,
-        "field_like_per_field": field.field_like,
+        "damping_like": _efficiency("damping-like", drive)(current.damping_like),
+        "field_like": _efficiency("field-like", drive)(current.field_like),
+        "damping_like_per_field": _efficiency("damping-like", drive, "S/m")(field.damping_like),
+        "field_like_per_field": _efficiency("field-like", drive, "S/m")(field.field_like),
         **left_out(drive.left_out(m) or drive.missing_per_field),
     }

@@ -21,7 +21,7 @@ import numpy as np
 from ...device.build import build_device
 from ...device.functionals import device_functionals
 from ...device.model import Device, Transport
-from ...device.observables.quantities import flat_numbers
+from ...device.observables.quantity import flat_numbers, quantities
 from ...device.steady import solve_transport
 from ...errors import CaseError, SolverError
 from ...interface.functionals import Functional
@@ -38,7 +38,6 @@ __all__ = ["Level", "Refined", "adapt", "goal_errors", "goal_scales", "level_tab
 
 log = logging.getLogger("femspin")
 
-_PARTS = ("M", "L", "S", "A", "E", "B")
 # Of the estimated error that the refined cells carry: little, because the cells that must follow
 # to keep the mesh conforming are many times more.
 _FRACTION = 0.3
@@ -150,43 +149,25 @@ def _fell_back(transport: Transport) -> bool:
 
 def _singular(bars: ErrorBars, missed: list[str]) -> float:
     """Return the largest relative error that only cells graded to singular points take away."""
-    scales = goal_scales(bars.numbers)
+    scales = goal_scales(bars.values)
     return max((abs(bars.better[n] - bars.same_mesh[n]) / scales[n] for n in missed), default=0.0)
 
 
 def goal_errors(bars: ErrorBars) -> dict[str, float]:
     """Return the relative errors of the outputs that the goal counts, by name."""
-    errors, scales = flat_numbers(bars.table), goal_scales(bars.numbers)
+    errors, scales = flat_numbers(bars.table), goal_scales(bars.values)
     return {name: errors[name] / scale for name, scale in scales.items() if name in errors}
 
 
-def goal_scales(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Return what the error of every output of the goal is compared with."""
-    groups: dict[str, list[str]] = {}
-    for name in numbers:
-        group = _group(name)
-        if group is not None:
-            groups.setdefault(group, []).append(name)
-    found = {}
-    for names in groups.values():
-        scale = max(abs(numbers[name]) for name in names)
-        if scale > 0:
-            found.update(dict.fromkeys(names, scale))
-    return found
+def goal_scales(table: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the error of every output of the goal is compared with, by name.
 
+    The goal is all numbers that have their scale in common with others.
 
-def _group(name: str) -> str | None:
-    """Return the group of outputs with one scale, None for what is no part of the goal."""
-    head, _, rest = name.partition(".")
-    if head == "electrodes" and rest.rsplit(".", 1)[-1] in ("voltage", "current"):
-        return rest.rsplit(".", 1)[-1]
-    if head != "interfaces":
-        return None
-    for part in ("spin_current", *(f"parts.{p}" for p in _PARTS)):
-        for axis in "xyz":
-            if rest.endswith(f".{part}.{axis}"):
-                return rest[: -len(f".{part}.{axis}")]
-    return None
+    Args:
+        table: Numbers of `discretised_numbers`.
+    """
+    return {name: q.scale for name, q in quantities(table).items() if q.group and q.scale > 0}
 
 
 def require_simplices(device: Device) -> None:
@@ -244,7 +225,7 @@ def _cell_indicators(
 
 def _combined_weights(functionals: Mapping[str, Functional], bars: ErrorBars, missed: list[str]) -> Array:
     """Return the weights of the sum of all outputs over their scales, with their errors' signs."""
-    scales = goal_scales(bars.numbers)
+    scales = goal_scales(bars.values)
     total = np.zeros_like(next(iter(functionals.values())).weights)
     for name in missed:
         if name in functionals:

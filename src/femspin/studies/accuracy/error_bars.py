@@ -32,7 +32,7 @@ import numpy as np
 from ...device.build import build_device
 from ...device.model import Device, Transport
 from ...device.observables.mesh import discretised_numbers
-from ...device.observables.quantities import flat_numbers
+from ...device.observables.quantity import flat_numbers
 from ...device.steady import solve_transport
 from ...errors import SolverError
 from ...structure.corners import MOST_GRADED, graded_to_points, singular_points
@@ -84,7 +84,7 @@ class ErrorBars:
 
     Args:
         table: Errors in the same nested form, positive, in the unit of the numbers.
-        numbers: The numbers themselves, by dotted name.
+        values: The numbers themselves, nested.
         better: Those of the next order.
         order: Order of the elements they come from.
         unknowns: Unknowns of that order.
@@ -93,11 +93,16 @@ class ErrorBars:
     """
 
     table: Mapping[str, Any]
-    numbers: Mapping[str, float]
+    values: Mapping[str, Any]
     better: Mapping[str, float]
     order: int
     unknowns: int
     same_mesh: Mapping[str, float]
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers by dotted name."""
+        return flat_numbers(self.values)
 
 
 def enriched(device: Device, step: int = 1, structure: Structure | None = None) -> Device:
@@ -311,7 +316,7 @@ def _bars(
     best = tables.better if tables.graded is None else tables.graded
     return ErrorBars(
         _compare(floor, tables, shaken),
-        flat_numbers(tables.value),
+        tables.value,
         flat_numbers(best),
         order,
         unknowns,

@@ -19,7 +19,6 @@ from pydantic_core import PydanticCustomError
 from ...case.input_files import UnreadableError, read_regular
 from ...case.quantity import parse_quantity
 from ...errors import CaseError, closest
-from ...results.table import unit_of
 from ...units import Array
 from .schema import DataSet
 
@@ -47,6 +46,7 @@ class Measured:
         y_unit: Unit of the file, or an empty text.
         sigma_unit: Unit of sigma in the file.
         y_size: One unit of the file in SI; NaN before `in_si`.
+        si_unit: The SI unit of y; empty before `in_si`.
         rows: Numbers of the rows in the file, from 1; those without numbers are left out.
         notes: What was done to read it, as sentences.
     """
@@ -58,6 +58,7 @@ class Measured:
     y_unit: str
     sigma_unit: str = ""
     y_size: float = math.nan
+    si_unit: str = ""
     rows: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -91,18 +92,18 @@ def read_measured(data: DataSet, folder: Path, where: str) -> Measured:
     return Measured(x, x_unit, y, sigma, y_unit, sigma_unit, rows=tuple(numbers), notes=notes)
 
 
-def in_si(found: Measured, data: DataSet, where: str) -> Measured:
+def in_si(found: Measured, data: DataSet, needed: str, where: str) -> Measured:
     """Return a data set with y and sigma in SI.
 
     Args:
         found: From `read_measured`.
-        data: The entry of the fit file; its result must be one that is known.
+        data: The entry of the fit file.
+        needed: Unit of its result.
         where: Dotted path of the entry, for messages.
 
     Raises:
         CaseError: If a unit is missing or does not fit the result.
     """
-    needed = unit_of(data.y.result, 1)
     size = _size(found.y_unit, needed, f"{where}.y.unit", data.y.result)
     sigma = found.sigma
     if sigma is not None:
@@ -110,7 +111,7 @@ def in_si(found: Measured, data: DataSet, where: str) -> Measured:
         if found.sigma_unit != found.y_unit:
             own = _size(found.sigma_unit, needed, f"{where}.sigma.column", data.y.result)
         sigma = sigma * own
-    return replace(found, y=found.y * size, sigma=sigma, y_size=size)
+    return replace(found, y=found.y * size, sigma=sigma, y_size=size, si_unit=needed)
 
 
 def _read(file: Path, wanted: Sequence[str], where: str) -> tuple[list[tuple[str, str]], list[list[str]]]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from ...results.facts import versions
 from ...results.folder import digest_of, result_folder, to_json
-from ...results.table import unit_of
 from .model import FitModel
 from .solve import FitResult
 
@@ -42,7 +41,7 @@ def fit_summary(result: FitResult) -> dict[str, Any]:
             "chi2": result.set_chi2(k),
             "x": s.axis.name,
             "y": s.entry.y.result,
-            "unit": unit_of(s.entry.y.result, 1),
+            "unit": s.measured.si_unit,
             "notes": list(s.measured.notes),
         }
         for k, s in enumerate(model.sets)
@@ -128,6 +127,6 @@ def _write_csv(result: FitResult, file: Path) -> None:
                     result.residuals[rows],
                 ]
             ).tolist()
-            unit = unit_of(s.entry.y.result, 1)
+            unit = s.measured.si_unit
             for x, *row in numbers:
                 writer.writerow([s.label, repr(x), s.axis.unit, *map(repr, row), unit])

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...case import Case
 from ...device.build import build_device
 from ...device.observables.mesh import discretised_numbers
-from ...device.observables.quantities import flat_numbers
+from ...device.observables.quantity import flat_numbers
 from ...device.steady import solve_transport
 from ...errors import CaseError
 from .elements import (

@@ -20,7 +20,7 @@ from ...device.build import changed_device
 from ...device.coefficients import Parameter, extrapolated_derivative, field_derivatives, with_parameters
 from ...device.model import Device, Transport
 from ...device.observables.mesh import MeshSaid
-from ...device.observables.quantities import flat_numbers
+from ...device.observables.quantity import flat_numbers
 from ...device.observables.said import DISCRETISED, observables
 from ...device.steady import transport_of
 from ...fields.region import RegionFields

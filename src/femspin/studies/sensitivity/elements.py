@@ -28,7 +28,7 @@ from ...device.functionals import device_functionals
 from ...device.generic import generic_transport
 from ...device.model import Device, Transport
 from ...device.observables.mesh import discretised_numbers
-from ...device.observables.quantities import flat_numbers
+from ...device.observables.quantity import flat_numbers, quantities
 from ...errors import CaseError, SolverError, closest
 from ...transport.adjoint import adjoint_solutions, tangent_solutions
 from ...units import Array
@@ -60,6 +60,7 @@ class Sensitivities:
     Args:
         outputs: Dotted names as in `Solution.values`.
         values: Of the outputs, shape (n_outputs,).
+        units: Of the outputs.
         parameters: By which they are differentiated.
         derivatives: dQ/dp, shape (n_outputs, n_parameters); NaN where the coefficients have no
             smooth derivative.
@@ -69,6 +70,7 @@ class Sensitivities:
 
     outputs: tuple[str, ...]
     values: Array
+    units: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     derivatives: Array
     errors: Array
@@ -107,12 +109,13 @@ def sensitivities(
         CaseError: If a name is unknown.
         SolverError: If an adjoint or tangent solve fails.
     """
-    known = flat_numbers(discretised_numbers(device, transport))
+    known = quantities(discretised_numbers(device, transport))
     for name in outputs:
         if name not in known:
             raise CaseError(name, f"the result has no such number{closest(name, known)}")
     chosen = choose_parameters(device.case, parameters)
-    wanted = {name: known[name] for name in outputs}
+    wanted = {name: known[name].value for name in outputs}
+    units = tuple(known[name].unit for name in wanted)
     rows = _rows(device, transport, wanted, len(chosen), method)
     moments = weak_moments(device, transport)
     table, errors = np.full((len(wanted), len(chosen)), np.nan), np.full(len(chosen), np.inf)
@@ -125,7 +128,7 @@ def sensitivities(
         if progress is not None:
             progress((j + 1) / len(chosen))
     values = np.array(list(wanted.values()))
-    return Sensitivities(tuple(wanted), values, chosen, table, errors)
+    return Sensitivities(tuple(wanted), values, units, chosen, table, errors)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ...device.coefficients import (
     field_derivatives,
 )
 from ...device.observables.said import GROUPS
-from ...device.observables.stack import numbers_below
+from ...device.observables.stack import numbers_below, quantities_below
 from ...device.stack_problem import StackState, moved, stack_case, stack_change, stack_problem
 from ...errors import CaseError, SolverError, closest
 from ...materials.parameters import complete_case
@@ -154,7 +154,9 @@ def stack_sensitivities(
         if progress is not None:
             progress((j + 1) / len(chosen))
     values = np.array([solved.values[name] for name in outputs])
-    return Sensitivities(tuple(outputs), values, chosen, table, errors)
+    known = quantities_below(GROUPS, solved.state)
+    units = tuple(known[name].unit for name in outputs)
+    return Sensitivities(tuple(outputs), values, units, chosen, table, errors)
 
 
 def _column(

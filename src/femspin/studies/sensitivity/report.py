@@ -18,7 +18,6 @@ from ...case.toml import to_toml
 from ...results.facts import versions
 from ...results.folder import result_folder, to_json
 from ...results.style import blank
-from ...results.table import unit_of
 from .elements import Sensitivities, table_rows
 
 __all__ = [
@@ -54,19 +53,17 @@ class SensitivityReport:
         case: Completed.
         found: The derivatives.
         notes: What they are derivatives of, as sentences.
-        dimension: Of the mesh.
         method: ``finite elements`` or ``stack``.
     """
 
     case: Case
     found: Sensitivities
     notes: tuple[str, ...]
-    dimension: int
     method: str
 
     def unit(self, output: str) -> str:
         """Return the unit of an output, or an empty text."""
-        return unit_of(output, self.dimension)
+        return dict(zip(self.found.outputs, self.found.units, strict=True)).get(output, "")
 
     def name(self, path: str) -> str:
         """Return the path of a parameter with the region in place of the number of a layer."""

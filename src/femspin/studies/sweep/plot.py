@@ -14,6 +14,7 @@ from ...results.style import COLOURS, blank, readable, spelled_unit
 from ...results.table import LOST, WALL, matching
 from ...units import Array, Indices
 from ..points import Axis
+from .store import About
 
 __all__ = ["plot_scan"]
 
@@ -28,7 +29,7 @@ def plot_scan(
     axes: Sequence[Axis],
     coordinates: Mapping[str, Sequence[Any]],
     numbers: Mapping[str, Array],
-    unit_of: Callable[[str], str],
+    about: Callable[[str], About],
 ) -> tuple[Any, Any]:
     """Plot numbers against one axis, one curve per value of the others; (figure, axes).
 
@@ -39,7 +40,7 @@ def plot_scan(
         axes: Its axes.
         coordinates: Of every point, by axis.
         numbers: Of every point, by dotted name.
-        unit_of: Returns the unit of a number.
+        about: Returns unit and label of a number.
     """
     assert case.scan is not None
     plot, grid = case.scan.plot, case.scan.mode == "grid"
@@ -54,8 +55,8 @@ def plot_scan(
     curves = _curves(order.reshape(-1, order.shape[-1]), coordinates[x.name], numbers, others)
     for panel, group in zip(panels, names, strict=True):
         _draw(panel, x, group, curves, others)
-        unit = unit_of(group[0])
-        panel.set_ylabel(readable(_common(group)) + (f"\n({spelled_unit(unit)})" if unit else ""))
+        unit = about(group[0]).unit
+        panel.set_ylabel(_panel_label(group, about) + (f"\n({spelled_unit(unit)})" if unit else ""))
         panel.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)
@@ -204,5 +205,12 @@ def _value(coordinate: Any) -> str:
     return f"{coordinate:.6g}" if isinstance(coordinate, float) else coordinate
 
 
-def _common(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else names[0].rpartition(".")[0]
+def _panel_label(names: Sequence[str], about: Callable[[str], About]) -> str:
+    """Return the label of one number, or what those of several components have in common."""
+    labels = [about(name).label for name in names]
+    if not labels[0]:
+        return readable(names[0] if len(names) == 1 else names[0].rpartition(".")[0])
+    if len(names) == 1:
+        return labels[0]
+    words = zip(*(label.split(" ") for label in labels), strict=False)
+    return " ".join(w[0] if len(set(w)) == 1 else w[0].rpartition("_")[0] for w in words)

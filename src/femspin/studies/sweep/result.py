@@ -16,9 +16,11 @@ from ...case.toml import to_toml, toml_key, toml_value
 from ...results.facts import CONVENTIONS, versions
 from ...results.folder import result_folder, to_json
 from ...results.inputs import case_digest
-from ...results.table import Column, unit_of, write_csv, write_netcdf, write_parquet
+from ...results.style import readable
+from ...results.table import Column, write_csv, write_netcdf, write_parquet
 from ...units import Array
 from ..points import Axis, Coordinate
+from .store import About
 
 __all__ = ["PointResult", "ScanResult"]
 
@@ -55,7 +57,7 @@ class ScanResult:
         computed: Points solved in this run; the others were there or are repeated.
         processes: Worker processes.
         seconds: Duration of the run [s].
-        units: Of numbers that carry their own, by dotted name.
+        about: Unit and label of numbers, by dotted name.
         stale: Points that another state of the code had kept, and which were not used.
     """
 
@@ -70,11 +72,18 @@ class ScanResult:
     processes: int
     seconds: float
     stale: int = 0
-    units: dict[str, str] = field(default_factory=dict)
+    about: dict[str, About] = field(default_factory=dict)
 
     def unit(self, name: str) -> str:
         """Return the unit of a number, or an empty text where it has none or it is not known."""
-        return self.units.get(name) or unit_of(name, self.dimension)
+        return self._about(name).unit
+
+    def label(self, name: str) -> str:
+        """Return what pictures call a number: "spin current J_y at Pt|F"."""
+        return self._about(name).label or readable(name)
+
+    def _about(self, name: str) -> About:
+        return self.about.get(name, About())
 
     @property
     def coordinates(self) -> dict[str, list[Coordinate]]:
@@ -92,16 +101,11 @@ class ScanResult:
         return tuple((k, p) for k, p in enumerate(self.points) if p.error)
 
     @property
-    def dimension(self) -> int:
-        """Dimension of the mesh, on which the unit of a total current depends."""
-        return self.case.structure.dimension if self.case.structure is not None else 3
-
-    @property
     def table(self) -> tuple[Column, ...]:
         """Axes, numbers (NaN where there is none) and error."""
         along = self.coordinates
         axes = [Column(a.name, a.unit, along[a.name]) for a in self.axes]
-        numbers = [Column(n, self.unit(n), v.tolist()) for n, v in self.numbers.items()]
+        numbers = [Column(n, self.unit(n), v.tolist(), self.label(n)) for n, v in self.numbers.items()]
         warned = [Column("warnings", "", ["; ".join(p.warnings) for p in self.points])]
         return (
             *axes,
@@ -117,7 +121,7 @@ class ScanResult:
             "title": self.case.title,
             "conventions": CONVENTIONS,
             "axes": [{"name": a.name, "unit": a.unit} for a in self.axes],
-            "columns": [{"name": name, "unit": self.unit(name)} for name in self.columns],
+            "columns": [{"name": n, "unit": self.unit(n), "label": self.label(n)} for n in self.columns],
             "points": [
                 {
                     "coordinates": p.coordinates,
@@ -156,7 +160,7 @@ class ScanResult:
         """Return figure and axes of ``plot.y`` against ``plot.x``, see `plot.plot_scan`."""
         from .plot import plot_scan
 
-        return plot_scan(self.case, self.axes, self.coordinates, self.numbers, self.unit)
+        return plot_scan(self.case, self.axes, self.coordinates, self.numbers, self._about)
 
     def write(self, folder: Path | str, overwrite: bool = False) -> Path:
         """Write the result folder in one piece and return it.

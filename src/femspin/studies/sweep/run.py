@@ -19,7 +19,7 @@ from ...results.table import LOST, WALL, column_names, matching
 from ..points import ScanPoints
 from .result import PointResult, ScanResult
 from .stacks import Solve
-from .store import PointStore, Record, point_key
+from .store import About, PointStore, Record, point_key
 from .workers import solve_here, solve_points
 
 __all__ = ["point_folder", "run_scan", "wanted_names"]
@@ -109,7 +109,7 @@ def run_scan(
         processes,
         time.perf_counter() - began,
         stale,
-        collect.units,
+        collect.about,
     )
 
 
@@ -147,7 +147,7 @@ class _Collector:
         self.wanted: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
         self.store = store
         self.found: dict[str, Record] = {}
-        self.units: dict[str, str] = {}
+        self.about: dict[str, About] = {}
 
     def __call__(self, key: str) -> bool:
         """Return whether a point is there, and take it."""
@@ -157,11 +157,12 @@ class _Collector:
         if not self.found:  # names are checked as soon as one point is known
             self.wanted = wanted_names(self.scan, record.numbers)
         columns, y = self.wanted
-        chosen = matching((*columns, *y), record.numbers, defaults=not columns)
+        listed = () if columns else [name for name, about in record.about.items() if about.listed]
+        chosen = matching((*columns, *y), record.numbers, listed)
         if LOST in record.numbers and any(name.startswith(WALL) for name in (*columns, *y)):
             chosen[LOST] = record.numbers[LOST]  # no number of a wall without whether it left
         self.found[key] = Record(chosen, record.warnings)
-        self.units |= record.units
+        self.about |= {name: record.about[name] for name in chosen if name in record.about}
         return True
 
     def missing(self, keys: Iterable[str], fresh: bool) -> list[str]:

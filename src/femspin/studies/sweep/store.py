@@ -9,16 +9,24 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ... import __version__
 from ...case.load import dump_case
 from ...case.schema import Case
 from ...results.installed import code_digest
 
-__all__ = ["PointStore", "Record", "point_key"]
+__all__ = ["About", "PointStore", "Record", "point_key"]
 
 _NO_INFLUENCE = ("title", "expected", "output", "scan")
+
+
+class About(NamedTuple):
+    """Unit and label of a number, and whether a scan shows it unless told otherwise."""
+
+    unit: str = ""
+    label: str = ""
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,12 @@ class Record:
         numbers: By dotted name as in `Solution.values`, without the inputs; NaN where a number
             does not exist at this point.
         warnings: Sentences on where the theory fails.
-        units: Of numbers that carry their own, by dotted name.
+        about: What is known of the numbers.
     """
 
     numbers: dict[str, float]
     warnings: tuple[str, ...] = ()
-    units: dict[str, str] = field(default_factory=dict)
+    about: dict[str, About] = field(default_factory=dict)
 
 
 class PointStore:
@@ -51,11 +59,11 @@ class PointStore:
         """Return a finished point, or None if there is no readable one."""
         try:
             table = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
-            if table["checksum"] != _checksum(key, table["numbers"], table["warnings"], table["units"]):
+            if table["checksum"] != _checksum(key, table["numbers"], table["warnings"], table["about"]):
                 return None
             numbers = {str(k): float(v) for k, v in table["numbers"].items()}
-            units = {str(k): str(v) for k, v in table["units"].items()}
-            return Record(numbers, tuple(map(str, table["warnings"])), units)
+            about = {str(k): About(*v) for k, v in table["about"].items()}
+            return Record(numbers, tuple(map(str, table["warnings"])), about)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -68,8 +76,8 @@ class PointStore:
             "code": code_digest(),
             "numbers": numbers,
             "warnings": record.warnings,
-            "units": record.units,
-            "checksum": _checksum(key, numbers, record.warnings, record.units),
+            "about": record.about,
+            "checksum": _checksum(key, numbers, record.warnings, record.about),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f".{key}.{os.getpid()}.part"
@@ -90,9 +98,9 @@ class PointStore:
         (self.folder / f"{key}.json").unlink(missing_ok=True)
 
 
-def _checksum(key: str, numbers: Mapping[str, Any], warnings: Sequence[str], units: Mapping[str, str]) -> str:
+def _checksum(key: str, numbers: Mapping[str, Any], warnings: Sequence[str], about: Mapping[str, Any]) -> str:
     """Return what tells whether a point is as it was written, and under its own name."""
-    text = json.dumps([key, dict(numbers), list(warnings), dict(units)], sort_keys=True)
+    text = json.dumps([key, dict(numbers), list(warnings), dict(about)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -22,10 +22,10 @@ from typing import Any
 
 from ...case.messages import one_line
 from ...case.schema import Case
-from ...device.observables.quantities import numbers_of
+from ...device.observables.quantity import quantities
 from ...errors import FemspinError
 from .stacks import Solve, stack_tables
-from .store import PointStore, Record
+from .store import About, PointStore, Record
 
 __all__ = ["Solve", "solve_here", "solve_points", "solved_together"]
 
@@ -273,8 +273,11 @@ def _solved(key: str, solve: Callable[[], Mapping[str, Any]], store: PointStore)
     """Solve one point and keep what it finds; return what went wrong."""
     try:
         table = solve()
-        warnings, units = tuple(table.get("warnings", ())), dict(table.get("units", {}))
-        store.write(key, Record(numbers_of(table), warnings, units))
+        found = quantities(table)
+        bare = not any(q.listed for q in found.values())  # of a solver that says nothing of its numbers
+        about = {n: About(q.unit, q.label, q.listed or bare) for n, q in found.items()}
+        numbers = {name: q.value for name, q in found.items()}
+        store.write(key, Record(numbers, tuple(table.get("warnings", ())), about))
     except FemspinError as error:
         return one_line(str(error))
     except MemoryError:

@@ -11,7 +11,7 @@ import numpy as np
 from ...case.load import case_from_table, dump_case
 from ...case.paths import replaced, resolved_path
 from ...case.schema import Case
-from ...device.observables.number import Number
+from ...device.observables.quantity import Number
 from ...errors import CaseError, SolverError
 from ...magnets.magnet import Antiferromagnet
 from ...magnets.two_sublattice import join

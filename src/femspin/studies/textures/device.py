@@ -15,7 +15,7 @@ from ...device.build import build_device
 from ...device.coupled.build import textured_transport
 from ...device.coupled.torque import CoupledTorque, refuse_odd
 from ...device.model import Device
-from ...device.observables.number import Number
+from ...device.observables.quantity import Number
 from ...errors import CaseError
 from ...fields.build import region_fields
 from ...magnets.magnet import Antiferromagnet, Ferromagnet

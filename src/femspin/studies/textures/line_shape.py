@@ -23,7 +23,7 @@ from scipy.optimize import curve_fit
 from scipy.sparse.linalg import spsolve
 
 from ...case.texture_drives import Signal
-from ...device.observables.number import with_units
+from ...device.observables.quantity import measured
 from ...errors import CaseError, SolverError
 from ...magnets.ferromagnet import Texture
 from ...magnets.magnet import rate
@@ -71,7 +71,7 @@ def line_shape(
     axis = np.array(options.axis) / np.linalg.norm(options.axis)
     if system.rehearsal:
         names = (*_NAMES, "misfit", "torque_ratio")
-        numbers = with_units(dict.fromkeys(names, 0.0), _UNITS)
+        numbers = measured(dict.fromkeys(names, 0.0), _UNITS)
         return numbers, Series("line_shape", (), np.zeros((0, 0))), order, ()
     strengths = np.linspace(options.low, options.high, options.points)
     omega = 2 * np.pi * options.frequency * TIME
@@ -97,7 +97,7 @@ def line_shape(
         )
         return {"misfit": numbers["misfit"]}, curve, m, (warning,)
     numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
-    numbers = with_units(numbers, _UNITS)
+    numbers = measured(numbers, _UNITS)
     return numbers, curve, m, ()
 
 

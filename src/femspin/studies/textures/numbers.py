@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...case.texture_drives import Signal
-from ...device.observables.number import Number, with_units
+from ...device.observables.quantity import Number, Unlisted, measured
 from ...magnets.space import TextureSpace
 from ...magnets.vectors import normalized
 from ...units import Array, Indices
@@ -40,7 +40,7 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
         "steps": run.steps,
         "unrest": Number(run.unrest, "T"),
         "switched": int(mean[0] @ mean[-1] < 0),
-        "initial": {order: mean[0], "energy": Number(run.column("energy")[0], "J")},
+        "initial": Unlisted({order: mean[0], "energy": Number(run.column("energy")[0], "J")}),
         "final": {order: mean[-1], "energy": Number(run.column("energy")[-1], "J")},
         "late_mean": {order: mean[half:].mean(axis=0)},
         "late_range": {order: np.ptp(mean[half:], axis=0)},
@@ -65,7 +65,7 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
         drive = _alternating(system)
         if drive is not None and len(free):
             found = _locked_in(free, *drive)
-            table["wall"]["alternating"] = with_units(found, WALL_UNITS)
+            table["wall"]["alternating"] = measured(found, WALL_UNITS)
     return table
 
 
@@ -216,7 +216,7 @@ def _wall_numbers(every: Array, rows: Array) -> dict[str, Any]:
         "displacement": float(every[-1, 1] - every[0, 1]),
     }
     if not len(rows):
-        return with_units(table, WALL_UNITS)
+        return measured(table, WALL_UNITS)
     time, position, width, tilt = rows[:, :4].T
     half = len(rows) // 2
     late = slice(half, None)
@@ -232,7 +232,7 @@ def _wall_numbers(every: Array, rows: Array) -> dict[str, Any]:
         table["final_velocity"] = float((position[-1] - position[-2]) / (time[-1] - time[-2]))
         table["largest_velocity"] = float(np.abs(rows[:, 4]).max())
         table["tilt_rate"] = float((tilt[-1] - tilt[half]) / (time[-1] - time[half]))
-    return with_units(table, WALL_UNITS)
+    return measured(table, WALL_UNITS)
 
 
 def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[str, Any]:

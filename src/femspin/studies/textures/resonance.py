@@ -10,7 +10,7 @@ import numpy as np
 
 from ...case.schema import Case
 from ...case.texture import MOST_OUTPUTS
-from ...device.observables.number import Number, with_units
+from ...device.observables.quantity import Number, measured
 from ...errors import CaseError
 from ...magnets.modes import Modes, antiferromagnet_modes, ring_down, texture_modes
 from ...magnets.two_sublattice import join
@@ -56,7 +56,7 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     progress(0.3)
     numbers: dict[str, Any] = {
         "modes": {
-            str(k): with_units(
+            str(k): measured(
                 {"frequency": w / (2 * np.pi), "decay_rate": g, "linewidth": g / np.pi}, _MODE_UNITS
             )
             for k, (w, g) in enumerate(zip(modes.frequency, modes.decay, strict=True))

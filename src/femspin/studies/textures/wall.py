@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...device.observables.number import with_units
+from ...device.observables.quantity import measured
 from ...magnets.walls import Wall, find_walls
 from ...units import LENGTH, Array
 from .states import wall_frame
@@ -114,7 +114,7 @@ def state_numbers(wall: Wall | None) -> dict[str, Any]:
     if wall is None:
         return {"lost": 1}
     table = {"position": wall.position, "width": wall.width, "tilt": wall.tilt, "lost": 0}
-    return with_units(table, WALL_UNITS)
+    return measured(table, WALL_UNITS)
 
 
 def _gap(wall: Wall, walls: tuple[Wall, ...], period: float | None) -> float:

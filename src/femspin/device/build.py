@@ -94,22 +94,26 @@ def build_device(
     return device
 
 
-def changed_device(device: Device, case: Case, boundary: bool = True) -> Device:
+def changed_device(device: Device, case: Case) -> Device:
     """Return the device on the same mesh for a completed case with other numbers.
 
     Args:
         device: The problem.
         case: Differs from its case in continuous parameters only.
-        boundary: Whether conditions on faces may have changed, too.
     """
     parameters = _parameters(case)
-    changed = replace(device, case=case, parameters=parameters, conditions=case_conditions(case))
-    if not boundary:
-        return changed
     meshed, reduced = find_reduced(case, parameters)
     faces = build_boundary(meshed, device.space, device.conductors, [layer.face for layer in reduced])
     problem = TransportProblem(device.space, faces.boundary, device.problem.options)
-    return replace(changed, problem=problem, flux_tables=faces.tables, reduced=reduced)
+    return replace(
+        device,
+        case=case,
+        parameters=parameters,
+        conditions=case_conditions(case),
+        problem=problem,
+        flux_tables=faces.tables,
+        reduced=reduced,
+    )
 
 
 def _require_regions(case: Case) -> None:

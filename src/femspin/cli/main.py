@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import FemspinError, closest
+from .options import OPTIONS
 from .stopping import OUTPUT, begin_work, how, received
 
 __all__ = ["main"]
@@ -163,76 +164,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, (function, text) in _COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(function=function)
-        if name in ("run", "check", "conductances", "smr", "sensitivities", "afm-torques"):
-            sub.add_argument("case", help="case file (TOML)")
-            sub.add_argument(
-                "--set",
-                action="append",
-                default=[],
-                metavar="KEY=VALUE",
-                help='replace one key, e.g. drive.temperature="20 K"; repeatable',
-            )
-            sub.add_argument("-v", "--verbose", action="store_true", help="log each stage")
-            sub.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
-            sub.add_argument("--json", action="store_true", help="print the result as JSON")
-        if name == "sensitivities":
-            sub.add_argument(
-                "--outputs",
-                nargs="+",
-                action="extend",
-                metavar="NAME",
-                help="numbers of the result, also patterns; default: spin currents and torque efficiencies",
-            )
-            sub.add_argument(
-                "--parameters",
-                nargs="+",
-                action="extend",
-                metavar="PATH",
-                help="numbers of the case, also patterns; default: all",
-            )
-            sub.add_argument(
-                "-o",
-                "--output",
-                metavar="DIR",
-                help="result folder, or a file that ends in .json, .csv or .png",
-            )
-            sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
-            sub.add_argument("--force", action="store_true", help="replace an earlier result")
-        if name in ("run", "afm-torques"):
-            sub.add_argument("-o", "--output", metavar="DIR", help="result folder")
-            sub.add_argument("--force", action="store_true", help="replace an earlier result")
-        if name == "run":
-            sub.add_argument(
-                "--fresh",
-                action="store_true",
-                help="of a scan: solve points again that an earlier run finished",
-            )
-            sub.add_argument(
-                "--resume",
-                action="store_true",
-                help="of a texture: go on from the checkpoint of a run that was cut off",
-            )
-        if name == "conductances":
-            sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
-        if name == "smr":
-            sub.add_argument(
-                "--angles",
-                type=int,
-                default=0,
-                metavar="N",
-                help="also scan N angles in the planes xy, yz and xz",
-            )
-            sub.add_argument(
-                "--rotate", choices=("m", "B"), default="m", help="what is turned: m, or B with m along it"
-            )
-        if name == "fit":
-            sub.add_argument("fit", help="fit file (TOML)")
-            sub.add_argument("-o", "--output", metavar="DIR", help="result folder")
-            sub.add_argument("--force", action="store_true", help="replace an earlier result")
-            sub.add_argument("-q", "--quiet", action="store_true", help="no summary")
-            sub.add_argument("--json", action="store_true", help="print the result as JSON")
-        if name == "materials":
-            sub.add_argument("name", nargs="?", help="one material")
+        for names, meaning in OPTIONS.get(name, ()):
+            sub.add_argument(*names, **meaning)
     return parser
 
 

@@ -27,6 +27,16 @@ def _not_negative(value: float) -> float:
     return value
 
 
+def _check_outputs(duration: float, interval: float | None) -> None:
+    if interval is not None and not 1 <= duration / interval <= _MOST_OUTPUTS:
+        raise refuse(
+            "output_interval",
+            "must be at most the duration of {t} s, and at least that over {n}",
+            t=duration,
+            n=_MOST_OUTPUTS,
+        )
+
+
 _Frequency = Annotated[q.Rate, AfterValidator(_not_negative)]
 _Angular = Annotated[q.Rate, BeforeValidator(_no_hertz), AfterValidator(_not_negative)]
 _Many = Field(min_length=1, max_length=10_000)
@@ -52,14 +62,7 @@ class Dynamics(Table):
 
     @model_validator(mode="after")
     def _outputs_fit_duration(self) -> Dynamics:
-        interval = self.output_interval
-        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
-            raise refuse(
-                "output_interval",
-                "must be at most the duration of {t} s, and at least that over {n}",
-                t=self.duration,
-                n=_MOST_OUTPUTS,
-            )
+        _check_outputs(self.duration, self.output_interval)
         return self
 
 
@@ -107,14 +110,7 @@ class Transient(Table):
 
     @model_validator(mode="after")
     def _values_fit_together(self) -> Transient:
-        interval = self.output_interval
-        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
-            raise refuse(
-                "output_interval",
-                "must be at most the duration of {t} s, and at least that over {n}",
-                t=self.duration,
-                n=_MOST_OUTPUTS,
-            )
+        _check_outputs(self.duration, self.output_interval)
         if (self.drive == "pulse") != (self.pulse_length is not None):
             raise refuse("pulse_length", 'comes with drive = "pulse", and only there')
         if self.pulse_length is not None and self.pulse_length >= self.duration:

@@ -6,10 +6,9 @@ import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from . import quantity as q
-from .values import Table, refuse
+from .values import Table, not_negative, refuse
 
 __all__ = ["Dynamics", "Frequency", "Transient", "check_one_motion"]
 
@@ -19,12 +18,6 @@ _DEFAULT_OUTPUTS = 100
 
 def _no_hertz(text: Any) -> Any:
     return q.without_hertz(text, "; write a frequency in Hz as frequency.frequency")
-
-
-def _not_negative(value: float) -> float:
-    if value < 0:
-        raise PydanticCustomError("out_of_range", "must be >= 0")
-    return value
 
 
 def _check_outputs(duration: float, interval: float | None) -> None:
@@ -37,8 +30,8 @@ def _check_outputs(duration: float, interval: float | None) -> None:
         )
 
 
-_Frequency = Annotated[q.Rate, AfterValidator(_not_negative)]
-_Angular = Annotated[q.Rate, BeforeValidator(_no_hertz), AfterValidator(_not_negative)]
+_Frequency = Annotated[q.Rate, AfterValidator(not_negative)]
+_Angular = Annotated[q.Rate, BeforeValidator(_no_hertz), AfterValidator(not_negative)]
 _Many = Field(min_length=1, max_length=10_000)
 
 

@@ -156,6 +156,17 @@ def test_no_source_file_is_longer_than_450_lines():
         assert len(path.read_text().splitlines()) <= 450, path
 
 
+def test_no_function_is_longer_than_60_lines():
+    """From `def` to its last line, the docstring included."""
+    functions = [
+        (node.end_lineno - node.lineno + 1, f"{'.'.join(own_module(path))}.{node.name}")
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert [named for named in functions if named[0] > 60] == []
+
+
 def test_declared_lower_bounds_are_the_versions_that_are_tested():
     """`.ci/lowest` installs the list; a bound that is not on it has been tried by nobody."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -6,26 +6,19 @@ import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
 
 from . import quantity as q
-from .values import Direction, FileName, Table, refuse, vector
+from .values import Direction, FileName, Table, not_negative, refuse, vector
 
 __all__ = ["Angle", "CurrentDrive", "FieldDrive", "Signal", "SpinOrbitDrive", "TransportDrive"]
-
-
-def _not_negative(value: float) -> float:
-    if value < 0:
-        raise PydanticCustomError("out_of_range", "must be >= 0")
-    return value
 
 
 def _degrees(text: Any) -> float:
     return q.parse_quantity(text, "rad", "45 deg")
 
 
-_Since = Annotated[q.Time, AfterValidator(_not_negative)]
-_Frequency = Annotated[q.Rate, AfterValidator(_not_negative)]
+_Since = Annotated[q.Time, AfterValidator(not_negative)]
+_Frequency = Annotated[q.Rate, AfterValidator(not_negative)]
 Angle = Annotated[
     float,
     BeforeValidator(_degrees),

@@ -6,10 +6,9 @@ import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from . import quantity as q
-from .values import Table, refuse
+from .values import Table, not_negative, refuse
 
 __all__ = ["Dynamics", "Frequency", "Transient", "check_one_motion"]
 
@@ -21,14 +20,18 @@ def _no_hertz(text: Any) -> Any:
     return q.without_hertz(text, "; write a frequency in Hz as frequency.frequency")
 
 
-def _not_negative(value: float) -> float:
-    if value < 0:
-        raise PydanticCustomError("out_of_range", "must be >= 0")
-    return value
+def _check_outputs(duration: float, interval: float | None) -> None:
+    if interval is not None and not 1 <= duration / interval <= _MOST_OUTPUTS:
+        raise refuse(
+            "output_interval",
+            "must be at most the duration of {t} s, and at least that over {n}",
+            t=duration,
+            n=_MOST_OUTPUTS,
+        )
 
 
-_Frequency = Annotated[q.Rate, AfterValidator(_not_negative)]
-_Angular = Annotated[q.Rate, BeforeValidator(_no_hertz), AfterValidator(_not_negative)]
+_Frequency = Annotated[q.Rate, AfterValidator(not_negative)]
+_Angular = Annotated[q.Rate, BeforeValidator(_no_hertz), AfterValidator(not_negative)]
 _Many = Field(min_length=1, max_length=10_000)
 
 
@@ -52,14 +55,7 @@ class Dynamics(Table):
 
     @model_validator(mode="after")
     def _outputs_fit_duration(self) -> Dynamics:
-        interval = self.output_interval
-        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
-            raise refuse(
-                "output_interval",
-                "must be at most the duration of {t} s, and at least that over {n}",
-                t=self.duration,
-                n=_MOST_OUTPUTS,
-            )
+        _check_outputs(self.duration, self.output_interval)
         return self
 
 
@@ -107,14 +103,7 @@ class Transient(Table):
 
     @model_validator(mode="after")
     def _values_fit_together(self) -> Transient:
-        interval = self.output_interval
-        if interval is not None and not 1 <= self.duration / interval <= _MOST_OUTPUTS:
-            raise refuse(
-                "output_interval",
-                "must be at most the duration of {t} s, and at least that over {n}",
-                t=self.duration,
-                n=_MOST_OUTPUTS,
-            )
+        _check_outputs(self.duration, self.output_interval)
         if (self.drive == "pulse") != (self.pulse_length is not None):
             raise refuse("pulse_length", 'comes with drive = "pulse", and only there')
         if self.pulse_length is not None and self.pulse_length >= self.duration:

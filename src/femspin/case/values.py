@@ -36,6 +36,7 @@ __all__ = [
     "check_region_name",
     "check_relaxation",
     "matrix",
+    "not_negative",
     "refuse",
     "vector",
 ]
@@ -47,6 +48,13 @@ _LONGEST_NAME = 100
 _NOT_IN_NAMES = '|:./\\<>"?*'  # of interfaces, paths, and files on any system
 _THINNEST, _WIDEST = 1e-11, 1e-3
 _SHORTEST, _LONGEST = 1e-6, 1e6
+
+
+def not_negative(value: float) -> float:
+    """Return a number that is not negative, or refuse it."""
+    if value < 0:
+        raise PydanticCustomError("out_of_range", "must be >= 0")
+    return value
 
 
 def refuse(key: str, message: str, **context: Any) -> PydanticCustomError:

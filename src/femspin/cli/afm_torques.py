@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from ..case.input_files import real_path
 from ..case.toml import to_toml
 from ..errors import CaseError
 from ..results.folder import check_target, digest_of, holds, only_writer, result_folder, to_json
-from .progress import with_file
+from .progress import progress_bar, with_file
 
 __all__ = ["afm_torques", "write_study"]
 
@@ -53,18 +52,6 @@ def _check_folder(folder: Path, file: Path, force: bool) -> None:
     for what, path in (("the case file", file), ("the working folder", Path.cwd())):
         if real_path(path).is_relative_to(real_path(folder)):
             raise CaseError("--output", f"{str(folder)!r} would replace {what}")
-
-
-@contextmanager
-def progress_bar(wanted: bool) -> Iterator[Callable[[float], None] | None]:
-    """Yield a callback that moves a bar on a terminal, or None where there is none."""
-    if not wanted or not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}", delay=1.0) as bar:
-        yield lambda fraction: bar.update(max(0.0, min(fraction, 1.0) - bar.n))
 
 
 def write_study(result: BandStudy, folder: Path, overwrite: bool = False) -> None:

@@ -8,13 +8,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from typing import NoReturn
 
 from .. import __version__
 from ..errors import FemspinError, closest
+from .options import OPTIONS
 from .stopping import OUTPUT, begin_work, how, received
 
 __all__ = ["main"]
@@ -54,99 +55,19 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _run(args: argparse.Namespace) -> int:
-    from .run import run
-
-    return run(args)
-
-
-def _check(args: argparse.Namespace) -> int:
-    from .check import check
-
-    return check(args)
-
-
-def _conductances(args: argparse.Namespace) -> int:
-    from .conductances import conductances
-
-    return conductances(args)
-
-
-def _template(args: argparse.Namespace) -> int:
-    from ..case.template import template
-
-    sys.stdout.write(template())
-    return 0
-
-
-def _materials(args: argparse.Namespace) -> int:
-    from .show import materials
-
-    return materials(args.name)
-
-
-def _schema(args: argparse.Namespace) -> int:
-    from .show import schema
-
-    return schema()
-
-
-def _info(args: argparse.Namespace) -> int:
-    from .show import info
-
-    return info()
-
-
-def _smr(args: argparse.Namespace) -> int:
-    from .smr import smr
-
-    return smr(args)
-
-
-def _fit(args: argparse.Namespace) -> int:
-    from .fit import fit
-
-    return fit(args)
-
-
-def _sensitivities(args: argparse.Namespace) -> int:
-    from .sensitivities import sensitivities
-
-    return sensitivities(args)
-
-
-def _afm_torques(args: argparse.Namespace) -> int:
-    from .afm_torques import afm_torques
-
-    return afm_torques(args)
-
-
-# What is imported before work begins, so that an interrupt until then leaves nothing to clear.
-_MODULES = {
-    "run": "run",
-    "check": "check",
-    "conductances": "conductances",
-    "smr": "smr",
-    "fit": "fit",
-    "sensitivities": "sensitivities",
-    "afm-torques": "afm_torques",
-    "materials": "show",
-    "schema": "show",
-    "info": "show",
-}
-
-_COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
-    "run": (_run, "run a case file and write its result folder"),
-    "check": (_check, "validate a case file; show derived lengths, conductances and size"),
-    "conductances": (_conductances, "show every conductance of the F regions, published and exact"),
-    "template": (_template, "print a commented case file"),
-    "materials": (_materials, "list the materials, or show one with its sources"),
-    "schema": (_schema, "print the JSON schema of case files, for editors"),
-    "info": (_info, "print versions"),
-    "smr": (_smr, "spin Hall magnetoresistance of a case: amplitudes and angular scans"),
-    "sensitivities": (_sensitivities, "what every parameter of a case does to its results"),
-    "fit": (_fit, "estimate parameters of a case from measured data"),
-    "afm-torques": (_afm_torques, "torque coefficients of an antiferromagnetic band structure"),
+# Module of every command, whose function has its name, and what it does.
+_COMMANDS = {
+    "run": ("run", "run a case file and write its result folder"),
+    "check": ("check", "validate a case file; show derived lengths, conductances and size"),
+    "conductances": ("conductances", "show every conductance of the F regions, published and exact"),
+    "template": ("show", "print a commented case file"),
+    "materials": ("show", "list the materials, or show one with its sources"),
+    "schema": ("show", "print the JSON schema of case files, for editors"),
+    "info": ("show", "print versions"),
+    "smr": ("smr", "spin Hall magnetoresistance of a case: amplitudes and angular scans"),
+    "sensitivities": ("sensitivities", "what every parameter of a case does to its results"),
+    "fit": ("fit", "estimate parameters of a case from measured data"),
+    "afm-torques": ("afm_torques", "torque coefficients of an antiferromagnetic band structure"),
 }
 
 
@@ -160,79 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"femspin {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
-    for name, (function, text) in _COMMANDS.items():
+    for name, (_, text) in _COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        sub.set_defaults(function=function)
-        if name in ("run", "check", "conductances", "smr", "sensitivities", "afm-torques"):
-            sub.add_argument("case", help="case file (TOML)")
-            sub.add_argument(
-                "--set",
-                action="append",
-                default=[],
-                metavar="KEY=VALUE",
-                help='replace one key, e.g. drive.temperature="20 K"; repeatable',
-            )
-            sub.add_argument("-v", "--verbose", action="store_true", help="log each stage")
-            sub.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
-            sub.add_argument("--json", action="store_true", help="print the result as JSON")
-        if name == "sensitivities":
-            sub.add_argument(
-                "--outputs",
-                nargs="+",
-                action="extend",
-                metavar="NAME",
-                help="numbers of the result, also patterns; default: spin currents and torque efficiencies",
-            )
-            sub.add_argument(
-                "--parameters",
-                nargs="+",
-                action="extend",
-                metavar="PATH",
-                help="numbers of the case, also patterns; default: all",
-            )
-            sub.add_argument(
-                "-o",
-                "--output",
-                metavar="DIR",
-                help="result folder, or a file that ends in .json, .csv or .png",
-            )
-            sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
-            sub.add_argument("--force", action="store_true", help="replace an earlier result")
-        if name in ("run", "afm-torques"):
-            sub.add_argument("-o", "--output", metavar="DIR", help="result folder")
-            sub.add_argument("--force", action="store_true", help="replace an earlier result")
-        if name == "run":
-            sub.add_argument(
-                "--fresh",
-                action="store_true",
-                help="of a scan: solve points again that an earlier run finished",
-            )
-            sub.add_argument(
-                "--resume",
-                action="store_true",
-                help="of a texture: go on from the checkpoint of a run that was cut off",
-            )
-        if name == "conductances":
-            sub.add_argument("--csv", metavar="FILE", help="also write the table to a CSV file")
-        if name == "smr":
-            sub.add_argument(
-                "--angles",
-                type=int,
-                default=0,
-                metavar="N",
-                help="also scan N angles in the planes xy, yz and xz",
-            )
-            sub.add_argument(
-                "--rotate", choices=("m", "B"), default="m", help="what is turned: m, or B with m along it"
-            )
-        if name == "fit":
-            sub.add_argument("fit", help="fit file (TOML)")
-            sub.add_argument("-o", "--output", metavar="DIR", help="result folder")
-            sub.add_argument("--force", action="store_true", help="replace an earlier result")
-            sub.add_argument("-q", "--quiet", action="store_true", help="no summary")
-            sub.add_argument("--json", action="store_true", help="print the result as JSON")
-        if name == "materials":
-            sub.add_argument("name", nargs="?", help="one material")
+        for names, meaning in OPTIONS.get(name, ()):
+            sub.add_argument(*names, **meaning)
     return parser
 
 
@@ -245,11 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     _set_up_streams(getattr(args, "verbose", False))
     try:
-        if args.command in _MODULES:
-            import_module(f".{_MODULES[args.command]}", __package__)
+        # Imported before work begins, so that an interrupt until then leaves nothing to clear.
+        module = import_module(f".{_COMMANDS[args.command][0]}", __package__)
         begin_work()
         with ExitStack() as args.held:  # what a command holds to its end, as the lock of a folder
-            code: int = args.function(args)
+            code: int = getattr(module, args.command.replace("-", "_"))(args)
         sys.stdout.flush()
         return code
     except FemspinError as error:

@@ -1,21 +1,23 @@
-"""``femspin materials``, ``schema`` and ``info``."""
+"""``femspin materials``, ``schema``, ``template`` and ``info``."""
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 
 from ..materials import find_material, load_database
 
-__all__ = ["info", "materials", "schema"]
+__all__ = ["info", "materials", "schema", "template"]
 
 
-def materials(name: str | None) -> int:
+def materials(args: argparse.Namespace) -> int:
     """List the materials, or print one with the source of every value."""
-    if name is None:
+    if args.name is None:
         for key, material in load_database().items():
             print(f"{key:32} {material.description}")
         return 0
-    material = find_material(name)
+    material = find_material(args.name)
     print(f"{material.name}: {material.description}")
     for value in material.values.values():
         print(f"  {value.key:26} {value.value!s:22} {value.status:9} {value.source}")
@@ -24,7 +26,7 @@ def materials(name: str | None) -> int:
     return 0
 
 
-def schema() -> int:
+def schema(_: argparse.Namespace) -> int:
     """Print the JSON schema of case files."""
     from ..case.schema import Case
 
@@ -32,7 +34,15 @@ def schema() -> int:
     return 0
 
 
-def info() -> int:
+def template(_: argparse.Namespace) -> int:
+    """Print a commented case file."""
+    from ..case.template import template
+
+    sys.stdout.write(template())
+    return 0
+
+
+def info(_: argparse.Namespace) -> int:
     """Print the versions a result depends on."""
     from ..results.facts import versions
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,12 +25,10 @@ from ..transport.conditions import build_boundary, contact_names
 from ..transport.elements.space import build_space
 from ..transport.layers.lengths import mesh_lengths, resolved_rates
 from ..transport.system import SolverOptions, TransportProblem
+from ..units import Array
 from .layered import require_stack
 from .model import Device
 from .response import require_resolved
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["build_device", "changed_device"]
 
@@ -57,25 +54,14 @@ def build_device(
     Raises:
         CaseError: If parameters are missing or inconsistent, or names do not match the mesh.
     """
-    if not case.regions:
-        raise CaseError(
-            "texture",
-            "this needs a device; the case has only a texture with a mesh of its own, for `femspin run`",
-        )
+    _require_regions(case)
     folder = case.folder if folder is None else folder
     case, used = complete_case(case)
-    parameters = {
-        name: region_parameters(name, region)
-        for name, region in case.regions.items()
-        if region.kind not in INSULATORS
-    }
+    parameters = _parameters(case)
     conditions = case_conditions(case)
     direction = np.array(case.magnetization.direction, float)
     direction /= np.linalg.norm(direction)
-    try:
-        fields = {n: region_fields(p, conditions, direction) for n, p in parameters.items()}
-    except ValueError as error:
-        raise CaseError("regions", str(error)) from None
+    fields = _fields(parameters, conditions, direction)
     meshed, reduced = find_reduced(case, parameters)
     conductors = tuple(n for n in parameters if n not in {layer.name for layer in reduced})
     if structure is None:
@@ -86,12 +72,10 @@ def build_device(
     polarised = {n for n, p in parameters.items() if polarisation_squared(p.region)}
     faces = build_boundary(meshed, space, conductors, [layer.face for layer in reduced], polarised)
     case = case.with_electrodes(faces.tables_of_electrodes)
-    method = "direct" if case.solver.method == "stack" else case.solver.method
     if elements is None:
         elements = {
             n: carried_directions(space, n, fields[n], case.solver.elements, space.order) for n in conductors
         }
-    options = SolverOptions(method, case.solver.tolerance, case.solver.max_iterations, elements)
     device = Device(
         case,
         used,
@@ -100,15 +84,77 @@ def build_device(
         direction,
         structure,
         space,
-        TransportProblem(space, faces.boundary, options),
+        TransportProblem(space, faces.boundary, _solver_options(case, elements)),
         shares(space, conductors, faces.outer, faces.electrodes, faces.joined, faces.boundary.contacts),
         faces.tables,
         reduced,
         folder,
     )
-    if case.solver.method == "stack":
+    _require_solvable(device)
+    return device
+
+
+def changed_device(device: Device, case: Case) -> Device:
+    """Return the device on the same mesh for a completed case with other numbers.
+
+    Args:
+        device: The problem.
+        case: Differs from its case in continuous parameters only.
+    """
+    parameters = _parameters(case)
+    meshed, reduced = find_reduced(case, parameters)
+    faces = build_boundary(meshed, device.space, device.conductors, [layer.face for layer in reduced])
+    problem = TransportProblem(device.space, faces.boundary, device.problem.options)
+    return replace(
+        device,
+        case=case,
+        parameters=parameters,
+        conditions=case_conditions(case),
+        problem=problem,
+        flux_tables=faces.tables,
+        reduced=reduced,
+    )
+
+
+def _require_regions(case: Case) -> None:
+    if not case.regions:
+        raise CaseError(
+            "texture",
+            "this needs a device; the case has only a texture with a mesh of its own, for `femspin run`",
+        )
+
+
+def _parameters(case: Case) -> dict[str, RegionParameters]:
+    """Return the parameters of every conductor."""
+    return {
+        name: region_parameters(name, region)
+        for name, region in case.regions.items()
+        if region.kind not in INSULATORS
+    }
+
+
+def _fields(
+    parameters: Mapping[str, RegionParameters], conditions: Conditions, direction: Array
+) -> dict[str, RegionFields]:
+    """Return the coefficients of every conductor, or refuse those that contradict each other."""
+    try:
+        return {n: region_fields(p, conditions, direction) for n, p in parameters.items()}
+    except ValueError as error:
+        raise CaseError("regions", str(error)) from None
+
+
+def _solver_options(case: Case, elements: Mapping[str, tuple[int, ...]]) -> SolverOptions:
+    """Return how a case solves transport; beside the exact solution of a stack, directly."""
+    solver = case.solver
+    method = "direct" if solver.method == "stack" else solver.method
+    return SolverOptions(method, solver.tolerance, solver.max_iterations, elements)
+
+
+def _require_solvable(device: Device) -> None:
+    """Refuse what the solver or the model of a layer cannot do for the device."""
+    if device.case.solver.method == "stack":
         require_stack(device)
-    for layer in reduced:
+    for layer in device.reduced:
         if layer.form in ("corrected", "printed") and device.spin_orbit(layer) is None:
             raise CaseError(
                 f"regions.{layer.name}.model",
@@ -116,25 +162,6 @@ def build_device(
                 f" (got {layer.form!r}); use exact, layer or thin",
             )
     require_resolved(device)
-    return device
-
-
-def changed_device(device: Device, case: Case, boundary: bool = True) -> Device:
-    """Return the device on the same mesh for a completed case with other numbers.
-
-    Args:
-        device: The problem.
-        case: Differs from its case in continuous parameters only.
-        boundary: Whether conditions on faces may have changed, too.
-    """
-    parameters = {name: region_parameters(name, case.regions[name]) for name in device.parameters}
-    changed = replace(device, case=case, parameters=parameters, conditions=case_conditions(case))
-    if not boundary:
-        return changed
-    meshed, reduced = find_reduced(case, parameters)
-    faces = build_boundary(meshed, device.space, device.conductors, [layer.face for layer in reduced])
-    problem = TransportProblem(device.space, faces.boundary, device.problem.options)
-    return replace(changed, problem=problem, flux_tables=faces.tables, reduced=reduced)
 
 
 def _structure(

@@ -7,7 +7,7 @@ the ansatz carries.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -298,6 +298,10 @@ def _closed_value(
     return project_conductance(name, sum(tensors.values(), np.zeros((3, 3))), m)
 
 
+# Code, message, value and limit of a condition; it holds below the limit.
+_Condition = tuple[str, str, float, float]
+
+
 def _conditions(
     fields: RegionFields,
     thickness: float,
@@ -308,63 +312,77 @@ def _conditions(
     exact: Array,
 ) -> tuple[ValidityWarning, ...]:
     """Return the conditions of the closed forms, whether they hold or not."""
-    found: list[ValidityWarning] = []
+    forms = {"contraction_error": ("contracted ansatz", contracted.total)}
+    if corrected is not None:
+        closed = sum(corrected.values(), np.zeros((3, 3)))
+        forms["ansatz_error"] = ("closed forms", closed)
+    found = (
+        *_of_limits(thickness, min(lengths), max(lengths)),
+        *_of_ansatz(forms, exact),
+        *_of_moments(fields, m, min(max(lengths), thickness)),
+    )
+    return tuple(
+        ValidityWarning(code, fields.name, message, float(value), limit)
+        for code, message, value, limit in found
+    )
 
-    def add(code: str, message: str, value: float, limit: float) -> None:
-        found.append(ValidityWarning(code, fields.name, message, float(value), limit))
 
-    short, long = min(lengths), max(lengths)
-    add(
+def _of_limits(thickness: float, short: float, long: float) -> Iterator[_Condition]:
+    """Yield when the two limits of Eq. (34) are good."""
+    yield (
         "thin",
         "thickness over the shortest decay length; the thin limit needs it small",
         thickness / short,
         THIN_RATIO,
     )
-    add(
+    yield (
         "thick",
         "longest decay length over the thickness; the thick limit needs it small",
         long / thickness,
         THICK_RATIO,
     )
+
+
+def _of_ansatz(forms: dict[str, tuple[str, Array]], exact: Array) -> Iterator[_Condition]:
+    """Yield how far conductances of the ansatz are from the resolved layer."""
     size = float(np.linalg.norm(exact))
-    if size > 0:
-        forms = {"contraction_error": ("contracted ansatz", contracted.total)}
-        if corrected is not None:
-            closed = sum(corrected.values(), np.zeros((3, 3)))
-            forms["ansatz_error"] = ("closed forms", closed)
-        for code, (text, g) in forms.items():
-            add(
-                code,
-                f"distance of the {text} from the resolved layer over its conductance",
-                float(np.linalg.norm(g - exact)) / size,
-                ANSATZ_ERROR,
-            )
-    add(
+    if not size > 0:
+        return
+    for code, (text, g) in forms.items():
+        yield (
+            code,
+            f"distance of the {text} from the resolved layer over its conductance",
+            float(np.linalg.norm(g - exact)) / size,
+            ANSATZ_ERROR,
+        )
+
+
+def _of_moments(fields: RegionFields, m: Array, ell: float) -> Iterator[_Condition]:
+    """Yield what the closed forms take moments and precession to be; spin decays over ell [m]."""
+    precession = float(np.linalg.norm(fields.omega))
+    yield (
         "precession_in_decay",
         "precession over a decay, omega ell^2 / D, limited by the thickness; the ansatz needs it small",
-        float(np.linalg.norm(fields.omega)) * min(long, thickness) ** 2 / fields.diffusion,
+        precession * ell**2 / fields.diffusion,
         ANSATZ_ERROR,
     )
-    add(
+    yield (
         "m_along_z",
         "angle between m and z [rad]; the closed forms take m along z",
         np.arctan2(np.hypot(m[0], m[1]), abs(m[2])),
         1e-6,
     )
-    precession = float(np.linalg.norm(fields.omega))
     if precession > 0:
-        across = float(np.linalg.norm(np.cross(m, fields.omega)))
-        add(
+        yield (
             "precession_along_m",
             "precession about an axis across m over all precession; the conductances of M know only m",
-            across / precession,
+            float(np.linalg.norm(np.cross(m, fields.omega))) / precession,
             ANSATZ_ERROR,
         )
     if fields.moments is not None:
-        add(
+        yield (
             "perturbative_exchange",
             "n_m K_s against eps_L [J]; the golden rule behind the relaxation rates needs n_m K_s << eps_L",
             abs(fields.moments.exchange_energy),
             fields.moments.splitting,
         )
-    return tuple(found)

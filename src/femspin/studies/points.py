@@ -49,11 +49,6 @@ class Axis:
     log: bool = False
 
     @property
-    def numeric(self) -> bool:
-        """Whether the coordinates are numbers."""
-        return all(isinstance(x, float) for x in self.coordinates)
-
-    @property
     def setting(self) -> str:
         """Name of the axis in messages."""
         return dotted(("scan", "axes", self.name))

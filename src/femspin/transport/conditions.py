@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -94,37 +94,11 @@ def build_boundary(
     Raises:
         CaseError: If a condition does not fit the face it is set on.
     """
-    flux: list[FluxFace] = []
-    joints: list[ContactFace] = []
-    potential: list[PotentialFace] = []
-    tables: dict[str, InterfaceTable] = {}
-    outer: dict[str, tuple[Indices, Indices]] = {}
+    faces = _Faces(space, conductors)
     for key, table in case.interfaces.items():
-        name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, table.condition)
-        if table.condition == "insulating":
-            inner = space.structure.interfaces.get(name)
-            if table.type is not None and inner is not None and inner.second in conductors:
-                raise CaseError(
-                    f"interfaces.{key}.type",
-                    "two conductors cannot be insulated from each other; put an FI layer between them",
-                )
-            continue
-        if table.condition == "contact":
-            joints.append(_contact(space, space.structure.interfaces[name], table))
-            continue
-        _refuse_overlap(outer, name, facets, f"interfaces.{key}")
-        outer[name] = (facets, cells)
-        if table.condition == "spin_potential":
-            value = np.array(table.spin_potential) / ENERGY
-            potential.append(PotentialFace(name, space.facet_dofs(facets, cells), value))
-            continue
-        flux.append(_flux_face(space, name, facets, cells))
-        tables[name] = table
+        faces.add_interface(key, table)
     for key in replaced:
-        name, facets, cells = _face(space, key, f"interfaces.{key}", conductors, "conductance")
-        _refuse_overlap(outer, name, facets, f"interfaces.{key}")
-        outer[name] = (facets, cells)
-        flux.append(_flux_face(space, name, facets, cells))
+        faces.add_replaced(key)
     contacts, fed, said = [], [], {}
     inside = space.structure.cells(*(n for n in conductors if n in polarised))
     for key, electrode in case.drive.electrodes.items():
@@ -133,15 +107,64 @@ def build_boundary(
         # Between top and bottom of a stack the current crosses every layer.
         crossed = case.structure is not None and key in ("top", "bottom") and len(inside) > 0
         polarised_here = crossed or bool(np.isin(cells, inside).any())
-        electrode = said[key] = _with_spin(electrode, polarised_here and name not in outer)
+        electrode = said[key] = _with_spin(electrode, polarised_here and name not in faces.outer)
         dofs = space.facet_dofs(facets, cells)
-        contacts.append(_electrode(space, name, dofs, electrode, path, joints))
+        contacts.append(_electrode(space, name, dofs, electrode, path, faces.joints))
         fed.append((facets, cells))
         if electrode.spin == "sink":
-            outer[name] = (facets, cells)
+            faces.outer[name] = (facets, cells)
     _electrodes_apart(contacts)
-    boundary = Boundary(tuple(flux), tuple(potential), tuple(contacts), tuple(joints))
-    return CaseConditions(boundary, tables, outer, tuple(fed), said)
+    boundary = Boundary(tuple(faces.flux), tuple(faces.potential), tuple(contacts), tuple(faces.joints))
+    return CaseConditions(boundary, faces.tables, faces.outer, tuple(fed), said)
+
+
+@dataclass
+class _Faces:
+    """The conditions on interfaces and outer faces so far; those with one share no facet."""
+
+    space: Space
+    conductors: tuple[str, ...]
+    flux: list[FluxFace] = field(default_factory=list)
+    joints: list[ContactFace] = field(default_factory=list)
+    potential: list[PotentialFace] = field(default_factory=list)
+    tables: dict[str, InterfaceTable] = field(default_factory=dict)
+    outer: dict[str, tuple[Indices, Indices]] = field(default_factory=dict)
+
+    def add_interface(self, key: str, table: InterfaceTable) -> None:
+        """Add what an [interfaces] table says."""
+        space, path = self.space, f"interfaces.{key}"
+        name, facets, cells = _face(space, key, path, self.conductors, table.condition)
+        if table.condition == "insulating":
+            inner = space.structure.interfaces.get(name)
+            if table.type is not None and inner is not None and inner.second in self.conductors:
+                raise CaseError(
+                    f"{path}.type",
+                    "two conductors cannot be insulated from each other; put an FI layer between them",
+                )
+        elif table.condition == "contact":
+            self.joints.append(_contact(space, space.structure.interfaces[name], table))
+        elif table.condition == "spin_potential":
+            self._take(name, facets, cells, path)
+            value = np.array(table.spin_potential) / ENERGY
+            self.potential.append(PotentialFace(name, space.facet_dofs(facets, cells), value))
+        else:
+            self._take(name, facets, cells, path)
+            self.flux.append(_flux_face(space, name, facets, cells))
+            self.tables[name] = table
+
+    def add_replaced(self, key: str) -> None:
+        """Add a face that stands for a reduced layer."""
+        path = f"interfaces.{key}"
+        name, facets, cells = _face(self.space, key, path, self.conductors, "conductance")
+        self._take(name, facets, cells, path)
+        self.flux.append(_flux_face(self.space, name, facets, cells))
+
+    def _take(self, name: str, facets: Indices, cells: Indices, path: str) -> None:
+        """Refuse two conditions on one facet (``bottom`` and ``F|FI`` may be the same plane)."""
+        for other, (taken, _) in self.outer.items():
+            if np.isin(facets, taken).any():
+                raise CaseError(path, f"shares facets with {other!r}, which has a condition too")
+        self.outer[name] = (facets, cells)
 
 
 def _with_spin(electrode: Electrode, polarised: bool) -> Electrode:
@@ -188,13 +211,6 @@ def _contact(space: Space, face: Interface, table: InterfaceTable) -> ContactFac
     return ContactFace(
         face.name, space.contact_masses(face), conductance, pairs, charge_joined=charge is None
     )
-
-
-def _refuse_overlap(outer: dict[str, tuple[Indices, Indices]], name: str, facets: Indices, path: str) -> None:
-    """Refuse two conditions on one facet (``bottom`` and ``F|FI`` may be the same plane)."""
-    for other, (taken, _) in outer.items():
-        if np.isin(facets, taken).any():
-            raise CaseError(path, f"shares facets with {other!r}, which has a condition too")
 
 
 def _flux_face(space: Space, name: str, facets: Indices, cells: Indices) -> FluxFace:

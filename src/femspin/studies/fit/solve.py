@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,21 +165,9 @@ def fit_model(model: FitModel) -> FitResult:
     scaled, p = _Scaled(model), model.parameters
     _enough_rows(model)
     start = scaled.inside(np.array([q.start for q in p]))
-    low = scaled.inside(np.array([q.low for q in p]))
-    high = scaled.inside(np.array([q.high for q in p]))
     first = scaled.jacobian(start)
     _refuse_undetermined(p, first, "at the start values")
-    found = least_squares(
-        scaled.residuals,
-        start,
-        lambda u: first if np.array_equal(u, start) else scaled.jacobian(u),
-        (low, high),
-        "trf",
-        ftol=_ENOUGH,
-        xtol=_ENOUGH,
-        gtol=_ENOUGH,
-        max_nfev=_STEPS,
-    )
+    found = _searched(scaled, start, lambda u: first if np.array_equal(u, start) else scaled.jacobian(u))
     if found.status <= 0:
         raise SolverError(
             f"the fit did not converge in {_STEPS} steps; other start values, bounds or log = true may help"
@@ -245,12 +235,18 @@ def _refitted(scaled: _Scaled, u: Array, free: NDArray[np.bool_], enough: float)
     q, _ = np.linalg.qr(scaled.jacobian(u)[:, free])
     if size - float(np.sum((q.T @ residuals) ** 2)) > _HOPELESS * enough:
         return u, size
+    again = _searched(scaled, u, scaled.jacobian)
+    return again.x, float(again.fun @ again.fun)
+
+
+def _searched(scaled: _Scaled, start: Array, jacobian: Callable[[Array], Array]) -> Any:
+    """Return what least squares within the bounds find from a start, in unknowns."""
     p = scaled.model.parameters
     low, high = (scaled.inside(np.array([getattr(q, k) for q in p])) for k in ("low", "high"))
-    again = least_squares(
+    return least_squares(
         scaled.residuals,
-        u,
-        scaled.jacobian,
+        start,
+        jacobian,
         (low, high),
         "trf",
         ftol=_ENOUGH,
@@ -258,7 +254,6 @@ def _refitted(scaled: _Scaled, u: Array, free: NDArray[np.bool_], enough: float)
         gtol=_ENOUGH,
         max_nfev=_STEPS,
     )
-    return again.x, float(again.fun @ again.fun)
 
 
 def _combinations(signed: list[int]) -> list[set[int]]:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ...case.scan import Scan
 from ...case.schema import Case
 from ...errors import CaseError, closest
 from ...results.table import LOST, WALL, column_names, matching
-from ..points import ScanPoints
+from ..points import Coordinate, ScanPoints
 from .result import PointResult, ScanResult
 from .stacks import Solve
 from .store import About, PointStore, Record, point_key
@@ -74,35 +75,17 @@ def run_scan(
         todo.setdefault(key, index)  # a point that stands there twice is solved once
     new = collect.missing(todo, fresh)
     stale = store.stale(todo) if new else 0
-    processes = min(points.scan.processes or _processors(), len(new))
-    tell = progress or (lambda done, total: None)
-    tell(len(collect.found), len(todo))
-    errors: dict[str, str] = {}
-    case_of = _case_of(points, todo)
-    outcomes: Generator[tuple[str, str | None], None, None]
-    if here:
-        processes, outcomes = 1, solve_here(new, case_of, store, folder, solve, together)
-    else:
-        outcomes = solve_points(new, case_of, store, folder, processes, solve, together)
-    with closing(outcomes):
-        for key, error in outcomes:
-            if error is None and not collect(key):
-                error = f"its result cannot be read back from {store.folder}"
-            if error is not None:
-                errors[key] = error
-            tell(len(collect.found) + len(errors), len(todo))
-    rows = tuple(
-        PointResult(points.coordinates(k), collect.numbers(key), errors.get(key, ""), collect.sentences(key))
-        for k, key in enumerate(keys)
-    )
-    names = column_names(row.numbers for row in rows)
-    columns = tuple(n for n in names if n not in points.scan.axes)
+    processes = 1 if here else min(points.scan.processes or _processors(), len(new))
+    run = solve_here if here else partial(solve_points, processes=processes)
+    outcomes = run(new, lambda key: points.case(todo[key]), store, folder, solve=solve, together=together)
+    errors = collect.finish(outcomes, len(todo), progress or (lambda done, total: None))
+    rows = tuple(collect.row(key, points.coordinates(k), errors.get(key, "")) for k, key in enumerate(keys))
     return ScanResult(
         case,
         folder,
         points.axes,
         rows,
-        columns,
+        tuple(n for n in column_names(row.numbers for row in rows) if n not in points.scan.axes),
         collect.warnings(keys),
         estimates,
         len(new),
@@ -111,10 +94,6 @@ def run_scan(
         stale,
         collect.about,
     )
-
-
-def _case_of(points: ScanPoints, rows: Mapping[str, int]) -> Callable[[str], Case]:
-    return lambda key: points.case(rows[key])
 
 
 def wanted_names(scan: Scan, numbers: Mapping[str, float]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -174,13 +153,27 @@ class _Collector:
                 self(key)
         return [key for key in keys if key not in self.found]
 
-    def numbers(self, key: str) -> dict[str, float]:
-        """Return the numbers of a point, none for one that failed."""
-        return self.found[key].numbers if key in self.found else {}
+    def finish(
+        self, outcomes: Generator[tuple[str, str | None], None, None], total: int, tell: Progress
+    ) -> dict[str, str]:
+        """Take points as they finish, telling how many of the total; return what went wrong."""
+        errors: dict[str, str] = {}
+        tell(len(self.found), total)
+        with closing(outcomes):
+            for key, error in outcomes:
+                if error is None and not self(key):
+                    error = f"its result cannot be read back from {self.store.folder}"
+                if error is not None:
+                    errors[key] = error
+                tell(len(self.found) + len(errors), total)
+        return errors
 
-    def sentences(self, key: str) -> tuple[str, ...]:
-        """Return the warnings of a point."""
-        return self.found[key].warnings if key in self.found else ()
+    def row(self, key: str, coordinates: dict[str, Coordinate], error: str) -> PointResult:
+        """Return the row of a point, without numbers if it failed."""
+        record = self.found.get(key)
+        if record is None:
+            return PointResult(coordinates, {}, error)
+        return PointResult(coordinates, record.numbers, error, record.warnings)
 
     def warnings(self, keys: Sequence[str]) -> dict[str, int]:
         """Return one warning of each kind, and of how many points it is true."""

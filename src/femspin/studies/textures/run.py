@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock_of_the_wall
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -53,18 +53,11 @@ def run_motion(
         motion.watch = recorder.watch
     chosen = _frame_indices(len(times), system.table.frames)
     every = max(1, (len(times) - 1) // _KEPT)
-    looked = max(1, (len(times) - 1) // _LOOKS)
     start, state, stopped = _begin(recorder, state, keeper, chosen)
     for k in range(start + 1, len(times)):
         if stopped:
             break
-        before, done = state, int(motion.scheme.steps)
-        state = motion.advance(state, times[k - 1] / TIME, times[k] / TIME)
-        if motion.judge is not None and (k - 1) % looked == 0:
-            steps = max(1, int(motion.scheme.steps) - done)
-            length = (times[k] - times[k - 1]) / TIME / steps
-            ahead = min(looked, len(times) - k)
-            motion.judge.look(before, times[k - 1] / TIME, length, steps * ahead)
+        state = _advance(motion, state, times, k)
         recorder.record(state, times[k])
         stopped = recorder.stopped(state, times[k])
         if k in chosen or stopped:
@@ -76,26 +69,10 @@ def run_motion(
         if progress is not None:
             progress(times[k] / times[-1])
     end = recorder.rows[-1][0]
-    warnings = state_warnings(system, [*(f[0] for f in recorder.frames), motion.order(state)])
-    if recorder.track.lost:
-        words = (
-            ""
-            if recorder.track.lost == "unsure"
-            else (
-                f", and velocities leave out the last {WALL_REACH:g} widths of its way"
-                " (texture.wall.undisturbed_until)"
-            )
-        )
-        warnings = (f"{LOST[recorder.track.lost]}; the run ends there{words}", *warnings)
-    if system.coupled is not None:
-        system.coupled.finish(end, motion.order(state))
-    told = [
-        sampling_warning(system),
-        torque_warning(system.coupled),
-        "" if motion.judge is None else motion.judge.warning(),
-        check_canting(np.array([[recorder.canting, 0.0, 0.0]])),
-    ]
-    warnings = (*warnings, *filter(None, told))
+    coupled = system.coupled
+    if coupled is not None:
+        coupled.finish(end, motion.order(state))
+    warnings = _warnings(recorder, state)
     unrest = motion.unrest(state, end / TIME)
     return TextureRun(
         recorder.columns,
@@ -105,13 +82,42 @@ def run_motion(
         unrest,
         int(motion.scheme.steps),
         warnings,
-        {}
-        if system.coupled is None
-        else phase_seconds(system.coupled, clock_of_the_wall.perf_counter() - began),
+        {} if coupled is None else phase_seconds(coupled, clock_of_the_wall.perf_counter() - began),
         tuple(recorder.potentials),
         None if motion.judge is None else motion.judge.error,
         {name: np.array(recorder.angles)[:, k] for k, name in enumerate(recorder.turnings)},
     )
+
+
+def _advance(motion: Motion, state: State, times: Sequence[float], k: int) -> State:
+    """Return the state at output k [s]; now and then a step of a fixed length is judged."""
+    done, looked = int(motion.scheme.steps), max(1, (len(times) - 1) // _LOOKS)
+    after = motion.advance(state, times[k - 1] / TIME, times[k] / TIME)
+    if motion.judge is not None and (k - 1) % looked == 0:
+        steps = max(1, int(motion.scheme.steps) - done)
+        length = (times[k] - times[k - 1]) / TIME / steps
+        ahead = min(looked, len(times) - k)
+        motion.judge.look(state, times[k - 1] / TIME, length, steps * ahead)
+    return after
+
+
+def _warnings(recorder: Recorder, state: State) -> tuple[str, ...]:
+    """Return sentences on what happened in a run that ended in a state."""
+    system, motion, lost = recorder.system, recorder.motion, recorder.track.lost
+    found = list(state_warnings(system, [*(f[0] for f in recorder.frames), motion.order(state)]))
+    if lost:
+        words = (
+            f", and velocities leave out the last {WALL_REACH:g} widths of its way"
+            " (texture.wall.undisturbed_until)"
+        )
+        found.insert(0, f"{LOST[lost]}; the run ends there{'' if lost == 'unsure' else words}")
+    told = [
+        sampling_warning(system),
+        torque_warning(system.coupled),
+        "" if motion.judge is None else motion.judge.warning(),
+        check_canting(np.array([[recorder.canting, 0.0, 0.0]])),
+    ]
+    return (*found, *filter(None, told))
 
 
 def _rehearsed_run(system: TextureSystem, motion: Motion, state: State) -> TextureRun:

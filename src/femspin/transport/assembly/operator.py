@@ -148,21 +148,13 @@ class BlockOperator:
     @property
     def charge_stiffness(self) -> sp.csr_array:
         """The charge block between the scalar dofs without its Hall part, (n_dofs, n_dofs)."""
-        scalar = self._charge_of_dofs()
-        return sp.csr_array(0.5 * (scalar + scalar.T))
-
-    @property
-    def charge_matrix(self) -> sp.csr_array:
-        """The same between the charge unknowns, shape (n_charge, n_charge)."""
-        return reduced_charge(self.charge_stiffness, self.constraint)
-
-    def _charge_of_dofs(self) -> sp.csr_array:
         pattern, n = self.space.pattern, self.space.n_dofs
         values = np.zeros(len(pattern.indices))
         for b in self.blocks.values():
             add_charge(b, values)
         scalar = sp.csr_array((values, pattern.indices, pattern.indptr), shape=(n, n))
-        return sp.csr_array(scalar + self.faces[::4, ::4])
+        scalar = sp.csr_array(scalar + self.faces[::4, ::4])
+        return sp.csr_array(0.5 * (scalar + scalar.T))
 
     def spin_blocks(self, precision: Any = np.float32) -> tuple[AnyArray, AnyArray, NDArray[Any]]:
         """Return row pointer, columns and 3 x 3 blocks between the spin components of all dofs.

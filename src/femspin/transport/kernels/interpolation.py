@@ -38,6 +38,23 @@ def strong_couplings(low, high, begin, end, indices, values, threshold, count):
 
 
 @njit(nogil=True, cache=True)
+def shared_coupling(k, place, first, bounds, entries, pointer, strong):
+    """Return the sum of negative couplings of k to coarse neighbours of a row; 0 if none is strong.
+
+    Those neighbours have a place from `first` on.
+    """
+    begin, _, end = bounds
+    indices, values, _ = entries
+    shared, total = False, 0.0
+    for q in range(pointer[k], pointer[k + 1]):
+        shared |= place[strong[q]] >= first
+    for q in range(begin[k], end[k]):
+        if place[indices[q]] >= first and values[q] < 0.0:
+            total += values[q]
+    return total if shared else 0.0
+
+
+@njit(nogil=True, cache=True)
 def interpolate(low, high, bounds, entries, pointer, strong, coarse, number, count):
     """Return columns and weights of the modified classical interpolation to rows low to high.
 
@@ -86,13 +103,8 @@ def interpolate(low, high, bounds, entries, pointer, strong, coarse, number, cou
             s += 1
             if coarse[k]:
                 continue
-            shared, total = False, 0.0
-            for q in range(pointer[k], pointer[k + 1]):
-                shared |= place[strong[q]] >= first
-            for q in range(begin[k], end[k]):
-                if place[indices[q]] >= first and values[q] < 0.0:
-                    total += values[q]
-            if not shared or total == 0.0:
+            total = shared_coupling(k, place, first, bounds, entries, pointer, strong)
+            if total == 0.0:
                 left += values[p]
                 continue
             for q in range(begin[k], end[k]):

@@ -6,7 +6,7 @@ A thread owns a range of rows, as in `kernels`.  Importing this module needs num
 import numpy as np
 from numba import njit
 
-from .blocks import geometry, outside
+from .blocks import geometry, linear_slopes, outside
 
 __all__ = [
     "add_spin_sum",
@@ -83,11 +83,7 @@ def fill_forms_linear(
         if outside(dofs, own, low, high):
             continue
         volume = size * geometry(points, vertices, mesh_cells[own], frame, inverse)
-        for i in range(n):
-            for j in range(d):
-                g[i, j] = 0.0
-                for a in range(d):
-                    g[i, j] += slopes[i, a] * inverse[a, j]
+        linear_slopes(slopes, inverse, g)
         for i in range(n):
             first = low <= dofs[own, i] < high
             for m in range(i, n):

@@ -86,13 +86,18 @@ def refine(
         stalled, relative = progress > 0.3 * relative, progress
         if enough and (stalled or (solver.method == "iterative" and relative < tolerance)):
             break
+    _require(solver, relative, tolerance, len(x))
+    corrections.require()
+    return x, relative
+
+
+def _require(solver: LinearSolver, relative: float, tolerance: float, unknowns: int) -> None:
+    """Raise `SolverError` where the relative residual stays above the tolerance and round-off."""
     if not relative <= max(tolerance, _ROUND_OFF):
         raise SolverError(
             f"the {solver.method} solver left a relative residual of {relative:.1e} after"
-            f" {solver.iterations} iterations (allowed {tolerance:.0e}); {len(x)} unknowns"
+            f" {solver.iterations} iterations (allowed {tolerance:.0e}); {unknowns} unknowns"
         )
-    corrections.require()
-    return x, relative
 
 
 class _Corrections:

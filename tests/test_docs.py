@@ -249,7 +249,7 @@ def test_every_key_of_a_result_is_documented():
     names_of_the_case = {*case.regions, "Pt|F", "F|YIG"}
     known = set(re.findall(r"`([^`]+)`", TEXT["results.md"]))
     table = simulate(case).table
-    for part in ("inputs", "versions", "conventions"):
+    for part in ("inputs", "versions", "conventions", "units"):
         assert part in known
         del table[part]
     missing = keys(table) - names_of_the_case - known

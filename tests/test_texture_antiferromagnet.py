@@ -411,7 +411,7 @@ def test_spin_orbit_torque_moves_a_neel_wall_at_the_exact_velocity(name):
             orbit=(torque,),
         )
         found.append((path[-1, 0] - path[-2, 0]) / (times[-1] - times[-2]))
-    limit, rest = richardson(*found)
+    limit, rest = richardson(*found, order=4)
     assert abs(limit - out["v_bvp"]) < rest + 2e-4 * out["v_bvp"]
     assert limit < magnet.magnon_velocity
 
@@ -453,5 +453,5 @@ def test_spin_hall_torque_moves_a_neel_wall_as_published():
     for cell in (0.2, 0.1):
         path = wall_motion(magnet, cell, times, extent=20, orbit=(SpinOrbitTorque((0, 1, 0), rate),))
         found.append((path[-1, 0] - path[-2, 0]) / 1e-12)
-    limit, _ = richardson(*found)
+    limit, _ = richardson(*found, order=4)
     assert limit == pytest.approx(out["v"], rel=5e-3)

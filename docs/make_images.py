@@ -7,8 +7,9 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.image import imsave
 
 from femspin import load_case, simulate
 from femspin.materials.parameters import complete_case
@@ -27,10 +28,10 @@ def side_by_side(figures: list, target: Path) -> None:
     for figure in figures:
         figure.set_figheight(4.6)
         figure.set_dpi(130)
-        figure.canvas.draw()
-        pictures.append(np.asarray(figure.canvas.buffer_rgba())[:, :, :3])
-        plt.close(figure)
-    plt.imsave(target, np.concatenate(pictures, axis=1))
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pictures.append(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    imsave(target, np.concatenate(pictures, axis=1))
 
 
 def overview() -> None:
@@ -55,7 +56,7 @@ def sensitivities() -> None:
     names = [f"interfaces.Pt|F.spin_current.{axis}" for axis in "xy"]
     names += [f"torques.F.efficiency_{kind}_like" for kind in ("damping", "field")]
     found = stack_sensitivities(solved_stack(case), names)
-    figure, _ = plot_tornado(SensitivityReport(case, found, (), 1, "stack"))
+    figure, _ = plot_tornado(SensitivityReport(case, found, (), "stack"))
     figure.savefig(HERE / "images" / "sensitivities.png", dpi=120)
 
 

@@ -1,4 +1,4 @@
-"""Flexible GMRES on plain vectors: the one Krylov method of the solvers."""
+"""Flexible GMRES on plain vectors, the Krylov method of the solvers, and CG inside of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...units import Array
 from ..kernels.threads import compiled_available, run_by_rows, run_parts, thread_count
 
-__all__ = ["flexible_gmres", "norm"]
+__all__ = ["conjugate_gradients", "flexible_gmres", "norm"]
 
 Apply = Callable[[Array], Array]
 
@@ -53,6 +53,37 @@ def flexible_gmres(
         if not norm(r) < 0.9 * before:  # stagnation, or the preconditioner overflowed
             break
     return x, r, done
+
+
+def conjugate_gradients(
+    product: Callable[[Any], Any], load: Any, precondition: Callable[[Any], Any], reduction: float, limit: int
+) -> Any:
+    """Return about A^-1 b by preconditioned conjugate gradients from zero, in the precision of b.
+
+    Args:
+        product: A x, symmetric and positive definite.
+        load: b, shape (n,).
+        precondition: Approximate inverse of A, symmetric.
+        reduction: |b - A x| over |b| at which it stops.
+        limit: Most iterations.
+    """
+    x, r = np.zeros_like(load), load.copy()
+    z = direction = precondition(r)
+    target, size = reduction * norm(load), float(r @ z)
+    for _ in range(limit):
+        image = product(direction)
+        curvature = float(direction @ image)
+        if not curvature > 0.0:  # nothing left, or round-off
+            break
+        step = size / curvature
+        x = x + step * direction
+        r = r - step * image
+        if norm(r) <= target:
+            break
+        z = precondition(r)
+        old, size = size, float(r @ z)
+        direction = z + (size / old) * direction
+    return x
 
 
 def _cycle(

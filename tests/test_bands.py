@@ -423,7 +423,10 @@ def test_closed_forms_outside_the_bands_are_refused():
 
 FILLINGS = [
     pytest.param(
-        build, kT, filling, marks=[pytest.mark.slow] if (build, kT) == (honeycomb, 0) and filling != 0.9 else []
+        build,
+        kT,
+        filling,
+        marks=[pytest.mark.slow] if (build, kT) == (honeycomb, 0) and filling != 0.9 else [],
     )
     for kT in (0.0, 0.1)
     for build in (square, honeycomb, chain)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bands_reference import CASES
+from marks import slow, slow_unless
 from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 from test_bands import LOW
@@ -38,9 +39,7 @@ def test_spiral_drifts_with_the_complete_p_n(name):
     assert_allclose(found, wanted, atol=KINETIC * (1 + abs(wanted).max()))
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in STATES]
-)
+@pytest.mark.parametrize("name", slow_unless(FAST, STATES))
 def test_canting_wave_drifts_with_the_complete_p_m(name):
     lattice, mu, kT, n = STATES[name]
     found = canting_drift(lattice, KineticSetup(mu, kT, n))
@@ -66,11 +65,7 @@ def test_the_paper_corrected_coefficients_miss_diagrams_of_the_same_order():
     assert abs(found - paper) > 0.1 * abs(found)
 
 
-@pytest.mark.parametrize(
-    ("name", "function"),
-    [("p_n", neel_drift), pytest.param("p_m", canting_drift, marks=pytest.mark.slow)],
-    ids=["p_n", "p_m"],
-)
+@pytest.mark.parametrize(("name", "function"), [("p_n", neel_drift), slow("p_m", canting_drift)])
 def test_kinetic_coefficients_are_those_of_the_reference_program(name, function):
     case = CASES["K13"]
     i = case["inputs"]
@@ -94,7 +89,7 @@ def test_drift_of_the_neel_spiral_does_not_depend_on_its_wave_number():
     assert_allclose(found[1], found[0], rtol=1e-7)
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2, 3))])
+@pytest.mark.parametrize("seed", slow_unless([0], range(4)))
 def test_a_rotation_of_all_spins_changes_nothing(seed):
     lattice, mu, kT, _ = STATES["honeycomb"]
     turn = Rotation.random(random_state=seed).as_matrix()

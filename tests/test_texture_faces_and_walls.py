@@ -409,7 +409,7 @@ def scan_of_walls():
 
 
 def test_rows_of_a_scan_say_whose_wall_left(tmp_path):
-    result = sweep(scan_of_walls(), tmp_path, tmp_path / "out")
+    result = sweep(scan_of_walls(), tmp_path, tmp_path / "out", here=True)
     assert [p.numbers["texture.wall.lost"] for p in result.points] == [0, 1, 1]
     assert [len(p.warnings) for p in result.points] == [0, 1, 1]
     assert len(result.warnings) == 1  # one text for both, whenever they left

@@ -538,7 +538,8 @@ RUNS = {
     },
     "pumping under a sine": {
         T + "spin_pumping": True,
-        T + "signal": {"shape": "sine", "frequency": "20 GHz"},
+        T + "signal": {"shape": "sine", "frequency": "100 GHz"},
+        "drive.electrodes.left.voltage": "0.1 V",
         "texture.duration": "4 ps",
         "texture.output_interval": "0.4 ps",
     },

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from marks import slow
 from reference import CASES, PAPER, case_table, region_table
 
 from femspin import build_device, case_from_table, simulate
@@ -219,7 +220,7 @@ def test_step_ends_in_the_steady_solution_and_balances_at_every_time(name):
     )
 
 
-@pytest.mark.parametrize("name", ["C06", "C07"])
+@pytest.mark.parametrize("name", [slow("C06"), "C07"])
 def test_error_of_a_driven_stack_stays_below_the_tolerance(name):
     device, fields, laws = built(stack(name, 8))
     times = np.linspace(0, 3e-13, 4)
@@ -234,7 +235,7 @@ def test_error_of_a_driven_stack_stays_below_the_tolerance(name):
         assert max(gaps) < tolerance * size
 
 
-@pytest.mark.parametrize("name", ["C06", "C07"])
+@pytest.mark.parametrize("name", [slow("C06"), "C07"])
 def test_oscillating_drive_follows_the_harmonic_amplitude(name):
     """From Re(mu) at t = 0, cos(Wt) gives Re(mu exp(iWt)) over a period, with d_t mu."""
     device, fields, laws = built(stack(name, 8))
@@ -277,8 +278,9 @@ def test_pulse_is_the_difference_of_two_steps():
     np.testing.assert_allclose(pulse, step - late, atol=2e-5 * np.abs(step).max())
 
 
-@pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("method", ["direct", "iterative"])
+@pytest.mark.parametrize(
+    ("method", "order"), [("direct", 1), slow("direct", 2), ("iterative", 1), ("iterative", 2)]
+)
 def test_balance_with_storage_in_three_dimensions_between_electrodes(order, method):
     """An oscillating voltage across a block with free sides, harmonic and stepped."""
     table = stack("C06", 3, order)

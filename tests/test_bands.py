@@ -7,6 +7,7 @@ import pytest
 from bands_reference import CASES, DATA, square_truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marks import slow
 from numpy.testing import assert_allclose
 
 from femspin.bands import (
@@ -172,7 +173,7 @@ def test_complete_coefficients_split_into_band_and_interband_parts():
 # ---------------------------------------------------------------- integrators and their errors
 
 
-SLOW = [pytest.param(mu, marks=pytest.mark.slow) for mu in (-0.799, 0.2, 1.7, 1.841, 1.999, 2.001)]
+SLOW = [slow(mu) for mu in (-0.799, 0.2, 1.7, 1.841, 1.999, 2.001)]
 
 
 @pytest.mark.parametrize("mu", [-5.2782, -1.5, -0.801, 0.399, *SLOW])
@@ -422,12 +423,7 @@ def test_closed_forms_outside_the_bands_are_refused():
 
 
 FILLINGS = [
-    pytest.param(
-        build,
-        kT,
-        filling,
-        marks=[pytest.mark.slow] if (build, kT) == (honeycomb, 0) and filling != 0.9 else [],
-    )
+    (build, kT, filling) if build is chain or filling == 0.9 else slow(build, kT, filling)
     for kT in (0.0, 0.1)
     for build in (square, honeycomb, chain)
     for filling in (0.3, 0.9, 1.4)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse.linalg as spl
+from marks import slow
 from scipy.linalg import eigh, expm
 from test_transport import CELLS, Waves, box, strong_source, unit_coefficients
 
@@ -274,7 +275,7 @@ def turned_tensors(space, c, g):
 @pytest.mark.parametrize(
     ("dimension", "cell", "order"),
     [
-        pytest.param(d, c, order, marks=[pytest.mark.slow] if (d, order) == (3, 2) else [])
+        slow(d, c, order) if (d, order) == (3, 2) else (d, c, order)
         for order in (1, 2)
         for d, c in ((1, "line"), (2, "tri"), (3, "tet"), (2, "quad"))
     ],
@@ -446,7 +447,7 @@ def manufactured_error(dimension: int, cell: str, order: int, n: int) -> float:
 @pytest.mark.parametrize(
     ("dimension", "cell", "n", "order"),
     [
-        pytest.param(d, c, n, order, marks=[pytest.mark.slow] if (c, order) == ("tet", 2) else [])
+        slow(d, c, n, order) if (c, order) == ("tet", 2) else (d, c, n, order)
         for order in (1, 2)
         for d, c, n in ((1, "line", 16), (2, "tri", 12), (2, "quad", 12), (3, "tet", 8), (3, "hex", 8))
     ],

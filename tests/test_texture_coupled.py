@@ -10,6 +10,7 @@ from pathlib import Path
 import meshio
 import numpy as np
 import pytest
+from marks import slow
 
 from femspin import case_from_table, load_case, simulate
 from femspin.case.load import dump_case
@@ -566,7 +567,7 @@ class Interrupted(Keeper):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [slow(n) if n == "thermal" else n for n in RUNS])
 def test_an_interrupted_run_resumes_to_the_same_numbers(name, tmp_path, monkeypatch):
     """Bit for bit: history, torque fields, potentials, counts, and the errors reported.
 

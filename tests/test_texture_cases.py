@@ -12,6 +12,7 @@ from marks import slow
 from texture_setup import CASES as REFERENCES
 
 from femspin import load_case
+from femspin.bands.study import study
 from femspin.results.expected import compare_expected
 from femspin.simulation import sweep
 from femspin.studies.textures.simulate import simulate_texture
@@ -43,6 +44,22 @@ QUICK = {
 }
 """Changes of long cases that leave their closed form as it is; as shipped they are slow."""
 LONG = [*QUICK, "texture_coupled_wall"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def band_structures():
+    """Work out every band structure once."""
+    done = {}
+
+    def once(case):
+        key = case.model_dump_json()
+        if key not in done:
+            done[key] = study(case)
+        return done[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("femspin.bands.drive.study", once)
+        yield
 
 
 @pytest.fixture(scope="module")

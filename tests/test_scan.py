@@ -599,7 +599,8 @@ def write_case(folder, axes, head="processes = 2", base=SHORT):
 
 
 def test_run_writes_the_scan_and_check_says_how_many_points(tmp_path, capsys):
-    file = write_case(tmp_path, f'"regions.Pt.spin_hall_angle" = [0.1, 0.2]\n{TEMPERATURES}')
+    axes = f'"regions.Pt.spin_hall_angle" = [0.1, 0.2]\n{TEMPERATURES}'
+    file = write_case(tmp_path, axes, "processes = 1")
     assert main(["check", str(file)]) == 0
     out = capsys.readouterr().out
     assert "scan: 8 points: regions.Pt.spin_hall_angle (2) x drive.temperature (4)" in out

@@ -260,8 +260,8 @@ def follows_the_field(name, output, parameter):
 
 
 def strides(*names):
-    """Return every name twice: with one in five of its parameters, and with all of them, slow."""
-    return [(name, 5) for name in names] + [slow(name, 1) for name in names]
+    """Return every name twice: with one in eight of its parameters, and with all of them, slow."""
+    return [(name, 8) for name in names] + [slow(name, 1) for name in names]
 
 
 def paths_of(name, stride):

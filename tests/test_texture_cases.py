@@ -43,7 +43,7 @@ QUICK = {
     ],
 }
 """Changes of long cases that leave their closed form as it is; as shipped they are slow."""
-LONG = [*QUICK, "texture_coupled_wall"]
+LONG = [*QUICK, "texture_coupled_wall", "texture_afm_rotation"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -353,6 +353,7 @@ def test_auto_oscillation_starts_at_alpha_times_the_resonance(solved):
     assert abs(found) == pytest.approx(m.resonance, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_auto_oscillation_turns_at_the_torque_over_the_damping(solved):
     name = "texture_afm_rotation"
     values, m = solved(name).values, magnet(name)

@@ -4,8 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy; workers of pytest-xdist fill the cores
 
-import matplotlib  # noqa: E402
-from hypothesis import settings  # noqa: E402
+import matplotlib
+from hypothesis import settings
 
 matplotlib.use("Agg")
 settings.register_profile("femspin", deadline=None, derandomize=True, max_examples=50)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import tomllib
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -60,10 +62,20 @@ def call(capsys):
     return run
 
 
-def test_result_folder_holds_tables_and_pictures(case, call, tmp_path):
-    code, out, err = call("afm-torques", case)
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Return the folder of the case after a run, its exit code and what it printed."""
+    folder, out, err = tmp_path_factory.mktemp("bands"), StringIO(), StringIO()
+    (folder / "bands.toml").write_text(CASE)
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(["afm-torques", str(folder / "bands.toml")])
+    return folder, code, out.getvalue(), err.getvalue()
+
+
+def test_result_folder_holds_tables_and_pictures(done):
+    where, code, out, err = done
     assert code == 0
-    folder = tmp_path / "bands.out"
+    folder = where / "bands.out"
     assert {p.name for p in folder.iterdir()} == {
         "bands.png",
         "case.toml",
@@ -81,9 +93,8 @@ def test_result_folder_holds_tables_and_pictures(case, call, tmp_path):
     assert "1 of 11 points of scans have no result" in err
 
 
-def test_table_has_a_row_per_point_and_model_with_errors(case, call, tmp_path):
-    call("afm-torques", case, "-q", "-o", tmp_path / "out")
-    with (tmp_path / "out" / "coefficients.csv").open() as stream:
+def test_table_has_a_row_per_point_and_model_with_errors(done):
+    with (done[0] / "bands.out" / "coefficients.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == (1 + 5 + 3 + 3) * len(MODELS)
     wanted = torque_coefficients(square(1, 0.3, 0.8), -1.5)
@@ -96,7 +107,8 @@ def test_table_has_a_row_per_point_and_model_with_errors(case, call, tmp_path):
 
 
 def test_json_output_is_the_result(case, call, tmp_path):
-    _, out, _ = call("afm-torques", case, "--json", "-o", tmp_path / "out")
+    quick = ("--set", "scan={}", "--set", "plots=false")
+    _, out, _ = call("afm-torques", case, "--json", *quick, "-o", tmp_path / "out")
     printed = json.loads(out)
     written = json.loads((tmp_path / "out" / "result.json").read_text())
     assert printed["coefficients"] == written["coefficients"]
@@ -110,7 +122,8 @@ def test_json_output_is_the_result(case, call, tmp_path):
 
 
 def test_the_result_says_that_p_m_misses_spin_balance(case, call, tmp_path):
-    code, _, err = call("afm-torques", case, "--set", "scan={}", "-o", tmp_path / "out")
+    quick = ("--set", "scan={}", "--set", "plots=false")
+    code, _, err = call("afm-torques", case, *quick, "-o", tmp_path / "out")
     assert code == 0
     assert len([line for line in err.splitlines() if line.startswith("warning: p_m")]) == 1
     written = json.loads((tmp_path / "out" / "result.json").read_text())
@@ -125,12 +138,13 @@ def test_the_result_says_that_p_m_misses_spin_balance(case, call, tmp_path):
     assert_allclose(float(row["p_m_of_spin_current"]), wanted.p_m_balance[0][0, 0], rtol=1e-9)
 
 
-def test_the_resolved_case_gives_the_same_numbers(case, call, tmp_path):
-    call("afm-torques", case, "-q", "-o", tmp_path / "one", "--set", "plots=false")
-    call("afm-torques", tmp_path / "one" / "case.toml", "-q", "-o", tmp_path / "two")
-    names = ("coefficients.csv", "coefficients.json", "case.toml")
-    for name in names:
-        assert (tmp_path / "one" / name).read_text() == (tmp_path / "two" / name).read_text()
+def test_the_resolved_case_gives_the_same_numbers(done, call, tmp_path):
+    one, two = done[0] / "bands.out", tmp_path / "two"
+    call("afm-torques", one / "case.toml", "-q", "-o", two, "--set", "plots=false")
+    for name in ("coefficients.csv", "coefficients.json"):
+        assert (one / name).read_text() == (two / name).read_text()
+    resolved = [tomllib.loads((folder / "case.toml").read_text()) for folder in (one, two)]
+    assert resolved[0] | {"plots": False} == resolved[1]
 
 
 def test_an_earlier_result_of_other_inputs_is_replaced_only_by_force(case, call, tmp_path):
@@ -148,7 +162,7 @@ def test_an_earlier_result_of_other_inputs_is_replaced_only_by_force(case, call,
 
 def test_points_without_states_keep_their_row_and_say_why(case, call, tmp_path):
     scan = 'scan={chemical_potential={start="-2 eV", stop="0.6 eV", points=2}}'
-    code, _, err = call("afm-torques", case, "--set", scan, "-o", tmp_path / "out")
+    code, _, err = call("afm-torques", case, "--set", scan, "--set", "plots=false", "-o", tmp_path / "out")
     assert code == 0
     assert "1 of 2 points of scans have no result" in err
     with (tmp_path / "out" / "coefficients.csv").open() as stream:

@@ -536,7 +536,7 @@ def test_a_scan_has_the_same_table_whether_or_not_points_are_solved_together(tmp
     case = case_from_table(tomllib.loads(SCAN))
     results = {}
     for name, options in (("together", {}), ("alone", {"solve": solve_alone})):
-        results[name] = sweep(case, output=tmp_path / name, **options)
+        results[name] = sweep(case, output=tmp_path / name, here=True, **options)
         assert not results[name].failures
         assert results[name].computed == 10
     one, other = results.values()
@@ -545,7 +545,7 @@ def test_a_scan_has_the_same_table_whether_or_not_points_are_solved_together(tmp
     for new, old in zip(one.points, other.points, strict=True):
         assert new.coordinates == old.coordinates
         same_numbers(new.numbers, old.numbers)
-    again = sweep(case, output=tmp_path / "together")
+    again = sweep(case, output=tmp_path / "together", here=True)
     assert again.computed == 0
     assert again.points == one.points
 
@@ -579,7 +579,7 @@ def test_a_point_that_fails_among_others_has_the_message_of_a_single_run(tmp_pat
     """A layer without loss between faces that only push spin has no potential."""
     case = case_from_table(tomllib.loads(PUSHED))
     results = [
-        sweep(case, output=tmp_path / name, **options)
+        sweep(case, output=tmp_path / name, here=True, **options)
         for name, options in (("a", {}), ("b", {"solve": solve_alone}))
     ]
     for result in results:

@@ -11,15 +11,12 @@ import pytest
 from femspin import load_case, simulate
 from femspin.results.expected import compare_expected
 
-CASES = sorted(
-    p
-    for p in (Path(__file__).parents[1] / "cases").glob("*.toml")
-    if not p.stem.startswith(("scan_", "fit_", "texture_"))
-)
-IDS = [p.stem for p in CASES]
+FOLDER = Path(__file__).parents[1] / "cases"
+CASES = sorted(p for p in FOLDER.glob("*.toml") if not p.stem.startswith(("scan_", "fit_", "texture_")))
+PARAMS = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem == "hall_bar" else []) for p in CASES]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=IDS)
+@pytest.fixture(scope="module", params=PARAMS)
 def solved(request):
     return request.param, simulate(load_case(request.param), request.param.parent)
 
@@ -46,8 +43,20 @@ def test_parts_of_every_interface_add_up(solved):
 
 def test_result_folder_is_complete_and_its_fields_read_back(solved, tmp_path):
     """Meshio reads every field file; the volume holds mu, N, m, currents and part densities."""
-    _, solution = solved
-    folder = solution.write(tmp_path / "out")
+    assert_complete(solved[1], tmp_path / "out")
+
+
+def test_a_device_on_a_mesh_file_balances_and_its_folder_is_complete(tmp_path):
+    """The shipped Hall bar, of the first order."""
+    path = FOLDER / "hall_bar.toml"
+    solution = simulate(load_case(path, ["solver.order=1"]), path.parent, errors=False)
+    assert solution.device.space.dimension == 3
+    assert solution.transport.balance < 1e-10
+    assert_complete(solution, tmp_path / "out")
+
+
+def assert_complete(solution, output):
+    folder = solution.write(output)
     names = {p.name for p in folder.iterdir()}
     assert {"result.json", "case.toml", "currents.csv", "fields.pvd", "profiles.png"} <= names
     volume = meshio.read(folder / "fields_0000.vtu")

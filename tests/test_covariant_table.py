@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 import pytest
 import scipy.sparse.linalg as spl
+from marks import slow
 
 from femspin.case.schema import Stack
 from femspin.fields.soc import covariant_rotation
@@ -23,6 +24,7 @@ from femspin.transport.elements.space import build_space
 
 LENGTH, DECAY, CENTRE = 4.0, 1.5, (2.0, 0.5)
 MESHES = (4, 8, 16)  # cells per nm
+NON_ABELIAN = [2.0, slow(6.0)]  # each with a fine reference of its own
 
 
 def rectangle(n: int, order: int):
@@ -133,7 +135,7 @@ def test_pure_gauge_error_of_plain_elements_grows_with_the_field(order, q):
     assert np.all(plain[:, -1] > (q * DECAY) ** (2 * order) * carried[:, -1])
 
 
-@pytest.mark.parametrize("q", [2.0, 6.0])
+@pytest.mark.parametrize("q", NON_ABELIAN)
 @pytest.mark.parametrize(("order", "rate"), [(1, 1.8), (2, 3.5)])
 def test_non_abelian_point_values_gain_accuracy_and_keep_the_order(order, rate, q):
     """At least as accurate as plain elements on every mesh, at no lower order."""
@@ -144,7 +146,7 @@ def test_non_abelian_point_values_gain_accuracy_and_keep_the_order(order, rate, 
         assert rates(carried) > rates(plain)
 
 
-@pytest.mark.parametrize("q", [2.0, 6.0])
+@pytest.mark.parametrize("q", NON_ABELIAN)
 def test_non_abelian_current_of_linear_elements_gains_accuracy(q):
     """On every mesh; corners where held and insulating sides meet limit the order of both."""
     assert np.all(errors(1, q, 1.0, True)[0] <= errors(1, q, 1.0, False)[0])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from marks import slow
 from test_solvers import region
 
 from femspin import build_device, case_from_table
@@ -146,7 +147,7 @@ def wide(length: float, method: str, width: float, n: int = 16):
     )
 
 
-@pytest.mark.parametrize(("length", "width"), [(1e4, 10), (1e5, 10), (1e5, 40), (1e6, 400)])
+@pytest.mark.parametrize(("length", "width"), [slow(1e4, 10), slow(1e5, 10), slow(1e5, 40), (1e6, 400)])
 def test_an_iterative_solution_is_right_where_spin_hardly_relaxes(length, width):
     """A constant spin potential leaves a residual of (h/length)^2 of that of a rough one."""
     states = [solved(wide(length, method, width)) for method in ("direct", "iterative")]

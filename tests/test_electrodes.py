@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from marks import slow
 from test_structure import gmsh_file
 
 from femspin import build_device, case_from_table, simulate, solve
@@ -200,7 +201,7 @@ def test_currents_of_all_electrodes_add_up_to_zero():
     assert currents[0] > 0 > currents[1]
 
 
-@pytest.mark.parametrize("polarisation", [0.0, 0.4])
+@pytest.mark.parametrize("polarisation", [slow(0.0), 0.4])
 def test_four_terminal_resistances_are_reciprocal(polarisation):
     """R(source drain, left right)(m) = R(left right, source drain)(-m), Onsager-Casimir.
 
@@ -239,7 +240,7 @@ def plate(theta: float, n: int) -> float:
     return 1e-3 * SIGMA / contact(run(table), "left")[1]
 
 
-@pytest.mark.parametrize("theta", [0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("theta", [slow(0.1), slow(0.5), slow(1.0), 2.0])
 def test_a_square_hall_plate_has_the_resistance_of_its_self_dual_shape(theta):
     """R = rho sqrt(1 + theta^2) for any Hall angle.
 

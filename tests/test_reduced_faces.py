@@ -7,6 +7,7 @@ import re
 import meshio
 import numpy as np
 import pytest
+from marks import slow
 
 from femspin import CaseError, build_device, case_from_table, simulate, solve
 from femspin.interface.reduced import REDUCTIONS
@@ -101,7 +102,7 @@ def written(solution, name, folder):
     [
         ("F Pt", 2, {"lateral": "insulating"}),
         ("YIG F Pt", 2, {"lateral": "insulating", "cell": "tri"}),
-        ("YIG F Pt", 3, {}),
+        slow("YIG F Pt", 3, {}),
         ("F Pt", 3, {"cell": "tet"}),
     ],
 )

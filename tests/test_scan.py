@@ -329,14 +329,14 @@ def test_a_failing_point_is_recorded_and_the_others_finish(tmp_path):
         {"row": 1, "coordinates": {"drive.temperature": 5.0}, "error": "no convergence\\nat all"}
     ]
     # Failures are tried again; what is there is not.
-    again = sweep(case, tmp_path, tmp_path / "out", solve=temperature_of)
+    again = sweep(case, tmp_path, tmp_path / "out", solve=temperature_of, here=True)
     assert temperatures(again) == [2, 5, 10, 20]
     assert sorted(calls(tmp_path)) == [2, 5, 10, 20]
 
 
 def test_any_exception_is_recorded_with_its_name(tmp_path):
     case = scan_case(TEMPERATURES, "processes = 1")
-    result = sweep(case, None, tmp_path / "out", solve=divides_at_5_k)
+    result = sweep(case, None, tmp_path / "out", solve=divides_at_5_k, here=True)
     assert [p.error for p in result.points if p.error] == ["ZeroDivisionError: float division by zero"]
 
 
@@ -376,17 +376,17 @@ def test_workers_that_cannot_start_end_the_scan(tmp_path):
 
 def test_a_rerun_solves_only_what_is_new(tmp_path):
     output = tmp_path / "out"
-    case = scan_case(TEMPERATURES, "processes = 2")
-    first = sweep(case, tmp_path, output, solve=temperature_of)
+    case = scan_case(TEMPERATURES)
+    first = sweep(case, tmp_path, output, solve=temperature_of, here=True)
     files = {p: p.stat().st_mtime_ns for p in point_folder(output).iterdir()}
     assert (len(files), first.computed) == (4, 4)
-    second = sweep(case, tmp_path, output, solve=temperature_of)
+    second = sweep(case, tmp_path, output, solve=temperature_of, here=True)
     assert second.computed == 0
     assert second.points == first.points
     assert {p: p.stat().st_mtime_ns for p in point_folder(output).iterdir()} == files
     assert len(calls(tmp_path)) == 4
     longer = scan_case(TEMPERATURES.replace('"20 K"', '"20 K", "30 K", "2000 mK"'))
-    third = sweep(longer, tmp_path, output, solve=temperature_of)
+    third = sweep(longer, tmp_path, output, solve=temperature_of, here=True)
     assert temperatures(third) == [2, 5, 10, 20, 30, 2]
     assert third.computed == 1
     fresh = sweep(case, tmp_path, output, fresh=True, solve=temperature_of)
@@ -425,7 +425,7 @@ SHORT = BASE + "[output]\nfields = false\nplots = false\n"
 
 def test_a_point_has_the_numbers_of_a_run_of_its_own(tmp_path):
     case = scan_case('"regions.Pt.spin_hall_angle" = [0.05, 0.2]', "processes = 1")
-    result = sweep(case, None, tmp_path / "out")
+    result = sweep(case, None, tmp_path / "out", here=True)
     for (_, single), point in zip(scan_points(case), result.points, strict=True):
         values = simulate(single).values
         assert len(point.numbers) > 10
@@ -443,7 +443,7 @@ def solved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scan")
     axes = f'{ANGLE}\n"structure.layers.Pt.thickness" = ["2 nm", "4 nm"]'
     tail = '[scan.plot]\nx = "angle"\ny = ["interfaces.Pt|F.spin_current", "balance_residual"]'
-    result = sweep(scan_case(axes, "processes = 2", tail), None, folder / "out")
+    result = sweep(scan_case(axes, "processes = 2", tail), None, folder / "out", here=True)
     return result, result.write(folder / "out")
 
 
@@ -516,7 +516,7 @@ def test_columns_can_be_chosen_by_name_or_by_the_head_of_a_name(tmp_path):
     case = scan_case(
         TEMPERATURES, 'processes = 1\ncolumns = ["torques.F"]', '[scan.plot]\ny = ["torques.nothing"]'
     )
-    result = sweep(case, None, tmp_path / "out", solve=temperature_of)
+    result = sweep(case, None, tmp_path / "out", solve=temperature_of, here=True)
     assert result.columns == (*(f"torques.F.torque.{a}" for a in "xyz"), "torques.nothing")
     assert [c.head for c in result.table][1] == "torques.F.torque.x [J/m^2]"
     assert math.isnan(result.points[0].numbers["torques.nothing"])
@@ -525,7 +525,7 @@ def test_columns_can_be_chosen_by_name_or_by_the_head_of_a_name(tmp_path):
 def test_a_number_that_is_an_axis_has_one_column(tmp_path):
     axes = '"regions.F.diffusion_constant" = ["1e-4 m^2/s", "2e-4 m^2/s"]'
     case = scan_case(axes, 'processes = 1\ncolumns = ["regions.F"]')
-    heads = [c.head for c in sweep(case, None, tmp_path / "out").table]
+    heads = [c.head for c in sweep(case, None, tmp_path / "out", here=True).table]
     assert len(set(heads)) == len(heads)
     assert heads[0] == "regions.F.diffusion_constant [m^2/s]"
 
@@ -537,7 +537,7 @@ def test_a_number_that_is_an_axis_has_one_column(tmp_path):
 def test_unknown_number_is_refused_after_the_first_point(tmp_path, head, tail, setting):
     case = scan_case(TEMPERATURES, f"processes = 1\n{head}", tail)
     with pytest.raises(CaseError, match=rf"scan\.{setting}: no number 'torques\.G'.*did you mean"):
-        sweep(case, tmp_path, tmp_path / "out", solve=temperature_of)
+        sweep(case, tmp_path, tmp_path / "out", solve=temperature_of, here=True)
     assert len(calls(tmp_path)) <= 2
 
 
@@ -570,7 +570,7 @@ def test_plot_has_labels_with_units_and_one_curve_per_value_of_the_other_axis(so
 )
 def test_plots_of_other_shapes(tmp_path, axes, head, curves):
     case = scan_case(axes, f"{head}\nprocesses = 1", '[scan.plot]\ny = ["torques.F.torque.x"]')
-    result = sweep(case, None, tmp_path / "out", solve=temperature_of)
+    result = sweep(case, None, tmp_path / "out", solve=temperature_of, here=True)
     figure, (panel,) = result.plot()
     assert len(panel.lines) == curves
     figure.savefig(tmp_path / "scan.png")
@@ -589,7 +589,8 @@ def write_case(folder, axes, head="processes = 2", base=SHORT):
 
 
 def test_run_writes_the_scan_and_check_says_how_many_points(tmp_path, capsys):
-    file = write_case(tmp_path, f'"regions.Pt.spin_hall_angle" = [0.1, 0.2]\n{TEMPERATURES}')
+    axes = f'"regions.Pt.spin_hall_angle" = [0.1, 0.2]\n{TEMPERATURES}'
+    file = write_case(tmp_path, axes, "processes = 1")
     assert main(["check", str(file)]) == 0
     out = capsys.readouterr().out
     assert "scan: 8 points: regions.Pt.spin_hall_angle (2) x drive.temperature (4)" in out

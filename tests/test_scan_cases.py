@@ -21,7 +21,7 @@ def scanned(tmp_path_factory):
     def run(name):
         if name not in done:
             output = tmp_path_factory.mktemp(name) / "out"
-            result = sweep(load_case(FOLDER / f"{name}.toml"), FOLDER, output)
+            result = sweep(load_case(FOLDER / f"{name}.toml"), FOLDER, output, here=True)
             assert not result.failures
             result.write(output)
             assert (output / "scan.png").stat().st_size > 10_000

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from marks import slow
 
 from femspin import CaseError, build_device, case_from_table, load_case
 from femspin.case.load import dump_case
@@ -258,13 +259,24 @@ def follows_the_field(name, output, parameter):
     return name == "ggg_pt" and ".GGG." in output and turns
 
 
+def strides(*names):
+    """Return every name twice: with one in eight of its parameters, and with all of them, slow."""
+    return [(name, 8) for name in names] + [slow(name, 1) for name in names]
+
+
+def paths_of(name, stride):
+    return [p.path for p in choose_parameters(solved(name)[0].case)][::stride]
+
+
 # ---------------------------------------------------------------- against whole solves
 
 
-@pytest.mark.parametrize("name", ["eus_pt", "ggg_pt", "fgt_pt", "biox_cu", "contact", "replaced"])
-def test_every_number_has_the_derivative_of_whole_solves_by_every_parameter(name):
-    outputs = driven(numbers(name))
-    found = sensitivities(*solved(name), outputs)
+@pytest.mark.parametrize(
+    ("name", "stride"), strides("eus_pt", "ggg_pt", "fgt_pt", "biox_cu", "contact", "replaced")
+)
+def test_every_number_has_the_derivative_of_whole_solves_by_every_parameter(name, stride):
+    outputs, paths = driven(numbers(name)), paths_of(name, stride)
+    found = sensitivities(*solved(name), outputs, paths)
     assert found.errors.max() < 1e-9
     change, largest = by_elasticity(found)
     for j, parameter in enumerate(found.parameters):
@@ -313,14 +325,14 @@ def test_the_tables_differentiated_cover_contacts_laws_electrodes_and_replaced_l
 # ---------------------------------------------------------------- adjoint, tangent, functionals
 
 
-@pytest.mark.parametrize("name", ["eus_pt", "fgt_pt", "contact", "carried"])
-def test_adjoint_rows_are_tangent_rows(name):
+@pytest.mark.parametrize(("name", "stride"), strides("eus_pt", "fgt_pt", "contact", "carried"))
+def test_adjoint_rows_are_tangent_rows(name, stride):
     """To 1e-9 of the largest change of their kind; charge through a face is round-off of all charge."""
     device, transport = solved(name)
     affine = device_functionals(device, transport)
     outputs = [n for n in driven(numbers(name), 0.0) if n in affine]
     assert len(outputs) > 20
-    paths = [p.path for p in choose_parameters(device.case)][:: 1 if name != "carried" else 4]
+    paths = paths_of(name, stride)
     one = sensitivities(device, transport, outputs, paths, method="adjoint")
     two = sensitivities(device, transport, outputs, paths, method="tangent")
     largest = largest_of_kinds(outputs, by_elasticity(two)[1])

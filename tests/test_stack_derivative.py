@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from marks import slow_unless
 
 from femspin import case_from_table, load_case
 from femspin.case.load import dump_case
@@ -102,7 +103,7 @@ def assert_derivative(make, change, scale=1.0):
 # ---------------------------------------------------------------- whole cases
 
 
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("name", slow_unless(("scan_ahe_angle", "scan_smr_ggg_pt"), STACKS))
 def test_tangent_is_the_derivative_of_the_whole_solve_for_every_parameter(name):
     """From the case file's scalars to potentials, fluxes, in-plane currents and parts."""
     case = completed(name)

@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pytest
+from marks import slow_unless
 
 from femspin import build_device, case_from_table, simulate
 from femspin.device.coefficients import extrapolated_derivative, with_parameters
@@ -261,7 +262,7 @@ def test_derivatives_of_two_faces_of_one_name_are_the_mean_of_two_names():
         assert np.abs(mean.derivatives[:, j] - expected).max() <= 1e-10 * size, p.path
 
 
-@pytest.mark.parametrize("name", ONE_NAME)
+@pytest.mark.parametrize("name", slow_unless(("a pumping insulator on both sides",), ONE_NAME))
 def test_two_faces_of_one_name_have_the_derivative_of_whole_runs(name):
     """Extrapolated differences of runs, good to about 1e-10 of value over scale."""
     exact = solved_stack(complete_case(case_of(*FACES[name]))[0])

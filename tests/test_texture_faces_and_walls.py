@@ -409,7 +409,7 @@ def scan_of_walls():
 
 
 def test_rows_of_a_scan_say_whose_wall_left(tmp_path):
-    result = sweep(scan_of_walls(), tmp_path, tmp_path / "out")
+    result = sweep(scan_of_walls(), tmp_path, tmp_path / "out", here=True)
     assert [p.numbers["texture.wall.lost"] for p in result.points] == [0, 1, 1]
     assert [len(p.warnings) for p in result.points] == [0, 1, 1]
     assert len(result.warnings) == 1  # one text for both, whenever they left
@@ -706,9 +706,9 @@ def test_velocities_of_a_wall_that_left_leave_out_the_pull_of_the_end():
 def test_a_wall_that_left_has_the_velocity_of_one_far_from_the_end():
     """The same wall in a long and in a short magnet, which it leaves."""
     drive = {"fields": [{"field": ["0 T", "0 T", "40 mT"]}], "wall": {}}
-    start = {"initial": {"type": "wall", "position": "-60 nm"}}
+    start = {"initial": {"type": "wall", "position": "-20 nm"}}
     short = solved(
-        WALL, mesh=LINE | {"length": "200 nm"}, duration="1 ns", output_interval="2 ps", **drive, **start
+        WALL, mesh=LINE | {"length": "120 nm"}, duration="1 ns", output_interval="2 ps", **drive, **start
     )
     numbers = short.numbers["wall"]
     assert numbers["lost"] == 1
@@ -717,7 +717,7 @@ def test_a_wall_that_left_has_the_velocity_of_one_far_from_the_end():
     assert 0 < until < float(short.numbers["duration"])
     long = solved(
         WALL,
-        mesh=LINE | {"length": "400 nm"},
+        mesh=LINE | {"length": "320 nm"},
         duration=f"{until!r} s",
         output_interval="2 ps",
         **drive,

@@ -353,7 +353,7 @@ FAST = {
         },
     ),
     "field and torque": (
-        20e-12,
+        10e-12,
         {
             "magnet": {"anisotropy": "100 J/m^3"},
             "initial": {"direction": [0.5, 0.2, 1]},

@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import skfem
+from marks import slow
 from texture_setup import afm, fm, line
 
 from femspin.case.load import case_from_table
@@ -138,7 +139,7 @@ def test_relaxation_of_an_antiferromagnet_that_a_torque_turns_forever_is_an_erro
             np.testing.assert_allclose(m[:, 2], [1, -1], atol=1e-9)
             continue
         with pytest.raises(SolverError, match="oscillation"):
-            relax_texture(texture, start, limit=800)
+            relax_texture(texture, start, limit=200)
 
 
 def test_a_field_like_torque_is_the_field_it_is_even_without_damping():
@@ -157,7 +158,7 @@ def threshold(base, vary, low, high, magnet=None, tolerance=1e-3, **more):
     return values["texture.threshold"], values["texture.bracket"]
 
 
-@pytest.mark.parametrize("damping", [0.003, 0.1, 0.5])
+@pytest.mark.parametrize("damping", [0.003, slow(0.1), 0.5])
 @pytest.mark.parametrize("field", [0.3, 2.0])
 @pytest.mark.parametrize("start", [[0, 0, 1], [0.2, 0, 1]])
 def test_auto_oscillation_of_a_ferromagnet_starts_at_alpha_b(damping, field, start):
@@ -205,7 +206,8 @@ def test_reversal_by_a_field_along_the_axis_is_at_the_anisotropy_field():
     assert found == pytest.approx(1.0, rel=1e-6)
 
 
-def test_a_state_that_ceases_to_exist_is_a_threshold():
+@pytest.mark.parametrize("tolerance", [1e-2, slow(1e-4)])
+def test_a_state_that_ceases_to_exist_is_a_threshold(tolerance):
     """The fold of Stoner and Wohlfarth at 45 degrees: half the anisotropy field."""
     found, _ = threshold(
         FERRO,
@@ -213,11 +215,11 @@ def test_a_state_that_ceases_to_exist_is_a_threshold():
         "0.1 T",
         "0.7 T",
         {"anisotropy": "4e5 J/m^3", "axis": [1, 1, 0]},
-        tolerance=1e-4,
+        tolerance=tolerance,
         fields=[{"field": ["0 T", "0 T", "0 T"]}],
         initial={"direction": [-1, -1, 0]},
     )
-    assert found == pytest.approx(0.5, rel=1e-4)
+    assert found == pytest.approx(0.5, rel=tolerance)
 
 
 @pytest.mark.parametrize("damping", [1e-4, 0.02, 0.3])
@@ -443,7 +445,7 @@ def test_the_tilt_of_a_wall_that_turns_between_outputs_does_not_alias():
     """Far beyond the breakdown the wall precesses at gamma B/(1 + alpha^2)."""
     case = {
         "kind": "ferromagnet",
-        "duration": "1.2 ns",
+        "duration": "0.4 ns",
         "output_interval": "40 ps",
         "wall": {},
         "mesh": {"shape": "line", "length": "120 nm", "cell": "2 nm"},

@@ -167,7 +167,20 @@ def test_cycles_reduce_the_error_at_a_rate_that_does_not_depend_on_size(flat):
     for n in (8, 16, 32):
         matrix = laplacian(n, flat)
         levels = hierarchy(matrix, None)
-        assert rate(ChargeMultigrid(levels.matrices, levels.transfers).solve, matrix) < 0.2
+        assert rate(ChargeMultigrid(levels.matrices, levels.transfers).cycle, matrix) < 0.2
+
+
+@pytest.mark.parametrize("flat", [1.0, 1e-3])
+def test_cycles_are_repeated_until_a_third_of_the_residual_is_left(flat):
+    """Also where nodes lie at random heights, so that single cycles do little."""
+    matrix = laplacian(12, flat)
+    rng = np.random.default_rng(4)
+    size = np.exp(2.5 * rng.normal(size=matrix.shape[0]))
+    stretched = sp.csr_array(sp.diags_array(size) @ matrix @ sp.diags_array(size))
+    levels = hierarchy(stretched, None)
+    r = rng.normal(size=matrix.shape[0])
+    left = r - stretched @ ChargeMultigrid(levels.matrices, levels.transfers).solve(r)
+    assert np.linalg.norm(left) <= 0.31 * np.linalg.norm(r)
 
 
 @pytest.mark.parametrize("transposed", [False, True])

@@ -18,7 +18,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -146,10 +145,13 @@ class ChargeMultigrid:
         """Return about A^-1 r, shape (n,)."""
         right = np.asarray(r, np.float32)
         if not self._smoothers:
-            return self._cycle(0, right)
-        cycle = partial(self._cycle, 0)
-        found: Single = conjugate_gradients(self._product, right, cycle, _ENOUGH, _MOST_CYCLES)
+            return self.cycle(right)
+        found: Single = conjugate_gradients(self._product, right, self.cycle, _ENOUGH, _MOST_CYCLES)
         return found
+
+    def cycle(self, r: NDArray[Any]) -> Single:
+        """Return A^-1 r as far as one cycle comes, shape (n,)."""
+        return self._cycle(0, np.asarray(r, np.float32))
 
     def _product(self, x: Single) -> Single:
         from ..kernels.multigrid import residual

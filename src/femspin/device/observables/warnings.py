@@ -105,8 +105,6 @@ def _electrode_warnings(device: Device) -> list[str]:
 
 def _near_electrodes(device: Device, polarised: list[str]) -> list[str]:
     """Return the blocked electrodes within a spin diffusion length of a polarised metal."""
-    from scipy.spatial import KDTree
-
     space, found = device.space, []
     at = space.locations
     own = {n: np.unique(space.dofs[space.in_region(n)]) for n in device.conductors}
@@ -116,6 +114,8 @@ def _near_electrodes(device: Device, polarised: list[str]) -> list[str]:
             continue
         reach = max(device.parameters[n].region.spin_diffusion_length or 0.0 for n in metals)
         for name in polarised:
+            from scipy.spatial import KDTree  # here: few cases need it
+
             away = KDTree(at[:, own[name]].T).query(at[:, e.dofs].T)[0].min()
             if away * LENGTH < reach:
                 found.append(

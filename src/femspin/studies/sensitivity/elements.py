@@ -28,7 +28,7 @@ from ...device.functionals import device_functionals
 from ...device.generic import generic_transport
 from ...device.model import Device, Transport
 from ...device.observables.mesh import discretised_numbers
-from ...device.observables.quantity import flat_numbers, quantities
+from ...device.observables.quantity import Quantity, flat_numbers, quantities
 from ...errors import CaseError, SolverError, closest
 from ...transport.adjoint import adjoint_solutions, tangent_solutions
 from ...units import Array
@@ -58,9 +58,7 @@ class Sensitivities:
     """Derivatives of outputs by parameters, in SI.
 
     Args:
-        outputs: Dotted names as in `Solution.values`.
-        values: Of the outputs, shape (n_outputs,).
-        units: Of the outputs.
+        quantities: The outputs.
         parameters: By which they are differentiated.
         derivatives: dQ/dp, shape (n_outputs, n_parameters); NaN where the coefficients have no
             smooth derivative.
@@ -68,12 +66,20 @@ class Sensitivities:
             plus value over scale, shape (n_parameters,).
     """
 
-    outputs: tuple[str, ...]
-    values: Array
-    units: tuple[str, ...]
+    quantities: tuple[Quantity, ...]
     parameters: tuple[Parameter, ...]
     derivatives: Array
     errors: Array
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Dotted names of the outputs as in `Solution.values`."""
+        return tuple(q.path for q in self.quantities)
+
+    @property
+    def values(self) -> Array:
+        """The outputs in SI, shape (n_outputs,)."""
+        return np.array([q.value for q in self.quantities])
 
     @property
     def elasticities(self) -> Array:
@@ -114,8 +120,8 @@ def sensitivities(
         if name not in known:
             raise CaseError(name, f"the result has no such number{closest(name, known)}")
     chosen = choose_parameters(device.case, parameters)
-    wanted = {name: known[name].value for name in outputs}
-    units = tuple(known[name].unit for name in wanted)
+    chosen_outputs = tuple(known[name] for name in dict.fromkeys(outputs))
+    wanted = {q.path: q.value for q in chosen_outputs}
     rows = _rows(device, transport, wanted, len(chosen), method)
     moments = weak_moments(device, transport)
     table, errors = np.full((len(wanted), len(chosen)), np.nan), np.full(len(chosen), np.inf)
@@ -127,8 +133,7 @@ def sensitivities(
         table[:, j], errors[j] = rows.derivatives(change), change.error
         if progress is not None:
             progress((j + 1) / len(chosen))
-    values = np.array(list(wanted.values()))
-    return Sensitivities(tuple(wanted), values, units, chosen, table, errors)
+    return Sensitivities(chosen_outputs, chosen, table, errors)
 
 
 @dataclass(frozen=True)

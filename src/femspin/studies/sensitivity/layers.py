@@ -153,10 +153,8 @@ def stack_sensitivities(
         errors[j] = max(error, slope.error)
         if progress is not None:
             progress((j + 1) / len(chosen))
-    values = np.array([solved.values[name] for name in outputs])
     known = quantities_below(GROUPS, solved.state)
-    units = tuple(known[name].unit for name in outputs)
-    return Sensitivities(tuple(outputs), values, units, chosen, table, errors)
+    return Sensitivities(tuple(known[name] for name in outputs), chosen, table, errors)
 
 
 def _column(

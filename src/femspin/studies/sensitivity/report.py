@@ -63,7 +63,7 @@ class SensitivityReport:
 
     def unit(self, output: str) -> str:
         """Return the unit of an output, or an empty text."""
-        return dict(zip(self.found.outputs, self.found.units, strict=True)).get(output, "")
+        return next((q.unit for q in self.found.quantities if q.path == output), "")
 
     def name(self, path: str) -> str:
         """Return the path of a parameter with the region in place of the number of a layer."""
@@ -77,6 +77,7 @@ def sensitivity_summary(report: SensitivityReport) -> dict[str, Any]:
         name: {
             "value": float(found.values[k]),
             "unit": report.unit(name),
+            "label": found.quantities[k].label,
             "parameters": [_entry(report, row) for row in table_rows(found, k)],
         }
         for k, name in enumerate(found.outputs)
@@ -195,7 +196,7 @@ def _draw(panel: Any, report: SensitivityReport, output: int, rows: Sequence[Map
     panel.set_yticks(range(len(rows)), [_short(report.name(r["parameter"])) for r in rows], fontsize=8)
     panel.invert_yaxis()
     panel.axvline(0, color="0.3", linewidth=0.8)
-    panel.set_title(report.found.outputs[output].replace("_", " "), fontsize=9)
+    panel.set_title(report.found.quantities[output].label, fontsize=9)
     panel.set_xlabel("elasticity", fontsize=8)
     panel.tick_params(axis="x", labelsize=8)
     panel.grid(axis="x", color="0.9", linewidth=0.6)

@@ -16,6 +16,7 @@ from ...case.paths import replaced, resolved_path
 from ...case.schema import Case
 from ...device.build import build_device
 from ...device.coefficients import CaseCoefficients, Parameter, case_coefficients, find_parameter
+from ...device.observables.quantity import Quantity
 from ...device.observables.said import GROUPS
 from ...device.observables.stack import quantities_below
 from ...device.stack_problem import StackProblem, StackState, stack_case, stack_problem
@@ -222,9 +223,9 @@ def _model_set(
         raise CaseError(where, f"{error.path}: {error.problem}") from None
     for name in named:
         _found(cases[0], name, f"parameters.{name}")
-    unit = _unit_of_result(entry.y.result, cases[0], problems[0], f"{where}.y.result")
-    measured = in_si(measured, entry, unit, where)
-    return ModelSet(entry.label, entry, measured, tuple(cases), problems, factor, points.axes[0])
+    result = _result(entry.y.result, cases[0], problems[0], f"{where}.y.result")
+    measured = in_si(measured, entry, result.unit, where)
+    return ModelSet(entry.label, entry, measured, tuple(cases), problems, factor, points.axes[0], result)
 
 
 def _refuse_parameter(parts: Sequence[str], named: set[str], where: str) -> None:
@@ -243,8 +244,8 @@ def _points(table: dict[str, Any], name: str, axis: Any, where: str) -> ScanPoin
         raise CaseError(f"{where}.x", f"{error.path}: {error.problem}") from None
 
 
-def _unit_of_result(name: str, case: Case, problem: StackProblem, where: str) -> str:
-    """Return the unit of a number of the result; one solution of the stack tells.
+def _result(name: str, case: Case, problem: StackProblem, where: str) -> Quantity:
+    """Return a number of the result; one solution of the stack tells.
 
     Raises:
         CaseError: If there is no such number.
@@ -252,7 +253,7 @@ def _unit_of_result(name: str, case: Case, problem: StackProblem, where: str) ->
     c: CaseCoefficients = case_coefficients(case, problem.m)
     known = quantities_below(GROUPS, StackState(problem, solve_stack(stack_case(problem, c)), c))
     if name in known:
-        return known[name].unit
+        return known[name]
     spelled = number_name(name, known)
     hint = f"; it is called {spelled!r} here" if spelled in known else closest(name, known)
     inner = [k for k in known if k.startswith(f"{name}.")]

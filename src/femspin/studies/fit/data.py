@@ -46,7 +46,6 @@ class Measured:
         y_unit: Unit of the file, or an empty text.
         sigma_unit: Unit of sigma in the file.
         y_size: One unit of the file in SI; NaN before `in_si`.
-        si_unit: The SI unit of y; empty before `in_si`.
         rows: Numbers of the rows in the file, from 1; those without numbers are left out.
         notes: What was done to read it, as sentences.
     """
@@ -58,7 +57,6 @@ class Measured:
     y_unit: str
     sigma_unit: str = ""
     y_size: float = math.nan
-    si_unit: str = ""
     rows: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -111,7 +109,7 @@ def in_si(found: Measured, data: DataSet, needed: str, where: str) -> Measured:
         if found.sigma_unit != found.y_unit:
             own = _size(found.sigma_unit, needed, f"{where}.sigma.column", data.y.result)
         sigma = sigma * own
-    return replace(found, y=found.y * size, sigma=sigma, y_size=size, si_unit=needed)
+    return replace(found, y=found.y * size, sigma=sigma, y_size=size)
 
 
 def _read(file: Path, wanted: Sequence[str], where: str) -> tuple[list[tuple[str, str]], list[list[str]]]:

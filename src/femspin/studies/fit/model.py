@@ -16,6 +16,7 @@ from ...device.coefficients import (
     field_derivatives,
     with_parameters,
 )
+from ...device.observables.quantity import Quantity
 from ...device.observables.stack import number
 from ...device.stack_problem import StackProblem, StackState, moved, stack_case, stack_change
 from ...errors import SolverError
@@ -69,6 +70,7 @@ class ModelSet:
         problems: Frame of every row.
         factor: Position of its free factor among the parameters, or None.
         axis: What x is.
+        result: What y is.
     """
 
     label: str
@@ -78,6 +80,7 @@ class ModelSet:
     problems: tuple[StackProblem, ...]
     factor: int | None
     axis: Axis
+    result: Quantity
 
 
 @dataclass

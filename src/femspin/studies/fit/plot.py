@@ -49,7 +49,7 @@ def _draw(result: FitResult, k: int, s: ModelSet, upper: Any, lower: Any) -> Non
         x[order], result.predicted[rows][order] / size, color=_MODEL, linewidth=1.5, label="fit", zorder=2
     )
     unit = f"\n({spelled_unit(s.measured.y_unit)})" if s.measured.y_unit else ""
-    upper.set_ylabel(readable(s.entry.y.result) + unit)
+    upper.set_ylabel(s.result.label + unit)
     upper.set_title(f"{s.label}: χ² = {result.set_chi2(k):.1f}, {len(x)} points", fontsize="small")
     upper.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
     upper.legend(frameon=False)

@@ -41,7 +41,7 @@ def fit_summary(result: FitResult) -> dict[str, Any]:
             "chi2": result.set_chi2(k),
             "x": s.axis.name,
             "y": s.entry.y.result,
-            "unit": s.measured.si_unit,
+            "unit": s.result.unit,
             "notes": list(s.measured.notes),
         }
         for k, s in enumerate(model.sets)
@@ -127,6 +127,6 @@ def _write_csv(result: FitResult, file: Path) -> None:
                     result.residuals[rows],
                 ]
             ).tolist()
-            unit = s.measured.si_unit
+            unit = s.result.unit
             for x, *row in numbers:
                 writer.writerow([s.label, repr(x), s.axis.unit, *map(repr, row), unit])

@@ -1,8 +1,7 @@
-"""The matrix of the unknowns on a fixed pattern, and GMRES with an old preconditioner."""
+"""The matrix of the unknowns on a fixed pattern."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,9 @@ from ...transport.assembly.boundary import Constraint
 from ...transport.elements.space import Space
 from ...units import Array
 
-__all__ = ["ReducedPattern", "reduced_pattern", "warm_gmres"]
+__all__ = ["ReducedPattern", "reduced_pattern"]
 
 AnyInteger = NDArray[np.integer]
-Apply = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -70,41 +68,3 @@ def reduced_pattern(space: Space, constraint: Constraint, needed: NDArray[np.boo
     indptr = np.searchsorted(unique, np.arange(n + 1) * n).astype(np.int32)
     target = np.cumsum(new) - 1
     return ReducedPattern(kept[order], target, (unique % n).astype(np.int32), indptr, bool(new.all()))
-
-
-def warm_gmres(
-    matrix: sp.csr_array, load: Array, start: Array, precondition: Apply, target: float, limit: int
-) -> tuple[Array, Array, int]:
-    """Return the solution, its residual and the iterations of right-preconditioned GMRES.
-
-    Args:
-        matrix: A, shape (n, n).
-        load: b.
-        start: Where to start.
-        precondition: Approximate inverse of A.
-        target: |b - A x| at which it stops.
-        limit: Most iterations.
-    """
-    x, r = start, load - matrix @ start
-    size = float(np.linalg.norm(r))
-    if size <= target:
-        return x, r, 0
-    basis, images = [r / size], []
-    hessenberg = np.zeros((limit + 1, limit))
-    weights: Array = np.zeros(0)
-    for k in range(limit):
-        images.append(precondition(basis[k]))
-        w = matrix @ images[k]
-        for j, v in enumerate(basis):
-            hessenberg[j, k] = v @ w
-            w = w - hessenberg[j, k] * v
-        hessenberg[k + 1, k] = np.linalg.norm(w)
-        right = np.zeros(k + 2)
-        right[0] = size
-        weights = np.asarray(np.linalg.lstsq(hessenberg[: k + 2, : k + 1], right, rcond=None)[0])
-        left = np.linalg.norm(hessenberg[: k + 2, : k + 1] @ weights - right)
-        if left <= target or hessenberg[k + 1, k] <= 1e-15 * size:
-            break
-        basis.append(w / hessenberg[k + 1, k])
-    x = x + sum(y * z for y, z in zip(weights, images, strict=True))
-    return x, load - matrix @ x, len(weights)

@@ -22,12 +22,13 @@ from ...transport.assembly.boundary import FluxLaw, contact_terms
 from ...transport.assembly.coefficients import Coefficients
 from ...transport.assembly.regions import assemble_region
 from ...transport.linear.auxiliary import auxiliary
+from ...transport.linear.krylov import flexible_gmres
 from ...transport.linear.preconditioner import reduced_stiffness
 from ...transport.linear.solve import linear_solver
 from ...transport.system import TransportProblem
 from ...units import Array
 from .faces import FacetFace
-from .krylov import ReducedPattern, reduced_pattern, warm_gmres
+from .krylov import ReducedPattern, reduced_pattern
 from .regions import HBAR_SOLVER, FollowingRegion
 from .weights import MagnetMap
 from .work import PhaseClock, Work
@@ -320,7 +321,7 @@ class TexturedTransport:
         for _ in range(_MOST_ROUNDS):
             limit = _MOST_ITERATIONS if fresh else 2 * most
             before = x
-            x, r, used = warm_gmres(matrix, load, x, self._precondition, target, limit)
+            x, r, used = flexible_gmres(matrix.__matmul__, load, x, self._precondition, target, limit)
             done += used
             clock.lap("solve")
             size, left = float(np.linalg.norm(r)), error(x, r)

@@ -8,8 +8,8 @@ from itertools import permutations
 import numpy as np
 
 from ..errors import SolverError
-from ..units import Array
-from .contours import band_bounds
+from ..units import Array, Indices
+from .contours import band_bounds, bracketed_roots
 from .hamiltonian import band_energy, band_gradient, hopping_gradient
 from .lattice import TwoSublattice
 
@@ -89,20 +89,14 @@ def _fermi_points(model: TwoSublattice, mu: float, s: int) -> tuple[Array, float
     crosses = (ends[0] < 0) != (ends[1] < 0)
     whole = found[~crosses & (ends[0] < 0)]
     below += float((whole[:, 1] - whole[:, 0]).sum())
-    roots = _bisect(model, mu, s, found[crosses])
+
+    def at(x: Array, _: Indices) -> tuple[Array, Array]:
+        energy, gradient = band_gradient(model, x[:, None] @ b, s)
+        return energy - mu, (gradient @ b.T)[:, 0]
+
+    roots = bracketed_roots(at, found[crosses, 0], found[crosses, 1])
     part = np.where(ends[0][crosses] < 0, roots - found[crosses, 0], found[crosses, 1] - roots)
     return roots, below + float(part.sum())
-
-
-def _bisect(model: TwoSublattice, mu: float, s: int, brackets: Array) -> Array:
-    a, b = brackets.T.copy()
-    left = band_energy(model, a[:, None] @ model.reciprocal, s) < mu
-    for _ in range(60):
-        x = (a + b) / 2
-        same = (band_energy(model, x[:, None] @ model.reciprocal, s) < mu) == left
-        a, b = np.where(same, x, a), np.where(same, b, x)
-    found: Array = (a + b) / 2
-    return found
 
 
 def _polish(model: TwoSublattice, mu: float, s: int, u: Array) -> Array:

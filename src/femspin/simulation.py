@@ -22,7 +22,7 @@ from .device.steady import solve_transport
 from .errors import CaseError, SolverError
 from .materials.parameters import complete_case
 from .results.solution import Solution
-from .units import LENGTH, Array
+from .units import LENGTH, Array, Progress
 
 if TYPE_CHECKING:
     from .results.texture_result import TextureResult
@@ -45,9 +45,6 @@ __all__ = [
     "solve_point",
     "sweep",
 ]
-
-
-Progress = Callable[[float], None]
 
 
 def simulate(

@@ -17,6 +17,7 @@ DOS nu              1/(meV nm^3)        6.242e48 1/(J m^3)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,14 @@ __all__ = [
     "AnyArray",
     "Array",
     "Indices",
+    "Progress",
 ]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 AnyArray = NDArray[Any]
+Progress = Callable[[float], None]
+"""What is told the fraction of the work that is done."""
 """Real or complex numbers, or indices of any width."""
 
 # CODATA 2022; those of scipy would take longer to load than a small case to solve.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,11 @@ from .response_tables import FrequencyResponse, TransientResponse
 if TYPE_CHECKING:
     from .model import Device, Transport
 
+from ..units import Progress
+
 __all__ = ["require_resolved", "time_response"]
 
 Frames = tuple[tuple[float, "Transport"], ...]
-Progress = Callable[[float], None]
 
 
 def require_resolved(device: Device) -> None:

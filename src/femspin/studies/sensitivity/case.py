@@ -11,8 +11,8 @@ from ...device.observables.mesh import discretised_numbers
 from ...device.observables.quantity import flat_numbers
 from ...device.steady import solve_transport
 from ...errors import CaseError
+from ...units import Progress
 from .elements import (
-    Progress,
     Sensitivities,
     choose_outputs,
     default_outputs,

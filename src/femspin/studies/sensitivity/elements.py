@@ -14,7 +14,7 @@ the partial derivatives come from `femspin.studies.sensitivity.directions`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -31,7 +31,7 @@ from ...device.observables.mesh import discretised_numbers
 from ...device.observables.quantity import Quantity, flat_numbers, quantities
 from ...errors import CaseError, SolverError, closest
 from ...transport.adjoint import adjoint_solutions, tangent_solutions
-from ...units import Array
+from ...units import Array, Progress
 from .directions import Direction, direction, numbers_along, weak_moments
 
 __all__ = [
@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 Method = Literal["auto", "adjoint", "tangent"]
-Progress = Callable[[float], None]
 
 _NEGLIGIBLE = 1e-6  # of the largest output of its group
 _NO_OUTPUTS = ("area", "balance_residual")

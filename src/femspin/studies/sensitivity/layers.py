@@ -27,8 +27,8 @@ from ...errors import CaseError, SolverError, closest
 from ...materials.parameters import complete_case
 from ...transport.layers.derivative import StackTangent, stack_derivatives
 from ...transport.layers.stack import StackCase, solve_stack
-from ...units import E_CHARGE, Array
-from .elements import Progress, Sensitivities, choose_parameters
+from ...units import E_CHARGE, Array, Progress
+from .elements import Sensitivities, choose_parameters
 
 __all__ = ["SolvedStack", "solved_stack", "stack_sensitivities"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,7 @@ from ...magnets.magnet import Antiferromagnet
 from ...magnets.two_sublattice import join
 from ...results.series import Series
 from ...results.texture_result import TextureResult
-from ...units import Array
+from ...units import Array, Progress
 from .device import transport_numbers
 from .instability import INSTABILITY_PARTS, Branch, instability
 from .line_shape import line_shape
@@ -35,8 +34,6 @@ from .wall import LOST, WallTrack, state_numbers
 from .warnings import case_warnings, state_warnings
 
 __all__ = ["analysed", "hysteresis", "threshold"]
-
-Progress = Callable[[float], None]
 
 _MOST_BISECTIONS = 200
 _SAME_MOMENT = 1e-3  # of the means of two states

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,7 @@ from ...magnets.two_sublattice import join
 from ...magnets.vectors import rotate
 from ...results.series import Series
 from ...results.texture_result import TextureResult
-from ...units import Array
+from ...units import Array, Progress
 from .motion import start_motion
 from .recorder import TextureRun
 from .rest import relaxed
@@ -27,8 +26,6 @@ from .steady import refuse_what_moves
 from .system import TextureSystem
 
 __all__ = ["order_fields", "resonance"]
-
-Progress = Callable[[float], None]
 
 _SAMPLES = 8  # of the fastest mode in a period of it
 _MOVES = 0.1  # of a kick that must move the texture somewhere

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock_of_the_wall
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ...errors import CaseError
 from ...magnets.checkpoint import Checkpoint, restore_scheme, take_checkpoint
 from ...magnets.walls import Wall
 from ...results.installed import code_digest
-from ...units import TIME
+from ...units import TIME, Progress
 from .device import phase_seconds, torque_warning
 from .keeper import ANEW, Keeper, code_numbers
 from .motion import Motion, State, check_canting
@@ -22,8 +22,6 @@ from .wall import LOST, WALL_REACH
 from .warnings import state_warnings
 
 __all__ = ["run_motion"]
-
-Progress = Callable[[float], None]
 
 _LOOKS = 50  # steps of a fixed length that are looked at in a run
 _TREMBLES = 400  # rows of a rehearsed run

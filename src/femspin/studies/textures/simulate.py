@@ -8,12 +8,13 @@ import numpy as np
 
 from ...case.schema import Case
 from ...results.texture_result import TextureResult
+from ...units import Progress
 from .keeper import Keeper
 from .motion import start_motion
 from .numbers import run_numbers, texture_facts
 from .rehearsal import rehearsed
 from .rest import relaxed
-from .run import Progress, run_motion
+from .run import run_motion
 from .states import initial_texture
 from .system import TextureSystem, TransportTorque, build_texture_system
 from .warnings import case_warnings, refuse_unfit_texture

@@ -207,6 +207,13 @@ def test_the_index_links_every_page():
     assert {p.name for p in PAGES} - {"index.md"} <= targets
 
 
+def test_the_page_on_python_runs_as_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", TEXT["python.md"], flags=re.S))
+    exec(compile(code, "python.md", "exec"), {})
+    assert "spin current J_y at Pt|YIG" in capsys.readouterr().out
+
+
 # ---------------------------------------------------------------- case file, results, cases
 
 

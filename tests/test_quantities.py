@@ -120,9 +120,17 @@ def test_spin_currents_and_parts_of_an_interface_have_one_scale(steady):
     own = [q for n, q in found.items() if q.group == "spin currents at Pt|F"]
     assert len(own) == 3 * 7
     assert {q.scale for q in own} == {max(abs(q.value) for q in own)}
-    alone = found["torques.YIG.torque.x"]
-    assert alone.group == ""
-    assert alone.scale == abs(alone.value)
+    vector = [found[f"torques.YIG.torque.{axis}"] for axis in "xyz"]
+    assert {q.scale for q in vector} == {max(abs(q.value) for q in vector)}
+    assert {q.group for q in vector} == {""}
+    swapping = [q for n, q in found.items() if ".Pt.spin_swapping." in n]
+    assert {q.scale for q in swapping} == {max(abs(q.value) for q in swapping)}
+
+
+def test_no_error_is_smaller_than_the_round_off_of_its_scale(steady):
+    for name, q in steady.quantities.items():
+        if q.error is not None and np.isfinite(q.scale):
+            assert q.error >= 0.99e-14 * q.scale, name
 
 
 def test_result_json_holds_the_units_of_all_numbers_that_have_one(steady, tmp_path):
@@ -143,7 +151,7 @@ def test_amplitudes_keep_unit_and_say_which_part_they_are():
     case = layers(frequency={"frequency": ["1 GHz"]})
     found = simulate(case).quantities
     q = found["frequency.0.interfaces.Pt|F.spin_current.im.x"]
-    assert q.title == f"im spin current J_x at Pt|F ({J})"
+    assert q.title == f"im spin current J_x of 1 GHz at Pt|F ({J})"
     assert q.listed
     assert found["frequency.0.frequency"].title == "frequency (Hz)"
 

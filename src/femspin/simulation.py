@@ -87,7 +87,7 @@ def _scanned(case: Case, folder: Path | None, progress: Progress | None) -> Scan
 
 
 def sweep(
-    case: Case,
+    case: Case | str | Path,
     folder: Path | None = None,
     output: Path | str = "scan.out",
     progress: Callable[[int, int], None] | None = None,
@@ -101,7 +101,7 @@ def sweep(
     has the same case and the same code.
 
     Args:
-        case: A case with [scan].
+        case: A case with [scan], or the path of its file.
         folder: Where relative paths start; default the folder of the case file.
         output: The result folder; `ScanResult.write` writes it.
         progress: Called with the number of finished points and of all points.
@@ -116,7 +116,7 @@ def sweep(
     from .studies.sweep import run_scan
 
     own = solve is None
-    return run_scan(case, solve or solve_point, folder, output, progress, fresh, here, together=own)
+    return run_scan(as_case(case), solve or solve_point, folder, output, progress, fresh, here, together=own)
 
 
 def solve_point(case: Case, folder: Path | None) -> Mapping[str, Any]:
@@ -189,7 +189,10 @@ def _moving(device: Device, options: Dynamics, progress: Progress | None) -> Sol
     trajectory = run_dynamics(options, spin, torque, device.direction, report)
     chosen = np.unique(np.linspace(0, len(trajectory.time) - 1, options.frames).round().astype(int))
     frames = tuple((float(trajectory.time[k]), solve_transport(device, trajectory.m[k])) for k in chosen)
-    return Solution(device, frames[-1][1], trajectory, frames, torque.solutions)
+    # The torques of a history are within the tolerance of the transport; those of the end are exact.
+    final = spin.interface_torque(trajectory.m[-1], driving_flux(device, frames[-1][1], magnet))
+    torques = np.concatenate([trajectory.torque[:-1], final[None]])
+    return Solution(device, frames[-1][1], replace(trajectory, torque=torques), frames, torque.solutions)
 
 
 def fit(path: str | Path) -> FitResult:

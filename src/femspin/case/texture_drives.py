@@ -121,7 +121,7 @@ class FieldDrive(Table):
 
 
 class SpinOrbitDrive(Table):
-    """A torque -w_D m x (m x p) + w_F m x p of absorbed spins with moments along p."""
+    """A torque -w_D m x (m x p) - w_F m x p of absorbed spins with moments along p, w_F = gamma B along p."""
 
     polarisation: Direction = Field(description="p: direction of the moments of the carriers")
     damping_like: q.MagneticField | None = Field(default=None, description="B_DL = w_D/gamma")
@@ -131,7 +131,7 @@ class SpinOrbitDrive(Table):
     )
     thickness: q.Length | None = Field(default=None, description="d; default: that of the mesh")
     field_like_torque: q.MagneticField | None = Field(
-        default=None, description="B of the torque +gamma B m x p, as xi_FL: a field against p"
+        default=None, description="B of the torque +gamma B m x p, as xi_FL: a field against p, -w_F/gamma"
     )
     field_like: q.MagneticField | None = Field(
         default=None, description="minus field_like_torque, as in older files: a field along p"

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..interface.currents import InterfaceCurrents
 from ..units import SPIN_CURRENT_UNIT
-from .observables.quantity import ByName, Measure, Vector
+from .observables.quantity import ByName, Measure
 from .observables.said import BALANCE, interface_table
 
 __all__ = ["FrequencyResponse", "TransientResponse"]
@@ -44,7 +44,10 @@ class FrequencyResponse:
             str(k): {
                 "frequency": _FREQUENCY(w / (2 * math.pi)),
                 "angular_frequency": Measure("rad/s", "angular frequency")(w),
-                "interfaces": ByName((n, _re_im(interface_table(i))) for n, i in currents.items()),
+                "interfaces": ByName(
+                    (n, _re_im(interface_table(i), f"of {w / (2e9 * math.pi):.6g} GHz"))
+                    for n, i in currents.items()
+                ),
             }
             for k, (w, currents) in enumerate(zip(self.angular_frequencies, self.interfaces, strict=True))
         }
@@ -90,7 +93,9 @@ class TransientResponse:
         return {
             "duration": Measure("s", "duration")(self.times[-1]),
             "outputs": len(self.times),
-            "final": ByName((n, interface_table(i)) for n, i in self.interfaces[-1].items()),
+            "final": ByName(
+                (n, _re_im(interface_table(i), "in the end")) for n, i in self.interfaces[-1].items()
+            ),
             "largest_balance_residual": BALANCE(max(balances, default=0.0)),
             "steps": self.steps,
             "rejected_steps": self.rejected,
@@ -119,15 +124,19 @@ def _rows(currents: Currents) -> list[tuple[str, str, Any]]:
     return rows
 
 
-def _re_im(value: Any) -> Any:
-    """Return a table with complex numbers as tables of re and im."""
+def _re_im(value: Any, when: str) -> Any:
+    """Return a table whose labels say when, with complex numbers as tables of re and im."""
     if isinstance(value, dict):
-        return {k: _re_im(v) for k, v in value.items()}
-    if isinstance(value, Vector) and np.iscomplexobj(value):
-        measure, plain = value.measure, np.asarray(value)
-        parts = {"re": plain.real, "im": plain.imag}
-        return {
-            k: replace(measure, label=f"{k} {measure.label}")(v if v.ndim else float(v))
-            for k, v in parts.items()
-        }
-    return value
+        return {k: _re_im(v, when) for k, v in value.items()}
+    measure: Measure | None = getattr(value, "measure", None)
+    if measure is None:
+        return value
+    label = measure.label if "{}" in measure.label else measure.label + "{}"
+    measure = replace(measure, label=f"{label} {when}")
+    if not np.iscomplexobj(value):
+        return measure(value)
+    plain = np.asarray(value)
+    return {
+        key: replace(measure, label=f"{key} {measure.label}")(part if part.ndim else float(part))
+        for key, part in (("re", plain.real), ("im", plain.imag))
+    }

@@ -32,7 +32,7 @@ __all__ = ["Solution"]
 
 _MOTION = {
     "final": Measure("", "magnetization m{} at the end", listed=True),
-    "final_torque": Measure("1/s", "torque t{} at the end"),
+    "final_torque": Measure("1/s", "rate dm/dt{} by the torque at the end"),
     "final_energy": Measure("J/m^3", "energy density at the end"),
     "duration": Measure("s", "duration"),
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["charge_current", "electrode_table"]
 
-_VOLTAGE = Measure("V", "voltage", "of", "voltages of electrodes", listed=True)
+_VOLTAGE = Measure("V", "voltage", "of", "voltages of electrodes", listed=True, goal=True)
 
 
 def charge_current(device: Device, transport: Transport, region: str) -> Array:
@@ -51,7 +51,7 @@ def electrode_table(device: Device, transport: Transport) -> dict[str, Any]:
         total = total + (exchanged @ mu.ravel()).reshape(-1, 4)
     size = E_CHARGE / TIME / LENGTH ** (3 - device.space.dimension)
     unit = {1: "A/m^2", 2: "A/m", 3: "A"}[device.space.dimension]
-    current = Measure(unit, "current", "into", "currents of electrodes", listed=True)
+    current = Measure(unit, "current", "into", "currents of electrodes", listed=True, goal=True)
     table = {}
     for contact in contacts:
         table[contact.name] = {

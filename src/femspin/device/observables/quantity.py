@@ -42,8 +42,10 @@ class Measure:
             appended to it, or takes the place of a pair of braces.
         where: The word between label and place: "at".
         scale: Numbers of one scale are compared with the largest among them; a pair of braces
-            stands for the place.  Empty: with nothing but itself.
+            stands for the place.  Empty: a vector with its largest component, a number with
+            nothing but itself.
         listed: Whether a scan shows it unless told otherwise.
+        goal: Whether adaptive refinement looks at its error.
     """
 
     unit: str = ""
@@ -51,6 +53,7 @@ class Measure:
     where: str = "of"
     scale: str = ""
     listed: bool = False
+    goal: bool = False
 
     def __call__(self, value: Any) -> Any:
         """Return a value that knows it is this; None and text stay as they are."""
@@ -126,10 +129,12 @@ class Quantity:
         value: In SI; NaN where the number does not exist.
         unit: Like "A/m^2", or empty.
         error: Estimated error by mesh and elements, None where there is none.
-        scale: Magnitude that errors are compared with: the largest of the numbers of its kind.
+        scale: Magnitude that errors are compared with: the largest of the numbers of its kind, or
+            of the components of its vector; NaN where none is finite.
         label: For pictures: "spin current J_y at Pt|F".
         group: What the numbers of its kind have in common; empty if there are no others.
         listed: Whether a scan shows it unless told otherwise.
+        goal: Whether adaptive refinement looks at its error.
     """
 
     path: str
@@ -140,6 +145,7 @@ class Quantity:
     label: str = ""
     group: str = ""
     listed: bool = False
+    goal: bool = False
 
     @property
     def title(self) -> str:
@@ -230,6 +236,7 @@ def quantities(table: Mapping[str, Any], errors: Mapping[str, Any] | None = None
             _label(x),
             _group(x) if x.measure.scale else "",
             x.listed,
+            x.measure.goal,
         )
         for x in leaves
     }
@@ -237,7 +244,9 @@ def quantities(table: Mapping[str, Any], errors: Mapping[str, Any] | None = None
 
 def _group(leaf: _Leaf) -> str:
     scale = leaf.measure.scale
-    return scale.replace("{}", " by ".join(leaf.names)) if scale else leaf.path
+    if scale:
+        return scale.replace("{}", " by ".join(leaf.names))
+    return leaf.path[:-2] if leaf.axis else leaf.path
 
 
 def _label(leaf: _Leaf) -> str:

@@ -34,17 +34,20 @@ _COMPARED = ("M", "L", "S", "A", "E", "B")
 """Parts that are compared with the largest of their interface; the others are parts of these."""
 
 _AREA = Measure("nm^(d-1)", "area")
-_CHARGE = Measure("A/m^2", "charge current", "at", listed=True)
-_J = Measure(SPIN_CURRENT_UNIT, "spin current J", "at", "spin currents at {}", listed=True)
+_CHARGE = Measure("A/m^2", "charge current", "at", "charge currents", listed=True)
+_J = Measure(SPIN_CURRENT_UNIT, "spin current J", "at", "spin currents at {}", listed=True, goal=True)
 _PART = {
-    k: Measure(SPIN_CURRENT_UNIT, f"part {k} of J", "at", _J.scale if k in _COMPARED else "") for k in _PARTS
+    k: Measure(
+        SPIN_CURRENT_UNIT, f"part {k} of J", "at", _J.scale if k in _COMPARED else "", goal=k in _COMPARED
+    )
+    for k in _PARTS
 }
 _ON_MOMENTS = Measure(SPIN_CURRENT_UNIT, "part M of J{} on moments", "at")
 _SUM = Measure(SPIN_CURRENT_UNIT, "sum of the parts of J", "at")
 _TRANSPARENCY = Measure("", "spin transparency", "at")
 BALANCE = Measure("", "balance residual", "at")
 """What the parts of a spin current lack of it, over the largest."""
-_CURRENT = Measure("A/m^2", "current density j", "in", listed=True)
+_CURRENT = Measure("A/m^2", "current density j", "in", "charge currents", listed=True)
 _CONDUCTANCE = {k: Measure("S/m^2", f"conductance {k}") for k in ("G_s", "G_r", "G_i")}
 _PART_M = {k: Measure("S/m^2", f"part M of the conductance {k}") for k in _CONDUCTANCE}
 _REGION = {
@@ -68,7 +71,10 @@ _MOMENTS = {
     "curie_temperature": Measure("K", "Curie temperature"),
     "exchange_energy": Measure("J", "Kondo exchange"),
 }
-_SWAPPING = {k: Measure("", f"spin swapping: {k}", "in") for k in ("identity", "swap", "trace", "remainder")}
+_SWAPPING = {
+    k: Measure("", f"spin swapping: {k}", "in", "spin swapping in {}")
+    for k in ("identity", "swap", "trace", "remainder")
+}
 _AVERAGE = {
     "mean_potential": Measure("meV", "mean spin potential mu", "in"),
     "spin_density": Measure("1/m^3", "spin density N", "in"),

@@ -74,7 +74,7 @@ def drive_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
 
 
 def _efficiency(kind: str, drive: Drive, unit: str = "", listed: bool = False) -> Measure:
-    """Return what the efficiency of a drive is, per current (a bare number) or per field [S/m]."""
+    """Return what the efficiency of a drive is, per current (a bare number) or per field [S/m (hbar/2e)]."""
     per = "torque per field in" if unit else "efficiency of"
     return Measure(unit, f"{kind} {per} {drive.metal}", "on", listed=listed)
 
@@ -132,7 +132,7 @@ def efficiency_entry(drive: Drive, flux: Array, m: Array) -> dict[str, Any]:
         "metal": drive.metal,
         "damping_like": _efficiency("damping-like", drive)(current.damping_like),
         "field_like": _efficiency("field-like", drive)(current.field_like),
-        "damping_like_per_field": _efficiency("damping-like", drive, "S/m")(field.damping_like),
-        "field_like_per_field": _efficiency("field-like", drive, "S/m")(field.field_like),
+        "damping_like_per_field": _efficiency("damping-like", drive, "S/m (hbar/2e)")(field.damping_like),
+        "field_like_per_field": _efficiency("field-like", drive, "S/m (hbar/2e)")(field.field_like),
         **left_out(drive.left_out(m) or drive.missing_per_field),
     }

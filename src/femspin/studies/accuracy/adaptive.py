@@ -162,12 +162,10 @@ def goal_errors(bars: ErrorBars) -> dict[str, float]:
 def goal_scales(table: Mapping[str, Any]) -> dict[str, float]:
     """Return what the error of every output of the goal is compared with, by name.
 
-    The goal is all numbers that have their scale in common with others.
-
     Args:
         table: Numbers of `discretised_numbers`.
     """
-    return {name: q.scale for name, q in quantities(table).items() if q.group and q.scale > 0}
+    return {name: q.scale for name, q in quantities(table).items() if q.goal and q.scale > 0}
 
 
 def require_simplices(device: Device) -> None:

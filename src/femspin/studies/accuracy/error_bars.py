@@ -32,7 +32,7 @@ import numpy as np
 from ...device.build import build_device
 from ...device.model import Device, Transport
 from ...device.observables.mesh import discretised_numbers
-from ...device.observables.quantity import flat_numbers
+from ...device.observables.quantity import flat_numbers, quantities
 from ...device.steady import solve_transport
 from ...errors import SolverError
 from ...structure.corners import MOST_GRADED, graded_to_points, singular_points
@@ -314,8 +314,9 @@ def _bars(
 ) -> ErrorBars:
     shaken = [discretised_numbers(device, t) for t in shaken_solutions(device, transport)]
     best = tables.better if tables.graded is None else tables.graded
+    scales = {name: q.scale for name, q in quantities(tables.value).items()}
     return ErrorBars(
-        _compare(floor, tables, shaken),
+        _compare(floor, tables, shaken, scales),
         tables.value,
         flat_numbers(best),
         order,
@@ -324,18 +325,31 @@ def _bars(
     )
 
 
-def _compare(floor: float, tables: _Tables, shaken: list[Any]) -> Any:
-    """Return the errors of nested numbers; leaves that are no numbers have none."""
+def _compare(
+    floor: float, tables: _Tables, shaken: list[Any], scales: Mapping[str, float], path: str = ""
+) -> Any:
+    """Return the errors of nested numbers; leaves that are no numbers have none.
+
+    Args:
+        floor: Round-off of numbers relative to their scale.
+        tables: The numbers.
+        shaken: The same with all digits shaken.
+        scales: By name of a number.
+        path: Of the table.
+    """
     if isinstance(tables.value, Mapping):
         return {
-            key: _compare(floor, tables.at(key), [t.get(key) for t in shaken])
+            key: _compare(
+                floor, tables.at(key), [t.get(key) for t in shaken], scales, f"{path}.{key}" if path else key
+            )
             for key in tables.value
             if key not in _EXACT
         }
     if not _numeric(tables.value) or not _numeric(tables.better):
         return None
     value = np.asarray(tables.value, float)
-    error = _discretisation(value, tables) + floor * np.abs(value).max()
+    scale = scales.get(f"{path}.x" if value.shape else path, 0.0)
+    error = _discretisation(value, tables) + floor * max(float(np.abs(value).max()), scale)
     changes = [np.asarray(t, float) - value for t in shaken if _numeric(t)]
     if changes:
         error = error + SHAKES * np.sqrt(np.mean(np.square(changes), axis=0))

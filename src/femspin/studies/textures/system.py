@@ -271,7 +271,8 @@ def texture_space(
     table = case.texture
     assert table is not None
     if table.mesh is not None:
-        return _own_mesh(table.mesh), table.mesh.thickness
+        given = "thickness" in table.mesh.model_fields_set
+        return _own_mesh(table.mesh), table.mesh.thickness if given else None
     assert table.region is not None
     kinds = {name: region.kind for name, region in case.regions.items()}
     thickness = None
@@ -368,7 +369,8 @@ def _orbit_torque(system: TextureSystem, index: int, drive: SpinOrbitDrive) -> S
         thickness = drive.thickness or system.thickness
         if thickness is None:
             raise CaseError(
-                f"texture.spin_orbit.{index}.thickness", "is needed: the film's, as the mesh does not say it"
+                f"texture.spin_orbit.{index}.thickness",
+                "is needed to spread spin_current over the film; give it here or as texture.mesh.thickness",
             )
         rate = damping_like_rate(drive.spin_current, magnet.spin_density, thickness)
     return SpinOrbitTorque(

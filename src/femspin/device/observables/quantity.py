@@ -75,14 +75,15 @@ class Number(float):
     Args:
         value: In SI.
         measure: What it is, or its unit alone.
+        label: What it is called, beside a unit.
     """
 
     measure: Measure
 
-    def __new__(cls, value: Any, measure: Measure | str) -> Number:
+    def __new__(cls, value: Any, measure: Measure | str, label: str = "") -> Number:
         """Return the number."""
         number = super().__new__(cls, value)
-        number.measure = Measure(measure) if isinstance(measure, str) else measure
+        number.measure = Measure(measure, label) if isinstance(measure, str) else measure
         return number
 
     def __getnewargs__(self) -> tuple[float, Measure]:  # type: ignore[override]

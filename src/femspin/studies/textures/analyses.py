@@ -67,7 +67,7 @@ def _relax(case: Case, system: TextureSystem, progress: Progress) -> TextureResu
     order, canting = relaxed(system, initial, driven=True)
     fields = order_fields(order, canting)
     numbers: dict[str, Any] = {
-        "energy": Number(_energy(system, order, canting), "J"),
+        "energy": Number(_energy(system, order, canting), "J", "energy"),
         "final": {name: system.space.mean(values) for name, values in fields.items()},
     }
     if {0, 1} <= set(system.space.axes) and np.linalg.norm(order, axis=1).min() > 0:
@@ -134,13 +134,13 @@ def hysteresis(case: Case, system: TextureSystem, progress: Progress) -> Texture
     numbers: dict[str, Any] = {
         "remanence": float(np.interp(0.0, first[::-1, 0], first[::-1, 1])),
         "saturation": float(table[0, 1]),
-        "loop_area": Number(abs(np.trapezoid(table[:, 1], table[:, 0])), "T"),
+        "loop_area": Number(abs(np.trapezoid(table[:, 1], table[:, 0])), "T", "area of the loop"),
     }
     if None not in coercive:
         down_field, up_field = (float(x) for x in coercive if x is not None)
         numbers |= {
-            "coercive_field": Number(0.5 * (up_field - down_field), "T"),
-            "loop_shift": Number(0.5 * (up_field + down_field), "T"),
+            "coercive_field": Number(0.5 * (up_field - down_field), "T", "coercive field"),
+            "loop_shift": Number(0.5 * (up_field + down_field), "T", "shift of the loop"),
         }
     open_ends: list[float] = []
     if not system.antiferromagnetic:  # whose opposite state has the same moment
@@ -250,14 +250,14 @@ def threshold(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     changed = _varied(case, system, high)
     last = _run_of(changed)
     numbers = {
-        "threshold": Number(value, unit),
-        "bracket": Number(high - low, unit),
+        "threshold": Number(value, unit, "threshold"),
+        "bracket": Number(high - low, unit, "width of the last bracket of the threshold"),
         "runs": len(tried),
         "just_above": run_numbers(changed, last),
     }
     if options.criterion == "unstable":
         first, end, _ = options.bracket
-        numbers["looked_every"] = Number((end - first) / INSTABILITY_PARTS, unit)
+        numbers["looked_every"] = Number((end - first) / INSTABILITY_PARTS, unit, "distance of looks")
     measure = "growth rate [1/s]" if options.criterion == "unstable" else "measure"
     heads = (f"{options.vary} [{unit}]", "beyond", measure)
     curve = Series("bisection", heads, np.array(sorted(tried)))

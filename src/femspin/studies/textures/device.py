@@ -134,10 +134,10 @@ def transport_numbers(torque: CoupledTorque, gamma: float) -> dict[str, Any]:
         "factorisations": report["factorisations"],
         "iterations": report["iterations"],
         "most_iterations": report["most_iterations"],
-        "largest_torque": Number(whole / gamma, "T"),
-        "largest_torque_error": Number(report["largest_error"] / gamma, "T"),
+        "largest_torque": Number(whole / gamma, "T", "largest torque of transport"),
+        "largest_torque_error": Number(report["largest_error"] / gamma, "T", "error of the torque"),
         "relative_torque_error": report["largest_error"] / whole if whole > 0 else 0.0,
-        "angle_error": Number(report["angle_error"], "rad"),
+        "angle_error": Number(report["angle_error"], "rad", "error of the angle"),
     }
 
 

@@ -23,7 +23,7 @@ from scipy.optimize import curve_fit
 from scipy.sparse.linalg import spsolve
 
 from ...case.texture_drives import Signal
-from ...device.observables.quantity import measured
+from ...device.observables.quantity import Measure, measured
 from ...errors import CaseError, SolverError
 from ...magnets.ferromagnet import Texture
 from ...magnets.magnet import rate
@@ -71,7 +71,7 @@ def line_shape(
     axis = np.array(options.axis) / np.linalg.norm(options.axis)
     if system.rehearsal:
         names = (*_NAMES, "misfit", "torque_ratio")
-        numbers = measured(dict.fromkeys(names, 0.0), _UNITS)
+        numbers = measured(dict.fromkeys(names, 0.0), _MEASURES)
         return numbers, Series("line_shape", (), np.zeros((0, 0))), order, ()
     strengths = np.linspace(options.low, options.high, options.points)
     omega = 2 * np.pi * options.frequency * TIME
@@ -97,7 +97,7 @@ def line_shape(
         )
         return {"misfit": numbers["misfit"]}, curve, m, (warning,)
     numbers |= _torque_ratio(rest, drive, numbers, strengths, np.array(means[::-1]))
-    numbers = measured(numbers, _UNITS)
+    numbers = measured(numbers, _MEASURES)
     return numbers, curve, m, ()
 
 
@@ -208,7 +208,15 @@ def _drive(system: TextureSystem) -> _Drive:
 
 
 _NAMES = ("symmetric", "antisymmetric", "resonance_field", "linewidth", "offset")
-_UNITS = {"resonance_field": "T", "linewidth": "T"}
+_MEASURES = {
+    "resonance_field": Measure("T", "resonance field"),
+    "linewidth": Measure("T", "half width at half maximum"),
+    "symmetric": Measure("", "symmetric amplitude"),
+    "antisymmetric": Measure("", "antisymmetric amplitude"),
+    "offset": Measure("", "offset of the line"),
+    "misfit": Measure("", "misfit of the line"),
+    "torque_ratio": Measure("", "torque ratio B_DL/B_FL"),
+}
 
 
 def lorentzians(

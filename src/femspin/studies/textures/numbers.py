@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...case.texture_drives import Signal
-from ...device.observables.quantity import Number, Unlisted, measured
+from ...device.observables.quantity import Measure, Number, Unlisted, measured
 from ...magnets.space import TextureSpace
 from ...magnets.vectors import normalized
 from ...units import Array, Indices
 from .device import transport_numbers
 from .motion import Motion
 from .system import TextureSystem
-from .wall import WALL_REACH, WALL_STOPS, WALL_UNITS
+from .wall import WALL_MEASURES, WALL_REACH, WALL_STOPS
 
 if TYPE_CHECKING:
     from .recorder import TextureRun
@@ -29,30 +29,42 @@ _PARTS = {
 """Corners of the triangles or tetrahedra of a cell."""
 
 
+def _mean(order: str, when: str) -> Measure:
+    return Measure("", f"mean {order}{{}} {when}")
+
+
 def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
     """Return the numbers of a run as `result.json` holds them, SI."""
     order = "n" if system.antiferromagnetic else "m"
     mean = np.stack([run.column(f"{order}_{a}") for a in "xyz"], axis=1)
     half = len(run.rows) // 2
+    energies = [
+        Number(run.column("energy")[k], "J", f"energy at the {when}")
+        for k, when in ((0, "start"), (-1, "end"))
+    ]
     table: dict[str, Any] = {
         "stopped": run.stopped,
-        "duration": Number(run.time[-1], "s"),
+        "duration": Number(run.time[-1], "s", "duration"),
         "steps": run.steps,
-        "unrest": Number(run.unrest, "T"),
+        "unrest": Number(run.unrest, "T", "unrest at the end"),
         "switched": int(mean[0] @ mean[-1] < 0),
-        "initial": Unlisted({order: mean[0], "energy": Number(run.column("energy")[0], "J")}),
-        "final": {order: mean[-1], "energy": Number(run.column("energy")[-1], "J")},
-        "late_mean": {order: mean[half:].mean(axis=0)},
-        "late_range": {order: np.ptp(mean[half:], axis=0)},
-        "largest_energy_rise": Number(np.diff(run.column("energy")).max(initial=-np.inf), "J"),
+        "initial": Unlisted({order: _mean(order, "at the start")(mean[0]), "energy": energies[0]}),
+        "final": {order: _mean(order, "at the end")(mean[-1]), "energy": energies[1]},
+        "late_mean": {order: _mean(order, "in the second half")(mean[half:].mean(axis=0))},
+        "late_range": {
+            order: Measure("", f"range of {order}{{}} in the second half")(np.ptp(mean[half:], axis=0))
+        },
+        "largest_energy_rise": Number(
+            np.diff(run.column("energy")).max(initial=-np.inf), "J", "largest rise of the energy"
+        ),
     }
     if run.step_error is not None:
-        table["step_error"] = Number(run.step_error, "rad")
+        table["step_error"] = Number(run.step_error, "rad", "error of a step")
     if system.antiferromagnetic:
-        table["final"]["m"] = np.array([run.column(f"m_{a}")[-1] for a in "xyz"])
+        table["final"]["m"] = _mean("m", "at the end")(np.array([run.column(f"m_{a}")[-1] for a in "xyz"]))
     if system.coupled is not None:
         table["transport"] = transport_numbers(system.coupled, system.magnet.gamma)
-    table["switching_time"] = Number(_first_reversal(run.time, mean), "s")
+    table["switching_time"] = Number(_first_reversal(run.time, mean), "s", "switching time")
     if {0, 1} <= set(system.space.axes) and run.frames:
         table["topological_charge"] = topological_charge(system.space, run.frames[-1][1][order])
     if system.table.rotation_axis is not None and half > 2:
@@ -65,7 +77,7 @@ def run_numbers(system: TextureSystem, run: TextureRun) -> dict[str, Any]:
         drive = _alternating(system)
         if drive is not None and len(free):
             found = _locked_in(free, *drive)
-            table["wall"]["alternating"] = measured(found, WALL_UNITS)
+            table["wall"]["alternating"] = measured(found, WALL_MEASURES)
     return table
 
 
@@ -175,8 +187,8 @@ def _rotation(time: Array, angle: Array) -> dict[str, float]:
     half = len(time) // 2
     rate = float(np.polyfit(time[half:] - time[half], angle[half:], 1)[0])
     return {
-        "angular_frequency": Number(rate, "rad/s"),
-        "frequency": Number(rate / (2 * np.pi), "Hz"),
+        "angular_frequency": Number(rate, "rad/s", "angular frequency of rotation"),
+        "frequency": Number(rate / (2 * np.pi), "Hz", "frequency of rotation"),
         "turns": float((angle[-1] - angle[0]) / (2 * np.pi)),
     }
 
@@ -216,7 +228,7 @@ def _wall_numbers(every: Array, rows: Array) -> dict[str, Any]:
         "displacement": float(every[-1, 1] - every[0, 1]),
     }
     if not len(rows):
-        return measured(table, WALL_UNITS)
+        return measured(table, WALL_MEASURES)
     time, position, width, tilt = rows[:, :4].T
     half = len(rows) // 2
     late = slice(half, None)
@@ -232,15 +244,15 @@ def _wall_numbers(every: Array, rows: Array) -> dict[str, Any]:
         table["final_velocity"] = float((position[-1] - position[-2]) / (time[-1] - time[-2]))
         table["largest_velocity"] = float(np.abs(rows[:, 4]).max())
         table["tilt_rate"] = float((tilt[-1] - tilt[half]) / (time[-1] - time[half]))
-    return measured(table, WALL_UNITS)
+    return measured(table, WALL_MEASURES)
 
 
 def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[str, Any]:
     """Return facts on mesh and scheme."""
     facts: dict[str, Any] = {
         "nodes": system.space.size,
-        "volume": Number(system.space.volume * 1e-27, "m^3"),
-        "spacing": Number(system.space.spacing * 1e-9, "m"),
+        "volume": Number(system.space.volume * 1e-27, "m^3", "volume"),
+        "spacing": Number(system.space.spacing * 1e-9, "m", "spacing of the nodes"),
     }
     trace = getattr(system.demagnetization, "trace", None)
     if trace is not None:
@@ -260,7 +272,7 @@ def texture_facts(system: TextureSystem, motion: Motion | None = None) -> dict[s
             "p_n": system.bands.p_n,
             "p_m": system.bands.p_m,
             "p_st": system.bands.p_st,
-            "tau_sd": Number(system.bands.tau_sd, "s"),
+            "tau_sd": Number(system.bands.tau_sd, "s", "spin relaxation time tau_sd"),
             "beta": u.beta,
         }
     return facts

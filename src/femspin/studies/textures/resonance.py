@@ -9,7 +9,7 @@ import numpy as np
 
 from ...case.schema import Case
 from ...case.texture import MOST_OUTPUTS
-from ...device.observables.quantity import Number, measured
+from ...device.observables.quantity import ByName, Measure, Number, measured
 from ...errors import CaseError
 from ...magnets.modes import Modes, antiferromagnet_modes, ring_down, texture_modes
 from ...magnets.two_sublattice import join
@@ -30,7 +30,11 @@ __all__ = ["order_fields", "resonance"]
 _SAMPLES = 8  # of the fastest mode in a period of it
 _MOVES = 0.1  # of a kick that must move the texture somewhere
 
-_MODE_UNITS = {"frequency": "Hz", "decay_rate": "1/s", "linewidth": "Hz"}
+_MODE = {
+    "frequency": Measure("Hz", "frequency", "of mode"),
+    "decay_rate": Measure("1/s", "decay rate", "of mode"),
+    "linewidth": Measure("Hz", "full width", "of mode"),
+}
 
 
 def order_fields(order: Array, canting: Array | None) -> dict[str, Array]:
@@ -52,12 +56,10 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
     modes = _modes(system, order, canting, options.modes)
     progress(0.3)
     numbers: dict[str, Any] = {
-        "modes": {
-            str(k): measured(
-                {"frequency": w / (2 * np.pi), "decay_rate": g, "linewidth": g / np.pi}, _MODE_UNITS
-            )
+        "modes": ByName(
+            (str(k), measured({"frequency": w / (2 * np.pi), "decay_rate": g, "linewidth": g / np.pi}, _MODE))
             for k, (w, g) in enumerate(zip(modes.frequency, modes.decay, strict=True))
-        },
+        ),
         "equilibrium": {k: system.space.mean(v) for k, v in order_fields(order, canting).items()},
     }
     heads = ("mode", "frequency [Hz]", "decay rate [1/s]")
@@ -78,7 +80,7 @@ def resonance(case: Case, system: TextureSystem, progress: Progress) -> TextureR
         peak = _peak(curves[-1].rows)
         nearest = int(np.argmin(np.abs(modes.frequency / (2 * np.pi) - peak)))
         numbers["ring_down"] = {
-            "frequency": Number(peak, "Hz"),
+            "frequency": Number(peak, "Hz", "frequency of the ring-down"),
             "nearest_mode": nearest,
             "over_mode": peak * 2 * np.pi / modes.frequency[nearest],
         }

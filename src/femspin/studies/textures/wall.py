@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ...device.observables.quantity import measured
+from ...device.observables.quantity import Measure, measured
 from ...magnets.walls import Wall, find_walls
 from ...units import LENGTH, Array
 from .states import wall_frame
 from .system import TextureSystem
 
-__all__ = ["LOST", "WALL_REACH", "WALL_STOPS", "WALL_UNITS", "WallTrack", "state_numbers"]
+__all__ = ["LOST", "WALL_MEASURES", "WALL_REACH", "WALL_STOPS", "WallTrack", "state_numbers"]
 
 
 LOST = {
@@ -34,22 +34,22 @@ WALL_REACH = 7.0
 The pull of its image is then exp(-14) of the anisotropy field.
 """
 
-WALL_UNITS: Mapping[str, str] = {
-    "position": "m",
-    "width": "m",
-    "tilt": "rad",
-    "displacement": "m",
-    "smallest_width": "m",
-    "largest_width": "m",
-    "velocity": "m/s",
-    "fitted_velocity": "m/s",
-    "final_velocity": "m/s",
-    "largest_velocity": "m/s",
-    "tilt_rate": "rad/s",
-    "velocity_amplitude": "m/s",
-    "phase": "rad",
-    "displacement_amplitude": "m",
-    "undisturbed_until": "s",
+WALL_MEASURES: Mapping[str, Measure] = {
+    "position": Measure("m", "position x of the wall"),
+    "width": Measure("m", "width of the wall"),
+    "tilt": Measure("rad", "tilt of the wall"),
+    "displacement": Measure("m", "displacement of the wall"),
+    "smallest_width": Measure("m", "smallest width of the wall"),
+    "largest_width": Measure("m", "largest width of the wall"),
+    "velocity": Measure("m/s", "velocity of the wall"),
+    "fitted_velocity": Measure("m/s", "fitted velocity of the wall"),
+    "final_velocity": Measure("m/s", "final velocity of the wall"),
+    "largest_velocity": Measure("m/s", "largest velocity of the wall"),
+    "tilt_rate": Measure("rad/s", "rate of the tilt of the wall"),
+    "velocity_amplitude": Measure("m/s", "amplitude of the velocity of the wall"),
+    "phase": Measure("rad", "phase of the velocity of the wall"),
+    "displacement_amplitude": Measure("m", "amplitude of the displacement of the wall"),
+    "undisturbed_until": Measure("s", "time without the pull of the ends of the wall"),
 }
 
 
@@ -114,7 +114,7 @@ def state_numbers(wall: Wall | None) -> dict[str, Any]:
     if wall is None:
         return {"lost": 1}
     table = {"position": wall.position, "width": wall.width, "tilt": wall.tilt, "lost": 0}
-    return measured(table, WALL_UNITS)
+    return measured(table, WALL_MEASURES)
 
 
 def _gap(wall: Wall, walls: tuple[Wall, ...], period: float | None) -> float:

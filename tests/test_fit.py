@@ -40,7 +40,7 @@ ANGLE, LENGTH = "regions.Pt.spin_hall_angle", "regions.Pt.spin_diffusion_length"
 CURRENT = "interfaces.Pt|F.spin_current.y"
 NEAR = {ANGLE: {"start": 0.102, "min": 0.01, "max": 0.5}, LENGTH: {"start": "1.12 nm", "log": True}}
 
-BLANK = ("femspin.studies.fit.report.plot_fit", lambda _: (Figure(), None))
+BLANK = ("femspin.studies.fit.plot.plot_fit", lambda _: (Figure(), None))
 
 
 @pytest.fixture(scope="module")

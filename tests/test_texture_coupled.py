@@ -484,6 +484,7 @@ def test_a_pulse_scales_the_torque_without_new_solutions():
     assert system.coupled.transport.work.solutions == 1
 
 
+@pytest.mark.slow  # test_coupling keeps the claim
 def test_a_case_with_spin_pumping_has_the_added_damping():
     """G_r and a metal: precession decays with alpha + a; see `pumped_damping` of test_coupling.
 

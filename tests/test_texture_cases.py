@@ -299,6 +299,7 @@ def test_velocity_saturates_at_that_of_magnons(scanned, changes):
     np.testing.assert_array_less(np.abs(found / exact - 1), mesh_error(name) * contracted + bend + 1e-3)
 
 
+@pytest.mark.slow  # the alternating current keeps the way from lattice to wall
 @versions("texture_afm_wall_current")
 def test_lattice_to_wall_direct_current(solved, changes):
     """V = beta u_n/alpha with beta and u_n of the band structure."""

@@ -138,11 +138,12 @@ def test_a_state_short_of_its_switching_field_is_kept():
         assert np.sign(m[0, 2]) == sign
 
 
+@pytest.mark.slow  # test_texture_stability keeps the claim
 def test_a_rest_under_torque_that_is_unstable_is_left():
     """A torque along -z pulls m from +z once w_D exceeds alpha times the anisotropy."""
     magnet = fm(damping=0.3)
     limit = magnet.damping * 2 * magnet.anisotropy / magnet.saturation
-    for ratio, sign in ((0.8, 1.0), (1.6, -1.0)):
+    for ratio, sign in ((0.9, 1.0), (1.3, -1.0)):
         torque = SpinOrbitTorque((0.0, 0.0, -1.0), magnet.gamma * ratio * limit)
         texture = ferromagnet_texture(point(), magnet, torques=(torque,))
         m = relax_texture(texture, texture.start([0, 0, 1.0]))

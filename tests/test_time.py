@@ -279,7 +279,7 @@ def test_pulse_is_the_difference_of_two_steps():
 
 
 @pytest.mark.parametrize(
-    ("method", "order"), [("direct", 1), slow("direct", 2), ("iterative", 1), slow("iterative", 2)]
+    ("method", "order"), [("direct", 1), slow("direct", 2), slow("iterative", 1), slow("iterative", 2)]
 )
 def test_balance_with_storage_in_three_dimensions_between_electrodes(order, method):
     """An oscillating voltage across a block with free sides, harmonic and stepped."""

@@ -31,7 +31,7 @@ STATES = {
 FAST = ("chain", "chain with shifted sites", "low symmetry")
 
 
-@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("name", slow_unless((*FAST, "square, lower band"), STATES))
 def test_spiral_drifts_with_the_complete_p_n(name):
     lattice, mu, kT, n = STATES[name]
     found = neel_drift(lattice, KineticSetup(mu, kT, n))

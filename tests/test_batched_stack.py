@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marks import slow
 from test_stack import CASES, random_layer, reference_case
 
 from femspin.case import case_from_table
@@ -153,8 +154,8 @@ def test_reference_cases_have_the_numbers_of_the_single_solver(name, backend):
                 assert np.abs(new - value).max() <= ROUND_OFF * max(largest, force), key
 
 
-@pytest.mark.parametrize("layers", [1, 2, 3, 5])
-@pytest.mark.parametrize("frequencies", [(0.0,), (3e12,), (0.0, 2e11, 3e12)])
+@pytest.mark.parametrize("layers", [1, slow(2), 3, slow(5)])
+@pytest.mark.parametrize("frequencies", [(0.0,), slow((3e12,)), (0.0, 2e11, 3e12)])
 def test_all_outputs_of_mixed_stacks_are_those_of_the_single_solver(layers, frequencies, backend):
     rng = np.random.default_rng(layers)
     cases = [random_stack(rng, layers, frequency=frequencies[k % len(frequencies)]) for k in range(30)]

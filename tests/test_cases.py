@@ -13,7 +13,8 @@ from femspin.results.expected import compare_expected
 
 FOLDER = Path(__file__).parents[1] / "cases"
 CASES = sorted(p for p in FOLDER.glob("*.toml") if not p.stem.startswith(("scan_", "fit_", "texture_")))
-PARAMS = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem == "hall_bar" else []) for p in CASES]
+LONG = ("hall_bar", "fgt_pt", "pulse_ggg_pt")
+PARAMS = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in LONG else []) for p in CASES]
 
 
 @pytest.fixture(scope="module", params=PARAMS)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from marks import slow
 
 from femspin import CaseError, case_from_table, load_case, simulate
 from femspin.case.messages import one_per_kind
@@ -184,8 +185,13 @@ TIMES = {
 }
 
 
-@pytest.mark.parametrize("name", TIMES)
-@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((n, "small") for n in TIMES),
+        *(slow(n, "large") if n == "transient" else (n, "large") for n in TIMES),
+    ],
+)
 def test_a_rehearsal_knows_the_numbers_of_a_device(name, size, file, monkeypatch):
     if size == "large":  # too large to be solved in a check
         monkeypatch.setattr(rehearsal, "_SOLVED_UP_TO", {1: 0, 2: 0, 3: 0})
@@ -250,7 +256,7 @@ AXIS = '[scan.axes]\n"texture.spin_orbit.0.spin_current" = ["1e10 A/m^2", "2e10 
             SCANNED + '[scan.axes]\n"texture.spin_orbit.spin_current" = ["1e10 A/m^2"]\n',
             "'spin_current' is no entry of the list texture.spin_orbit; 0 to 0",
         ),
-        (
+        slow(
             SCANNED + 'columns = ["texture.wall.speed"]\n' + AXIS,
             "scan.columns: no number 'texture.wall.speed' in the result",
         ),

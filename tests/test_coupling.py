@@ -419,7 +419,7 @@ def test_precession_decays_at_the_rate_of_the_pumped_damping():
     device = build_device(bilayer(metal=NORMAL | {"conductivity": "5e6 S/m"}, drive={}))
     magnet = Ferromagnet(1.4e5, 0.0, 0.01)
     coupled = textured_transport(device, "YIG", thickness_average=True)
-    field, angle, end = 0.5, 0.6, 1e-11
+    field, angle, end = 0.5, 0.6, 4e-12
     rates = []
     for step in (0.4, 0.2, 0.1):
         torque = CoupledTorque(coupled, magnet.spin_density, 5e-2, accuracy=1e-6)

@@ -447,7 +447,7 @@ def manufactured_error(dimension: int, cell: str, order: int, n: int) -> float:
 @pytest.mark.parametrize(
     ("dimension", "cell", "n", "order"),
     [
-        slow(d, c, n, order) if (c, order) == ("tet", 2) else (d, c, n, order)
+        slow(d, c, n, order) if d == 3 and order == 2 else (d, c, n, order)
         for order in (1, 2)
         for d, c, n in ((1, "line", 16), (2, "tri", 12), (2, "quad", 12), (3, "tet", 8), (3, "hex", 8))
     ],

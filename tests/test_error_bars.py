@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from marks import slow
 from random_stacks import random_stack
 from reference import CASES as REFERENCE
 from reference import STEADY, case_table
@@ -190,7 +191,8 @@ def errors_over_bars(seeds: range, numbers: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("stacks", "numbers"), [(range(8), 40), pytest.param(range(100, 190), 25, marks=pytest.mark.slow)]
+    ("stacks", "numbers"),
+    [(range(4), 80), slow(range(8), 40), pytest.param(range(100, 190), 25, marks=pytest.mark.slow)],
 )
 def test_error_bars_cover_random_numbers_of_random_stacks(stacks, numbers):
     """98 percent within one bar, 99.5 percent within one and a half.

@@ -10,6 +10,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from marks import slow_unless
 
 import femspin
 from femspin.case import case_from_table
@@ -245,7 +246,7 @@ def test_an_initial_file_that_is_no_state_is_refused_in_plain_words(name, tmp_pa
 
 
 @needs_posix
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", slow_unless(("npz",), FORMS))
 def test_a_checkpoint_that_cannot_be_written_is_one_warning_and_the_run_goes_on(form, tmp_path):
     """The system refuses files above a size, as a full disk does in the middle of one."""
     program = f"""

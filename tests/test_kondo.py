@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marks import slow
 from numpy.testing import assert_allclose
 
 from femspin.errors import SolverError
@@ -213,7 +214,7 @@ def test_equal_ferromagnetic_sublattices_are_one_ferromagnet(t, field):
     assert_allclose([state.s_A, state.s_B], expected, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("t", [0.1, 0.6, 0.95, 0.999])
+@pytest.mark.parametrize("t", [0.1, slow(0.6), 0.95, slow(0.999)])
 def test_an_antiferromagnet_without_field_is_two_opposite_ferromagnets(t):
     S, neel = 2.5, 80.0
     exchange = exchange_from_curie(neel, S)

@@ -116,7 +116,7 @@ MODES = {
     "steady": {},
     "steady, two dimensions": {"structure": {"dimension": 2, "width": "4 nm", "cells_x": 2}},
     "frequency": {"frequency": {"angular_frequency": ["1e12 rad/s"]}},
-    "transient": {"transient": {"duration": "1 ps", "output_interval": "0.5 ps"}},
+    "transient": {"transient": {"duration": "0.2 ps", "output_interval": "0.1 ps"}},
     "stack": {"solver": {"method": "stack"}},
     "scan of stacks": {"solver": {"method": "stack"}},
 }

@@ -146,7 +146,7 @@ def test_written_parts_of_a_leaking_layer_lack_what_passes_its_lower_side(tmp_pa
     np.testing.assert_allclose(measures @ rest / measures.sum(), passed, rtol=0, atol=1e-11 * size)
 
 
-@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("dimension", [2, slow(3)])
 def test_a_run_with_a_reduced_layer_writes_the_uniform_flux_of_the_line(dimension, tmp_path):
     """Error bars included; periodic sides leave every facet the current of the 1D stack."""
     line = solved("F Pt", 1).table["interfaces"]["Pt|F"]["spin_current"]

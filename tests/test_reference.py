@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from marks import slow
 from reference import CASES, PAPER, STEADY, case_table, largest_part
 
 from femspin import build_device, case_from_table, load_case, solve
@@ -64,7 +65,7 @@ def test_parts_add_up_to_the_flux_on_any_mesh(name, order, cells):
 
 @pytest.mark.parametrize("mode", ["exact", "first", "eq38", "hall"])
 @pytest.mark.parametrize("cell", ["tri", "quad", "tet", "hex"])
-@pytest.mark.parametrize("drive", ["field", "electrodes"])
+@pytest.mark.parametrize("drive", [slow("field"), "electrodes"])
 def test_parts_add_up_for_every_element_and_theta_mode(mode, cell, drive):
     """Free sides and a driven current: the solution varies laterally and the sum still holds."""
     table = case_table(CASES["C06"])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from marks import slow
 from texture_setup import CASES as REFERENCES
+from texture_setup import band_structures_once
 
 from femspin import load_case
-from femspin.bands.study import study
 from femspin.results.expected import compare_expected
 from femspin.simulation import sweep
 from femspin.studies.textures.simulate import simulate_texture
@@ -30,35 +30,38 @@ QUICK = {
         "texture.duration='1.836 ns'",
         "texture.output_interval='6.917 ps'",
     ],
-    "texture_fm_wall_sot": ["texture.duration='1 ns'"],
-    "texture_afm_wall_current": ["texture.duration='40 ps'", "texture.mesh.cell='2 nm'"],
-    "texture_afm_wall_alternating": ["texture.duration='30 ps'", "texture.mesh.cell='2 nm'"],
-    "texture_sot_switching": ["texture.threshold.tolerance=2e-3"],
+    "texture_fm_wall_sot": ["texture.duration='0.7 ns'"],
+    "texture_afm_wall_current": [
+        "texture.duration='40 ps'",
+        "texture.mesh.cell='2 nm'",
+        "texture.mesh.length='140 nm'",
+    ],
+    "texture_afm_wall_alternating": [
+        "texture.duration='30 ps'",
+        "texture.mesh.cell='2 nm'",
+        "texture.mesh.length='140 nm'",
+    ],
+    "texture_sot_switching": [
+        "texture.threshold.tolerance=2e-3",
+        "texture.threshold.low='5.2e11 A/m^2'",
+        "texture.threshold.high='5.26e11 A/m^2'",
+    ],
     "texture_scan_afm_wall": [
-        "scan.axes={ 'texture.spin_orbit.0.damping_like_rate' = ['2e8 1/s', '1.6e9 1/s', '6.4e9 1/s'] }"
+        "scan.axes={ 'texture.spin_orbit.0.damping_like_rate' = ['2e8 1/s', '6.4e9 1/s'] }"
     ],
     "texture_scan_switching": [
         "scan.axes={ 'texture.fields.0.field.0' = ['20 mT', '120 mT'],"
-        " 'texture.spin_orbit.0.damping_like' = { from = '0.1 T', to = '0.2 T', points = 5 } }"
+        " 'texture.spin_orbit.0.damping_like' = { from = '0.1 T', to = '0.2 T', points = 3 } }"
     ],
 }
 """Changes of long cases that leave their closed form as it is; as shipped they are slow."""
-LONG = [*QUICK, "texture_coupled_wall", "texture_afm_rotation"]
+LONG = [*QUICK, "texture_coupled_wall", "texture_coupled_switching", "texture_afm_rotation"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def band_structures():
     """Work out every band structure once."""
-    done = {}
-
-    def once(case):
-        key = case.model_dump_json()
-        if key not in done:
-            done[key] = study(case)
-        return done[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("femspin.bands.drive.study", once)
+    with band_structures_once():
         yield
 
 
@@ -296,6 +299,7 @@ def test_velocity_saturates_at_that_of_magnons(scanned, changes):
     np.testing.assert_array_less(np.abs(found / exact - 1), mesh_error(name) * contracted + bend + 1e-3)
 
 
+@pytest.mark.slow  # the alternating current keeps the way from lattice to wall
 @versions("texture_afm_wall_current")
 def test_lattice_to_wall_direct_current(solved, changes):
     """V = beta u_n/alpha with beta and u_n of the band structure."""

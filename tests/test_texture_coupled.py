@@ -383,8 +383,8 @@ def test_switching_field_of_a_dot_is_the_exact_fold():
         "fields": [{"field": [f"{-0.1 * field} T", "0 T", "0 T"]}],
         "threshold": {
             "vary": "drive.electric_field.0",
-            "low": f"{0.96 * fold} V/m",
-            "high": f"{1.04 * fold} V/m",
+            "low": f"{0.98 * fold} V/m",
+            "high": f"{1.02 * fold} V/m",
             "tolerance": 0.01,
         },
     }
@@ -399,7 +399,7 @@ def test_switching_field_of_a_dot_is_the_exact_fold():
 def test_rest_under_the_torque_of_transport_is_rest_under_the_same_torque_given():
     """Equilibrium below the fold, with the last solution that of the equilibrium itself."""
     table = tables(LINE)
-    table["texture"] |= {"analysis": "relax", "relax_torque": "1e-7 T"}
+    table["texture"] |= {"analysis": "relax", "relax_torque": "1e-6 T"}
     table["texture"]["fields"] = [{"field": ["50 mT", "0 T", "20 mT"]}]
     _, (damping_like, field_like) = film_torque(table, [0.3, 0.1, 1.0])
     result = simulate_texture(case_from_table(table))
@@ -484,6 +484,7 @@ def test_a_pulse_scales_the_torque_without_new_solutions():
     assert system.coupled.transport.work.solutions == 1
 
 
+@pytest.mark.slow  # test_coupling keeps the claim
 def test_a_case_with_spin_pumping_has_the_added_damping():
     """G_r and a metal: precession decays with alpha + a; see `pumped_damping` of test_coupling.
 

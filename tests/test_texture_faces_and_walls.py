@@ -265,7 +265,7 @@ def test_one_wall_on_a_periodic_line_is_refused(base):
 
 
 def test_vortex_and_wide_skyrmion_do_not_fit_periodic_films():
-    mesh = LINE | {"shape": "film", "width": "120 nm", "periodic": ["y"]}
+    mesh = LINE | {"shape": "film", "width": "120 nm", "periodic": ["y"], "cell": "4 nm"}
     for kind, radius in (("vortex", "10 nm"), ("skyrmion", "60 nm")):
         initial = {"type": kind, "radius": radius}
         with pytest.raises(CaseError, match="period"):
@@ -356,7 +356,7 @@ def test_a_pair_on_a_periodic_line_keeps_its_velocity_across_the_seam(tmp_path):
     np.save(tmp_path / "two.npy", np.stack([np.sin(angle), 0 * x, np.cos(angle)], axis=1))
     result = solved(
         mesh=LINE | {"length": "100 nm", "cell": "1 nm", "periodic": ["x"]},
-        duration="0.8 ns",
+        duration="0.4 ns",
         output_interval="20 ps",
         magnet=MAGNET,
         initial={"type": "file", "file": str(tmp_path / "two.npy")},
@@ -364,7 +364,7 @@ def test_a_pair_on_a_periodic_line_keeps_its_velocity_across_the_seam(tmp_path):
     )
     u = HBAR * 0.5 * 2 * MU_B / HBAR / (2 * 1.602176634e-19 * 8e5) * 2e12
     numbers = result.numbers["wall"]
-    assert numbers["displacement"] == pytest.approx(u * 0.8e-9, rel=0.02)  # (h/lambda)^2 = 0.03
+    assert numbers["displacement"] == pytest.approx(u * 0.4e-9, rel=0.02)  # (h/lambda)^2 = 0.03
     assert numbers["velocity"] == pytest.approx(u, rel=0.02)
     assert numbers["lost"] == 0
 
@@ -479,7 +479,7 @@ def test_a_current_along_which_nothing_changes_is_said(base):
         ({"current": along_x, "initial": {}, "wall": None, "mesh": point}, True),
     ]
     for change, expected in changes:
-        result = solved(base, duration="0.1 ps", magnet=free, **change)
+        result = solved(base, duration="0.1 ps", output_interval="0.1 ps", magnet=free, **change)
         assert any(NO_EFFECT in w for w in result.warnings) is expected
 
 
@@ -717,7 +717,7 @@ def test_a_wall_that_left_has_the_velocity_of_one_far_from_the_end():
     assert 0 < until < float(short.numbers["duration"])
     long = solved(
         WALL,
-        mesh=LINE | {"length": "320 nm"},
+        mesh=LINE | {"length": "220 nm"},
         duration=f"{until!r} s",
         output_interval="2 ps",
         **drive,

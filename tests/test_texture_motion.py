@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import skfem
+from marks import slow
 from texture_setup import CASES, GAMMA, fm, g_of, line, meshes, point
 
 from femspin.errors import CaseError, SolverError
@@ -207,7 +208,7 @@ def test_the_thermal_field_leads_to_the_boltzmann_distribution(scheme):
     assert last.std() == pytest.approx(spread, rel=5 / np.sqrt(len(last)))
 
 
-@pytest.mark.parametrize("scheme", [Heun, Midpoint])
+@pytest.mark.parametrize("scheme", [Heun, slow(Midpoint)])
 def test_free_moments_forget_their_direction_at_the_rate_of_neel_and_brown(scheme):
     """<m_z> = exp(-2 D t), D = alpha gamma k T / ((1 + alpha^2) M_s V)."""
     alpha = 0.5

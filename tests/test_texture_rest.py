@@ -138,6 +138,7 @@ def test_a_state_short_of_its_switching_field_is_kept():
         assert np.sign(m[0, 2]) == sign
 
 
+@pytest.mark.slow  # test_texture_stability keeps the claim
 def test_a_rest_under_torque_that_is_unstable_is_left():
     """A torque along -z pulls m from +z once w_D exceeds alpha times the anisotropy."""
     magnet = fm(damping=0.3)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skfem
-from texture_setup import fm
+from texture_setup import band_structures_once, fm
 
 from femspin.case.load import case_from_table
 from femspin.cli.main import main
@@ -161,6 +161,13 @@ def current(path, **change):
     table = tomllib.loads(text)
     table["texture"]["current"] |= {"band_structure": str(path), **change}
     return build_texture_system(case_from_table(table)).transfer()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def band_structures():
+    """Work out every band structure once."""
+    with band_structures_once():
+        yield
 
 
 @pytest.fixture(scope="module")

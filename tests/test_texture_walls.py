@@ -80,7 +80,7 @@ def test_a_wall_without_hard_axis_turns_while_it_moves(case):
         anisotropy=case_1["K"],
         damping=case_1["alpha"],
     )
-    times = np.linspace(0, 0.2e-9, 9)
+    times = np.linspace(0, 0.1e-9, 9)
     field, u, beta = None, case_1["u"], case_1["beta"]
     exact = np.array([out["case1_v_Kp0"], out["case1_phidot"]])
     if case == "field":
@@ -97,6 +97,7 @@ def test_a_wall_without_hard_axis_turns_while_it_moves(case):
         assert abs(limit - exact[k]) < rest + 1e-4 * abs(exact[k])
 
 
+@pytest.mark.slow  # texture_fm_wall_current keeps the claim
 def test_below_breakdown_a_current_moves_the_wall_at_beta_u_over_alpha():
     case = CASES["R19"]
     p = case["inputs"]["case2"]
@@ -112,7 +113,7 @@ def test_below_breakdown_a_current_moves_the_wall_at_beta_u_over_alpha():
     phi = np.radians(case["outputs"]["case2_phi_deg"])
     width = np.sqrt(p["A"] / (p["K"] + p["Kp"] * np.sin(phi) ** 2))
     found = [
-        speed(motion(magnet, cell, times, (0.0, width, phi), u=p["u"], beta=p["beta"]), times)
+        speed(motion(magnet, cell, times, (0.0, width, phi), u=p["u"], beta=p["beta"], extent=20), times)
         for cell in (0.2, 0.1)
     ]
     limit, rest = richardson(*found)
@@ -121,8 +122,8 @@ def test_below_breakdown_a_current_moves_the_wall_at_beta_u_over_alpha():
 
 def test_the_adiabatic_torque_alone_only_shifts_and_tilts_a_wall():
     """Beta = 0 below breakdown: the wall comes to rest with a tilt."""
-    magnet = fm(hard_anisotropy=2e5, damping=0.2)
-    times = np.linspace(0, 0.8e-9, 17)
+    magnet = fm(hard_anisotropy=2e5, damping=0.5)
+    times = np.linspace(0, 0.4e-9, 9)
     path = motion(magnet, 0.4, times, (0.0, magnet.wall_width, 0.0), u=50.0, extent=20)
     assert abs(path[-1, 0] - path[-2, 0]) / 0.05e-9 < 1e-3 * 50.0
     assert abs(path[-1, 2]) > 0.05

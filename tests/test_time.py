@@ -28,8 +28,8 @@ def built(table):
     return device, device.fields(device.direction), device.laws(device.direction)
 
 
-def stack(name, cells=None, order=2):
-    table = case_table(CASES[name]) | {"solver": PAPER | {"order": order}}
+def stack(name, cells=None, order=2, **solver):
+    table = case_table(CASES[name]) | {"solver": PAPER | {"order": order} | solver}
     for layer in table["structure"]["layers"]:
         if cells is not None:
             layer["cells"] = cells
@@ -166,7 +166,7 @@ def test_fixed_steps_converge_at_third_order(decay):
     device, fields, initial = decay
     exact, time = np.array(CASES["C19"]["outputs"]["N"][1]), CASES["C19"]["inputs"]["t"][1]
     errors = []
-    for n in (64, 128, 256):
+    for n in (32, 64, 128):
         result = solve_transient(
             device.problem, fields, None, np.linspace(0, time, n + 1), initial, dark, None
         )
@@ -222,9 +222,9 @@ def test_step_ends_in_the_steady_solution_and_balances_at_every_time(name):
 
 @pytest.mark.parametrize("name", [slow("C06"), "C07"])
 def test_error_of_a_driven_stack_stays_below_the_tolerance(name):
-    device, fields, laws = built(stack(name, 8))
-    times = np.linspace(0, 1e-13, 4)
-    exact = solve_transient(device.problem, fields, laws, times, tolerance=1e-7)
+    device, fields, laws = built(stack(name, 4, elements="plain"))
+    times = np.linspace(0, 3e-14, 4)
+    exact = solve_transient(device.problem, fields, laws, times, tolerance=1e-6)
     size = rms(device, fields, device.problem.solve(fields, laws).mu)
     for tolerance in (1e-3, 1e-4):
         result = solve_transient(device.problem, fields, laws, times, tolerance=tolerance)
@@ -237,11 +237,11 @@ def test_error_of_a_driven_stack_stays_below_the_tolerance(name):
 
 @pytest.mark.parametrize("name", [slow("C06"), "C07"])
 def test_oscillating_drive_follows_the_harmonic_amplitude(name):
-    """From Re(mu) at t = 0, cos(Wt) gives Re(mu exp(iWt)) over a period, with d_t mu."""
-    device, fields, laws = built(stack(name, 8))
+    """From Re(mu) at t = 0, cos(Wt) gives Re(mu exp(iWt)) over half a period, with d_t mu."""
+    device, fields, laws = built(stack(name, 4, elements="plain"))
     w = 5e12
     harmonic = solve_harmonic(device.problem, fields, laws, w)
-    times = np.linspace(0, 2 * np.pi / w, 9)
+    times = np.linspace(0, np.pi / w, 5)
     result = solve_transient(
         device.problem, fields, laws, times, harmonic.mu.real, lambda t: np.cos(w * t), 1e-5
     )
@@ -263,8 +263,8 @@ def test_oscillating_drive_follows_the_harmonic_amplitude(name):
 
 def test_pulse_is_the_difference_of_two_steps():
     """A named jump of the drive is hit exactly; prescribed potentials jump with it."""
-    device, fields, laws = built(stack("C07", 8))
-    times, off = np.linspace(0, 2e-13, 5), 0.7e-13
+    device, fields, laws = built(stack("C07", 4, elements="plain"))
+    times, off = np.linspace(0, 5e-14, 5), 1.7e-14
 
     def run(times, drive, breaks=()):
         return (
@@ -279,7 +279,7 @@ def test_pulse_is_the_difference_of_two_steps():
 
 
 @pytest.mark.parametrize(
-    ("method", "order"), [("direct", 1), slow("direct", 2), ("iterative", 1), slow("iterative", 2)]
+    ("method", "order"), [("direct", 1), slow("direct", 2), slow("iterative", 1), slow("iterative", 2)]
 )
 def test_balance_with_storage_in_three_dimensions_between_electrodes(order, method):
     """An oscillating voltage across a block with free sides, harmonic and stepped."""
@@ -353,7 +353,7 @@ def test_frequency_table_writes_complex_currents(tmp_path):
 @pytest.mark.parametrize("drive", ["step", "pulse", slow("off")])
 def test_transient_table_writes_history_and_fields(drive, tmp_path):
     """A step ends near the steady currents, the others near zero; T is in the balance."""
-    table = stack("C06", 12) | {
+    table = stack("C06", 6, elements="plain") | {
         "transient": {
             "duration": "2 ps",
             "output_interval": "50 fs",

@@ -17,12 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from marks import slow
 
 from femspin.case import case_from_table
 from femspin.cli.main import main
 from femspin.errors import CaseError
 from femspin.results import folder as write
 from femspin.results.folder import check_target, only_writer, result_folder, to_json
+from femspin.results.solution import Solution
 from femspin.simulation import simulate
 
 CASE = """
@@ -51,7 +53,6 @@ FILES = {
     "parts_Pt--F.png",
     "result.json",
 }
-KILLS = 15
 
 # Runs the case again and again; its parent kills it at any moment.  The warm-up before the fork
 # lets every kill fall into the work instead of into imports.
@@ -74,6 +75,23 @@ for _ in sys.stdin:
 @pytest.fixture(scope="module")
 def solution():
     return simulate(case_from_table(tomllib.loads(CASE)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pictures():
+    """Draw the pictures of the case once; every result gets a copy of them."""
+    drawn, draw = {}, Solution._write_plots
+
+    def write_plots(self, folder):
+        if not drawn:
+            draw(self, folder)
+            drawn.update({p.name: p.read_bytes() for p in folder.glob("*.png")})
+        for name, content in drawn.items():
+            (folder / name).write_bytes(content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Solution, "_write_plots", write_plots)
+        yield
 
 
 @pytest.fixture
@@ -409,7 +427,8 @@ def test_unusual_names_work(name, solution, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs fork and kill")
-def test_a_run_killed_at_any_moment_leaves_a_whole_result_or_none(case, tmp_path):
+@pytest.mark.parametrize("kills", [7, slow(15)])
+def test_a_run_killed_at_any_moment_leaves_a_whole_result_or_none(kills, case, tmp_path):
     target = tmp_path / "place" / "out"
     moments = random.Random(20230913)
     seen = {"absent": 0, "whole": 0, "interrupted writing": 0}
@@ -421,7 +440,7 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_result_or_none(case, tmp_path
         text=True,
         env=environment,
     ) as parent:
-        for k in range(KILLS):
+        for k in range(kills):
             if k % 3 == 0 and target.exists():  # also the first result may be cut short
                 for path in target.iterdir():
                     path.unlink()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import skfem
 
+from femspin.bands import torque_coefficients
+from femspin.bands.critical import critical_energies
 from femspin.magnets.magnet import Antiferromagnet, Ferromagnet
 from femspin.magnets.space import TextureSpace, mesh_space
 from femspin.units import HBAR, MU_B
@@ -17,6 +23,16 @@ DATA: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "texture_ref
 CASES: dict[str, Any] = DATA["cases"]
 PROBLEMS: dict[str, Any] = DATA["standard_problems"]
 GAMMA = 1.76085963e11  # of the reference program [rad/(s T)]
+
+
+@contextmanager
+def band_structures_once() -> Iterator[None]:
+    """Work out torque coefficients and van Hove energies of every band structure once."""
+    with pytest.MonkeyPatch.context() as patch:
+        for function in (torque_coefficients, critical_energies):
+            patch.setattr(f"femspin.bands.study.{function.__name__}", cache(function))
+        patch.setattr("femspin.bands.plots.critical_energies", cache(critical_energies))
+        yield
 
 
 def g_of(gamma: float) -> float:

@@ -92,7 +92,7 @@ def test_one_sublattice_is_on_the_branch_of_two_uncoupled_ones(field):
     assert abs(many[0, 0] - two) <= tolerance
 
 
-@pytest.mark.parametrize("field", [1e-12, 1e-6])
+@pytest.mark.parametrize("field", [1e-30, 1e-18, 1e-12, 1e-6])
 def test_tiny_fields_above_the_curie_temperature_magnetise_by_curie_weiss(field):
     S, temperature = 2.0, 1.1 * CURIE
     exchange = exchange_from_curie(CURIE, S)

@@ -178,7 +178,14 @@ def test_quantities_are_plain_in_arithmetic():
     length, field = Measure("m", "length"), Measure("T", "field B")
     number, vector = length(2.0), field(np.array([1.0, 2.0, 3.0]))
     assert type(number * 2) is float
-    for result in (vector * 2, vector + vector, np.sqrt(vector), vector @ vector, vector.copy() * number):
+    for result in (
+        vector * 2,
+        vector + vector,
+        np.sqrt(vector),
+        vector @ vector,
+        vector.copy() * number,
+        np.linalg.norm(vector),
+    ):
         assert not isinstance(result, Vector)
     plain = np.zeros(3)
     plain += vector
@@ -186,6 +193,23 @@ def test_quantities_are_plain_in_arithmetic():
     np.testing.assert_array_equal(plain, [1, 2, 3])
     vector *= 2
     np.testing.assert_array_equal(np.asarray(vector), [2, 4, 6])
+
+
+def test_copies_and_parts_of_vectors_keep_what_they_are():
+    measure = Measure("T", "field B")
+    vector = measure(np.array([1.0, 2.0, 3.0]))
+    for again in (
+        copy.copy(vector),
+        copy.deepcopy(vector),
+        pickle.loads(pickle.dumps(vector)),
+        vector.copy(),
+        vector[:],
+        copy.deepcopy({"B": vector})["B"],
+    ):
+        assert isinstance(again, Vector)
+        assert again.measure == measure
+        np.testing.assert_array_equal(np.asarray(again), [1, 2, 3])
+    assert pickle.loads(pickle.dumps(vector)) is not vector
 
 
 def test_copies_of_numbers_keep_what_they_are():

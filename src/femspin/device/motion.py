@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,10 +71,8 @@ def macrospin(case: Case, layer_thickness: float | None) -> Macrospin:
 class QuasiStaticTorque:
     """The interface torque as a function of m, with transport following quasi-statically.
 
-    With a tolerance, transport is solved at the start of a step only, if m is not within half the
-    tolerance of a direction for which it has been, and the flux turns rigidly with m: the torque
-    stays transverse and smooth, and steps stay below the tolerance.  A precession that comes
-    round again costs little.
+    With a tolerance, transport is solved at the start of a step only and the flux turns rigidly
+    with m within it: the torque stays transverse and smooth, and steps stay below the tolerance.
 
     Args:
         spin: The magnet.
@@ -88,8 +86,6 @@ class QuasiStaticTorque:
     solutions: int = 0
     _m: Array | None = None
     _flux: Array | None = None
-    _known: list[Array] = field(default_factory=list)
-    _fluxes: list[Array] = field(default_factory=list)
 
     def __call__(self, m: Array) -> Array:
         """Return the torque on m [1/s], shape (3,)."""
@@ -103,16 +99,8 @@ class QuasiStaticTorque:
         """Solve transport for m if it has turned; return the longest step at `speed` [1/s]."""
         if self.tolerance == 0.0:
             return np.inf
-        if self._known:
-            distance = np.linalg.norm(np.array(self._known) - m, axis=1)
-            nearest = int(np.argmin(distance))
-            self._m, self._flux = self._known[nearest], self._fluxes[nearest]
         if self._m is None or np.linalg.norm(m - self._m) > 0.5 * self.tolerance:
             self._solve(m)
-            assert self._m is not None
-            assert self._flux is not None
-            self._known.append(self._m)
-            self._fluxes.append(self._flux)
         return self.tolerance / speed if speed > 0 else np.inf
 
     def _solve(self, m: Array) -> None:

@@ -211,6 +211,9 @@ def _root(y: Array, weiss: float, S: float, start: float) -> Array:
         sign, low, high = 1.0, y / (1 - weiss * S * (S + 1) / 3), y
     else:
         sign, low, high = -1.0, np.maximum(y, start), y + weiss * S
+        linear = 1 - weiss * S * (S + 1) / 3
+        if start == 0 and linear > 0:  # S B_S(x) <= x S(S+1)/3; in tiny fields that is all
+            high = np.minimum(high, y / linear)
     x = low if weiss < 0 else high
     for _ in range(_MOST_STEPS):
         slope = 1 - weiss * brillouin_derivative(x, S)

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ...units import AnyArray
+
 __all__ = [
     "ByName",
     "Listed",
@@ -101,12 +103,28 @@ class Vector(np.ndarray[Any, np.dtype[Any]]):
 
     measure: Measure = _PLAIN
 
+    def __array_finalize__(self, obj: Any) -> None:
+        """Take over what a copy or a part of an array is."""
+        self.measure = getattr(obj, "measure", _PLAIN)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a pickled array is made from."""
+        return _vector, (np.asarray(self), self.measure)
+
+    def __deepcopy__(self, memo: Any) -> Vector:
+        """Return a copy that knows what it is."""
+        return self.copy()
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         """Return a plain array: what follows from a quantity is another one."""
         plain = [np.asarray(x) if isinstance(x, Vector) else x for x in inputs]
         if out is not None:
             options["out"] = tuple(np.asarray(x) if isinstance(x, Vector) else x for x in out)
         return getattr(ufunc, method)(*plain, **options)
+
+
+def _vector(values: AnyArray, measure: Measure) -> Any:
+    return measure(values)
 
 
 class ByName(dict[str, Any]):

@@ -143,11 +143,12 @@ class ChargeMultigrid:
 
     def solve(self, r: NDArray[Any]) -> Single:
         """Return about A^-1 r, shape (n,)."""
-        right = np.asarray(r, np.float32)
-        if not self._smoothers:
-            return self.cycle(right)
-        found: Single = conjugate_gradients(self._product, right, self.cycle, _ENOUGH, _MOST_CYCLES)
-        return found
+        size = float(np.abs(r).max(initial=0.0))
+        if not self._smoothers or not 0.0 < size < np.inf:
+            return self.cycle(r)
+        right = (r / size).astype(np.float32)  # its square stays within single precision
+        found = conjugate_gradients(self._product, right, self.cycle, _ENOUGH, _MOST_CYCLES)
+        return np.asarray(size * found, np.float32)
 
     def cycle(self, r: NDArray[Any]) -> Single:
         """Return A^-1 r as far as one cycle comes, shape (n,)."""

@@ -14,13 +14,12 @@ from ..interface.currents import InterfaceCurrents, require_balance
 from ..transport.harmonic import HarmonicState, solve_harmonics
 from ..transport.system import TransportState
 from ..transport.transient import TransientState, solve_transient
+from ..units import Progress
 from .currents import device_currents
 from .response_tables import FrequencyResponse, TransientResponse
 
 if TYPE_CHECKING:
     from .model import Device, Transport
-
-from ..units import Progress
 
 __all__ = ["require_resolved", "time_response"]
 

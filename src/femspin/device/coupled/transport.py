@@ -28,7 +28,7 @@ from ...transport.linear.solve import linear_solver
 from ...transport.system import TransportProblem
 from ...units import Array
 from .faces import FacetFace
-from .krylov import ReducedPattern, reduced_pattern
+from .pattern import ReducedPattern, reduced_pattern
 from .regions import HBAR_SOLVER, FollowingRegion
 from .weights import MagnetMap
 from .work import PhaseClock, Work

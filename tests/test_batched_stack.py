@@ -507,6 +507,8 @@ def group_of(name):
     """Return what a number is one entry of: all interface currents, a vector, or itself."""
     if name.startswith("interfaces.") and not name.endswith(".area"):
         return "interfaces"
+    if "_spin_current" in name and name.startswith("torques."):
+        return "torques"  # along and across m are parts of one vector
     return name[:-2] if name[-2:] in (".x", ".y", ".z") else name
 
 
@@ -515,6 +517,7 @@ def same_numbers(new, old):
     largest = {}
     for name, value in old.items():
         largest[group_of(name)] = max(largest.get(group_of(name), 0.0), abs(value))
+    old = {name: value for name, value in old.items() if not name.startswith("mesh.")}
     assert list(new) == list(old)
     for name, value in old.items():
         if np.isfinite(value) and not name.endswith("residual"):
@@ -609,9 +612,9 @@ def test_an_unforeseen_error_leaves_every_point_to_be_solved_by_itself(points, m
         raise RuntimeError("no")
 
     expected = numbers_of(stack_tables(points[:1], solve_point)[0]())
-    monkeypatch.setattr(stacks, "exact_transports", broken)
+    monkeypatch.setattr(stacks, "solve_stacks", broken)
     found = numbers_of(stack_tables(points[:2], solve_point)[0]())
-    assert found.keys() == expected.keys()
+    assert expected.keys() == {name for name in found if not name.startswith("mesh.")}
 
 
 def test_only_steady_stacks_are_solved_together(points):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from femspin import build_device, case_from_table, simulate
-from femspin.device.layered import stack_problem
+from femspin.device.stack_problem import stack_state
 from femspin.fields.region import RegionFields
 from femspin.structure.stack import graded_cells
 from femspin.transport.layers.lengths import lengths
@@ -91,8 +91,8 @@ def test_currents_at_a_frequency_are_right_on_the_default_mesh():
     solution = simulate(case, errors=False)
     (currents,) = solution.response.interfaces
     plain = build_device(case_from_table(table(larmor=10.0)))
-    problem = stack_problem(plain, plain.direction)
-    exact = solve_stack(replace(problem.case, frequency=w)).interface_flux(1)[1:] / FLUX
+    layers = stack_state(plain.case).solution.case
+    exact = solve_stack(replace(layers, frequency=w)).interface_flux(1)[1:] / FLUX
     assert np.abs(currents["HM|F"].flux[1:] - exact).max() < 1e-5 * np.abs(exact).max()
 
 

@@ -398,7 +398,7 @@ def test_stack_thicknesses_have_the_derivative_of_whole_solves():
 
 def test_a_stack_with_a_replaced_layer_is_refused():
     case, _ = complete_case(case_from_table({**REPLACED, "solver": {"method": "stack"}}))
-    with pytest.raises(CaseError, match=r"regions\.F\.model: exact derivatives"):
+    with pytest.raises(CaseError, match=r"regions\.F\.model: an exact derivative"):
         solved_stack(case)
 
 

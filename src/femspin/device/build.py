@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ..case.schema import Case
-from ..case.values import INSULATORS
 from ..errors import CaseError
 from ..fields.build import Conditions, case_conditions, region_fields
 from ..fields.region import RegionFields
 from ..interface.currents import shares
 from ..interface.reduced import find_reduced
-from ..materials.parameters import RegionParameters, complete_case, polarisation_squared, region_parameters
+from ..materials.parameters import RegionParameters, complete_case, conductor_parameters, polarisation_squared
 from ..structure import Structure, build_stack, load_mesh
 from ..transport.assembly.covariant import carried_directions
 from ..transport.conditions import build_boundary, contact_names
@@ -26,9 +25,9 @@ from ..transport.elements.space import build_space
 from ..transport.layers.lengths import mesh_lengths, resolved_rates
 from ..transport.system import SolverOptions, TransportProblem
 from ..units import Array
-from .layered import require_stack
 from .model import Device
 from .response import require_resolved
+from .stack_problem import stack_problem
 
 __all__ = ["build_device", "changed_device"]
 
@@ -57,7 +56,7 @@ def build_device(
     _require_regions(case)
     folder = case.folder if folder is None else folder
     case, used = complete_case(case)
-    parameters = _parameters(case)
+    parameters = conductor_parameters(case)
     conditions = case_conditions(case)
     direction = np.array(case.magnetization.direction, float)
     direction /= np.linalg.norm(direction)
@@ -101,7 +100,7 @@ def changed_device(device: Device, case: Case) -> Device:
         device: The problem.
         case: Differs from its case in continuous parameters only.
     """
-    parameters = _parameters(case)
+    parameters = conductor_parameters(case)
     meshed, reduced = find_reduced(case, parameters)
     faces = build_boundary(meshed, device.space, device.conductors, [layer.face for layer in reduced])
     problem = TransportProblem(device.space, faces.boundary, device.problem.options)
@@ -124,15 +123,6 @@ def _require_regions(case: Case) -> None:
         )
 
 
-def _parameters(case: Case) -> dict[str, RegionParameters]:
-    """Return the parameters of every conductor."""
-    return {
-        name: region_parameters(name, region)
-        for name, region in case.regions.items()
-        if region.kind not in INSULATORS
-    }
-
-
 def _fields(
     parameters: Mapping[str, RegionParameters], conditions: Conditions, direction: Array
 ) -> dict[str, RegionFields]:
@@ -153,7 +143,7 @@ def _solver_options(case: Case, elements: Mapping[str, tuple[int, ...]]) -> Solv
 def _require_solvable(device: Device) -> None:
     """Refuse what the solver or the model of a layer cannot do for the device."""
     if device.case.solver.method == "stack":
-        require_stack(device)
+        stack_problem(device.case)  # says what it cannot do
     for layer in device.reduced:
         if layer.form in ("corrected", "printed") and device.spin_orbit(layer) is None:
             raise CaseError(

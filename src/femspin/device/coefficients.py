@@ -40,9 +40,11 @@ __all__ = [
     "FieldDerivatives",
     "Parameter",
     "case_coefficients",
+    "coefficients_under",
     "extrapolated_derivative",
     "field_derivatives",
     "find_parameter",
+    "magnetization_direction",
     "parameter_value",
     "scalar_parameters",
     "with_parameters",
@@ -103,10 +105,11 @@ def case_coefficients(case: Case, m: Array | None = None) -> CaseCoefficients:
     Raises:
         CaseError: If parameters are missing or inconsistent.
     """
-    return _coefficients(without_repetition(case), _direction(case, m), None)
+    return _coefficients(without_repetition(case), magnetization_direction(case, m), None)
 
 
-def _direction(case: Case, m: Array | None) -> Array:
+def magnetization_direction(case: Case, m: Array | None = None) -> Array:
+    """Return the unit vector of a magnetization, shape (3,); default that of the case."""
     direction = np.asarray(case.magnetization.direction if m is None else m, float)
     found: Array = direction / np.linalg.norm(direction)
     return found
@@ -119,11 +122,29 @@ def _coefficients(case: Case, m: Array, only: str | None) -> CaseCoefficients:
         for name, region in case.regions.items()
         if region.kind not in INSULATORS and only in (None, name)
     }
-    conditions = case_conditions(case)
+    return coefficients_under(case, parameters, case_conditions(case), m, only is None)
+
+
+def coefficients_under(
+    case: Case,
+    parameters: Mapping[str, RegionParameters],
+    conditions: Conditions,
+    m: Array,
+    whole: bool = True,
+) -> CaseCoefficients:
+    """Return the coefficients of a completed case under other conditions than its own.
+
+    Args:
+        case: Completed.
+        parameters: Of its conducting regions, or of some.
+        conditions: Temperature and fields.
+        m: Unit vector, shape (3,).
+        whole: Whether those of faces and thicknesses are wanted, too.
+    """
     found = {n: region_fields(p, conditions, m) for n, p in parameters.items()}
     meshed, reduced = _reduced(case, parameters)
     stack = case.structure
-    tables = {} if only is not None else meshed.interfaces
+    tables = meshed.interfaces if whole else {}
     laws = {
         key: LayerResponse(*table_response(t, m))
         for key, t in tables.items()
@@ -136,7 +157,7 @@ def _coefficients(case: Case, m: Array, only: str | None) -> CaseCoefficients:
         laws,
         {key: _jumps(t) for key, t in tables.items() if t.condition == "contact"},
         {key: np.array(t.spin_potential) for key, t in tables.items() if t.condition == "spin_potential"},
-        np.array([x.thickness for x in stack.layers] if stack and only is None else []),
+        np.array([x.thickness for x in stack.layers] if stack and whole else []),
         {k: (e.voltage or 0.0, e.current or 0.0) for k, e in case.drive.electrodes.items()},
     )
 
@@ -184,7 +205,7 @@ def field_derivatives(case: Case, path: str, m: Array | None = None) -> FieldDer
         SolverError: If the coefficients are not smooth there (e.g. T at the Curie temperature).
     """
     parameter = find_parameter(case, path)
-    base, direction = without_repetition(case), _direction(case, m)
+    base, direction = without_repetition(case), magnetization_direction(case, m)
     parts = path_parts(parameter.path)
     only = parts[1] if parts[0] == "regions" else None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..case.schema import Case
 from ..case.schema import Interface as InterfaceTable
@@ -21,9 +20,7 @@ from ..transport.conditions import table_law, table_response
 from ..transport.elements.space import Space
 from ..transport.system import TransportProblem, TransportState
 from ..units import Array
-
-if TYPE_CHECKING:
-    pass
+from .stack_problem import StackState
 
 __all__ = ["Device", "Transport"]
 
@@ -114,6 +111,7 @@ class Transport:
         state: Potentials and blocks.
         interfaces: Currents by interface name.
         reduced_fields: Coefficients of every reduced layer (SI).
+        exact: The solution of the multilayer that it samples, if it is one of distinct regions.
     """
 
     m: Array
@@ -121,6 +119,7 @@ class Transport:
     state: TransportState
     interfaces: Mapping[str, InterfaceCurrents]
     reduced_fields: Mapping[str, RegionFields] = field(default_factory=dict)
+    exact: StackState | None = None
 
     @property
     def all_fields(self) -> dict[str, RegionFields]:

@@ -1,7 +1,7 @@
 """A case of the stack method without a mesh: its layers, faces and interfaces by name.
 
-What `femspin.device.layered` reads off a mesh follows from the list of layers alone; values and
-derivatives of all coefficients are then put into this frame.
+All of this follows from the list of layers alone; values and derivatives of all coefficients are
+then put into this frame.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-import numpy as np
-
-from ..case.schema import Case
+from ..case.parameters import without_repetition
+from ..case.schema import Case, Stack
 from ..case.values import INSULATORS
 from ..errors import CaseError
 from ..fields.kondo import MomentState
 from ..fields.region import RegionFields
+from ..interface.reduced import ReducedLayer, find_reduced
+from ..materials.parameters import conductor_parameters
 from ..transport.layers.derivative import ContactChange, LayerChange, StackChange, StackTangent
 from ..transport.layers.stack import (
     Conductance,
@@ -27,18 +28,21 @@ from ..transport.layers.stack import (
     StackCase,
     StackLayer,
     StackSolution,
+    solve_stack,
 )
 from ..units import Array
-from .coefficients import CaseCoefficients, FieldDerivatives
+from .coefficients import CaseCoefficients, FieldDerivatives, case_coefficients, magnetization_direction
 
 __all__ = [
     "StackInterface",
     "StackProblem",
     "StackState",
     "moved",
+    "require_distinct",
     "stack_case",
     "stack_change",
     "stack_problem",
+    "stack_state",
 ]
 
 T = TypeVar("T")
@@ -68,14 +72,15 @@ class StackProblem:
     """The frame of a stack: what no continuous parameter changes.
 
     Args:
-        kinds: HM, F or FI of every region.
-        names: Conducting regions from bottom to top, one layer each.
+        kinds: HM, F, FI or I of every region.
+        names: Region of each conducting layer from bottom to top, without reduced ones.
         members: Positions in ``structure.layers`` that make up each of them.
         interfaces: Of the conductors, in the order of the results.
         bottom: Key of the condition on the lowest face, or None.
         top: Key of the condition on the highest face, or None.
         contacts: Key of the contact at each interface that has one.
         m: Magnetization direction, shape (3,).
+        reduced: F layers that are replaced by a face.
     """
 
     kinds: Mapping[str, str]
@@ -86,6 +91,12 @@ class StackProblem:
     top: str | None
     contacts: Mapping[int, str]
     m: Array
+    reduced: tuple[ReducedLayer, ...] = ()
+
+    @property
+    def distinct(self) -> bool:
+        """Whether every conducting region is one layer of the stack."""
+        return not self.reduced and len(set(self.names)) == len(self.names)
 
 
 @dataclass(frozen=True)
@@ -96,59 +107,104 @@ class StackState:
     solution: StackSolution
     coefficients: CaseCoefficients
 
-    def layer(self, region: str) -> int:
-        """Return the position of a conducting region."""
-        return self.problem.names.index(region)
+    def layers(self, region: str) -> list[int]:
+        """Return the positions of the layers of a conducting region."""
+        return [k for k, name in enumerate(self.problem.names) if name == region]
 
     def fields(self, region: str) -> RegionFields:
         """Return the coefficients of a conducting region."""
         return self.coefficients.fields[region]
 
 
-def stack_problem(case: Case) -> StackProblem:
-    """Return the frame of a case that `femspin.device.layered.require_stack` accepts.
+def stack_problem(case: Case, m: Array | None = None) -> StackProblem:
+    """Return the frame of a case.
+
+    Args:
+        case: A completed case.
+        m: Magnetization direction, shape (3,); default that of the case.
 
     Raises:
-        CaseError: For a region in two separate layers, or a replaced one.
+        CaseError: Naming what the stack solver cannot do.
     """
-    assert case.structure is not None
-    regions = [layer.region for layer in case.structure.layers]
+    case = without_repetition(case)
+    stack = _require_stack(case)
     kinds = {name: r.kind for name, r in case.regions.items()}
-    for name, region in case.regions.items():
-        if region.model != "resolved":
-            raise CaseError(
-                f"regions.{name}.model", f'a fit resolves every layer; use "resolved" (got {region.model!r})'
-            )
+    meshed: Case = case
+    reduced: tuple[ReducedLayer, ...] = ()
+    if any(r.model != "resolved" for r in case.regions.values()):
+        meshed, reduced = find_reduced(case, conductor_parameters(case))
+    gone = {layer.name for layer in reduced}
+    listed = [(k, x.region) for k, x in enumerate(stack.layers) if x.region not in gone]
     names: list[str] = []
     members: list[tuple[int, ...]] = []
-    for k, name in enumerate(regions):
+    for k, name in listed:
         if kinds[name] in INSULATORS:
             continue
         if names and names[-1] == name:
             members[-1] = (*members[-1], k)
-        elif name in names:
-            raise CaseError(
-                "structure.layers",
-                f"{name} fills two separate layers; a fit needs regions of different names",
-            )
         else:
             names.append(name)
             members.append((k,))
-    first, last = members[0][0], members[-1][-1]
+    regions = [name for _, name in listed]
+    first, last = regions.index(names[0]), len(regions) - 1 - regions[::-1].index(names[-1])
     below = regions[first - 1] if first > 0 else None
     above = regions[last + 1] if last + 1 < len(regions) else None
-    contacts = _contacts(case, names)
-    direction = np.asarray(case.magnetization.direction, float)
+    keys = [k for k, t in meshed.interfaces.items() if t.condition in _CONDITIONS]
+    keys += [layer.face for layer in reduced]
     return StackProblem(
         kinds,
         tuple(names),
         tuple(members),
         _interfaces(regions, kinds, names, below, above),
-        _condition(case, "bottom", names[0], below),
-        _condition(case, "top", names[-1], above),
-        contacts,
-        direction / np.linalg.norm(direction),
+        _condition(keys, "bottom", names[0], below),
+        _condition(keys, "top", names[-1], above),
+        _contacts(case, names),
+        magnetization_direction(case, m),
+        reduced,
     )
+
+
+_CONDITIONS = ("conductance", "spin_flux", "spin_potential")
+
+
+def _require_stack(case: Case) -> Stack:
+    """Return the layers; refuse a case that is not a one-dimensional stack with a prescribed drive."""
+    stack = case.structure
+    if stack is None or stack.dimension != 1:
+        raise CaseError("solver.method", "the stack method needs a [structure] of dimension 1")
+    if case.drive.electrodes:
+        raise CaseError("solver.method", "the stack method takes an electric field, no electrodes")
+    kinds = [case.regions[layer.region].kind for layer in stack.layers]
+    inside = "".join("i" if kind in INSULATORS else "c" for kind in kinds).strip("i")
+    if "i" in inside:
+        raise CaseError(
+            "solver.method", "the stack method needs conducting layers without an insulator between them"
+        )
+    return stack
+
+
+def require_distinct(problem: StackProblem, what: str, instead: str = "") -> None:
+    """Refuse a stack with a reduced layer, or with a region in two separate layers.
+
+    Args:
+        problem: The frame.
+        what: What cannot do it, for the message.
+        instead: What does it, to end the message with.
+
+    Raises:
+        CaseError: Naming the layer.
+    """
+    for layer in problem.reduced:
+        raise CaseError(
+            f"regions.{layer.name}.model",
+            f'{what} needs every layer resolved (got {layer.form!r}); use "resolved"{instead}',
+        )
+    for name in problem.names:
+        if problem.names.count(name) > 1:
+            raise CaseError(
+                "structure.layers",
+                f"{name} fills two separate layers; {what} needs regions of different names{instead}",
+            )
 
 
 def _interfaces(
@@ -170,11 +226,10 @@ def _interfaces(
     return tuple(sorted(found, key=lambda i: (order[i.first], order[i.second])))
 
 
-def _condition(case: Case, side: str, outermost: str, beyond: str | None) -> str | None:
-    """Return the key of the table that holds on an outer face of the conductors."""
-    for key, table in case.interfaces.items():
-        here = key == side or (beyond is not None and set(key.split("|")) == {outermost, beyond})
-        if here and table.condition in ("conductance", "spin_flux", "spin_potential"):
+def _condition(keys: Iterable[str], side: str, outermost: str, beyond: str | None) -> str | None:
+    """Return the key of what holds on an outer face of the conductors."""
+    for key in keys:
+        if key == side or (beyond is not None and set(key.split("|")) == {outermost, beyond}):
             return key
     return None
 
@@ -197,6 +252,22 @@ def stack_case(problem: StackProblem, c: CaseCoefficients) -> StackCase:
     )
     contacts = {k: Contact(c.contacts[key][1], c.contacts[key][0]) for k, key in problem.contacts.items()}
     return StackCase(layers, _face(problem.bottom, c), _face(problem.top, c), contacts)
+
+
+def stack_state(case: Case, m: Array | None = None) -> StackState:
+    """Return the exact solution of a completed case.
+
+    Args:
+        case: Completed.
+        m: Magnetization direction, shape (3,); default that of the case.
+
+    Raises:
+        CaseError: See `stack_problem`.
+        SolverError: If the spin potential is not determined.
+    """
+    problem = stack_problem(case, m)
+    coefficients = case_coefficients(case, problem.m)
+    return StackState(problem, solve_stack(stack_case(problem, coefficients)), coefficients)
 
 
 def stack_change(problem: StackProblem, d: FieldDerivatives) -> StackChange:

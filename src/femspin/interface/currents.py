@@ -38,6 +38,7 @@ __all__ = [
     "outer_faces",
     "over_pairs",
     "require_balance",
+    "require_balanced",
     "shares",
 ]
 
@@ -368,7 +369,21 @@ def require_balance(
         c.dos * c.diffusion * float(np.abs(state.mu[space.dofs[space.in_region(name)]]).max())
         for name, c in state.coefficients.items()
     ]
-    noise = _ROUND_OFF * max(sizes, default=0.0) / extent
+    require_balanced(interfaces, max(sizes, default=0.0) / extent, when)
+
+
+def require_balanced(interfaces: Mapping[str, InterfaceCurrents], largest: float, when: str = "") -> None:
+    """Refuse currents whose parts do not add up to them, see `require_balance`.
+
+    Args:
+        interfaces: By name.
+        largest: Flux that the potentials of the device could drive across it [1/(nm^2 ps)].
+        when: Words on the frequency or time.
+
+    Raises:
+        SolverError: With the interface.
+    """
+    noise = _ROUND_OFF * largest
     for name, i in interfaces.items():
         if i.balance <= _UNBALANCED:
             continue

@@ -16,7 +16,14 @@ from ..units import E_CHARGE
 from .lookup import find_material
 from .records import Material, MaterialValue, material_from_table
 
-__all__ = ["RegionParameters", "UsedValue", "complete_case", "polarisation_squared", "region_parameters"]
+__all__ = [
+    "RegionParameters",
+    "UsedValue",
+    "complete_case",
+    "conductor_parameters",
+    "polarisation_squared",
+    "region_parameters",
+]
 
 
 _EINSTEIN = ("conductivity", "dos", "diffusion_constant")
@@ -164,6 +171,15 @@ def _fill_table(inner: str, table: dict[str, Any], path: str, take: Any) -> None
         take(key, target, f"{path}.{inner}")
     if target:
         table[inner] = target
+
+
+def conductor_parameters(case: Case) -> dict[str, RegionParameters]:
+    """Return the transport parameters of every conducting region of a completed case.
+
+    Raises:
+        CaseError: See `region_parameters`.
+    """
+    return {n: region_parameters(n, r) for n, r in case.regions.items() if r.kind not in INSULATORS}
 
 
 def region_parameters(name: str, region: Region) -> RegionParameters:

@@ -13,9 +13,9 @@ import numpy as np
 from ..case.input_files import real_path
 from ..case.load import dump_case
 from ..case.toml import to_toml
-from ..device.observables.mesh import MeshSaid
+from ..device.observables.mesh import said_by
 from ..device.observables.quantity import Measure, Quantity, flat_numbers, measured, quantities, units_of
-from ..device.observables.said import GROUPS, interface_table, observables
+from ..device.observables.said import GROUPS, LARGEST_BALANCE, interface_table, observables
 from ..device.observables.warnings import validity_of, warnings_of
 from ..device.response_tables import FrequencyResponse, TransientResponse
 from ..errors import CaseError, closest
@@ -86,8 +86,8 @@ class Solution:
             "title": device.case.title,
             "conventions": CONVENTIONS,
             "magnetization": transport.m,
-            **observables(MeshSaid(device, transport), GROUPS),
-            "balance_residual": Measure("", "balance residual", listed=True)(transport.balance),
+            **observables(said_by(device, transport), GROUPS),
+            "balance_residual": LARGEST_BALANCE(transport.balance),
             "mesh": {
                 "dimension": device.space.dimension,
                 "order": device.space.order,

@@ -17,9 +17,8 @@ from ..case.paths import replaced, resolved_path
 from ..case.quantity import parse_quantity
 from ..case.scan import MOST_DIGITS, Angle, Range, Scan, number_and_unit
 from ..case.schema import Case
-from ..case.values import INSULATORS
 from ..errors import CaseError
-from ..materials.parameters import UsedValue, complete_case, region_parameters
+from ..materials.parameters import UsedValue, complete_case, conductor_parameters
 
 __all__ = ["Axis", "Coordinate", "ScanPoints", "scan_points"]
 
@@ -129,9 +128,7 @@ class ScanPoints(Sequence[tuple[dict[str, Coordinate], Case]]):
         case = self.case(index)
         try:
             case, used = complete_case(case)
-            for name, region in case.regions.items():
-                if region.kind not in INSULATORS:
-                    region_parameters(name, region)
+            conductor_parameters(case)
         except CaseError as error:
             raise self.blamed(index, error) from None
         return case, used

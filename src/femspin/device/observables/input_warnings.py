@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...interface.reduced import thin_drift
+from ...case.schema import Case
+from ...fields.region import RegionFields
+from ...interface.reduced import ReducedLayer, thin_drift
+from ...materials.parameters import RegionParameters
 from ...transport.layers.lengths import lengths, resolved_rates
 from ...units import E_CHARGE, LENGTH
 from ..neighbours import neighbours
@@ -14,7 +19,7 @@ from ..neighbours import neighbours
 if TYPE_CHECKING:
     from ..model import Device
 
-__all__ = ["coarse_mesh", "doubtful_input", "missing_input", "resolution"]
+__all__ = ["Input", "coarse_mesh", "device_input", "doubtful_input", "missing_input", "resolution"]
 
 _PLAIN = (
     "mgo",
@@ -43,14 +48,45 @@ _COARSE = 0.5  # of the shortest length of a region, per cell
 _NO_DRIFT = 1e-9  # of the spin current that the whole drive could be
 
 
-def missing_input(device: Device) -> list[str]:
+@dataclass(frozen=True)
+class Input:
+    """What a case says of its regions.
+
+    Args:
+        case: Completed.
+        parameters: Conducting regions by name.
+        fields: Their coefficients at the case's own magnetization.
+        touching: Pairs of regions that touch, named as interfaces are.
+        reduced: F layers that are replaced by a face.
+    """
+
+    case: Case
+    parameters: Mapping[str, RegionParameters]
+    fields: Mapping[str, RegionFields]
+    touching: Sequence[tuple[str, str]]
+    reduced: Sequence[ReducedLayer] = ()
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """HM, F, FI or I of every region."""
+        return {name: region.kind for name, region in self.case.regions.items()}
+
+
+def device_input(device: Device) -> Input:
+    """Return what the case of a device says of its regions."""
+    fields = {name: device.region_fields(name, device.direction) for name in device.parameters}
+    touching = [n.pair for n in neighbours(device)]
+    return Input(device.case, device.parameters, fields, touching, device.reduced)
+
+
+def missing_input(given: Input) -> list[str]:
     """Return what is zero because the case says nothing about it."""
-    return _uncoupled(device) + _without_moments(device) + _plain(device)
+    return _uncoupled(given) + _without_moments(given) + _plain(given)
 
 
-def doubtful_input(device: Device) -> list[str]:
+def doubtful_input(given: Input) -> list[str]:
     """Return values that are allowed and hardly meant, and what a model leaves out."""
-    return _large_angles(device) + _fast_transverse(device) + _dropped_drift(device)
+    return _large_angles(given) + _fast_transverse(given) + _dropped_drift(given)
 
 
 def coarse_mesh(device: Device) -> list[str]:
@@ -86,62 +122,58 @@ def resolution(device: Device, region: str, shortest: float) -> float:
     return float(np.ptp(z, axis=0).min()) * LENGTH / shortest
 
 
-def _has_moments(device: Device, name: str) -> bool:
-    return device.region_fields(name, device.direction).has_moments
-
-
-def _uncoupled(device: Device) -> list[str]:
+def _uncoupled(given: Input) -> list[str]:
     """Return the interfaces of metals with magnets that nothing is said about."""
-    tables = {frozenset(key.split("|")) for key in device.case.interfaces}
+    tables = {frozenset(key.split("|")) for key in given.case.interfaces}
     return [
-        f"interfaces.{n.first}|{n.second}: nothing couples {n.first} to the magnet {n.second}, so"
+        f"interfaces.{first}|{second}: nothing couples {first} to the magnet {second}, so"
         " that no spin crosses; set G_r (G_s, G_i) or conductance there, or type ="
-        f' "insulating", or kind = "I" if {n.second} is no magnet'
-        for n in neighbours(device)
-        if device.kinds[n.second] == "FI"
-        and not _is_plain(device, n.second)
-        and n.first in device.parameters
-        and frozenset(n.pair) not in tables
-        and not (device.kinds[n.first] == "F" and _has_moments(device, n.first))
+        f' "insulating", or kind = "I" if {second} is no magnet'
+        for first, second in given.touching
+        if given.kinds[second] == "FI"
+        and not _is_plain(given, second)
+        and first in given.parameters
+        and frozenset((first, second)) not in tables
+        and not (given.kinds[first] == "F" and given.fields[first].has_moments)
     ]
 
 
-def _without_moments(device: Device) -> list[str]:
+def _without_moments(given: Input) -> list[str]:
     """Return the F regions whose M is no torque."""
     return [
         f"regions.{name}.kondo: {name} has no local moments, so that its M is relaxation and"
         " precession of spin and nothing of it is torque; a magnet needs kondo.spin,"
         " moment_density and exchange_energy"
-        for name in device.parameters
-        if device.kinds[name] == "F" and _relaxes_alone(device, name)
+        for name in given.parameters
+        if given.kinds[name] == "F" and _relaxes_alone(given, name)
     ]
 
 
-def _relaxes_alone(device: Device, name: str) -> bool:
-    fields = device.region_fields(name, device.direction)
+def _relaxes_alone(given: Input, name: str) -> bool:
+    fields = given.fields[name]
     return not fields.has_moments and bool(fields.relaxation.any() or fields.omega.any())
 
 
-def _plain(device: Device) -> list[str]:
+def _plain(given: Input) -> list[str]:
     """Return the insulators that are taken for magnets in spite of their names."""
     return [
         f'regions.{name}.kind: "FI" is a magnetic insulator, to which moments beside it hand'
         f' torque; a plain insulator such as {name} is kind = "I"'
-        for name, region in device.case.regions.items()
-        if region.kind == "FI" and _is_plain(device, name)
+        for name, region in given.case.regions.items()
+        if region.kind == "FI" and _is_plain(given, name)
     ]
 
 
-def _is_plain(device: Device, name: str) -> bool:
+def _is_plain(given: Input, name: str) -> bool:
     """Return whether an insulator without magnet has the name of one without moments."""
     bare = name.rstrip("0123456789_- ").lower()
     plain = {known.rstrip("0123456789") for known in _PLAIN}
-    return device.case.regions[name].magnet is None and bare in plain
+    return given.case.regions[name].magnet is None and bare in plain
 
 
-def _large_angles(device: Device) -> list[str]:
+def _large_angles(given: Input) -> list[str]:
     found = []
-    for name, parameters in device.parameters.items():
+    for name, parameters in given.parameters.items():
         region, key = parameters.region, "spin_hall_angle"
         angles = np.abs(region.spin_hall_angle or 0.0)
         override = region.override
@@ -155,10 +187,10 @@ def _large_angles(device: Device) -> list[str]:
     return found
 
 
-def _fast_transverse(device: Device) -> list[str]:
+def _fast_transverse(given: Input) -> list[str]:
     """Return the relaxation tensors under which spin would shrink slower than it can."""
     found = []
-    for name, parameters in device.parameters.items():
+    for name, parameters in given.parameters.items():
         override = parameters.region.override
         if override is None:
             continue
@@ -180,11 +212,11 @@ def _fast_transverse(device: Device) -> list[str]:
     return found
 
 
-def _dropped_drift(device: Device) -> list[str]:
+def _dropped_drift(given: Input) -> list[str]:
     """Return the replaced layers whose model leaves out what the electric field drives."""
     found = []
-    for layer in device.reduced:
-        fields = device.region_fields(layer.name, device.direction)
+    for layer in given.reduced:
+        fields = given.fields[layer.name]
         if layer.form != "layer":
             continue
         lost = float(np.linalg.norm(thin_drift(fields, layer.thickness)))

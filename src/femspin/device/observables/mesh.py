@@ -18,14 +18,22 @@ from .fluxes import drives, round_off
 from .losses import InterfaceLoss, is_inner, spin_memory_loss, spin_transparency
 from .regions import region_thickness
 from .said import DISCRETISED, Said, observables
+from .stack import StackSaid
 from .torques import torque_fluxes
 
-__all__ = ["MeshSaid", "discretised_numbers"]
+__all__ = ["MeshSaid", "discretised_numbers", "said_by"]
 
 
 def discretised_numbers(device: Device, transport: Transport) -> dict[str, Any]:
     """Return the tables of `Solution.table` whose numbers depend on mesh and elements."""
-    return observables(MeshSaid(device, transport), DISCRETISED)
+    return observables(said_by(device, transport), DISCRETISED)
+
+
+def said_by(device: Device, transport: Transport) -> Said:
+    """Return what a solution says, without sampling on the mesh where it is an exact one."""
+    if transport.exact is not None:
+        return StackSaid(transport.exact, transport.interfaces)
+    return MeshSaid(device, transport)
 
 
 class MeshSaid(Said):

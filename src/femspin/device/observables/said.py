@@ -27,7 +27,16 @@ from .losses import InterfaceLoss, loss_entry
 from .quantity import ByName, Measure, measured
 from .torques import by_metal, drive_entry, efficiency_entry, torque_entry
 
-__all__ = ["BALANCE", "DISCRETISED", "GROUPS", "Said", "interface_table", "observables", "resolved_about"]
+__all__ = [
+    "BALANCE",
+    "DISCRETISED",
+    "GROUPS",
+    "LARGEST_BALANCE",
+    "Said",
+    "interface_table",
+    "observables",
+    "resolved_about",
+]
 
 _PARTS = ("M_relax", "M_prec", "M", "L_diag", "L_anti", "L", "S", "A", "E", "T", "B")
 _COMPARED = ("M", "L", "S", "A", "E", "B")
@@ -47,6 +56,8 @@ _SUM = Measure(SPIN_CURRENT_UNIT, "sum of the parts of J", "at")
 _TRANSPARENCY = Measure("", "spin transparency", "at")
 BALANCE = Measure("", "balance residual", "at")
 """What the parts of a spin current lack of it, over the largest."""
+LARGEST_BALANCE = Measure("", "balance residual", listed=True)
+"""The largest of all interfaces."""
 _CURRENT = Measure("A/m^2", "current density j", "in", "charge currents", listed=True)
 _CONDUCTANCE = {k: Measure("S/m^2", f"conductance {k}") for k in ("G_s", "G_r", "G_i")}
 _PART_M = {k: Measure("S/m^2", f"part M of the conductance {k}") for k in _CONDUCTANCE}

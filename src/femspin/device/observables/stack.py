@@ -49,16 +49,20 @@ class StackSaid(Said):
     """What the exact solution of a stack says.
 
     Args:
-        state: Solution and coefficients.
+        state: Solution and coefficients; beside the interfaces only one of distinct regions says
+            anything.
+        interfaces: To take instead of its own.
     """
 
     rates = ()
     electrodes: Mapping[str, Any] = {}
 
-    def __init__(self, state: StackState) -> None:
+    def __init__(self, state: StackState, interfaces: Mapping[str, InterfaceCurrents] | None = None) -> None:
         self.state, self.problem, self.solution = state, state.problem, state.solution
         self.kinds = self.problem.kinds
-        self.fields = {name: state.fields(name) for name in self.problem.names}
+        self.fields = {name: state.fields(name) for name in dict.fromkeys(self.problem.names)}
+        if interfaces is not None:
+            self.interfaces = dict(interfaces)
 
     @cached_property
     def averages(self) -> dict[str, RegionAverage]:  # type: ignore[override]
@@ -74,6 +78,14 @@ class StackSaid(Said):
             sizes += [np.abs(f.drift).max(), f.dos * f.diffusion * np.abs(a.gradient[:, 0]).max()]
         sizes += [np.abs(j).max() for j in self._through]
         return ROUND_OFF * float(max(sizes))
+
+    @property
+    def largest_drivable(self) -> float:
+        """Flux that the potentials could drive across the stack [1/(nm^2 ps)]."""
+        s = self.solution
+        potentials = np.maximum(np.abs(s.lower[:, :4]), np.abs(s.upper[:, :4])).max(axis=1)
+        slopes = [x.fields.dos * x.fields.diffusion for x in s.case.layers] * potentials
+        return float(slopes.max() / s.case.thickness.sum() / FLUX)
 
     @property
     def layers(self) -> dict[str, float]:  # type: ignore[override]
@@ -99,27 +111,31 @@ class StackSaid(Said):
         """Currents by interface and open outer face, in solver units."""
         found = {}
         for name, faces in self._named.items():
-            second = faces[0].second  # only an insulator has two faces, and it is not split
-            source = second if self._splits(faces[0]) else None
-            found[name] = self._currents(name, self._mean(faces), source, 1)
+            source = faces[0].second if self._splits(faces[0]) else None
+            total = np.sum([self._into(face) for face in faces], axis=0)
+            found[name] = self._currents(name, total, float(len(faces)), source, 1)
         ends = (("bottom", self.problem.bottom, 0, 1), ("top", self.problem.top, -1, -1))
         for side, key, end, into in ends:
             if key == side:  # else insulating, or the interface with an insulator
                 source = face_source([self.problem.names[end]], self.kinds)
-                found[side] = self._currents(side, into * self._through[end], source, -1)
+                found[side] = self._currents(side, into * self._through[end], 1.0, source, -1)
         return found
 
-    def _currents(self, name: str, flux: Array, source: str | None, sign: int) -> InterfaceCurrents:
+    def _currents(
+        self, name: str, flux: Array, area: float, source: str | None, sign: int
+    ) -> InterfaceCurrents:
         """Return a flux out of a region, or into it with the sign -1, split over its volume."""
+        scale = FLUX * area
         if source is None:
-            return InterfaceCurrents(name, 1.0, flux / FLUX, None, {}, 0.0)
-        k = self.state.layer(source)
-        split = self.solution.split(k)
-        parts = {key: sign * np.asarray(getattr(split, key), float) for key in _PARTS}
-        parts["B"] = flux[1:] - sign * (self._through[k + 1] - self._through[k])[1:]
+            return InterfaceCurrents(name, area, flux / scale, None, {}, 0.0)
+        layers = self.state.layers(source)
+        splits = [self.solution.split(k) for k in layers]
+        parts = {key: sign * np.sum([getattr(x, key) for x in splits], axis=0) for key in _PARTS}
+        outflow = np.sum([self._through[k + 1] - self._through[k] for k in layers], axis=0)
+        parts["B"] = flux[1:] - sign * outflow[1:]
         parts["moments"] = sign * self._moments(source)
-        scaled = {key: value / FLUX for key, value in parts.items()}
-        return balanced(name, 1.0, flux / FLUX, source, scaled)
+        scaled = {key: value / scale for key, value in parts.items()}
+        return balanced(name, area, flux / scale, source, scaled)
 
     def _into(self, interface: StackInterface) -> Array:
         """Return the flux of charge and spin into the first region [1/(m^2 s)], shape (4,)."""
@@ -131,15 +147,17 @@ class StackSaid(Said):
 
     def _moments(self, region: str) -> Array:
         """Return the integral of M on the moments of a region [1/(m^2 s)], shape (3,)."""
-        f, k = self.fields[region], self.state.layer(region)
+        f = self.fields[region]
         exchange = cross_matrix(f.moment_omega) - f.moment_relaxation
-        return np.asarray(exchange @ (f.dos * self.solution.integrals(k)[0][1:]), float)
+        mu = np.sum([self.solution.integrals(k)[0][1:] for k in self.state.layers(region)], axis=0)
+        return np.asarray(exchange @ (f.dos * mu), float)
 
     def _splits(self, interface: StackInterface) -> bool:
         return interface.second in self.problem.names and self.kinds[interface.second] == "F"
 
     @property
-    def _pairs(self) -> list[tuple[str, str]]:
+    def touching(self) -> list[tuple[str, str]]:
+        """Pairs of regions that touch, one of them a conductor, as interfaces name them."""
         return [(i.first, i.second) for i in self.problem.interfaces]
 
     @cached_property
@@ -193,7 +211,7 @@ class StackSaid(Said):
         """Return what drives a magnet from every metal beside it."""
         open_ones = [(i.first, i.second) for i in self.problem.interfaces if self._passes_spin(i)]
         metals = driving_metals(magnet, self.kinds, open_ones)
-        metals = metals or driving_metals(magnet, self.kinds, self._pairs)
+        metals = metals or driving_metals(magnet, self.kinds, self.touching)
         found = []
         for metal, ends in metals.items():
             a = self.averages[metal]
@@ -231,7 +249,7 @@ class StackSaid(Said):
     def loss(self, interface: str) -> InterfaceLoss:
         """Return how much of the spin current into an F region never reaches moments."""
         faces = self._named[interface]
-        behind = far_side((faces[0].first, faces[0].second), self.kinds, self._pairs)
+        behind = far_side((faces[0].first, faces[0].second), self.kinds, self.touching)
         handed = sum((self._moments(name) for name in behind), np.zeros(3))
         handed += sum(
             (

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...case.schema import Case
+from ...fields.build import Conditions, case_conditions
 from ...fields.validity import ValidityWarning, validity
-from ...materials.parameters import polarisation_squared
+from ...materials.parameters import RegionParameters, polarisation_squared
 from ...structure.corners import MOST_GRADED
-from ...units import E_CHARGE, ENERGY, FLUX, LENGTH
-from .input_warnings import coarse_mesh, doubtful_input, missing_input
+from ...units import E_CHARGE, ENERGY, FLUX, LENGTH, Array
+from .input_warnings import Input, coarse_mesh, device_input, doubtful_input, missing_input
 from .regions import region_thickness
+from .stack import StackSaid
 
 if TYPE_CHECKING:
     from ..model import Device, Transport
-__all__ = ["validity_of", "warnings_of"]
+__all__ = ["stack_validity", "stack_warnings", "validity_of", "warnings_of"]
 
 
 def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, ...]:
@@ -29,11 +33,43 @@ def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, 
 
 def warnings_of(device: Device, transport: Transport) -> list[str]:
     """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
-    found = [f"mesh.file: {note}" for note in device.structure.notes]
+    structure, given = device.structure, device_input(device)
+    found = [f"mesh.file: {note}" for note in structure.notes]
     found += [w.sentence for w in validity_of(device, transport)]
-    found += _drive_warnings(device) + _gain_warnings(device, transport)
+    insulated = set(structure.axes) - {structure.axes[row] for row, _ in structure.periods}
+    laws = {name: transport.state.laws[name].conductance for name in device.flux_tables}
+    found += _drive_warnings(device.case, device.conditions, insulated)
+    found += _gain_warnings({name: G * (E_CHARGE**2 * FLUX / ENERGY) for name, G in laws.items()})
     found += _electrode_warnings(device) + _corner_warnings(device)
-    return found + coarse_mesh(device) + missing_input(device) + doubtful_input(device)
+    return found + coarse_mesh(device) + missing_input(given) + doubtful_input(given)
+
+
+def stack_validity(said: StackSaid, parameters: Mapping[str, RegionParameters]) -> list[ValidityWarning]:
+    """Return the conditions of the theory that the regions of an exact stack fail.
+
+    Args:
+        said: What its solution says.
+        parameters: Conducting regions by name.
+    """
+    each = (validity(parameters[n], f, said.layers.get(n)) for n, f in said.fields.items())
+    return [warning for found in each for warning in found]
+
+
+def stack_warnings(case: Case, said: StackSaid, parameters: Mapping[str, RegionParameters]) -> list[str]:
+    """Return what `warnings_of` finds, of an exact stack that has no mesh.
+
+    Args:
+        case: Completed.
+        said: What its solution says.
+        parameters: Conducting regions by name.
+    """
+    found = [w.sentence for w in stack_validity(said, parameters)]
+    found += _drive_warnings(case, case_conditions(case), {2})
+    names = {frozenset(i.name.split("|")): i.name for i in said.problem.interfaces}
+    laws = said.state.coefficients.laws
+    found += _gain_warnings({names.get(frozenset(k.split("|")), k): x.conductance for k, x in laws.items()})
+    given = Input(case, parameters, said.fields, said.touching)
+    return found + missing_input(given) + doubtful_input(given)
 
 
 def _corner_warnings(device: Device) -> list[str]:
@@ -63,13 +99,17 @@ def _corner_warnings(device: Device) -> list[str]:
     ]
 
 
-def _drive_warnings(device: Device) -> list[str]:
-    """Return why nothing, or nothing along some direction, can flow."""
-    case, found = device.case, []
-    field = device.conditions.electric_field
-    periodic = {device.structure.axes[row] for row, _ in device.structure.periods}
-    for axis in device.structure.axes:
-        if field[axis] != 0 and axis not in periodic:
+def _drive_warnings(case: Case, conditions: Conditions, insulated: Collection[int]) -> list[str]:
+    """Return why nothing, or nothing along some direction, can flow.
+
+    Args:
+        case: Completed.
+        conditions: Its fields.
+        insulated: Axes of the mesh along which it ends at insulating faces.
+    """
+    found, field = [], conditions.electric_field
+    for axis in sorted(insulated):
+        if field[axis] != 0:
             found.append(
                 f"drive.electric_field: {field[axis]:.3g} V/m drive no current along"
                 f" {'xyz'[axis]}, where the device ends at insulating faces; charge builds up"
@@ -126,14 +166,12 @@ def _near_electrodes(device: Device, polarised: list[str]) -> list[str]:
     return found
 
 
-def _gain_warnings(device: Device, transport: Transport) -> list[str]:
-    """Return the faces whose conductance creates spin instead of absorbing it."""
+def _gain_warnings(conductances: Mapping[str, Array]) -> list[str]:
+    """Return the faces whose conductance [S/m^2] creates spin instead of absorbing it."""
     found = []
-    for name in device.flux_tables:
-        G = transport.state.laws[name].conductance
-        largest = np.linalg.eigvalsh(G + G.T).max()
-        if largest > 1e-9 * np.abs(G).max() > 0:
-            gain = largest * E_CHARGE**2 * FLUX / ENERGY
+    for name, G in conductances.items():
+        gain = np.linalg.eigvalsh(G + G.T).max()
+        if gain > 1e-9 * np.abs(G).max() > 0:
             found.append(
                 f"interfaces.{name}: the conductance creates spin (G + G^T has a positive"
                 f" eigenvalue, {gain:.3g} S/m^2); absorption needs G_s <= 0 and G_s <= G_r"

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...device.model import Device, Transport
+from ...device.stack_problem import StackState
 from ...device.steady import transport_of
 from ...interface.currents import NOTHING, InterfaceCurrents
 from ...transport.adjoint import tangent_solutions
@@ -43,7 +44,9 @@ def shaken_solutions(device: Device, transport: Transport) -> Iterator[Transport
     for left in _left_over(device, transport):
         mu = transport.state.mu * (1 + _SHAKE * rng.standard_normal(transport.state.mu.shape))
         if device.case.solver.method == "stack":
-            other = replace(transport, state=replace(transport.state, mu=mu))
+            other = replace(
+                transport, state=replace(transport.state, mu=mu), exact=_shaken(transport.exact, rng)
+            )
         else:
             mu[:, 1:] += _SHIFT * np.abs(mu[:, 1:]).max(initial=0.0) * rng.standard_normal(3)
             moved = mu + left
@@ -58,6 +61,17 @@ def shaken_solutions(device: Device, transport: Transport) -> Iterator[Transport
                 for name, i in other.interfaces.items()
             },
         )
+
+
+def _shaken(exact: StackState | None, rng: np.random.Generator) -> StackState | None:
+    """Return an exact solution with the last digits of its states changed."""
+    if exact is None:
+        return None
+    s = exact.solution
+    lower, upper, integral = (
+        x * (1 + _SHAKE * rng.standard_normal(x.shape)) for x in (s.lower, s.upper, s.integral)
+    )
+    return replace(exact, solution=replace(s, lower=lower, upper=upper, integral=integral))
 
 
 def _charge_defect(device: Device, transport: Transport) -> float:

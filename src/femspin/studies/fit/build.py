@@ -15,14 +15,13 @@ from ...case.names import number_name, path_parts
 from ...case.paths import replaced, resolved_path
 from ...case.schema import Case
 from ...device.build import build_device
-from ...device.coefficients import CaseCoefficients, Parameter, case_coefficients, find_parameter
+from ...device.coefficients import Parameter, find_parameter
 from ...device.observables.quantity import Quantity
 from ...device.observables.said import GROUPS
 from ...device.observables.stack import quantities_below
-from ...device.stack_problem import StackProblem, StackState, stack_case, stack_problem
+from ...device.stack_problem import require_distinct, stack_problem, stack_state
 from ...errors import CaseError, closest
 from ...materials.parameters import complete_case
-from ...transport.layers.stack import solve_stack
 from ..points import ScanPoints
 from .data import in_si, read_measured
 from .model import FitModel, FreeParameter, ModelSet
@@ -219,11 +218,13 @@ def _model_set(
     try:
         build_device(cases[0], folder)
         problems = tuple(stack_problem(case) for case in cases)
+        for frame in problems:
+            require_distinct(frame, "a fit")
     except CaseError as error:
         raise CaseError(where, f"{error.path}: {error.problem}") from None
     for name in named:
         _found(cases[0], name, f"parameters.{name}")
-    result = _result(entry.y.result, cases[0], problems[0], f"{where}.y.result")
+    result = _result(entry.y.result, cases[0], f"{where}.y.result")
     measured = in_si(measured, entry, result.unit, where)
     return ModelSet(entry.label, entry, measured, tuple(cases), problems, factor, points.axes[0], result)
 
@@ -244,14 +245,13 @@ def _points(table: dict[str, Any], name: str, axis: Any, where: str) -> ScanPoin
         raise CaseError(f"{where}.x", f"{error.path}: {error.problem}") from None
 
 
-def _result(name: str, case: Case, problem: StackProblem, where: str) -> Quantity:
+def _result(name: str, case: Case, where: str) -> Quantity:
     """Return a number of the result; one solution of the stack tells.
 
     Raises:
         CaseError: If there is no such number.
     """
-    c: CaseCoefficients = case_coefficients(case, problem.m)
-    known = quantities_below(GROUPS, StackState(problem, solve_stack(stack_case(problem, c)), c))
+    known = quantities_below(GROUPS, stack_state(case))
     if name in known:
         return known[name]
     spelled = number_name(name, known)

@@ -13,20 +13,22 @@ from functools import cached_property
 import numpy as np
 
 from ...case.schema import Case
-from ...case.values import INSULATORS
-from ...device.coefficients import (
-    FieldDerivatives,
-    case_coefficients,
-    extrapolated_derivative,
-    field_derivatives,
-)
+from ...device.coefficients import FieldDerivatives, extrapolated_derivative, field_derivatives
 from ...device.observables.said import GROUPS
 from ...device.observables.stack import numbers_below, quantities_below
-from ...device.stack_problem import StackState, moved, stack_case, stack_change, stack_problem
+from ...device.stack_problem import (
+    StackState,
+    moved,
+    require_distinct,
+    stack_case,
+    stack_change,
+    stack_problem,
+    stack_state,
+)
 from ...errors import CaseError, SolverError, closest
 from ...materials.parameters import complete_case
 from ...transport.layers.derivative import StackTangent, stack_derivatives
-from ...transport.layers.stack import StackCase, solve_stack
+from ...transport.layers.stack import StackCase
 from ...units import E_CHARGE, Array, Progress
 from .elements import Sensitivities, choose_parameters
 
@@ -85,34 +87,11 @@ def solved_stack(case: Case) -> SolvedStack:
         SolverError: If its equations cannot be solved.
     """
     case, _ = complete_case(case)
-    _require_stack(case)
-    problem = stack_problem(case)
-    coefficients = case_coefficients(case, problem.m)
+    require_distinct(stack_problem(case), "an exact derivative", ', or solver.method = "auto"')
     try:
-        solution = solve_stack(stack_case(problem, coefficients))
+        return SolvedStack(case, stack_state(case))
     except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise SolverError(str(error)) from None
-    return SolvedStack(case, StackState(problem, solution, coefficients))
-
-
-def _require_stack(case: Case) -> None:
-    stack = case.structure
-    if stack is None or stack.dimension != 1:
-        raise CaseError("solver.method", "the stack method needs a [structure] of dimension 1")
-    if case.drive.electrodes:
-        raise CaseError("solver.method", "the stack method takes an electric field, no electrodes")
-    kinds = [case.regions[layer.region].kind for layer in stack.layers]
-    if "i" in "".join("i" if kind in INSULATORS else "c" for kind in kinds).strip("i"):
-        raise CaseError(
-            "solver.method", "the stack method needs conducting layers without an insulator between them"
-        )
-    for name, region in case.regions.items():
-        if region.model != "resolved":
-            raise CaseError(
-                f"regions.{name}.model",
-                "exact derivatives of a stack need every layer resolved"
-                f' (got {region.model!r}); use "resolved", or solver.method = "auto"',
-            )
 
 
 def _numbers(state: StackState, groups: Sequence[str]) -> dict[str, float]:

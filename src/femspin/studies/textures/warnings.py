@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...case.schema import Case
-from ...device.observables.input_warnings import coarse_mesh, doubtful_input, missing_input
+from ...device.observables.input_warnings import coarse_mesh, device_input, doubtful_input, missing_input
 from ...errors import CaseError
 from ...magnets.magnet import Ferromagnet
 from ...magnets.walls import static_width
@@ -254,7 +254,8 @@ def _device_warnings(system: TextureSystem) -> list[str]:
     device = system.device
     if device is None:
         return []
-    return coarse_mesh(device) + missing_input(device) + doubtful_input(device)
+    given = device_input(device)
+    return coarse_mesh(device) + missing_input(given) + doubtful_input(given)
 
 
 def _older_sign(system: TextureSystem) -> list[str]:

@@ -16,7 +16,15 @@ from .names import split_setting
 from .paths import replaced, resolved_path
 from .schema import Case, Kondo, Magnet, Region, SpinOrbit
 
-__all__ = ["case_from_table", "dump_case", "load_case", "plain_values", "read_table", "set_key"]
+__all__ = [
+    "case_from_plain",
+    "case_from_table",
+    "dump_case",
+    "load_case",
+    "plain_values",
+    "read_table",
+    "set_key",
+]
 
 _LARGEST_FILE = 10_000_000
 _DEEPEST = 20
@@ -114,11 +122,15 @@ def case_from_table(table: Mapping[str, Any], file: str | None = None) -> Case:
         table: The tables of the case.
         file: The file they come from; relative paths in the case start at its folder.
     """
-    plain = plain_values(table, (), file)
+    return case_from_plain(plain_values(table, (), file), file)
+
+
+def case_from_plain(table: dict[str, Any], file: str | None = None) -> Case:
+    """Return what `case_from_table` does, of a table that holds what `plain_values` returns."""
     try:
-        case = Case.model_validate(plain)
+        case = Case.model_validate(table)
     except ValidationError as error:
-        path, message = first_problem(error, plain, Case)
+        path, message = first_problem(error, table, Case)
         raise CaseError(path, message, file) from None
     _check_materials(case, file)
     if file is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..case.load import case_from_table, dump_case
+from ..case.load import case_from_plain, dump_case
 from ..case.schema import Case, Region
 from ..case.values import INSULATORS
 from ..errors import CaseError
@@ -114,6 +114,10 @@ def complete_case(case: Case) -> tuple[Case, tuple[UsedValue, ...]]:
     Raises:
         CaseError: For an unknown material or a database value of a case's own that is wrong.
     """
+    if not case.materials and all(
+        r.material is None and r.resistivity is None for r in case.regions.values()
+    ):
+        return case, ()
     own = {
         name: material_from_table(name, table, f"materials.{name}") for name, table in case.materials.items()
     }
@@ -123,7 +127,7 @@ def complete_case(case: Case) -> tuple[Case, tuple[UsedValue, ...]]:
         used += _fill(name, region, table["regions"][name], own)
         table["regions"][name].pop("material", None)
     table.pop("materials", None)
-    return case_from_table(table), tuple(used)
+    return case_from_plain(table), tuple(used)
 
 
 def _fill(name: str, region: Region, table: dict[str, Any], own: Mapping[str, Material]) -> list[UsedValue]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import PydanticCustomError
 
-from ..case.load import case_from_table, dump_case
+from ..case.load import case_from_plain, dump_case, plain_values
 from ..case.messages import dotted, shown
 from ..case.paths import replaced, resolved_path
 from ..case.quantity import parse_quantity
@@ -110,11 +110,11 @@ class ScanPoints(Sequence[tuple[dict[str, Coordinate], Case]]):
             if axis.rotation is not None:
                 rotated = (axis.rotation, axis.values[k])
             else:
-                table = replaced(table, axis.parts, axis.values[k], Case)
+                table = replaced(table, axis.parts, plain_values(axis.values[k], axis.parts, None), Case)
         try:
-            case = case_from_table(table)
+            case = case_from_plain(table)
             if rotated is not None:  # last, so that it turns the field of this point
-                case = case_from_table(_turned(table, case, *rotated))
+                case = case_from_plain(_turned(table, case, *rotated))
         except CaseError as error:
             raise self.blamed(index, error) from None
         return case

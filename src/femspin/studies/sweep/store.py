@@ -1,4 +1,7 @@
-"""Finished points on disk: one file each, written under a temporary name and renamed."""
+"""Finished points on disk: one file each, written under a temporary name and renamed.
+
+What is known of the numbers is the same of most points and stands in files of its own.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +52,12 @@ class PointStore:
     """A folder of finished points.
 
     Args:
-        folder: Where they are; made when the first one is written.
+        folder: Where they are, and beside it ``about``; made when the first one is written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._about: dict[str, dict[str, About]] = {}
 
     def read(self, key: str) -> Record | None:
         """Return a finished point, or None if there is no readable one."""
@@ -62,8 +66,7 @@ class PointStore:
             if table["checksum"] != _checksum(key, table["numbers"], table["warnings"], table["about"]):
                 return None
             numbers = {str(k): float(v) for k, v in table["numbers"].items()}
-            about = {str(k): About(*v) for k, v in table["about"].items()}
-            return Record(numbers, tuple(map(str, table["warnings"])), about)
+            return Record(numbers, tuple(map(str, table["warnings"])), self._known(str(table["about"])))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -71,22 +74,37 @@ class PointStore:
         """Write a finished point in one piece."""
         # JSON has no infinity and no NaN: they stand as text, which float() reads.
         numbers = {k: v if math.isfinite(v) else repr(v) for k, v in record.numbers.items()}
+        about = self._keep(record.about)
         table = {
             "femspin": __version__,
             "code": code_digest(),
             "numbers": numbers,
             "warnings": record.warnings,
-            "about": record.about,
-            "checksum": _checksum(key, numbers, record.warnings, record.about),
+            "about": about,
+            "checksum": _checksum(key, numbers, record.warnings, about),
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{key}.{os.getpid()}.part"
-        try:
-            text = json.dumps(table, ensure_ascii=False, allow_nan=False)
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, self.folder / f"{key}.json")
-        finally:
-            part.unlink(missing_ok=True)
+        _write(self.folder / f"{key}.json", json.dumps(table, ensure_ascii=False, allow_nan=False))
+
+    def _keep(self, about: Mapping[str, About]) -> str:
+        """Return the name under which a table on numbers is kept; write it if it is new."""
+        text = json.dumps(about, ensure_ascii=False, sort_keys=True)
+        name = _digest(text)
+        if name not in self._about:
+            _write(self._about_file(name), text)
+            self._about[name] = dict(about)
+        return name
+
+    def _known(self, name: str) -> dict[str, About]:
+        """Return a table on numbers by its name; ValueError if it is not what was kept."""
+        if name not in self._about:
+            text = self._about_file(name).read_text(encoding="utf-8")
+            if _digest(text) != name:
+                raise ValueError(name)
+            self._about[name] = {str(k): About(*v) for k, v in json.loads(text).items()}
+        return self._about[name]
+
+    def _about_file(self, name: str) -> Path:
+        return self.folder.with_name("about") / f"{name}.json"
 
     def stale(self, keys: Collection[str]) -> int:
         """Return how many points, beside those with these keys, another code has kept here."""
@@ -98,10 +116,24 @@ class PointStore:
         (self.folder / f"{key}.json").unlink(missing_ok=True)
 
 
-def _checksum(key: str, numbers: Mapping[str, Any], warnings: Sequence[str], about: Mapping[str, Any]) -> str:
+def _checksum(key: str, numbers: Mapping[str, Any], warnings: Sequence[str], about: str) -> str:
     """Return what tells whether a point is as it was written, and under its own name."""
-    text = json.dumps([key, dict(numbers), list(warnings), dict(about)], sort_keys=True)
+    return _digest(json.dumps([key, dict(numbers), list(warnings), about], sort_keys=True))
+
+
+def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file in one piece."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.stem}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _code(file: Path) -> str:
@@ -121,4 +153,4 @@ def point_key(case: Case, files: str = "") -> str:
     """
     table = {k: v for k, v in dump_case(case).items() if k not in _NO_INFLUENCE}
     text = json.dumps([code_digest(), files, table], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return _digest(text)[:32]

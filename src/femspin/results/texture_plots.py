@@ -140,6 +140,8 @@ def plot_curve(curve: Series) -> tuple[Any, Any]:
     else:
         axis.axhline(0.0, color="0.7", linewidth=0.6)
         axis.legend(frameon=False, fontsize="small")
+        if curve.name == "line_shape":
+            axis.set_ylabel("mean of (m·axis)(δm·axis)")
     axis.grid(color="0.9", linewidth=0.6)
     return figure, axis
 

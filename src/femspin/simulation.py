@@ -158,9 +158,16 @@ def simulate_transport(
         return solution
     if bars is None:
         from .studies.accuracy.error_bars import error_bars
+        from .studies.accuracy.in_time import response_error_bars
+        from .studies.accuracy.motion import motion_error_bars
 
         try:
-            bars = error_bars(device, solution.transport)
+            if solution.response is None:
+                bars = error_bars(device, solution.transport)
+            else:
+                bars = response_error_bars(device, solution.transport, solution.response)
+            if bars is not None and solution.trajectory is not None:
+                bars = motion_error_bars(device, solution.transport, solution.trajectory, bars)
         except SolverError as error:  # the solution itself is not in doubt
             log.warning("no error bars: %s", error)
     return solution if bars is None else replace(solution, errors=bars.table)

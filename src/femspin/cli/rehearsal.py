@@ -120,7 +120,7 @@ def _response(case: Case, steady: Transport) -> FrequencyResponse | TransientRes
         return FrequencyResponse(angular, (found,) * len(angular))
     if case.transient is not None:
         ends = (0.0, case.transient.duration)
-        return TransientResponse(ends, (1.0, 1.0), (steady.interfaces,) * 2, 0, 0, 0)
+        return TransientResponse(ends, (1.0, 1.0), (steady.interfaces,) * 2, (), 0, 0)
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from ..errors import CaseError
 from ..interface.currents import InterfaceCurrents, require_balance
 from ..transport.harmonic import HarmonicState, solve_harmonics
 from ..transport.system import TransportState
-from ..transport.transient import TransientState, solve_transient
+from ..transport.transient import TransientResult, TransientState, solve_transient
 from ..units import Progress
 from .currents import device_currents
 from .response_tables import FrequencyResponse, TransientResponse
@@ -21,7 +21,7 @@ from .response_tables import FrequencyResponse, TransientResponse
 if TYPE_CHECKING:
     from .model import Device, Transport
 
-__all__ = ["require_resolved", "time_response"]
+__all__ = ["require_resolved", "time_response", "with_half_steps"]
 
 Frames = tuple[tuple[float, "Transport"], ...]
 
@@ -90,20 +90,52 @@ def _in_time(
         if progress is not None:
             progress(now.time / table.duration)
 
-    result = solve_transient(
+    result = _solved(device, steady, table, times, table.tolerance, observe)
+    when, drive, currents = zip(*rows, strict=True)
+    response = TransientResponse(when, drive, currents, result.ends, result.rejected, result.factorisations)
+    return response, tuple(frames)
+
+
+def with_half_steps(device: Device, steady: Transport, response: TransientResponse) -> TransientResponse:
+    """Return the end of a transient by two steps in place of every one.
+
+    Args:
+        device: The problem.
+        steady: Its steady solution at full drive.
+        response: The transient.
+
+    Raises:
+        SolverError: If a linear solver fails.
+    """
+    table = device.case.transient
+    assert table is not None
+    whole = np.array([0.0, *response.ends])
+    halves = np.stack([0.5 * (whole[:-1] + whole[1:]), whole[1:]], axis=1).ravel()
+    result = _solved(device, steady, table, [0.0, *halves.tolist()], None, None)
+    end = result.states[-1]
+    currents = _currents(device, end.state, end.mu_dot, f" at {end.time:.6g} s")
+    return replace(response, interfaces=(*response.interfaces[:-1], currents), ends=result.ends)
+
+
+def _solved(
+    device: Device,
+    steady: Transport,
+    table: Transient,
+    times: Sequence[float],
+    tolerance: float | None,
+    observe: Callable[[TransientState], None] | None,
+) -> TransientResult:
+    return solve_transient(
         device.problem,
         steady.fields,
         device.laws(steady.m),
         times,
         steady.state.mu if table.drive == "off" else None,
         table.scale,
-        table.tolerance,
+        tolerance,
         () if table.pulse_length is None else (table.pulse_length,),
         observe,
     )
-    when, drive, currents = zip(*rows, strict=True)
-    response = TransientResponse(when, drive, currents, result.steps, result.rejected, result.factorisations)
-    return response, tuple(frames)
 
 
 def _currents(

@@ -73,7 +73,7 @@ class TransientResponse:
         times: [s], shape (n,).
         drives: Scale of the sources at each time.
         interfaces: Currents by interface name at each time.
-        steps: Accepted steps.
+        ends: Of the accepted steps [s].
         rejected: Steps repeated with a smaller one.
         factorisations: Matrices factorised.
     """
@@ -81,7 +81,7 @@ class TransientResponse:
     times: tuple[float, ...]
     drives: tuple[float, ...]
     interfaces: tuple[Currents, ...]
-    steps: int
+    ends: tuple[float, ...]
     rejected: int
     factorisations: int
     key = "transient"
@@ -97,7 +97,7 @@ class TransientResponse:
                 (n, _re_im(interface_table(i), "in the end")) for n, i in self.interfaces[-1].items()
             ),
             "largest_balance_residual": BALANCE(max(balances, default=0.0)),
-            "steps": self.steps,
+            "steps": len(self.ends),
             "rejected_steps": self.rejected,
             "factorisations": self.factorisations,
         }

@@ -76,15 +76,20 @@ class TransientResult:
 
     Args:
         states: One per output time after the initial one, or the last one only.
-        steps: Accepted steps.
+        ends: Of the accepted steps [s], shape (steps,).
         rejected: Steps repeated with a smaller one.
         factorisations: Matrices factorised.
     """
 
     states: tuple[TransientState, ...]
-    steps: int
+    ends: tuple[float, ...]
     rejected: int
     factorisations: int
+
+    @property
+    def steps(self) -> int:
+        """Number of accepted steps."""
+        return len(self.ends)
 
     @property
     def times(self) -> AnyArray:
@@ -149,7 +154,7 @@ def solve_transient(
         if end in jumps:
             march.hold(march.drive(end))
         start = end
-    return TransientResult(tuple(states), march.steps, march.rejected, march.factorisations)
+    return TransientResult(tuple(states), tuple(march.ends), march.rejected, march.factorisations)
 
 
 def _always(_: float) -> float:
@@ -163,7 +168,8 @@ class _March:
         self, problem: TransportProblem, system: StorageSystem, drive: Drive, tolerance: float | None
     ) -> None:
         self.problem, self.system, self.drive, self.tolerance = problem, system, drive, tolerance
-        self.steps = self.rejected = self.factorisations = 0
+        self.ends: list[float] = []
+        self.rejected = self.factorisations = 0
         self._solvers: dict[float, LinearSolver] = {}
         self._began = time.perf_counter()
         self._mu: AnyArray = np.zeros((problem.space.n_dofs, 4), np.longdouble)
@@ -226,7 +232,8 @@ class _March:
                         f" {error:.1e} (allowed {limit:.0e}); a jump of the drive must be named"
                     )
                 continue
-            position, self.steps, self._wanted = position + 1, self.steps + 1, h
+            position, self._wanted = position + 1, h
+            self.ends.append(arrival)
             # Twice the step makes eight times the error; twice that is spared for safety.
             if error < limit / 16 and level > 0 and position % 2 == 0 and not last:
                 level, position, self._wanted = level - 1, position // 2, 2 * h

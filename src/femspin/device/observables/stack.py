@@ -139,7 +139,7 @@ class StackSaid(Said):
 
     def _into(self, interface: StackInterface) -> Array:
         """Return the flux of charge and spin into the first region [1/(m^2 s)], shape (4,)."""
-        return np.asarray(interface.sign * self._through[interface.position], float)
+        return np.asarray(interface.sign * self._through[interface.position])
 
     def _mean(self, faces: Sequence[StackInterface]) -> Array:
         """Return the flux into the first region per area of all faces [1/(m^2 s)], shape (4,)."""
@@ -150,7 +150,7 @@ class StackSaid(Said):
         f = self.fields[region]
         exchange = cross_matrix(f.moment_omega) - f.moment_relaxation
         mu = np.sum([self.solution.integrals(k)[0][1:] for k in self.state.layers(region)], axis=0)
-        return np.asarray(exchange @ (f.dos * mu), float)
+        return np.asarray(exchange @ (f.dos * mu))
 
     def _splits(self, interface: StackInterface) -> bool:
         return interface.second in self.problem.names and self.kinds[interface.second] == "F"

@@ -23,7 +23,7 @@ what shaking all digits of the potentials does to every number.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,7 +45,9 @@ from .order_tail import tail_factor
 from .round_off import ROUND_OFF, SHAKES, shaken_solutions
 
 __all__ = [
+    "ACCIDENT",
     "ErrorBars",
+    "Reading",
     "bars_are_affordable",
     "compare_orders",
     "enriched",
@@ -57,9 +59,19 @@ __all__ = [
 
 log = logging.getLogger("femspin")
 
+Reading = Callable[[Device, Transport], dict[str, Any]]
+"""What returns the nested numbers of a steady solution whose errors are wanted."""
+
 # Beyond this many unknowns of the next order the estimate would cost more than the run.
 _MOST_UNKNOWNS = 1_500_000
-_EXACT = ("area", "balance_residual")
+_EXACT = (
+    "area",
+    "balance_residual",
+    "frequency",
+    "angular_frequency",
+    "duration",
+    "largest_balance_residual",
+)
 # Halvings of the cells at singular points.
 _HALVINGS = 6
 # Halvings of the cells at singular edges, of order 1, and how far its errors are from the rule
@@ -74,7 +86,7 @@ _FEW = 20_000
 # Of an integral by Simpson's rule, over its distance to that by the 3/8 rule: 9/5 and a reserve.
 _SAMPLED = 2.0
 # Of the largest change of a vector: a component whose change is smaller has it by accident.
-_ACCIDENT = 0.1
+ACCIDENT = 0.1
 _ESTIMATE_TOLERANCE = 1e-8
 
 
@@ -118,30 +130,36 @@ def enriched(device: Device, step: int = 1, structure: Structure | None = None) 
     return finer
 
 
-def error_bars(device: Device, transport: Transport) -> ErrorBars | None:
+def error_bars(device: Device, transport: Transport, read: Reading = discretised_numbers) -> ErrorBars | None:
     """Return the error of every number that depends on the mesh, or None for huge problems.
 
     Args:
         device: The problem.
         transport: Its solution.
+        read: What is compared.
 
     Raises:
         SolverError: If a solve of another order fails.
     """
     if device.case.solver.method == "stack":
-        # Exact up to round-off, but for averages of what is sampled on the mesh.
-        finer = enriched(device)
-        better = solve_transport(finer, transport.m, rough=True)
-        tables = _Tables(
-            discretised_numbers(device, transport), discretised_numbers(finer, better), sampled=True
-        )
+        tables = _stack_tables(device, transport)
         floor, unknowns = transport.state.report.residual, transport.state.report.unknowns
         return _bars(device, transport, max(ROUND_OFF, floor), tables, 0, unknowns)
     size = _unknowns_of_order(device, device.space.order + 1)
     if size > _MOST_UNKNOWNS:
         log.warning("no error bars: elements of the next order would have about %d unknowns", size)
         return None
-    return compare_orders(device, transport, *enriched_solution(device, transport))
+    return compare_orders(device, transport, *enriched_solution(device, transport), read)
+
+
+def _stack_tables(device: Device, transport: Transport) -> _Tables:
+    """Return the numbers of an exact solution: exact up to round-off, but for averages on the mesh."""
+    numbers = discretised_numbers(device, transport)
+    if transport.exact is not None:
+        return _Tables(numbers, numbers)
+    finer = enriched(device)
+    better = solve_transport(finer, transport.m, rough=True)
+    return _Tables(numbers, discretised_numbers(finer, better), sampled=True)
 
 
 def enriched_solution(device: Device, transport: Transport) -> tuple[Device, Transport]:
@@ -158,7 +176,13 @@ def enriched_solution(device: Device, transport: Transport) -> tuple[Device, Tra
     return finer, solve_transport(finer, transport.m, guess, rough=True)
 
 
-def compare_orders(device: Device, transport: Transport, finer: Device, better: Transport) -> ErrorBars:
+def compare_orders(
+    device: Device,
+    transport: Transport,
+    finer: Device,
+    better: Transport,
+    read: Reading = discretised_numbers,
+) -> ErrorBars:
     """Return the errors of a solution from that of the next order, see `error_bars`.
 
     Args:
@@ -166,25 +190,21 @@ def compare_orders(device: Device, transport: Transport, finer: Device, better: 
         transport: Its solution.
         finer: The same with elements of the next order, from `enriched`.
         better: Its solution.
+        read: What is compared.
     """
     order = device.space.order
-    tables = _Tables(discretised_numbers(device, transport), discretised_numbers(finer, better))
+    tables = _Tables(read(device, transport), read(finer, better), read=read)
     if order > 1:
-        tables = replace(tables, coarse=_numbers_of(enriched(device, -1), transport))
+        tables = replace(tables, coarse=tables.of(enriched(device, -1), transport))
     elif _unknowns_of_order(device, order + 2) <= _FEW:
-        tables = replace(tables, best=_numbers_of(enriched(device, 2), transport))
-    tables = replace(tables, graded=_graded_numbers(device, transport))
+        tables = replace(tables, best=tables.of(enriched(device, 2), transport))
+    tables = replace(tables, graded=_graded_numbers(tables, device, transport))
     tables = _with_edges(tables, device, transport)
     floor = max(ROUND_OFF, transport.balance)
     return _bars(device, transport, floor, tables, finer.space.order, finer.space.size)
 
 
-def _numbers_of(other: Device, transport: Transport) -> dict[str, Any]:
-    """Return the numbers of another discretisation of the device of a solution."""
-    return discretised_numbers(other, solve_transport(other, transport.m, rough=True))
-
-
-def _graded_numbers(device: Device, transport: Transport) -> dict[str, Any] | None:
+def _graded_numbers(tables: _Tables, device: Device, transport: Transport) -> dict[str, Any] | None:
     """Return the numbers on a plane mesh graded to its singular points, None if there are none."""
     order = device.space.order + 1
     if device.space.dimension != 2 or _unknowns_of_order(device, order) > MOST_GRADED:
@@ -198,7 +218,7 @@ def _graded_numbers(device: Device, transport: Transport) -> dict[str, Any] | No
     method: Method = "iterative" if finer.problem.options.method == "iterative" else "direct"
     finer.problem.options = replace(finer.problem.options, tolerance=_ESTIMATE_TOLERANCE, method=method)
     try:
-        return _numbers_of(finer, transport)
+        return tables.of(finer, transport)
     except SolverError as error:
         log.warning("error bars without a mesh graded to singular points: %s", error)
         return None
@@ -248,8 +268,8 @@ def _order_one(
     known = {1: tables.value, 2: tables.coarse}.get(device.space.order)
     step = 1 - device.space.order
     try:
-        plain = known or _numbers_of(enriched(device, step), transport)
-        return (plain, _numbers_of(enriched(device, step, structure), transport)), levels
+        plain = known or tables.of(enriched(device, step), transport)
+        return (plain, tables.of(enriched(device, step, structure), transport)), levels
     except SolverError as error:
         log.warning("error bars without a mesh graded to singular edges: %s", error)
         return None, 0
@@ -279,6 +299,7 @@ class _Tables:
         edge_share: What the next order lacks there, over this difference.
         edge_tail: Error over the distance to the next order where all of it comes from there.
         sampled: Whether they come from the exact solution at the nodes.
+        read: What returns the numbers of a solution.
     """
 
     value: Any
@@ -290,6 +311,11 @@ class _Tables:
     edge_share: float = 0.0
     edge_tail: float = 1.0
     sampled: bool = False
+    read: Reading = discretised_numbers
+
+    def of(self, other: Device, transport: Transport) -> dict[str, Any]:
+        """Return the numbers of another discretisation of the device of a solution."""
+        return self.read(other, solve_transport(other, transport.m, rough=True))
 
     def at(self, key: str) -> _Tables:
         """Return the part under a key."""
@@ -340,10 +366,14 @@ def _compare(
     if isinstance(tables.value, Mapping):
         return {
             key: _compare(
-                floor, tables.at(key), [t.get(key) for t in shaken], scales, f"{path}.{key}" if path else key
+                floor,
+                tables.at(key),
+                [t[key] for t in shaken if key in t],
+                scales,
+                f"{path}.{key}" if path else key,
             )
-            for key in tables.value
-            if key not in _EXACT
+            for key, value in tables.value.items()
+            if key not in _EXACT or isinstance(value, Mapping)
         }
     if not _numeric(tables.value) or not _numeric(tables.better):
         return None
@@ -367,7 +397,7 @@ def _discretisation(value: Array, tables: _Tables) -> Array:
 
     step = change(tables.better, value)
     assert step is not None
-    step = np.maximum(step, _ACCIDENT * step.max())
+    step = np.maximum(step, ACCIDENT * step.max())
     if tables.sampled:
         return np.asarray(_SAMPLED * step)
     before, after = change(value, tables.coarse), change(tables.best, tables.better)
@@ -385,7 +415,7 @@ def _discretisation(value: Array, tables: _Tables) -> Array:
         return np.asarray(np.maximum(factor * step, step + beyond) + lacking * step.max())
     moved = change(tables.graded, tables.better)
     assert moved is not None
-    graded = np.maximum(graded, _ACCIDENT * graded.max())
+    graded = np.maximum(graded, ACCIDENT * graded.max())
     return np.asarray(graded + _LEFT * moved.max() + lacking * step.max())
 
 

@@ -285,8 +285,8 @@ class TransportProblem:
                 inflow -= known.load
             else:
                 inflow += apply_region(self.space, name, c, mu, low)
-        full: Array = load - inflow.ravel() - extra @ mu.ravel() - extra @ low.ravel()
-        return full
+        full: Array = load - inflow.ravel()
+        return full - extra @ mu.ravel() - extra @ low.ravel() if extra.nnz else full
 
     def _systems(
         self, blocks: Mapping[str, Blocks], extra: sp.csr_array, scaled: Mapping[str, Coefficients]

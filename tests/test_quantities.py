@@ -136,6 +136,13 @@ def test_totals_of_electrodes_have_the_unit_of_the_dimension():
     assert currents[0].scale == currents[1].scale == max(abs(q.value) for q in currents)
 
 
+def test_areas_have_the_unit_of_the_dimension(steady):
+    for dimension, unit, found in ((1, "", steady.quantities), (2, "nm", simulate(layers(2)).quantities)):
+        areas = {n: q.unit for n, q in found.items() if n.endswith(".area")}
+        assert {"interfaces.Pt|F.area", "torques.YIG.area"} <= set(areas), dimension
+        assert set(areas.values()) == {unit}
+
+
 def test_amplitudes_keep_unit_and_say_which_part_they_are():
     case = layers(frequency={"frequency": ["1 GHz"]})
     found = simulate(case).quantities

@@ -71,7 +71,7 @@ def _at_frequencies(device: Device, steady: Transport, table: Frequency) -> Freq
         _currents(device, state, state.mu_dot, f" at {w:.6g} rad/s")
         for state, w in zip(states, table.angular, strict=True)
     )
-    return FrequencyResponse(tuple(table.angular), currents)
+    return FrequencyResponse(tuple(table.angular), currents, device.space.dimension)
 
 
 def _in_time(
@@ -102,7 +102,8 @@ def _in_time(
         observe,
     )
     when, drive, currents = zip(*rows, strict=True)
-    response = TransientResponse(when, drive, currents, result.steps, result.rejected, result.factorisations)
+    counts = (result.steps, result.rejected, result.factorisations)
+    response = TransientResponse(when, drive, currents, device.space.dimension, *counts)
     return response, tuple(frames)
 
 

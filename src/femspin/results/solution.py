@@ -188,7 +188,7 @@ class Solution:
             writer = csv.writer(stream)
             writer.writerow(["interface", "part", *(f"J^{a} [A/m^2 (hbar/2e)]" for a in "xyz")])
             for name, i in self.transport.interfaces.items():
-                table = interface_table(i)
+                table = interface_table(i, self.device.space.dimension)
                 writer.writerow([name, "total", *map(repr, table["spin_current"].tolist())])
                 for key, value in table.get("parts", {}).items():
                     writer.writerow([name, key, *map(repr, value.tolist())])

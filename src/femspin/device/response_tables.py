@@ -98,7 +98,8 @@ class TransientResponse:
             "duration": Measure("s", "duration")(self.times[-1]),
             "outputs": len(self.times),
             "final": ByName(
-                (n, _re_im(interface_table(i, self.dimension), "in the end")) for n, i in self.interfaces[-1].items()
+                (n, _re_im(interface_table(i, self.dimension), "in the end"))
+                for n, i in self.interfaces[-1].items()
             ),
             "largest_balance_residual": BALANCE(max(balances, default=0.0)),
             "steps": self.steps,

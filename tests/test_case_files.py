@@ -307,7 +307,8 @@ BROKEN = {
     "condition between conductors": (
         'interfaces."Pt|F".G_r = "1e14 S/m^2"',
         "interfaces.Pt|F",
-        "Pt|F joins two conductors",
+        "Pt|F joins two conductors, and a conductance is only possible towards an FI region; leave it out"
+        " for continuous potentials, or give contact_conductance (of charge) and contact_spin_conductance",
     ),
     "interface twice": (
         'interfaces."F|YIG".G_r = "1 S/m^2"\ninterfaces."YIG|F".G_s = "1 S/m^2"',

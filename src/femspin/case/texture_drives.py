@@ -19,6 +19,7 @@ def _degrees(text: Any) -> float:
 
 _Since = Annotated[q.Time, AfterValidator(not_negative)]
 _Frequency = Annotated[q.Rate, AfterValidator(not_negative)]
+_Factor = Annotated[float, Field(ge=-1e6, le=1e6)]
 Angle = Annotated[
     float,
     BeforeValidator(_degrees),
@@ -40,7 +41,7 @@ class Signal(Table):
     times: Annotated[list[_Since], Field(min_length=2, max_length=10_000)] | None = Field(
         default=None, description="of a sequence, ascending; off before the first, held after the last"
     )
-    values: Annotated[list[float], Field(min_length=2, max_length=10_000)] | None = Field(
+    values: Annotated[list[_Factor], Field(min_length=2, max_length=10_000)] | None = Field(
         default=None, description="factors of a sequence; straight lines between them"
     )
 

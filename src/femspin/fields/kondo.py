@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import CaseError
+from ..errors import CaseError, SolverError
 from ..units import HBAR, K_B, MU_B, Array
 from .soc import cross_matrix
 
@@ -265,10 +265,16 @@ def kondo(
 
     Raises:
         CaseError: If the moments cannot stay along their direction against the field.
+        SolverError: If the field is no finite number.
 
     References:
         PRB 108, 125309 (2023), Eqs. (4), (5), (15); errata E4 (no 1/2), E25 (nu per spin).
     """
+    if not np.all(np.isfinite(field)):
+        raise SolverError(
+            f"the field along the moments{f' of {region}' if region else ''} is no finite number: a drive"
+            " or a motion has left the range of numbers"
+        )
     s = mean_spin(temperature, S, exchange, field, g)
     if np.isnan(s).any():
         raise moments_lost(temperature, S, exchange, float(np.min(field)), g, region)

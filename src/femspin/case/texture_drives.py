@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from . import quantity as q
-from .values import Direction, FileName, Table, not_negative, refuse, vector
+from .values import Direction, FileName, Table, not_negative, own_defaults, refuse, vector
 
 __all__ = ["Angle", "CurrentDrive", "FieldDrive", "Signal", "SpinOrbitDrive", "TransportDrive"]
 
@@ -118,7 +118,7 @@ class FieldDrive(Table):
     """An external magnetic field."""
 
     field: vector(q.MagneticField)  # type: ignore[valid-type]
-    signal: Signal = Signal()
+    signal: Signal = own_defaults(Signal)
 
 
 class SpinOrbitDrive(Table):
@@ -138,7 +138,7 @@ class SpinOrbitDrive(Table):
         default=None, description="minus field_like_torque, as in older files: a field along p"
     )
     staggered: bool = Field(default=False, description="opposite on the sublattices, antiferromagnet")
-    signal: Signal = Signal()
+    signal: Signal = own_defaults(Signal)
 
     @property
     def field_along_moments(self) -> float:
@@ -185,7 +185,7 @@ class CurrentDrive(Table):
     spin_relaxation_time: q.Duration | None = Field(
         default=None, description="tau_s: beta = tau_sd/tau_s; default: that of the band structure"
     )
-    signal: Signal = Signal()
+    signal: Signal = own_defaults(Signal)
 
     def check(self, kind: str) -> None:
         """Refuse what does not fit the kind of magnet."""
@@ -231,6 +231,6 @@ class TransportDrive(Table):
     thickness_average: bool = Field(
         default=False, description="spread the torque of an interface over the thickness of the magnet"
     )
-    signal: Signal = Field(
-        Signal(), description="of all sources of the device: fields, electrodes, spin sources"
+    signal: Signal = own_defaults(
+        Signal, description="of all sources of the device: fields, electrodes, spin sources"
     )

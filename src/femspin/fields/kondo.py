@@ -85,7 +85,7 @@ def brillouin(x: Any, S: float) -> Any:
 def _langevin(z: Any) -> Any:
     """Return coth z - 1/z to full precision."""
     large = np.abs(z) > 0.2
-    if np.all(large):
+    if large.all():
         return 1 / np.tanh(z) - 1 / z
     far = np.where(large, z, 1.0)
     return np.where(large, 1 / np.tanh(far) - 1 / far, z / 3 - _series(np.where(large, 0.0, z)))
@@ -135,7 +135,7 @@ def _bell(y: Any) -> Any:
     large = y >= 0.3
     far = np.where(large, y, 1.0)
     direct = 1 / far**2 - 1 / np.sinh(np.minimum(far, 350.0)) ** 2
-    if np.all(large):
+    if large.all():
         return direct
     near = np.where(large, 0.0, y)
     return np.where(large, direct, _polynomial(near * near, _BELL))

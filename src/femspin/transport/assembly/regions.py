@@ -203,7 +203,8 @@ def local_residuals(
     The arguments are those of `apply_region`, which adds them up.
     """
     axes = space.structure.axes
-    low = np.broadcast_to(np.asarray(mu_low, float), mu.shape)
+    low = np.asarray(mu_low, float)
+    low = low if low.shape == mu.shape else np.broadcast_to(low, mu.shape)
     if not (c.uniform or c.cellwise):
         shared = shared_elements(space, name, c)
         if shared is not None:

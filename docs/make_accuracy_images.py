@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -32,6 +33,9 @@ from femspin.transport.elements.space import build_space
 
 HERE = Path(__file__).parent
 CASES, MESHES = HERE.parent / "cases", HERE.parent / "meshes"
+sys.path.insert(0, str(HERE.parent / "tests"))
+from layers import magnetic_layer  # noqa: E402
+
 STACKS = ("eus_pt", "yig_pt", "ggg_pt", "fgt_pt", "biox_cu")
 PLAIN, CARRIED = "tab:red", "tab:blue"
 
@@ -284,24 +288,7 @@ def effectivity() -> None:
 
 STRIP = {
     "mesh": {"file": "strip_2d.msh"},
-    "regions": {
-        "Pt": {"kind": "HM", "material": "Pt"},
-        "F": {
-            "kind": "F",
-            "dos": "2e47 1/(J*m^3)",
-            "diffusion_constant": "2e-4 m^2/s",
-            "mass": "1 m_e",
-            "scattering_time": "1 fs",
-            "soc": {"rashba": "0.1 eV*angstrom"},
-            "kondo": {
-                "spin": 2.5,
-                "moment_density": "4e27 1/m^3",
-                "exchange_energy": "5 meV",
-                "curie_temperature": "559 K",
-            },
-        },
-        "YIG": {"kind": "FI"},
-    },
+    "regions": {"Pt": {"kind": "HM", "material": "Pt"}, "F": magnetic_layer(), "YIG": {"kind": "FI"}},
     "drive": {"electrodes": {"left": {"voltage": "1 mV"}, "right": {"voltage": "-1 mV"}}},
     "magnetization": {"direction": [1, 1, 1]},
     "solver": {"elements": "plain"},  # on every mesh alike: only the meshes differ

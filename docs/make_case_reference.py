@@ -193,7 +193,7 @@ MEANINGS: dict[str, str] = {
     " only to say `insulating`",
     "Interface.conductance": "tensor G of the flux into the conductor, (T67)",
     "Interface.G_s": "$G_s$ of $G = G_s + G_r m\\times m\\times + G_i m\\times$, not positive for a sink",
-    "Interface.G_r": "$G_r$, not negative",
+    "Interface.G_r": "$G_r$, published ones are positive; a sink has $G_r \\ge G_s$, else there is a warning",
     "Interface.G_i": "$G_i$",
     "Interface.contact_spin_conductance": "$g_s$ of (T68); default: half the charge conductance",
     "Interface.drift_flux": "$J_E$ of (T67), with a conductance",

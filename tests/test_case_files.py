@@ -8,6 +8,7 @@ import json
 import re
 import time
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +18,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from femspin.case import Case, case_from_table, dump_case, load_case, quantity, to_toml
 from femspin.case.load import set_key
+from femspin.case.scan import number_and_unit
 from femspin.case.template import template
 from femspin.cli.main import main
 from femspin.errors import CaseError
 from femspin.materials.parameters import complete_case
+from femspin.studies.sweep import scan_points
+
+CASES = Path(__file__).parents[1] / "cases"
 
 BASE = """
 [structure]
@@ -307,7 +312,8 @@ BROKEN = {
     "condition between conductors": (
         'interfaces."Pt|F".G_r = "1e14 S/m^2"',
         "interfaces.Pt|F",
-        "Pt|F joins two conductors",
+        "Pt|F joins two conductors, and a conductance is only possible towards an FI region; leave it out"
+        " for continuous potentials, or give contact_conductance (of charge) and contact_spin_conductance",
     ),
     "interface twice": (
         'interfaces."F|YIG".G_r = "1 S/m^2"\ninterfaces."YIG|F".G_s = "1 S/m^2"',
@@ -980,3 +986,36 @@ def test_a_resolved_case_loads_to_an_equal_case(table):
     again = case_from_table(tomllib.loads(to_toml(dump_case(completed))))
     assert again == completed
     assert complete_case(again) == (completed, ())
+
+
+def shipped(name):
+    return tomllib.loads((CASES / f"{name}.toml").read_text())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        FULL,
+        *map(shipped, ("hall_bar", "scan_ahe_angle", "texture_coupled_switching", "texture_scan_switching")),
+    ],
+)
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_that_is_none_is_refused_wherever_it_stands(table, number):
+    numbers = 0
+    for path in list(places(table))[1:]:
+        changed = copy.deepcopy(table)
+        *parents, last = path
+        node = changed
+        for key in parents:
+            node = node[key]
+        pair = number_and_unit(node[last])
+        if pair is None:
+            continue
+        node[last] = f"{number} {pair[1]}" if pair[1] else float(number)
+        with pytest.raises(CaseError) as caught:
+            scan_points(case_from_table(changed))  # values of an axis are read as those of its key
+        place = caught.value.path.replace('"', "")
+        assert ".".join(map(str, path)).startswith(place)
+        assert place.count(".") >= 1
+        numbers += 1
+    assert numbers > 10

@@ -466,6 +466,21 @@ def test_check_refuses_a_result_folder_that_run_refuses(kind, file, capsys):
     assert (file.parent / "mine" / "thesis.tex").read_text() == "mine"
 
 
+def test_check_notes_a_database_value_that_two_given_ones_replace(tmp_path, capsys):
+    file = tmp_path / "case.toml"
+    given = STACK.replace('G_r = "-2e12', 'G_r = "2e12').replace(
+        'kind = "HM"', 'kind = "HM"\nmaterial = "Pt"'
+    )
+    file.write_text(given.replace("dos =", 'diffusion_constant = "2e-4 m^2/s" #'))
+    assert main(["check", str(file)]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
+    assert len(notes) == 1
+    assert notes[0].startswith("note: regions.Pt.dos: 4.15e47 1/(J*m^3) of Pt is not used")
+    file.write_text(given)  # which gives conductivity and dos: Pt has no third one
+    assert main(["check", str(file)]) == 0
+    assert "note:" not in capsys.readouterr().out
+
+
 def test_check_notes_a_result_of_other_inputs_that_a_run_would_not_replace(file, capsys):
     file.write_text(STACK)
     assert main(["run", str(file), "-q"]) == 0

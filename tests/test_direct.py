@@ -1,4 +1,4 @@
-"""The direct solvers: PARDISO where it is installed, SuperLU otherwise."""
+"""The direct solvers: LAPACK for bands, PARDISO where it is installed, SuperLU otherwise."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ def test_superlu_solves_a_matrix_and_its_transposed():
     solver = DirectSolver(matrix(), 3)
     assert solver.choice == "sparse LU (SuperLU)"
     check_solutions(solver, matrix())
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.0 - 0.5j])
+def test_a_line_is_solved_as_a_band_with_its_transposed(factor):
+    a = factor * matrix(6)  # 36 diagonals on either side
+    solver = DirectSolver(a, 1)
+    assert solver.choice == "sparse LU (LAPACK band)"
+    check_solutions(solver, a)
+
+
+def test_a_line_with_joined_far_ends_is_no_band():
+    a = matrix().tolil()
+    a[0, -1] = a[-1, 0] = 0.3
+    solver = DirectSolver(sp.csr_array(a), 1)
+    assert solver.choice == "sparse LU (SuperLU)"
+    check_solutions(solver, a.tocsr())
 
 
 def test_pardiso_solves_large_systems_where_it_is_installed(monkeypatch):

@@ -255,7 +255,7 @@ def test_every_key_of_a_result_is_documented():
     )
     names_of_the_case = {*case.regions, "Pt|F", "F|YIG"}
     known = set(re.findall(r"`([^`]+)`", TEXT["results.md"]))
-    table = simulate(case).table
+    table = simulate(case).report
     for part in ("inputs", "versions", "conventions", "units"):
         assert part in known
         del table[part]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.constants import e as E
 
-from femspin import build_device, case_from_table, simulate
+from femspin import build_device, case_from_table, load_case, simulate
 from femspin.device.motion import QuasiStaticTorque
 from femspin.device.observables.drive import efficiency
 from femspin.device.observables.fluxes import driving_flux
 from femspin.device.steady import solve_transport
 from femspin.errors import CaseError, SolverError
+from femspin.fields.build import region_fields, turns
 from femspin.magnets.macrospin import Macrospin, integrate, relax
 from femspin.results.solution import Solution
 from femspin.units import HBAR, MU_0, MU_B
+
+CASES = Path(__file__).parents[1] / "cases"
 
 NONE = np.zeros(3)
 
@@ -348,3 +352,39 @@ def test_paramagnet_hands_no_torque_to_a_magnet_it_does_not_follow():
     assert not torque_on(table).any()
     table["regions"]["F"]["kondo"]["curie_temperature"] = "600 K"
     assert torque_on(table).any()
+
+
+STACKS = ["eus_pt", "ggg_pt", "fgt_pt", "biox_cu"]
+WAY = np.array([[1, 0, 0.2], [0.9, 0.3, 0.2], [0.9, 0.3, 0.2], [0.1, 0.2, 0.8], [1, 0, 0.2]])
+
+
+@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize(
+    "change", [[], ["regions.{}.polarisation=0.3"], ["regions.{}.polarisation=[0, 0.3, 0]"]]
+)
+def test_regions_that_do_not_turn_are_those_whose_coefficients_are_the_same_for_all_directions(name, change):
+    file = CASES / f"{name}.toml"
+    metal = next(n for n, r in load_case(file).regions.items() if r.kind == "HM")
+    device = build_device(load_case(file, [text.format(metal) for text in change]))
+    for parameters in device.parameters.values():
+        ways = [region_fields(parameters, device.conditions, m) for m in WAY / np.linalg.norm(WAY[0])]
+        names = ("gauge", "omega", "relaxation", "theta", "drift", "moment_relaxation", "moment_omega")
+        assert set(names) < {f.name for f in fields(ways[0])}
+        same = all(np.array_equal(getattr(w, k), getattr(ways[0], k)) for w in ways for k in names)
+        assert turns(parameters, device.conditions) != same, parameters.name
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_a_solution_does_not_know_the_way_of_the_magnetization_to_it(name):
+    """What is kept of earlier directions is not part of the solution, to round-off."""
+    case, latest = load_case(CASES / f"{name}.toml"), None
+    device = build_device(case)
+    for m in WAY / np.linalg.norm(WAY, axis=1, keepdims=True):
+        latest = solve_transport(device, m, latest)
+        alone = solve_transport(build_device(case), m)
+        for face, i in alone.interfaces.items():
+            found = latest.interfaces[face]
+            size = max(np.abs(i.flux).max(), *(np.abs(v).max() for v in i.parts.values()), 0.0)
+            np.testing.assert_allclose(found.flux, i.flux, rtol=0, atol=1e-12 * size)
+            for key, part in i.parts.items():
+                np.testing.assert_allclose(found.parts[key], part, rtol=0, atol=1e-12 * size)

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from femspin import build_device, case_from_table
 from femspin.cli.main import main
 from femspin.device.steady import solve_transport
-from femspin.errors import CaseError
+from femspin.errors import CaseError, SolverError
 from femspin.fields.build import region_fields
 from femspin.fields.kondo import (
     brillouin,
@@ -166,6 +166,13 @@ def test_moments_that_cannot_stay_are_refused_with_the_field_they_could_bear():
         kondo(temperature, 3.5, 1e27, 1e47, 1e-49, exchange, -1.5)
     with pytest.raises(CaseError, match=r"moments of F \(spin 3\.5, T_C = 16\.5 K\)"):
         kondo(temperature, 3.5, 1e27, 1e47, 1e-49, exchange, -1.5, region="F")
+
+
+@pytest.mark.parametrize("field", [np.nan, np.inf, np.array([0.1, np.nan])])
+def test_a_field_that_is_no_number_is_not_taken_for_one_against_the_moments(field):
+    _, exchange, _ = end_of_branch(3.5, 0.6)
+    with pytest.raises(SolverError, match=r"moments of F is no finite number"):
+        kondo(10.0, 3.5, 1e27, 1e47, 1e-49, exchange, field, region="F")
 
 
 def test_a_case_with_moments_that_cannot_stay_is_refused():

@@ -9,6 +9,7 @@ import pickle
 
 import numpy as np
 import pytest
+from layers import magnetic_layer
 
 from femspin import simulate, sweep
 from femspin.case import case_from_table
@@ -40,20 +41,7 @@ def layers(dimension=1, **more):
         },
         "regions": {
             "YIG": {"kind": "FI"},
-            "F": {
-                "kind": "F",
-                "dos": "5e46 1/(J*m^3)",
-                "diffusion_constant": "2e-4 m^2/s",
-                "mass": "1 m_e",
-                "scattering_time": "1 fs",
-                "soc": {"rashba": "0.1 eV*angstrom"},
-                "kondo": {
-                    "spin": 2.5,
-                    "moment_density": "4e27 1/m^3",
-                    "exchange_energy": "5 meV",
-                    "curie_temperature": "559 K",
-                },
-            },
+            "F": magnetic_layer("5e46 1/(J*m^3)"),
             "Pt": {"kind": "HM", "material": "Pt"},
         },
         "interfaces": {"F|YIG": {"G_r": "1e13 S/m^2"}},
@@ -137,6 +125,7 @@ def test_result_json_holds_the_units_of_all_numbers_that_have_one(steady, tmp_pa
     table = json.loads((steady.write(tmp_path / "out") / "result.json").read_text())
     assert table["units"] == {n: q.unit for n, q in steady.quantities.items() if q.unit}
     assert table["units"]["interfaces.Pt|F.spin_current.x"] == J
+    assert "units" not in steady.table  # which a scan makes for every point
 
 
 def test_totals_of_electrodes_have_the_unit_of_the_dimension():
@@ -145,6 +134,13 @@ def test_totals_of_electrodes_have_the_unit_of_the_dimension():
     assert found["electrodes.left.voltage"].unit == "V"
     currents = [found[f"electrodes.{n}.current"] for n in ("left", "right")]
     assert currents[0].scale == currents[1].scale == max(abs(q.value) for q in currents)
+
+
+def test_areas_have_the_unit_of_the_dimension(steady):
+    for dimension, unit, found in ((1, "", steady.quantities), (2, "nm", simulate(layers(2)).quantities)):
+        areas = {n: q.unit for n, q in found.items() if n.endswith(".area")}
+        assert {"interfaces.Pt|F.area", "torques.YIG.area"} <= set(areas), dimension
+        assert set(areas.values()) == {unit}
 
 
 def test_amplitudes_keep_unit_and_say_which_part_they_are():

@@ -499,6 +499,9 @@ def test_netcdf_takes_the_place_of_parquet_where_pyarrow_is_missing(solved, tmp_
         for column in result.table:
             np.testing.assert_array_equal(data[column.name].values, np.array(column.values))
             assert data[column.name].attrs.get("units", "") == column.unit
+            assert data[column.name].attrs.get("long_name", "") == column.label
+    axis = result.table[0]
+    assert (axis.name, axis.label) == ("angle", "angle of the magnetization from x to y")
 
 
 def test_table_needs_neither_pyarrow_nor_xarray(solved, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layers import magnetic_layer
 from marks import slow
 
 from femspin import CaseError, build_device, case_from_table, load_case
@@ -84,20 +85,7 @@ CONTACT = {
     },
     "regions": {
         "YIG": {"kind": "FI"},
-        "F": {
-            "kind": "F",
-            "dos": "2e47 1/(J*m^3)",
-            "diffusion_constant": "2e-4 m^2/s",
-            "mass": "1 m_e",
-            "scattering_time": "1 fs",
-            "soc": {"rashba": "0.1 eV*angstrom"},
-            "kondo": {
-                "spin": 2.5,
-                "moment_density": "4e27 1/m^3",
-                "exchange_energy": "5 meV",
-                "curie_temperature": "559 K",
-            },
-        },
+        "F": magnetic_layer(),
         "Pt": {
             "kind": "HM",
             "dos": "4e47 1/(J*m^3)",
@@ -132,24 +120,13 @@ CARRIED = {
         ],
     },
     "regions": {
-        "F": {
-            "kind": "F",
-            "dos": "2e47 1/(J*m^3)",
-            "diffusion_constant": "2e-4 m^2/s",
-            "mass": "1 m_e",
-            "scattering_time": "1 fs",
-            "soc": {
+        "F": magnetic_layer(
+            soc={
                 "rashba": "0.4 eV*angstrom",
                 "strain_coupling": "2e4 m/s",
                 "strain": [[0, 0.02, 0.03], [0.02, 0, 0.05], [0.03, 0.05, 0]],
-            },
-            "kondo": {
-                "spin": 2.5,
-                "moment_density": "4e27 1/m^3",
-                "exchange_energy": "5 meV",
-                "curie_temperature": "559 K",
-            },
-        },
+            }
+        ),
         "Pt": {
             "kind": "HM",
             "dos": "4e47 1/(J*m^3)",

@@ -17,6 +17,7 @@ from test_transport import box
 from femspin import build_device, case_from_table
 from femspin.device.steady import solve_transport
 from femspin.errors import SolverError
+from femspin.transport.assembly.boundary import on_pattern
 from femspin.transport.assembly.operator import BlockOperator
 from femspin.transport.linear import solve as solvers
 from femspin.transport.linear.auxiliary import auxiliary, linear_stiffness, without_positive_couplings
@@ -197,6 +198,24 @@ def test_products_by_blocks_equal_those_of_the_matrix():
     ):
         expected = matrix @ x
         np.testing.assert_allclose(found, expected, atol=1e-13 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("one_to_one", [True, False])
+def test_blocks_are_reduced_to_the_unknowns_alike_every_time(one_to_one):
+    operator, _ = block_operator()
+    space, constraint = operator.space, operator.constraint
+    if not one_to_one:  # two charge potentials are one unknown, as at a floating electrode
+        unknown = constraint.unknown.copy()
+        unknown[unknown == 8] = 4
+        constraint = replace(constraint, unknown=unknown)
+    rng = np.random.default_rng(3)
+    for density in (1.0, 0.4):  # of entries that are not zero: other zeros, the same pattern
+        values = rng.normal(size=(len(space.pattern.indices), 4, 4))
+        values *= rng.random(values.shape) < density
+        found = constraint.reduce_blocks(space, values)
+        expected = constraint.reduce(on_pattern(space, values).tocsr())
+        np.testing.assert_array_equal(found.toarray(), expected.toarray())
+    assert constraint.one_to_one == one_to_one
 
 
 def test_products_without_numba_are_the_same(monkeypatch):

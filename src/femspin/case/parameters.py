@@ -66,6 +66,11 @@ class Parameter:
     kind: str
     scale: float
 
+    @property
+    def spelled(self) -> str:
+        """The unit as texts show it: m^2 for m**2."""
+        return self.unit.replace("**", "^")
+
 
 def scalar_parameters(case: Case) -> tuple[Parameter, ...]:
     """Return every scalar of a completed case that the coefficients can be differentiated by.

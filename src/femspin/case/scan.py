@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from ..errors import closest
 from .names import path_parts
 from .quantity import parse_quantity
-from .values import Table, refuse
+from .values import Table, own_defaults, refuse
 
 __all__ = ["MOST_DIGITS", "Angle", "Plot", "Range", "Scan", "axis_length", "number_and_unit"]
 
@@ -206,7 +206,7 @@ class Scan(Table):
     columns: Annotated[list[str], Field(min_length=1)] | None = Field(
         default=None, description="names of numbers, vectors or tables; default: currents and torques"
     )
-    plot: Plot = Plot()
+    plot: Plot = own_defaults(Plot)
 
     @model_validator(mode="after")
     def _axes_agree(self) -> Scan:

@@ -31,6 +31,7 @@ from .values import (
     Table,
     check_region_name,
     matrix,
+    own_defaults,
     refuse,
     vector,
 )
@@ -263,14 +264,14 @@ class Case(ReadTable):
     mesh: MeshFile | None = None
     regions: Annotated[dict[str, Region], Field(min_length=1)] = Field(default={})
     interfaces: dict[str, Interface] = Field(default={})
-    drive: Drive = Drive()
-    magnetization: Magnetization = Magnetization()
+    drive: Drive = own_defaults(Drive)
+    magnetization: Magnetization = own_defaults(Magnetization)
     dynamics: Dynamics | None = None
     frequency: Frequency | None = None
     transient: Transient | None = None
     texture: Texture | None = None
-    solver: Solver = Solver()
-    output: Output = Output()
+    solver: Solver = own_defaults(Solver)
+    output: Output = own_defaults(Output)
     scan: Scan | None = None
 
     @model_validator(mode="after")

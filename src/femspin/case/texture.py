@@ -11,7 +11,7 @@ from ..errors import closest
 from . import quantity as q
 from .texture_analyses import Hysteresis, LineShape, Resonance, Threshold
 from .texture_drives import Angle, CurrentDrive, FieldDrive, SpinOrbitDrive, TransportDrive
-from .values import Direction, Extent, FileName, Table, Vector, refuse, vector
+from .values import Direction, Extent, FileName, Table, Vector, own_defaults, refuse, vector
 
 __all__ = ["MOST_OUTPUTS", "Initial", "Texture", "TextureMagnet", "TextureMesh", "WallTracking"]
 
@@ -200,7 +200,7 @@ class Texture(Table):
     )
     magnet: TextureMagnet
     magnetostatics: Literal["none", "thin_film", "full"] = "none"
-    initial: Initial = Initial()
+    initial: Initial = own_defaults(Initial)
     fields: Annotated[list[FieldDrive], Field(max_length=20)] = Field(default=[])
     spin_orbit: Annotated[list[SpinOrbitDrive], Field(max_length=20)] = Field(default=[])
     current: CurrentDrive | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from . import quantity as q
-from .values import Direction, FileName, Table, not_negative, refuse, vector
+from .values import Direction, FileName, Table, not_negative, own_defaults, refuse, vector
 
 __all__ = ["Angle", "CurrentDrive", "FieldDrive", "Signal", "SpinOrbitDrive", "TransportDrive"]
 
@@ -19,6 +19,7 @@ def _degrees(text: Any) -> float:
 
 _Since = Annotated[q.Time, AfterValidator(not_negative)]
 _Frequency = Annotated[q.Rate, AfterValidator(not_negative)]
+_Factor = Annotated[float, Field(ge=-1e6, le=1e6)]
 Angle = Annotated[
     float,
     BeforeValidator(_degrees),
@@ -40,7 +41,7 @@ class Signal(Table):
     times: Annotated[list[_Since], Field(min_length=2, max_length=10_000)] | None = Field(
         default=None, description="of a sequence, ascending; off before the first, held after the last"
     )
-    values: Annotated[list[float], Field(min_length=2, max_length=10_000)] | None = Field(
+    values: Annotated[list[_Factor], Field(min_length=2, max_length=10_000)] | None = Field(
         default=None, description="factors of a sequence; straight lines between them"
     )
 
@@ -117,7 +118,7 @@ class FieldDrive(Table):
     """An external magnetic field."""
 
     field: vector(q.MagneticField)  # type: ignore[valid-type]
-    signal: Signal = Signal()
+    signal: Signal = own_defaults(Signal)
 
 
 class SpinOrbitDrive(Table):
@@ -137,7 +138,7 @@ class SpinOrbitDrive(Table):
         default=None, description="minus field_like_torque, as in older files: a field along p"
     )
     staggered: bool = Field(default=False, description="opposite on the sublattices, antiferromagnet")
-    signal: Signal = Signal()
+    signal: Signal = own_defaults(Signal)
 
     @property
     def field_along_moments(self) -> float:
@@ -184,7 +185,7 @@ class CurrentDrive(Table):
     spin_relaxation_time: q.Duration | None = Field(
         default=None, description="tau_s: beta = tau_sd/tau_s; default: that of the band structure"
     )
-    signal: Signal = Signal()
+    signal: Signal = own_defaults(Signal)
 
     def check(self, kind: str) -> None:
         """Refuse what does not fit the kind of magnet."""
@@ -230,6 +231,6 @@ class TransportDrive(Table):
     thickness_average: bool = Field(
         default=False, description="spread the torque of an interface over the thickness of the magnet"
     )
-    signal: Signal = Field(
-        Signal(), description="of all sources of the device: fields, electrodes, spin sources"
+    signal: Signal = own_defaults(
+        Signal, description="of all sources of the device: fields, electrodes, spin sources"
     )

@@ -37,6 +37,7 @@ __all__ = [
     "check_relaxation",
     "matrix",
     "not_negative",
+    "own_defaults",
     "refuse",
     "vector",
 ]
@@ -63,9 +64,12 @@ def refuse(key: str, message: str, **context: Any) -> PydanticCustomError:
 
 
 class Table(BaseModel):
-    """A table of the case file: frozen, without unknown keys, nothing converted."""
+    """A table of the case file: frozen, without unknown keys, nothing converted.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+    Pydantic prepares it when it is first needed, inner tables within the outer ones alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -79,6 +83,15 @@ class Table(BaseModel):
                         "unknown_key", "unknown key{hint}", {"key": str(key), "hint": hint}
                     )
         return data
+
+
+def own_defaults(table: type[Table], **options: Any) -> Any:
+    """Return the default of a table that may be left out: one with its defaults, made when needed."""
+
+    def show(schema: dict[str, Any]) -> None:
+        schema["default"] = table().model_dump(mode="json")
+
+    return Field(default_factory=table, json_schema_extra=show, **options)
 
 
 class ExpectedNumber(Table):

@@ -18,6 +18,7 @@ from ..device.observables.input_warnings import resolution
 from ..device.observables.regions import region_thickness
 from ..errors import CaseError
 from ..interface.conductance import layer_conductance, thin_conductance
+from ..materials.parameters import passed_over
 from ..results.expected import compare_expected
 from ..results.folder import holds, refuse_target, to_json
 from ..results.inputs import case_digest
@@ -48,7 +49,7 @@ def check(args: argparse.Namespace) -> int:
         refuse_to_replace_inputs(folder, case, file)
         refuse_target(folder, True)
         found, table = _checked(case, file.parent)
-        notes = _held(folder, case_digest(case, file.parent))
+        notes = _passed_over(case) + _held(folder, case_digest(case, file.parent))
     except CaseError as error:
         raise with_file(error, file) from None
     table |= {"warnings": found, "notes": notes}
@@ -71,6 +72,15 @@ def _print_of(case: Case) -> Callable[[Any], None]:
     from .texture import print_texture
 
     return print_texture
+
+
+def _passed_over(case: Case) -> list[str]:
+    """Return a sentence on every database value that the case leaves no room for."""
+    return [
+        f"{u.path}: {u.value.value} of {u.material} is not used; the other two of conductivity, dos and"
+        " diffusion_constant are given and fix it"
+        for u in passed_over(case)
+    ]
 
 
 def _held(folder: Path, digest: str) -> list[str]:

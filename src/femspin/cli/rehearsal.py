@@ -93,7 +93,7 @@ def _rehearsed_transport(device: Device) -> Rehearsal:
         driving_flux(device, transport, magnet)
         one, rows = np.zeros(1), np.zeros((1, 3))
         trajectory = Trajectory(one, rows, rows, one, 0, True)
-    solution = Solution(device, transport, trajectory, response=_response(case, transport))
+    solution = Solution(device, transport, trajectory, response=_response(device, transport))
     table = solution.table
     return Rehearsal(table, tuple(table["warnings"]), device)
 
@@ -112,15 +112,16 @@ def _transport(device: Device) -> Transport:
     return generic_transport(device)
 
 
-def _response(case: Case, steady: Transport) -> FrequencyResponse | TransientResponse | None:
+def _response(device: Device, steady: Transport) -> FrequencyResponse | TransientResponse | None:
     """Return a response with the numbers that [frequency] or [transient] will give."""
+    case, dimension = device.case, device.space.dimension
     if case.frequency is not None:
         found = {name: _complex(i) for name, i in steady.interfaces.items()}
         angular = tuple(case.frequency.angular)
-        return FrequencyResponse(angular, (found,) * len(angular))
+        return FrequencyResponse(angular, (found,) * len(angular), dimension)
     if case.transient is not None:
         ends = (0.0, case.transient.duration)
-        return TransientResponse(ends, (1.0, 1.0), (steady.interfaces,) * 2, (), 0, 0)
+        return TransientResponse(ends, (1.0, 1.0), (steady.interfaces,) * 2, dimension, (), 0, 0)
     return None
 
 

@@ -144,7 +144,7 @@ def _print(report: SensitivityReport, targets: Sequence[_Target]) -> None:
     print("\nderivative: unit of the output per unit of the parameter; elasticity: (p/Q) dQ/dp")
     zero = [p for p in found.parameters if p.value == 0]
     if zero:
-        scales = ", ".join(f"{report.name(p.path)} {p.scale:.3g} {p.unit}".rstrip() for p in zero)
+        scales = ", ".join(f"{report.name(p.path)} {p.scale:.3g} {p.spelled}".rstrip() for p in zero)
         print(f"* is zero; the elasticity is for a change by {scales}")
     rough = [
         f"{report.name(p.path)} ({e:.0e})"

@@ -217,7 +217,7 @@ def field_derivatives(case: Case, path: str, m: Array | None = None) -> FieldDer
     if not error <= _WORST:
         raise SolverError(
             f"{parameter.path}: the coefficients have no smooth derivative at"
-            f" {parameter.value:g} {parameter.unit}".rstrip()
+            f" {parameter.value:g} {parameter.spelled}".rstrip()
             + f" (error {error:.1e})"
         )
     like = _coefficients(base, direction, None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ..case.schema import Case
 from ..case.schema import Interface as InterfaceTable
-from ..fields.build import Conditions, region_fields
+from ..fields.build import Conditions, region_fields, turns
 from ..fields.region import RegionFields
 from ..interface.closed_forms import SpinOrbitConstants, spin_orbit_constants
 from ..interface.currents import InterfaceCurrents, Share
@@ -73,8 +74,18 @@ class Device:
         return {n: self.region_fields(n, m) for n in self.conductors}
 
     def region_fields(self, name: str, m: Array) -> RegionFields:
-        """Return the coefficients of one region for the magnetization `m`."""
-        return region_fields(self.parameters[name], self.conditions, m)
+        """Return the coefficients of one region for the magnetization `m`, once if it does not turn."""
+        parameters = self.parameters[name]
+        if turns(parameters, self.conditions):
+            return region_fields(parameters, self.conditions, m)
+        if name not in self._still:
+            self._still[name] = region_fields(parameters, self.conditions, m)
+        return self._still[name]
+
+    @cached_property
+    def _still(self) -> dict[str, RegionFields]:
+        """Coefficients of regions that do not follow the magnetization."""
+        return {}
 
     def laws(self, m: Array) -> dict[str, FluxLaw]:
         """Return the flux law of every face that has one, for the magnetization `m`."""

@@ -71,7 +71,7 @@ def _at_frequencies(device: Device, steady: Transport, table: Frequency) -> Freq
         _currents(device, state, state.mu_dot, f" at {w:.6g} rad/s")
         for state, w in zip(states, table.angular, strict=True)
     )
-    return FrequencyResponse(tuple(table.angular), currents)
+    return FrequencyResponse(tuple(table.angular), currents, device.space.dimension)
 
 
 def _in_time(
@@ -92,7 +92,8 @@ def _in_time(
 
     result = _solved(device, steady, table, times, table.tolerance, observe)
     when, drive, currents = zip(*rows, strict=True)
-    response = TransientResponse(when, drive, currents, result.ends, result.rejected, result.factorisations)
+    facts = (result.ends, result.rejected, result.factorisations)
+    response = TransientResponse(when, drive, currents, device.space.dimension, *facts)
     return response, tuple(frames)
 
 

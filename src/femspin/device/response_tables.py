@@ -31,10 +31,12 @@ class FrequencyResponse:
     Args:
         angular_frequencies: W [rad/s], shape (n,).
         interfaces: Currents by interface name at each frequency.
+        dimension: Of the device.
     """
 
     angular_frequencies: tuple[float, ...]
     interfaces: tuple[Currents, ...]
+    dimension: int
     key = "frequency"
 
     @property
@@ -45,7 +47,7 @@ class FrequencyResponse:
                 "frequency": _FREQUENCY(w / (2 * math.pi)),
                 "angular_frequency": Measure("rad/s", "angular frequency")(w),
                 "interfaces": ByName(
-                    (n, _re_im(interface_table(i), f"of {w / (2e9 * math.pi):.6g} GHz"))
+                    (n, _re_im(interface_table(i, self.dimension), f"of {w / (2e9 * math.pi):.6g} GHz"))
                     for n, i in currents.items()
                 ),
             }
@@ -60,7 +62,7 @@ class FrequencyResponse:
             writer = csv.writer(stream)
             writer.writerow(header)
             for w, currents in zip(self.angular_frequencies, self.interfaces, strict=True):
-                for name, part, value in _rows(currents):
+                for name, part, value in _rows(currents, self.dimension):
                     numbers = [*value.real.tolist(), *value.imag.tolist()]
                     writer.writerow([repr(w / (2 * math.pi)), name, part, *map(repr, numbers)])
 
@@ -73,6 +75,7 @@ class TransientResponse:
         times: [s], shape (n,).
         drives: Scale of the sources at each time.
         interfaces: Currents by interface name at each time.
+        dimension: Of the device.
         ends: Of the accepted steps [s].
         rejected: Steps repeated with a smaller one.
         factorisations: Matrices factorised.
@@ -81,6 +84,7 @@ class TransientResponse:
     times: tuple[float, ...]
     drives: tuple[float, ...]
     interfaces: tuple[Currents, ...]
+    dimension: int
     ends: tuple[float, ...]
     rejected: int
     factorisations: int
@@ -94,7 +98,8 @@ class TransientResponse:
             "duration": Measure("s", "duration")(self.times[-1]),
             "outputs": len(self.times),
             "final": ByName(
-                (n, _re_im(interface_table(i), "in the end")) for n, i in self.interfaces[-1].items()
+                (n, _re_im(interface_table(i, self.dimension), "in the end"))
+                for n, i in self.interfaces[-1].items()
             ),
             "largest_balance_residual": BALANCE(max(balances, default=0.0)),
             "steps": len(self.ends),
@@ -109,16 +114,16 @@ class TransientResponse:
             writer = csv.writer(stream)
             writer.writerow(header)
             for t, drive, currents in zip(self.times, self.drives, self.interfaces, strict=True):
-                for name, part, value in _rows(currents):
+                for name, part, value in _rows(currents, self.dimension):
                     numbers = map(repr, value.tolist())
                     writer.writerow([repr(t), repr(drive), name, part, *numbers])
 
 
-def _rows(currents: Currents) -> list[tuple[str, str, Any]]:
+def _rows(currents: Currents, dimension: int) -> list[tuple[str, str, Any]]:
     """Return interface, part and spin current [A/m^2] of everything at one instant."""
     rows: list[tuple[str, str, Any]] = []
     for name, i in currents.items():
-        table = interface_table(i)
+        table = interface_table(i, dimension)
         rows.append((name, "total", table["spin_current"]))
         rows += [(name, part, value) for part, value in table.get("parts", {}).items()]
     return rows

@@ -41,8 +41,6 @@ def _solved(device: Device, m: Array, guess: Transport | None) -> Transport:
     if device.case.solver.method == "stack":
         return with_reduced(device, exact_transport(device, m))
     fields = device.fields(m)
-    if guess is not None:  # regions that do not depend on m keep their assembled blocks
-        fields = {n: _keep(guess.fields[n], f) for n, f in fields.items()}
     state = device.problem.solve(fields, device.laws(m), None if guess is None else guess.state.mu)
     return transport_of(device, m, fields, state)
 
@@ -88,11 +86,3 @@ def with_reduced(device: Device, transport: Transport) -> Transport:
         interfaces.pop(layer.face, None)
         interfaces[layer.interface] = balanced(layer.interface, area, flux, layer.name, scaled)
     return replace(transport, interfaces=interfaces, reduced_fields=fields)
-
-
-def _keep(old: RegionFields, new: RegionFields) -> RegionFields:
-    same = all(
-        np.array_equal(getattr(old, key), getattr(new, key))
-        for key in ("gauge", "omega", "relaxation", "theta", "drift")
-    )
-    return old if same else new

@@ -15,7 +15,7 @@ from .kondo import MomentState, curie_temperature, exchange_from_curie, kondo, r
 from .region import RegionFields
 from .soc import curvature_spin_hall, gauge_field, velocity_matrix
 
-__all__ = ["Conditions", "case_conditions", "moment_direction", "region_fields"]
+__all__ = ["Conditions", "case_conditions", "moment_direction", "region_fields", "turns"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,14 @@ def follows_magnetization(parameters: RegionParameters, conditions: Conditions) 
     if k is None or k.spin is None:
         return True
     return curie_temperature(_exchange(k), k.spin) > conditions.temperature
+
+
+def turns(parameters: RegionParameters, conditions: Conditions) -> bool:
+    """Return whether the coefficients of a region change with the direction of the magnetization."""
+    region = parameters.region
+    polarisations = (region.polarisation, None if region.override is None else region.override.polarisation)
+    axis = _has_axis(parameters) or any(not isinstance(p, list | None) for p in polarisations)
+    return axis and (not np.any(conditions.magnetic_field) or follows_magnetization(parameters, conditions))
 
 
 def region_fields(

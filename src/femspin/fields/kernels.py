@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..units import Array
-from .soc import LEVI_CIVITA
+from .soc import LEVI_CIVITA, cross_matrix
 
 __all__ = ["gauge_kernel", "loss_kernel", "thin_loss_kernel", "thin_response"]
 
@@ -20,10 +20,7 @@ def loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), Eq. (36); errata E10, E14.
     """
-    a, theta = np.asarray(a, float), np.asarray(theta, float)
-    spin = theta.reshape(3, 4, 3, 4)[:, 1:, :, 1:]
-    found: Array = -np.einsum("abm,ib,imjn,ndc,jd->ac", LEVI_CIVITA, a, spin, LEVI_CIVITA, a)
-    return found
+    return -np.tensordot(gauge_kernel(a, theta)[..., 1:], cross_matrix(a), ((1, 2), (0, 1)))
 
 
 def gauge_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
@@ -34,10 +31,8 @@ def gauge_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), Eq. (37).
     """
-    a, theta = np.asarray(a, float), np.asarray(theta, float)
-    rows = theta.reshape(3, 4, 3, 4)[:, 1:]
-    found: Array = np.einsum("abm,ib,imjn->ajn", LEVI_CIVITA, a, rows)
-    return found
+    rows = np.asarray(theta, float).reshape(3, 4, 3, 4)[:, 1:]
+    return np.tensordot(cross_matrix(a), rows, ((0, 2), (0, 1)))
 
 
 def thin_response(theta: ArrayLike) -> Array:

@@ -12,10 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike
 
-from ..errors import CaseError
+from ..errors import CaseError, SolverError
 from ..units import HBAR, K_B, MU_B, Array
 from .soc import cross_matrix
 
@@ -86,6 +85,8 @@ def brillouin(x: Any, S: float) -> Any:
 def _langevin(z: Any) -> Any:
     """Return coth z - 1/z to full precision."""
     large = np.abs(z) > 0.2
+    if large.all():
+        return 1 / np.tanh(z) - 1 / z
     far = np.where(large, z, 1.0)
     return np.where(large, 1 / np.tanh(far) - 1 / far, z / 3 - _series(np.where(large, 0.0, z)))
 
@@ -99,7 +100,15 @@ def _langevin_bend(z: Any) -> Any:
 def _series(z: Any) -> Any:
     """Return z/3 - (coth z - 1/z) of a small z."""
     w = z * z
-    return z * w * polyval(w, _LANGEVIN)
+    return z * w * _polynomial(w, _LANGEVIN)
+
+
+def _polynomial(w: Any, coefficients: tuple[float, ...]) -> Any:
+    """Return a polynomial by Horner's scheme, constant first."""
+    total: Any = 0.0
+    for c in reversed(coefficients):
+        total = c + total * w
+    return total
 
 
 def curie_temperature(exchange: float, S: float) -> float:
@@ -124,8 +133,12 @@ def _bell(y: Any) -> Any:
     """Return 1/y^2 - 1/sinh(y)^2, to full precision: beyond 350 the second term is nothing."""
     y = np.abs(y)
     large = y >= 0.3
-    far, near = np.where(large, y, 1.0), np.where(large, 0.0, y)
-    return np.where(large, 1 / far**2 - 1 / np.sinh(np.minimum(far, 350.0)) ** 2, polyval(near * near, _BELL))
+    far = np.where(large, y, 1.0)
+    direct = 1 / far**2 - 1 / np.sinh(np.minimum(far, 350.0)) ** 2
+    if large.all():
+        return direct
+    near = np.where(large, 0.0, y)
+    return np.where(large, direct, _polynomial(near * near, _BELL))
 
 
 def spinodal(temperature: float, S: float, exchange: float) -> float:
@@ -252,10 +265,16 @@ def kondo(
 
     Raises:
         CaseError: If the moments cannot stay along their direction against the field.
+        SolverError: If the field is no finite number.
 
     References:
         PRB 108, 125309 (2023), Eqs. (4), (5), (15); errata E4 (no 1/2), E25 (nu per spin).
     """
+    if not np.all(np.isfinite(field)):
+        raise SolverError(
+            f"the field along the moments{f' of {region}' if region else ''} is no finite number: a drive"
+            " or a motion has left the range of numbers"
+        )
     s = mean_spin(temperature, S, exchange, field, g)
     if np.isnan(s).any():
         raise moments_lost(temperature, S, exchange, float(np.min(field)), g, region)

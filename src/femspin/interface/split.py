@@ -157,7 +157,7 @@ def cell_parts(space: Space, c: Coefficients, mu: AnyArray, name: str) -> Mappin
         for chunk in space.vector_chunks(space.in_region(name)):
             jets = np.einsum("eic,eik->eck", chunk.vector, mu[space.dofs[chunk.cells]])
             measure = chunk.vector[:, :, -1].sum(axis=1)
-            values = np.einsum("pack,eck->epa", part.rows[0, 0], jets, optimize=True)
+            values = np.tensordot(jets, part.rows[0, 0], ((1, 2), (2, 3)))
             found.append(values + measure[:, None, None] * part.constant)
     else:
         for piece in pieces(space, name, c):

@@ -16,6 +16,9 @@ _SMALL = 1e-2
 
 def cross(a: Array, b: Array) -> Array:
     """Return a x b; shapes (n, 3), broadcast."""
+    if a.shape == b.shape == (3,):  # numbers of Python are faster than arrays of one
+        (ax, ay, az), (bx, by, bz) = a.tolist(), b.tolist()
+        return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], float)
     a, b = np.broadcast_arrays(a, b)
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
     bx, by, bz = b[..., 0], b[..., 1], b[..., 2]

@@ -21,6 +21,7 @@ __all__ = [
     "UsedValue",
     "complete_case",
     "conductor_parameters",
+    "passed_over",
     "polarisation_squared",
     "region_parameters",
 ]
@@ -118,9 +119,7 @@ def complete_case(case: Case) -> tuple[Case, tuple[UsedValue, ...]]:
         r.material is None and r.resistivity is None for r in case.regions.values()
     ):
         return case, ()
-    own = {
-        name: material_from_table(name, table, f"materials.{name}") for name, table in case.materials.items()
-    }
+    own = _own_materials(case)
     table = dump_case(case)
     used: list[UsedValue] = []
     for name, region in case.regions.items():
@@ -130,6 +129,40 @@ def complete_case(case: Case) -> tuple[Case, tuple[UsedValue, ...]]:
     return case_from_plain(table), tuple(used)
 
 
+def passed_over(case: Case) -> tuple[UsedValue, ...]:
+    """Return the database values of a case that two others of its own replace.
+
+    Conductivity, dos and diffusion constant are two numbers: the case gives both.
+    """
+    own, found = _own_materials(case), []
+    for name, region in case.regions.items():
+        given = [key for key in _EINSTEIN if getattr(region, key) is not None]
+        given += ["conductivity"] if region.resistivity is not None else []
+        if region.kind in INSULATORS or len(given) < 2:
+            continue
+        path = f"regions.{name}"
+        for key, (material, value) in _known_values(region, own, path).items():
+            if key in _EINSTEIN and key not in given:
+                found.append(UsedValue(f"{path}.{key}", material, value))
+    return tuple(found)
+
+
+def _own_materials(case: Case) -> dict[str, Material]:
+    return {n: material_from_table(n, table, f"materials.{n}") for n, table in case.materials.items()}
+
+
+def _known_values(
+    region: Region, own: Mapping[str, Material], path: str
+) -> dict[str, tuple[str, MaterialValue]]:
+    """Return what the materials of a region say, later ones first, each with its material."""
+    names = [region.material] if isinstance(region.material, str) else region.material or []
+    return {
+        key: (material, value)
+        for material in names
+        for key, value in find_material(material, own, f"{path}.material").values.items()
+    }
+
+
 def _fill(name: str, region: Region, table: dict[str, Any], own: Mapping[str, Material]) -> list[UsedValue]:
     """Write material values into the raw table of a region; return those used."""
     if region.resistivity is not None:  # the equations know conductivities alone
@@ -137,12 +170,8 @@ def _fill(name: str, region: Region, table: dict[str, Any], own: Mapping[str, Ma
         table["conductivity"] = f"{1 / region.resistivity!r} S/m"
     if region.material is None:
         return []
-    names = [region.material] if isinstance(region.material, str) else region.material
     path = f"regions.{name}"
-    values: dict[str, tuple[str, MaterialValue]] = {}
-    for material in names:
-        for key, value in find_material(material, own, f"{path}.material").values.items():
-            values[key] = (material, value)
+    values = _known_values(region, own, path)
     used: list[UsedValue] = []
 
     def take(key: str, target: dict[str, Any], where: str) -> None:

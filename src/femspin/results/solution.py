@@ -79,7 +79,7 @@ class Solution:
 
     @property
     def table(self) -> dict[str, Any]:
-        """Everything `result.json` holds, as nested dictionaries in SI, without errors."""
+        """What `result.json` holds, as nested dictionaries in SI, without errors, units and digest."""
         device, transport = self.device, self.transport
         quality, linear = device.structure.quality, transport.state.report
         result: dict[str, Any] = {
@@ -123,17 +123,20 @@ class Solution:
             result["dynamics"] = _dynamics_table(self.trajectory)
         if self.response is not None:
             result[self.response.key] = self.response.table
-        return result | {"units": units_of({k: v for k, v in result.items() if k != "inputs"})}
+        return result
 
     @property
     def report(self) -> dict[str, Any]:
         """The `table` with {value, error} in place of every number that has an error.
 
-        And with a hash of the inputs, see `femspin.results.inputs.case_digest`.
+        And with the units of all numbers that have one, and a hash of the inputs, see
+        `femspin.results.inputs.case_digest`.
         """
-        table = self.table if self.errors is None else _with_errors(self.table, self.errors)
+        table = self.table
+        units = units_of({k: v for k, v in table.items() if k != "inputs"})
         digest = case_digest(self.device.case, self.device.folder)
-        return {**table, "inputs_digest": digest}
+        shown = table if self.errors is None else _with_errors(table, self.errors)
+        return {**shown, "units": units, "inputs_digest": digest}
 
     @property
     def values(self) -> dict[str, float]:
@@ -185,7 +188,7 @@ class Solution:
             writer = csv.writer(stream)
             writer.writerow(["interface", "part", *(f"J^{a} [A/m^2 (hbar/2e)]" for a in "xyz")])
             for name, i in self.transport.interfaces.items():
-                table = interface_table(i)
+                table = interface_table(i, self.device.space.dimension)
                 writer.writerow([name, "total", *map(repr, table["spin_current"].tolist())])
                 for key, value in table.get("parts", {}).items():
                     writer.writerow([name, key, *map(repr, value.tolist())])

@@ -19,6 +19,7 @@ from ..case.scan import MOST_DIGITS, Angle, Range, Scan, number_and_unit
 from ..case.schema import Case
 from ..errors import CaseError
 from ..materials.parameters import UsedValue, complete_case, conductor_parameters
+from ..results.style import readable
 
 __all__ = ["Axis", "Coordinate", "ScanPoints", "scan_points"]
 
@@ -37,6 +38,7 @@ class Axis:
         unit: Unit of the coordinates, or an empty text.
         rotation: The rotation, for ``angle``.
         log: Whether the values are spaced logarithmically.
+        label: What tables and pictures call it, in words.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Axis:
     unit: str = ""
     rotation: Angle | None = None
     log: bool = False
+    label: str = ""
 
     @property
     def setting(self) -> str:
@@ -179,12 +182,31 @@ def _axis(name: str, entry: list[Any] | Range | Angle, base: Mapping[str, Any]) 
         angles = tuple(entry.degrees)
         turns_m = entry.of == "magnetization"
         turned = ("magnetization", "direction") if turns_m else ("drive", "magnetic_field")
-        return Axis(name, turned, angles, angles, "deg", entry)
+        return Axis(name, turned, angles, angles, "deg", entry, label=_turning(entry))
     values = tuple(entry.values if isinstance(entry, Range) else entry)
     coordinates, unit = _coordinates(values)
     parts = resolved_path(name, base, dotted(("scan", "axes", name)), Case)
     log = isinstance(entry, Range) and entry.spacing == "log"
-    return Axis(name, parts, values, coordinates, unit, log=log)
+    return Axis(name, parts, values, coordinates, unit, log=log, label=_label(parts, base))
+
+
+def _turning(rotation: Angle) -> str:
+    """Return what an axis that rotates something is called."""
+    what = {"magnetization": "magnetization", "field": "magnetic field", "both": "magnetization and field"}[
+        rotation.of
+    ]
+    first, second = rotation.plane
+    return f"angle of the {what} from {first} to {second}"
+
+
+def _label(path: Sequence[str], base: Mapping[str, Any]) -> str:
+    """Return what an axis of a key is called: layers by their region, components by their letter."""
+    parts = list(path)
+    if parts[:2] == ["structure", "layers"] and len(parts) > 3:
+        parts = [base["structure"]["layers"][int(parts[2])]["region"], *parts[3:]]
+    if parts[-1] in ("0", "1", "2") and len(parts) > 1 and parts[-2] not in ("layers", "axes"):
+        parts[-1] = "xyz"[int(parts[-1])]
+    return readable(".".join(parts))
 
 
 def _set_different_keys(axes: Sequence[Axis]) -> None:

@@ -231,8 +231,9 @@ def _face(
             if condition not in ("insulating", "contact"):
                 raise CaseError(
                     path,
-                    f"{face.name} joins two conductors, with continuous potentials or a"
-                    " contact_conductance; this condition is only possible towards an FI region",
+                    f"{face.name} joins two conductors, and a {condition} is only possible towards an"
+                    " FI region; leave it out for continuous potentials, or give contact_conductance"
+                    ' (of charge) and contact_spin_conductance (of spin), like "1e15 S/m^2"',
                 )
             return face.name, face.facets, face.cells_second
         if condition == "contact":

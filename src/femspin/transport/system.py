@@ -285,8 +285,8 @@ class TransportProblem:
                 inflow -= known.load
             else:
                 inflow += apply_region(self.space, name, c, mu, low)
-        full: Array = load - inflow.ravel() - extra @ mu.ravel() - extra @ low.ravel()
-        return full
+        full: Array = load - inflow.ravel()
+        return full - extra @ mu.ravel() - extra @ low.ravel() if extra.nnz else full
 
     def _systems(
         self, blocks: Mapping[str, Blocks], extra: sp.csr_array, scaled: Mapping[str, Coefficients]
@@ -311,7 +311,13 @@ class TransportProblem:
 
     def scaled(self, fields: Mapping[str, RegionFields]) -> dict[str, Coefficients]:
         """Return the coefficients of every region, with the elements that suit it."""
-        return {name: coefficients(f, self._carried(name, f)) for name, f in fields.items()}
+        known = self._blocks
+        return {
+            name: known[name][1]
+            if name in known and known[name][0] is f
+            else coefficients(f, self._carried(name, f))
+            for name, f in fields.items()
+        }
 
     def _carried(self, name: str, fields: RegionFields) -> tuple[int, ...]:
         chosen = self.options.elements
@@ -364,11 +370,16 @@ class TransportProblem:
 
     def _faces(self, laws: Mapping[str, FluxLaw]) -> tuple[sp.csr_array, Array]:
         """Return what the flux laws of all faces add to matrix and load."""
-        size = self.space.size
-        matrix, load = sp.csr_array((size, size)), np.zeros(size)
+        matrix, load = self._contacts, np.zeros(self.space.size)
         for face in self.boundary.flux:
             extra, extra_load = face_terms(self.space, face, laws[face.name])
-            matrix, load = matrix + extra, load + extra_load
+            matrix, load = sp.csr_array(matrix + extra), load + extra_load
+        return matrix, load
+
+    @cached_property
+    def _contacts(self) -> sp.csr_array:
+        """What contacts add to the matrix."""
+        matrix = sp.csr_array((self.space.size, self.space.size))
         for contact in self.boundary.contacts:
-            matrix = matrix + contact_terms(contact)
-        return sp.csr_array(matrix), load
+            matrix = sp.csr_array(matrix + contact_terms(contact))
+        return matrix

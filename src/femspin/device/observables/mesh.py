@@ -46,6 +46,7 @@ class MeshSaid(Said):
 
     def __init__(self, device: Device, transport: Transport) -> None:
         self.device, self.transport = device, transport
+        self.dimension = device.space.dimension
         self.kinds, self.rates = device.kinds, resolved_rates(device.case)
         self.fields = transport.all_fields
 

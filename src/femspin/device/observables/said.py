@@ -42,7 +42,7 @@ _PARTS = ("M_relax", "M_prec", "M", "L_diag", "L_anti", "L", "S", "A", "E", "T",
 _COMPARED = ("M", "L", "S", "A", "E", "B")
 """Parts that are compared with the largest of their interface; the others are parts of these."""
 
-_AREA = Measure("nm^(d-1)", "area")
+_AREA = {d: Measure(unit, "area") for d, unit in ((1, ""), (2, "nm"), (3, "nm^2"))}
 _CHARGE = Measure("A/m^2", "charge current", "at", "charge currents", listed=True)
 _J = Measure(SPIN_CURRENT_UNIT, "spin current J", "at", "spin currents at {}", listed=True, goal=True)
 _PART = {
@@ -96,6 +96,8 @@ _AVERAGE = {
 class Said(ABC):
     """What one solution says, in SI unless told otherwise; every piece is made when asked for."""
 
+    dimension = 1
+    """Of the space in which areas are measured."""
     kinds: Mapping[str, str]
     """HM, F, FI or I of every region."""
     rates: tuple[float, ...]
@@ -160,10 +162,10 @@ def observables(said: Said, groups: Collection[str]) -> dict[str, Any]:
     return found
 
 
-def interface_table(currents: InterfaceCurrents) -> dict[str, Any]:
-    """Return one interface: currents in A/m^2, parts, balance."""
+def interface_table(currents: InterfaceCurrents, dimension: int) -> dict[str, Any]:
+    """Return one interface of a device of some dimension: currents in A/m^2, parts, balance."""
     table: dict[str, Any] = {
-        "area": _AREA(currents.area),
+        "area": _AREA[dimension](currents.area),
         "charge_current": _CHARGE(-currents.flux[0] * SPIN_CURRENT),
         "spin_current": _J(currents.flux[1:] * SPIN_CURRENT),
     }
@@ -177,7 +179,7 @@ def interface_table(currents: InterfaceCurrents) -> dict[str, Any]:
 
 
 def _interfaces(said: Said) -> dict[str, Any]:
-    return ByName((name, interface_table(i)) for name, i in said.interfaces.items())
+    return ByName((name, interface_table(i, said.dimension)) for name, i in said.interfaces.items())
 
 
 def _torques(said: Said) -> dict[str, Any]:
@@ -189,7 +191,7 @@ def _torques(said: Said) -> dict[str, Any]:
     found = ByName()
     for name, (flux, m) in said.magnets.items():
         driven = by_metal(said.drives(name), partial(drive_entry, flux=flux, m=m))
-        found[name] = {"area": _AREA(said.area(name)), **torque_entry(flux, m), **driven}
+        found[name] = {"area": _AREA[said.dimension](said.area(name)), **torque_entry(flux, m), **driven}
     return found
 
 

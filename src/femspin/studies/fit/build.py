@@ -116,7 +116,7 @@ def _started(fit: Fit, base: dict[str, Any]) -> tuple[dict[str, Any], list[FreeP
             low = 1e-4 * p.value
         if entry.log and not (p.value > 0 and low > 0):
             raise CaseError(f"{where}.log", "a logarithm needs a start and bounds > 0")
-        found.append(FreeParameter(p.path, p.value, low, high, entry.log, p.unit, p.scale))
+        found.append(FreeParameter(p.path, p.value, low, high, entry.log, p.spelled, p.scale))
     return table, found
 
 

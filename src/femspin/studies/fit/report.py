@@ -112,7 +112,7 @@ def write_fit(result: FitResult, folder: Path | str, overwrite: bool = False) ->
 
 
 def _write_csv(result: FitResult, file: Path) -> None:
-    """Write one row per datum: data set, x, data, sigma, model (SI) and residual over sigma."""
+    """Write one row per datum: x in the unit of the file, data, sigma and model in SI, residual."""
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["data set", "x", "x unit", "data", "sigma", "model", "residual / sigma", "unit"])

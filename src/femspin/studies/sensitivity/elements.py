@@ -305,7 +305,7 @@ def table_rows(found: Sensitivities, output: int) -> list[Mapping[str, Any]]:
         {
             "parameter": found.parameters[j].path,
             "value": found.parameters[j].value,
-            "unit": found.parameters[j].unit,
+            "unit": found.parameters[j].spelled,
             "scale": found.parameters[j].scale,
             "derivative": float(found.derivatives[output, j]),
             "elasticity": float(relative[j]),

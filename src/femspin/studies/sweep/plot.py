@@ -60,8 +60,8 @@ def plot_scan(
         panel.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)
-    panels[-1].set_xlabel(_axis_title(x, case))
-    _legend(figure, curves, others, case)
+    panels[-1].set_xlabel(_axis_title(x))
+    _legend(figure, curves, others)
     _explain_hollow(panels)
     return figure, panels
 
@@ -145,7 +145,7 @@ def _colour(index: int, count: int) -> Any:
     return colormaps["viridis"](0.92 * index / (count - 1))
 
 
-def _legend(figure: Any, curves: Sequence[Curve], others: Sequence[Axis], case: Case) -> None:
+def _legend(figure: Any, curves: Sequence[Curve], others: Sequence[Axis]) -> None:
     """Say which curve belongs to which values of the other axes."""
     if not others:
         return
@@ -161,7 +161,7 @@ def _legend(figure: Any, curves: Sequence[Curve], others: Sequence[Axis], case: 
         )
         for c in shown
     ]
-    title = ",\n".join(_axis_name(a, case) for a in others)
+    title = ",\n".join(a.label for a in others)
     figure.legend(handles, labels, title=title, loc="outside right upper", frameon=False)
 
 
@@ -178,27 +178,9 @@ def _explain_hollow(panels: Any) -> None:
             )
 
 
-def _axis_name(axis: Axis, case: Case) -> str:
-    if axis.rotation is not None:
-        what = {
-            "magnetization": "magnetization",
-            "field": "magnetic field",
-            "both": "magnetization and field",
-        }[axis.rotation.of]
-        first, second = axis.rotation.plane
-        return f"angle of the {what} from {first} to {second}"
-    parts = list(axis.parts)
-    if parts[:2] == ["structure", "layers"] and len(parts) > 3 and case.structure is not None:
-        parts = [case.structure.layers[int(parts[2])].region, *parts[3:]]
-    if parts[-1] in ("0", "1", "2") and len(parts) > 1 and parts[-2] not in ("layers", "axes"):
-        parts[-1] = "xyz"[int(parts[-1])]
-    return readable(".".join(parts))
-
-
-def _axis_title(axis: Axis, case: Case) -> str:
+def _axis_title(axis: Axis) -> str:
     """Return what stands under an axis: a readable name with its unit."""
-    name = _axis_name(axis, case)
-    return f"{name} ({spelled_unit(axis.unit)})" if axis.unit else name
+    return f"{axis.label} ({spelled_unit(axis.unit)})" if axis.unit else axis.label
 
 
 def _value(coordinate: Any) -> str:

@@ -104,7 +104,7 @@ class ScanResult:
     def table(self) -> tuple[Column, ...]:
         """Axes, numbers (NaN where there is none) and error."""
         along = self.coordinates
-        axes = [Column(a.name, a.unit, along[a.name]) for a in self.axes]
+        axes = [Column(a.name, a.unit, along[a.name], a.label) for a in self.axes]
         numbers = [Column(n, self.unit(n), v.tolist(), self.label(n)) for n, v in self.numbers.items()]
         warned = [Column("warnings", "", ["; ".join(p.warnings) for p in self.points])]
         return (
@@ -120,7 +120,7 @@ class ScanResult:
         return {
             "title": self.case.title,
             "conventions": CONVENTIONS,
-            "axes": [{"name": a.name, "unit": a.unit} for a in self.axes],
+            "axes": [{"name": a.name, "unit": a.unit, "label": a.label} for a in self.axes],
             "columns": [{"name": n, "unit": self.unit(n), "label": self.label(n)} for n in self.columns],
             "points": [
                 {

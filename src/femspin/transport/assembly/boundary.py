@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,7 +28,12 @@ __all__ = [
     "face_terms",
     "flux_law",
     "mixing_conductance",
+    "on_pattern",
 ]
+
+
+# Entries of blocks of which `Constraint` keeps the places.
+_KEPT_ENTRIES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -150,10 +156,39 @@ class Constraint:
 
     def reduce(self, matrix: sp.csr_array) -> sp.csr_array:
         """Return the matrix of the unknowns, shape (n_free, n_free)."""
-        rows = np.flatnonzero(self.unknown >= 0)
+        rows = self._free
         shape = (len(self.unknown), len(self.charge))
         embed = sp.csr_array((np.ones(len(rows)), (rows, self.unknown[rows])), shape=shape)
         return sp.csr_array(embed.T @ matrix @ embed)
+
+    def reduce_blocks(self, space: Space, values: Array) -> sp.csr_array:
+        """Return the matrix of the unknowns from its blocks, shape (n_slots, 4, 4), without zeros.
+
+        Where every unknown is one dof, the places of the entries of small matrices are kept.
+        """
+        if not self.one_to_one or values.size > _KEPT_ENTRIES:
+            return self.reduce(on_pattern(space, values).tocsr())
+        if not self._places or self._places[0] is not space:
+            numbers = np.arange(1.0, values.size + 1).reshape(values.shape)
+            found = self.reduce(on_pattern(space, numbers).tocsr())
+            found.sort_indices()
+            self._places[:] = [space, found.data.astype(int) - 1, found.indices, found.indptr]
+        _, places, indices, indptr = self._places
+        data = values.ravel()[places]
+        there = data != 0
+        ends = np.concatenate([[0], np.cumsum(there, dtype=indptr.dtype)])[indptr]
+        n = len(self.charge)
+        return sp.csr_array((data[there], indices[there], ends), shape=(n, n))
+
+    @cached_property
+    def _places(self) -> list[Any]:
+        """Of the latest space: where the entries of its blocks stand, columns and row pointer."""
+        return []
+
+
+def on_pattern(space: Space, values: Array) -> sp.bsr_array:
+    """Return the matrix of blocks on the pattern of a space, shape (4 n_dofs, 4 n_dofs)."""
+    return sp.bsr_array((values, space.pattern.indices, space.pattern.indptr), shape=(space.size, space.size))
 
 
 def mixing_conductance(G_s: float, G_r: float, G_i: float, m: ArrayLike) -> Array:

@@ -61,8 +61,14 @@ class Coefficients:
     @property
     def uniform(self) -> bool:
         """Whether standard elements with the same tensors in every cell are meant."""
-        fixed = self.theta.ndim == self.gauge.ndim == self.drift.ndim == self.reaction.ndim == 2
-        return fixed and not self.along and self.gauge_function is None
+        return self.constant and not self.along and self.gauge_function is None
+
+    @cached_property
+    def constant(self) -> bool:
+        """Whether the tensors are the same in every cell, apart from a gauge function."""
+        return all(
+            v.ndim == 2 for v in (self.theta, self.gauge, self.drift, self.relaxation, self.omega[None])
+        )
 
     @cached_property
     def kept_tensors(self) -> dict[tuple[int, ...], BlockTensors]:

@@ -122,8 +122,7 @@ def shared_elements(space: Space, name: str, c: Coefficients) -> SharedElements 
         name: Region.
         c: Its coefficients.
     """
-    fixed = c.theta.ndim == c.gauge.ndim == c.drift.ndim == c.reaction.ndim == 2
-    if not (fixed and c.along and c.gauge_function is None):
+    if not (c.constant and c.along and c.gauge_function is None):
         return None
     first, shape = congruent_cells(space, name)
     cells, axes = space.in_region(name), space.structure.axes

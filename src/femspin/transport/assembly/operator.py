@@ -20,7 +20,7 @@ from ..elements.space import Space
 from ..kernels.threads import compiled_available, run_by_rows
 from .boundary import Constraint
 from .products import Part, add_charge, region_parts
-from .regions import Blocks, block_matrix
+from .regions import Blocks, block_values
 
 __all__ = ["BlockOperator", "charge_embedding", "reduced_charge"]
 
@@ -50,9 +50,8 @@ class BlockOperator:
     @cached_property
     def matrix(self) -> sp.csr_array:
         """The whole as one sparse matrix, for direct solvers."""
-        return self.constraint.reduce(
-            sp.csr_array(block_matrix(self.space, self.blocks).tocsr() + self.faces)
-        )
+        own = self.constraint.reduce_blocks(self.space, block_values(self.space, self.blocks))
+        return sp.csr_array(own + self.constraint.reduce(self.faces)) if self.faces.nnz else own
 
     def multiply(self, x: Array) -> Array:
         """Return A x, shape (n_free,)."""

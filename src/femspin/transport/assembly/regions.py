@@ -9,7 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from ...units import AnyArray, Array
-from ..elements.space import Moments, Space
+from ..elements.space import Space
+from .boundary import on_pattern
 from .coefficients import BlockTensors, Coefficients, block_tensors
 from .compiled import apply_compiled, between_jets, fill_compiled, pays_off
 from .congruent import congruent_residuals, shared_blocks, shared_elements
@@ -22,6 +23,7 @@ __all__ = [
     "apply_region",
     "assemble_region",
     "block_matrix",
+    "block_values",
     "load_size",
     "local_residuals",
 ]
@@ -29,6 +31,8 @@ __all__ = [
 
 # Cells with tensors of their own that are handed to the compiled kernels at once.
 _PIECE = 20_000
+# Element matrices of a region that are kept while its coefficients stay the same.
+_KEPT_BYTES = 2.0e7
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,10 @@ def _local_blocks(space: Space, name: str, c: Coefficients) -> Iterator[tuple[An
     """Yield cells with their element matrices and loads."""
     axes = space.structure.axes
     if c.uniform or c.cellwise:
-        for chunk, tensors in _chunk_tensors(space, name, c):
-            yield chunk.cells, chunk.matrix @ tensors.matrix, chunk.vector @ tensors.vector
+        for e in _elements(space, name, c):
+            n = e.load.shape[1]
+            both = e.matrix.reshape(-1, n, 4, 2, n, 4).sum(axis=3)
+            yield e.cells, both.transpose(0, 1, 3, 2, 4), e.load
         return
     shared = shared_elements(space, name, c)
     if shared is not None:
@@ -116,14 +122,49 @@ def _local_blocks(space: Space, name: str, c: Coefficients) -> Iterator[tuple[An
         yield piece.cells, matrix_local(piece, c, axes), load_local(piece, c, axes)
 
 
-def _chunk_tensors(space: Space, name: str, c: Coefficients) -> Iterator[tuple[Moments, BlockTensors]]:
-    """Yield the element moments of standard elements with the tensors they multiply."""
-    axes, start = space.structure.axes, 0
-    shared = block_tensors(c, axes) if c.uniform else None
+@dataclass(frozen=True)
+class _Elements:
+    """Element matrices of standard elements.
+
+    Args:
+        cells: Positions among the conducting cells, shape (n,).
+        matrix: What acts on the deviation of nodal values from the mean of the cell through the
+            derivatives of the trial function, then on the values themselves through the rest,
+            shape (n, 4 n_local, 8 n_local).
+        load: Shape (n, n_local, 4).
+    """
+
+    cells: AnyArray
+    matrix: Array
+    load: Array
+
+
+def _elements(space: Space, name: str, c: Coefficients) -> Iterator[_Elements]:
+    """Yield the standard elements of a region; those of a small one are kept for the next time."""
+    kept, axes = space.kept_elements.get(name), space.structure.axes
+    if kept is not None and kept[0] is c:
+        yield kept[1]
+        return
+    d, n, start = space.dimension, space.dofs.shape[1], 0
+    # Moments with a derivative of the trial function: the first d^2, and the second d of the 2d.
+    slopes = np.r_[0 : d * d, d * d + d : d * d + 2 * d]
+    values = np.r_[d * d : d * d + d, d * d + 2 * d]
     for chunk in space.chunks(space.in_region(name)):
         place = slice(start, start + len(chunk.cells))
         start = place.stop
-        yield chunk, block_tensors(c, axes, place) if shared is None else shared
+        tensors = block_tensors(c, axes, place)
+        matrix = np.empty((len(chunk.cells), n, 4, 2, n, 4))
+        for k, which in enumerate((slopes, values)):
+            blocks = chunk.matrix[:, :, which] @ tensors.matrix[..., which, :]
+            matrix[:, :, :, k] = blocks.reshape(-1, n, n, 4, 4).transpose(0, 1, 3, 2, 4)
+        found = _Elements(chunk.cells, matrix.reshape(-1, 4 * n, 8 * n), chunk.vector @ tensors.vector)
+        if (
+            c.uniform
+            and matrix.nbytes < _KEPT_BYTES
+            and start == len(space.in_region(name)) == len(chunk.cells)
+        ):
+            space.kept_elements[name] = (c, found)
+        yield found
 
 
 def apply_region(space: Space, name: str, c: Coefficients, mu: Array, mu_low: Array | float = 0.0) -> Array:
@@ -162,7 +203,8 @@ def local_residuals(
     The arguments are those of `apply_region`, which adds them up.
     """
     axes = space.structure.axes
-    low = np.broadcast_to(np.asarray(mu_low, float), mu.shape)
+    low = np.asarray(mu_low, float)
+    low = low if low.shape == mu.shape else np.broadcast_to(low, mu.shape)
     if not (c.uniform or c.cellwise):
         shared = shared_elements(space, name, c)
         if shared is not None:
@@ -173,21 +215,13 @@ def local_residuals(
             local = in_cell_frame(piece, mu[dofs].astype(np.longdouble) + low[dofs])
             yield piece.cells, back_to_nodes(piece, apply_local(piece, c, axes, local))
         return
-    d = space.dimension
-    # Moments with a derivative of the trial function: the first d^2, and the second d of the 2d.
-    kills_constants = np.r_[0 : d * d, d * d + d : d * d + 2 * d]
-    keeps = np.r_[d * d : d * d + d, d * d + 2 * d]
-    n = space.dofs.shape[1]
-    for chunk, tensors in _chunk_tensors(space, name, c):
-        dofs = space.dofs[chunk.cells]
+    for e in _elements(space, name, c):
+        dofs = space.dofs[e.cells]
         local, rest = mu[dofs], low[dofs]
-        deviation = (local - local.mean(axis=1, keepdims=True)) + rest
-        out = -chunk.vector @ tensors.vector
-        for which, field in ((kills_constants, deviation), (keeps, local + rest)):
-            blocks = chunk.matrix[:, :, which] @ tensors.matrix[..., which, :]
-            blocks = blocks.reshape(-1, n, n, 4, 4).transpose(0, 1, 3, 2, 4)
-            out += (blocks.reshape(-1, 4 * n, 4 * n) @ field.reshape(-1, 4 * n, 1)).reshape(-1, n, 4)
-        yield chunk.cells, out
+        deviation = (local - np.add.reduce(local, axis=1, keepdims=True) / local.shape[1]) + rest
+        both = np.concatenate([deviation, local + rest], axis=1)
+        found = (e.matrix @ both.reshape(len(both), -1, 1)).reshape(local.shape)
+        yield e.cells, found - e.load
 
 
 def _scatter(target: AnyArray, values: Array, size: int) -> Array:
@@ -214,9 +248,12 @@ def load_size(space: Space, name: str, c: Coefficients) -> Array:
 
 def block_matrix(space: Space, blocks: Mapping[str, Blocks]) -> sp.bsr_array:
     """Return the sum of the regions' matrices, shape (4 n_dofs, 4 n_dofs)."""
-    pattern = space.pattern
-    values = np.zeros((len(pattern.indices), 4, 4))
+    return on_pattern(space, block_values(space, blocks))
+
+
+def block_values(space: Space, blocks: Mapping[str, Blocks]) -> Array:
+    """Return the sum of the regions' blocks of all slots, shape (n_slots, 4, 4)."""
+    values = np.zeros((len(space.pattern.indices), 4, 4))
     for b in blocks.values():
         values[b.slots] += b.entries
-    shape = (space.size, space.size)
-    return sp.bsr_array((values, pattern.indices, pattern.indptr), shape=shape)
+    return values

@@ -158,6 +158,11 @@ class Space:
         return {}
 
     @cached_property
+    def kept_elements(self) -> dict[str, tuple[Any, Any]]:
+        """The latest element matrices of small regions with their coefficients, kept by `regions`."""
+        return {}
+
+    @cached_property
     def kept_shapes(self) -> dict[str, tuple[AnyArray, AnyArray]]:
         """Congruent cells of the regions, kept by `congruent`."""
         return {}
@@ -225,7 +230,7 @@ class Space:
         n, d = self.dofs.shape[1], self.dimension
         size = 8 * n * n * (d + 1) ** 2
         if len(cells) * size < _KEPT_BYTES and len(cells):
-            key = (int(cells[0]), int(cells[-1]), len(cells))
+            key = _key(cells)
             if key not in self._kept:
                 self._kept[key] = self.moments(cells)
             yield self._kept[key]
@@ -293,7 +298,10 @@ class Space:
         return {}
 
     def vector_chunks(self, cells: AnyArray) -> Iterator[Moments]:
-        """Yield moments like `chunks`, without the costly matrix (its size is zero)."""
+        """Yield moments like `chunks`, without the costly matrix (its size is zero) if not kept."""
+        if len(cells) and _key(cells) in self._kept:
+            yield self._kept[_key(cells)]
+            return
         step = max(1, int(_CHUNK_BYTES / (8 * self.dofs.shape[1] * (self.dimension + 1) ** 2)))
         for start in range(0, len(cells), step):
             piece = cells[start : start + step]
@@ -405,6 +413,11 @@ def build_space(
         group_of_region=group_of_region,
         contacts=frozenset(contacts),
     )
+
+
+def _key(cells: AnyArray) -> tuple[int, int, int]:
+    """Return what tells the cells of one region from those of another."""
+    return int(cells[0]), int(cells[-1]), len(cells)
 
 
 def reference_nodes(space: Space) -> Array:

@@ -1,4 +1,4 @@
-"""Direct solvers: sparse LU by PARDISO where it is installed and suits, by SuperLU otherwise."""
+"""Direct solvers: LU by LAPACK of a band, by PARDISO where it is installed and suits, by SuperLU."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
+from scipy.linalg import get_lapack_funcs
 
 from ...errors import SolverError
-from ...units import Array
+from ...units import Array, Indices
 
 __all__ = ["DirectSolver"]
 
@@ -24,6 +25,8 @@ _SINGULAR = (
     " relaxation, contact or reference"
 )
 _PIVOT_CHECK = 100_000
+# Diagonals beside the main one up to which a matrix is a band.
+_WIDEST = 80
 # Unknowns from which on PARDISO is faster, by dimension.
 _PARDISO_FROM = {2: 100_000, 3: 10_000}
 
@@ -85,6 +88,11 @@ class DirectSolver:
 
 
 def _factorise(matrix: sp.csr_array, dimension: int) -> Factors:
+    if dimension == 1:  # banded in its own order, if no far ends are joined
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        below = rows - matrix.indices
+        if max(below.max(initial=0), -below.min(initial=0)) <= _WIDEST:
+            return BandFactors(matrix, below)
     large = matrix.shape[0] >= _PARDISO_FROM.get(dimension, np.inf)
     if large and matrix.dtype == float and pardiso_available():
         found = PardisoFactors(matrix)
@@ -92,6 +100,44 @@ def _factorise(matrix: sp.csr_array, dimension: int) -> Factors:
             return found
         # PARDISO goes on with pivots of its own where a matrix is singular: SuperLU tells.
     return SuperFactors(matrix, dimension)
+
+
+class BandFactors:
+    """LAPACK's band LU with partial pivoting.
+
+    Args:
+        matrix: Shape (n, n), without duplicate entries.
+        below: Row minus column of every entry, shape (nnz,).
+
+    Raises:
+        SolverError: If the matrix is singular.
+    """
+
+    name = "LAPACK band"
+
+    def __init__(self, matrix: sp.csr_array, below: Indices) -> None:
+        self._lower, self._upper = int(below.max(initial=0)), int(-below.min(initial=0))
+        diagonal = self._lower + self._upper
+        band = np.zeros((diagonal + self._lower + 1, matrix.shape[0]), matrix.dtype, order="F")
+        band[diagonal + below, matrix.indices] = matrix.data
+        factorise, self._solve = get_lapack_funcs(("gbtrf", "gbtrs"), (band,))
+        self._band, self._pivots, failed = factorise(band, self._lower, self._upper, overwrite_ab=True)
+        if failed:
+            raise SolverError(_SINGULAR)
+        _require_pivots(self._band[diagonal])
+
+    def solve(self, right: Array, side: str) -> Array:
+        """Return A^-1 right (side N) or A^-T right (side T), for one or more columns."""
+        return np.asarray(
+            self._solve(self._band, self._lower, self._upper, right, self._pivots, trans=int(side == "T"))[0]
+        )
+
+
+def _require_pivots(diagonal: Array) -> None:
+    """Refuse a small matrix of which a pivot is round-off of the largest."""
+    pivots = np.abs(diagonal)
+    if len(pivots) <= _PIVOT_CHECK and pivots.min() < 1e-14 * pivots.max():
+        raise SolverError(_SINGULAR)
 
 
 class SuperFactors:
@@ -121,9 +167,7 @@ class SuperFactors:
         except RuntimeError as error:
             raise SolverError(_SINGULAR) from error
         if matrix.shape[0] <= _PIVOT_CHECK:
-            pivots = np.abs(self._factor.U.diagonal())
-            if pivots.min() < 1e-14 * pivots.max():
-                raise SolverError(_SINGULAR)
+            _require_pivots(self._factor.U.diagonal())
 
     def solve(self, right: Array, side: str) -> Array:
         """Return A^-1 right (side N) or A^-T right (side T), for one or more columns."""

@@ -182,8 +182,8 @@ def _basis(most: int, size: int) -> Basis:
 
 def norm(w: NDArray[Any]) -> float:
     """Return |w| of real or complex numbers; unlike BLAS the same with any number of threads."""
-    squares = np.square(w) if np.isrealobj(w) else np.square(w.real) + np.square(w.imag)
-    return float(np.sqrt(np.sum(squares)))
+    squares = np.square(w) if w.dtype.kind != "c" else np.square(w.real) + np.square(w.imag)
+    return float(np.sqrt(np.add.reduce(squares, axis=None)))
 
 
 def _combined(x: Array, weights: Array, images: NDArray[np.float32]) -> Array:

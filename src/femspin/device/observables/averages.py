@@ -30,11 +30,11 @@ __all__ = [
 ]
 
 _RESPONSE = {
-    "longitudinal_conductivity": Measure("S/m", "conductivity along the field"),
-    "transverse_conductivity": Measure("S/m", "Hall conductivity"),
+    "longitudinal_conductivity": Measure("S/m", "conductivity along the field", scale="conductivities in {}"),
+    "transverse_conductivity": Measure("S/m", "Hall conductivity", scale="conductivities in {}"),
     "sheet_conductance": Measure("S", "sheet conductance"),
-    "longitudinal_resistivity": Measure("Ohm m", "resistivity along the field"),
-    "transverse_resistivity": Measure("Ohm m", "Hall resistivity"),
+    "longitudinal_resistivity": Measure("Ohm m", "resistivity along the field", scale="resistivities in {}"),
+    "transverse_resistivity": Measure("Ohm m", "Hall resistivity", scale="resistivities in {}"),
 }
 
 

@@ -67,10 +67,14 @@ _MOST_UNKNOWNS = 1_500_000
 _EXACT = (
     "area",
     "balance_residual",
+    "largest_balance_residual",
     "frequency",
     "angular_frequency",
     "duration",
-    "largest_balance_residual",
+    "outputs",
+    "steps",
+    "rejected_steps",
+    "factorisations",
 )
 # Halvings of the cells at singular points.
 _HALVINGS = 6

@@ -7,7 +7,7 @@ thicknesses.  This module lists the parameters, sets them, and differentiates th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..case.parameters import (
 )
 from ..case.schema import Case
 from ..case.values import INSULATORS
+from ..dual import Dual, mapped
 from ..errors import SolverError
 from ..fields.build import Conditions, case_conditions, region_fields
 from ..fields.kondo import MomentState
@@ -40,6 +41,7 @@ __all__ = [
     "FieldDerivatives",
     "Parameter",
     "case_coefficients",
+    "changing",
     "coefficients_under",
     "extrapolated_derivative",
     "field_derivatives",
@@ -223,6 +225,16 @@ def field_derivatives(case: Case, path: str, m: Array | None = None) -> FieldDer
     like = _coefficients(base, direction, None)
     part = _coefficients(base, direction, only) if only else like
     return _unflat(like, part, derivative, parameter, error)
+
+
+def changing(c: CaseCoefficients, slopes: Sequence[FieldDerivatives]) -> CaseCoefficients:
+    """Return coefficients as dual numbers that carry their derivatives by several parameters."""
+
+    def dual(value: Any, *changes: Any) -> Any:
+        return Dual(value, np.stack(changes))
+
+    found: CaseCoefficients = mapped(dual, c, *slopes)
+    return found
 
 
 _WORST = 1e-6  # a worse estimate means a kink or a divergence nearby, not round-off

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..dual import as_array
 from ..units import E_CHARGE, HBAR, Array
 
 __all__ = [
@@ -33,7 +34,7 @@ LEVI_CIVITA.setflags(write=False)
 
 def cross_matrix(vector: ArrayLike) -> Array:
     """Return the matrix of v x (.), shape (..., 3, 3), for vectors of shape (..., 3)."""
-    found: Array = np.einsum("abc,...b->...ac", LEVI_CIVITA, np.asarray(vector, float))
+    found: Array = np.einsum("abc,...b->...ac", LEVI_CIVITA, as_array(vector, float))
     return found
 
 
@@ -123,7 +124,7 @@ def covariant_rotation(a: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), Eq. (7).
     """
-    a = np.asarray(a, float)
-    rotation = np.zeros((*a.shape[:-1], 4, 4))
+    a = as_array(a, float)
+    rotation = np.zeros_like(a, shape=(*a.shape[:-1], 4, 4))
     rotation[..., 1:, 1:] = cross_matrix(a)
     return rotation

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -12,16 +11,15 @@ from ...case.schema import Case
 from ...device.coefficients import (
     FieldDerivatives,
     case_coefficients,
+    changing,
     extrapolated_derivative,
     field_derivatives,
     with_parameters,
 )
 from ...device.observables.quantity import Quantity
 from ...device.observables.stack import number
-from ...device.stack_problem import StackProblem, StackState, moved, stack_case, stack_change
+from ...device.stack_problem import StackProblem, StackState, moved, solved_state
 from ...errors import SolverError
-from ...transport.layers.derivative import stack_derivatives
-from ...transport.layers.stack import solve_stack
 from ...units import Array
 from ..points import Axis
 from .data import Measured
@@ -156,9 +154,8 @@ class FitModel:
         case = with_parameters(s.cases[row], self._paths(x))
         problem = s.problems[row]
         try:
-            c = case_coefficients(case, problem.m)
-            return case, StackState(problem, solve_stack(stack_case(problem, c)), c)
-        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+            return case, solved_state(problem, case_coefficients(case, problem.m))
+        except (SolverError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
             raise SolverError(self._where(s, row, x) + str(error)) from None
 
     def _where(self, s: ModelSet, row: int, x: Sequence[float]) -> str:
@@ -193,9 +190,8 @@ class FitModel:
         value = self._number(s, row, x, state)
         free = [p for p in self.parameters if p.factor_of is None]
         slopes = [_derivative(case, p.name, state.problem.m, memory) for p in free]
-        stack = stack_case(state.problem, state.coefficients)
-        changes = [stack_change(state.problem, d) for d in slopes]
-        _, tangents = stack_derivatives(stack, changes)
+        if slopes:
+            state = solved_state(state.problem, changing(state.coefficients, slopes))
         found = []
         for p in self.parameters:
             if p.factor_of is not None:
@@ -204,8 +200,8 @@ class FitModel:
             k = free.index(p)
             size = abs(x[self.parameters.index(p)]) or p.size
 
-            def along(step: float, t: Any = tangents[k], d: Any = slopes[k]) -> list[Array]:
-                return [np.array(number(moved(state, t, d, step), s.entry.y.result))]
+            def along(step: float, k: int = k, state: StackState = state) -> list[Array]:
+                return [np.array(number(moved(state, k, step), s.entry.y.result))]
 
             derivative, _ = extrapolated_derivative(along, 0.0, size, 6, _ENOUGH)
             found.append(factor * float(derivative[0]))

@@ -1,34 +1,32 @@
 """Sensitivities of a stack from its exact derivatives, layer thicknesses included.
 
-No mesh is made: `femspin.transport.layers.derivative.stack_derivatives` differentiates the solution, and
-the numbers follow from it by the chain rule.
+No mesh is made: the stack is solved in dual numbers, and the reported numbers follow from its
+solution by the chain rule.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ...case.schema import Case
-from ...device.coefficients import FieldDerivatives, extrapolated_derivative, field_derivatives
+from ...device.coefficients import changing, extrapolated_derivative, field_derivatives
 from ...device.observables.said import GROUPS
 from ...device.observables.stack import numbers_below, quantities_below
 from ...device.stack_problem import (
     StackState,
     moved,
     require_distinct,
-    stack_case,
-    stack_change,
+    solved_state,
     stack_problem,
     stack_state,
 )
 from ...errors import CaseError, SolverError, closest
 from ...materials.parameters import complete_case
-from ...transport.layers.derivative import StackTangent, stack_derivatives
-from ...transport.layers.stack import StackCase
 from ...units import E_CHARGE, Array, Progress
 from .elements import Sensitivities, choose_parameters
 
@@ -121,33 +119,30 @@ def stack_sensitivities(
             raise CaseError(name, f"the result has no such number{closest(name, solved.values)}")
     chosen = choose_parameters(solved.case, parameters)
     problem = solved.state.problem
-    stack = stack_case(problem, solved.state.coefficients)
-    table, errors = np.full((len(outputs), len(chosen)), np.nan), np.full(len(chosen), np.inf)
+    slopes = {}
     for j, parameter in enumerate(chosen):
-        try:
-            slope = field_derivatives(solved.case, parameter.path, problem.m)
-        except SolverError:  # a kink or a divergence: there is no derivative
-            continue
-        table[:, j], error = _column(solved, stack, slope, outputs)
-        errors[j] = max(error, slope.error)
+        with suppress(SolverError):  # a kink or a divergence: there is no derivative
+            slopes[j] = field_derivatives(solved.case, parameter.path, problem.m)
         if progress is not None:
             progress((j + 1) / len(chosen))
+    state = solved.state
+    if slopes:
+        state = solved_state(problem, changing(state.coefficients, list(slopes.values())))
+    table, errors = np.full((len(outputs), len(chosen)), np.nan), np.full(len(chosen), np.inf)
+    for k, (j, slope) in enumerate(slopes.items()):
+        table[:, j], error = _column(state, k, slope.parameter.scale, outputs)
+        errors[j] = max(error, slope.error)
     known = quantities_below(GROUPS, solved.state)
     return Sensitivities(tuple(known[name] for name in outputs), chosen, table, errors)
 
 
-def _column(
-    solved: SolvedStack, stack: StackCase, slope: FieldDerivatives, outputs: Sequence[str]
-) -> tuple[Array, float]:
+def _column(state: StackState, k: int, scale: float, outputs: Sequence[str]) -> tuple[Array, float]:
     """Return the derivatives of all outputs by one parameter, and their estimated error."""
-    state = solved.state
-    _, tangents = stack_derivatives(stack, [stack_change(state.problem, slope)])
-    tangent: StackTangent = tangents[0]
     groups = [g for g in GROUPS if any(name.startswith(f"{g}.") for name in outputs)]
 
     def along(t: float) -> list[Array]:
-        found = _numbers(moved(state, tangent, slope, t), groups)
+        found = _numbers(moved(state, k, t), groups)
         return [np.array(found.get(name, np.nan)) for name in outputs]
 
-    derivatives, error = extrapolated_derivative(along, 0.0, slope.parameter.scale, 7, _ENOUGH)
+    derivatives, error = extrapolated_derivative(along, 0.0, scale, 7, _ENOUGH)
     return np.array(derivatives, float), error

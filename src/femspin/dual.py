@@ -111,11 +111,6 @@ class Dual(NDArrayOperatorsMixin):
         return self.value.ndim
 
     @property
-    def size(self) -> int:
-        """Number of entries of the value."""
-        return self.value.size
-
-    @property
     def dtype(self) -> np.dtype[Any]:
         """Type that holds value and changes."""
         return np.result_type(self.value, self.change)
@@ -150,6 +145,14 @@ class Dual(NDArrayOperatorsMixin):
     def mean(self, axis: Any = None) -> Dual:
         """Return the mean over axes."""
         return _RULES[np.mean](self, axis)
+
+    def max(self) -> Dual:
+        """Return the largest entry."""
+        flat = self.ravel()
+        return flat[int(np.argmax(flat.value))]
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
 
     def any(self) -> bool:
         """Return whether any entry is or becomes different from zero."""
@@ -252,16 +255,10 @@ _PARTIALS: dict[Any, Callable[..., tuple[Any, ...]]] = {
     np.power: lambda f, a, b: (b * a ** (b - 1.0), None),
     np.maximum: lambda f, a, b: (a >= b, a < b),
     np.minimum: lambda f, a, b: (a <= b, a > b),
-    np.arctan2: lambda f, a, b: (b / (a**2 + b**2), -a / (a**2 + b**2)),
     np.negative: lambda f, a: (-1.0,),
-    np.positive: lambda f, a: (1.0,),
-    np.square: lambda f, a: (2.0 * a,),
     np.sqrt: lambda f, a: (0.5 / f,),
     np.exp: lambda f, a: (f,),
-    np.log: lambda f, a: (1.0 / a,),
-    np.sin: lambda f, a: (np.cos(a),),
-    np.cos: lambda f, a: (-np.sin(a),),
-    np.tanh: lambda f, a: (1.0 - f * f,),
+    np.arccosh: lambda f, a: (1.0 / np.sqrt(a * a - 1.0),),
 }
 """Partial derivatives of f(a, b, ...), given f too."""
 
@@ -283,22 +280,23 @@ def _absolute(x: Dual) -> Dual:
     return Dual(size, np.real(direction * x.change))
 
 
-def _conjugate(x: Dual) -> Dual:
-    return Dual(np.conj(x.value), np.conj(x.change))
-
-
 def _matmul(a: Any, b: Any) -> Dual:
     a, b = as_array(a), as_array(b)
     if a.ndim == 1:
         return _matmul(a[None], b)[..., 0, :] if b.ndim > 1 else _matmul(a[None], b[:, None])[0, 0]
     if b.ndim == 1:
         return _matmul(a, b[:, None])[..., 0]
-    value = value_of(a) @ value_of(b)
+    return _product(np.matmul, a, b)
+
+
+def _product(function: Callable[..., AnyArray], a: Any, b: Any) -> Dual:
+    """Return the value of a bilinear function and its changes by the product rule."""
+    value = function(value_of(a), value_of(b))
     terms = []
     if isinstance(a, Dual):
-        terms.append(_raised(a, value.ndim) @ value_of(b))
+        terms.append(function(_raised(a, value.ndim), value_of(b)))
     if isinstance(b, Dual):
-        terms.append(value_of(a) @ _raised(b, value.ndim))
+        terms.append(function(value_of(a), _raised(b, value.ndim)))
     return _made(value, terms, _count((a, b)))
 
 
@@ -334,6 +332,23 @@ def _solve(matrix: Any, right: Any) -> Dual:
 def _inverse(matrix: Dual) -> Dual:
     found = np.linalg.inv(matrix.value)
     return Dual(found, -found @ matrix.change @ found)
+
+
+def _eigenvalues(matrix: Dual) -> Dual:
+    """Return the eigenvalues of one matrix; those that agree share the mean of their changes.
+
+    NaN where it has too few eigenvectors: there is no derivative.
+    """
+    values, right = np.linalg.eig(matrix.value)
+    try:
+        slopes = np.einsum("ij,pjk,ki->pi", np.linalg.inv(right), matrix.change, right)
+    except np.linalg.LinAlgError:
+        return Dual(values, np.full((len(matrix.change), *values.shape), np.nan))
+    near = np.abs(values[:, None] - values) <= _SAME * np.abs(values).max(initial=0.0)
+    return Dual(values, slopes @ (near / near.sum(axis=0)))
+
+
+_SAME = 1e-6  # round-off of eigenvalues that agree, with few eigenvectors missing
 
 
 def _norm(x: Dual, axis: Any = None) -> Dual:
@@ -400,38 +415,33 @@ def _where(condition: Any, a: Any, b: Any) -> Dual:
     return _made(value, [np.where(choice, *changes)], count)
 
 
-def _like(function: Callable[..., AnyArray]) -> Callable[..., Dual]:
-    """Return the rule of np.zeros_like and its kind: an array to be filled."""
-
-    def rule(x: Dual, dtype: Any = None, shape: Any = None) -> Dual:
-        value = function(x.value, x.dtype if dtype is None else dtype, shape=shape)
-        return Dual(value, np.zeros((len(x.change), *value.shape), value.dtype))
-
-    return rule
+def _zeros(x: Dual, dtype: Any = None, shape: Any = None) -> Dual:
+    value = np.zeros_like(x.value, x.dtype if dtype is None else dtype, shape=shape)
+    return Dual(value, np.zeros((len(x.change), *value.shape), value.dtype))
 
 
 _RULES: dict[Any, Callable[..., Dual]] = {
     np.absolute: _absolute,
-    np.conjugate: _conjugate,
     np.matmul: _matmul,
     np.einsum: _einsum,
     np.linalg.solve: _solve,
     np.linalg.inv: _inverse,
     np.linalg.norm: _norm,
+    np.linalg.eigvals: _eigenvalues,
+    np.linalg.eigvalsh: lambda x: _eigenvalues(x).real,
+    np.cross: lambda a, b: _product(np.cross, a, b),
     np.sum: _along(np.sum),
     np.mean: _along(np.mean),
     np.cumsum: _along(np.cumsum),
     np.moveaxis: _along(np.moveaxis),
-    np.swapaxes: _along(np.swapaxes),
     np.trace: _trace,
     np.broadcast_to: _broadcast_to,
     np.concatenate: _joined(np.concatenate),
     np.stack: _joined(np.stack),
     np.insert: _insert,
     np.where: _where,
-    np.zeros_like: _like(np.zeros_like),
-    np.empty_like: _like(np.zeros_like),
-    np.ones_like: _like(np.ones_like),
+    np.zeros_like: _zeros,
+    np.empty_like: _zeros,
     np.real: lambda x: x.real,
     np.any: lambda x: x.any(),
 }

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..case.parameters import without_repetition
 from ..case.schema import Case, Stack
 from ..case.values import INSULATORS
-from ..dual import Dual, mapped
 from ..errors import CaseError
 from ..fields.region import RegionFields
 from ..interface.reduced import ReducedLayer, find_reduced
@@ -36,7 +35,6 @@ __all__ = [
     "StackInterface",
     "StackProblem",
     "StackState",
-    "moved",
     "require_distinct",
     "solved_state",
     "stack_case",
@@ -283,16 +281,3 @@ def _face(key: str | None, c: CaseCoefficients) -> Face:
     if key in c.potentials:
         return SpinPotential(c.potentials[key])
     return Conductance(c.laws[key].conductance, c.laws[key].drift)
-
-
-def moved(state: StackState, parameter: int, step: float) -> StackState:
-    """Return a dual state moved along one of its parameters: value plus step times change.
-
-    A function of the state has the derivative of the function along a parameter; no equation is
-    solved again.
-    """
-
-    def at(x: Any) -> Any:
-        return x.value + step * x.change[parameter] if isinstance(x, Dual) else x
-
-    return StackState(state.problem, mapped(at, state.solution), mapped(at, state.coefficients))

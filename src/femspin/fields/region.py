@@ -68,7 +68,8 @@ class RegionFields:
         Spin Hall deflections of the uniform current are in it, spin potentials are not.
         """
         charge = self.theta.reshape(3, 4, 3, 4)[:, 0, :, 0]
-        return 3 * self.conductivity / float(np.trace(np.linalg.inv(charge)))
+        found: float = 3 * self.conductivity / np.trace(np.linalg.inv(charge))
+        return found
 
     def with_drift(self, electric_field: Array, polarisation: Array) -> RegionFields:
         """Return a copy driven by a uniform field: s^{j0} = sigma_c E^j / q, s^{ja} = P^a s^{j0}.

@@ -12,13 +12,12 @@ from ...device.coefficients import (
     FieldDerivatives,
     case_coefficients,
     changing,
-    extrapolated_derivative,
     field_derivatives,
     with_parameters,
 )
 from ...device.observables.quantity import Quantity
-from ...device.observables.stack import number
-from ...device.stack_problem import StackProblem, StackState, moved, solved_state
+from ...device.observables.stack import changes_in, number
+from ...device.stack_problem import StackProblem, StackState, solved_state
 from ...errors import SolverError
 from ...units import Array
 from ..points import Axis
@@ -26,9 +25,6 @@ from .data import Measured
 from .schema import DataSet, Fit
 
 __all__ = ["FitModel", "FreeParameter", "ModelSet"]
-
-
-_ENOUGH = 1e-10  # relative error of the derivative of a number by the solution
 
 
 @dataclass(frozen=True)
@@ -139,8 +135,8 @@ class FitModel:
     def jacobian(self, x: Sequence[float]) -> Array:
         """Return the derivatives of all rows by all parameters, per SI unit, shape (n, p).
 
-        The stack solution is differentiated exactly; coefficients by parameters, and the number
-        by the solution, by extrapolated differences (round-off times about a hundred).
+        The number is differentiated exactly; coefficients by parameters by extrapolated
+        differences (round-off times about a hundred).
 
         Raises:
             SolverError: See `values`.
@@ -192,19 +188,13 @@ class FitModel:
         slopes = [_derivative(case, p.name, state.problem.m, memory) for p in free]
         if slopes:
             state = solved_state(state.problem, changing(state.coefficients, slopes))
+        slope = changes_in(state, [s.entry.y.result], len(slopes))[0]
         found = []
         for p in self.parameters:
             if p.factor_of is not None:
                 found.append(value if self.sets[p.factor_of] is s else 0.0)
                 continue
-            k = free.index(p)
-            size = abs(x[self.parameters.index(p)]) or p.size
-
-            def along(step: float, k: int = k, state: StackState = state) -> list[Array]:
-                return [np.array(number(moved(state, k, step), s.entry.y.result))]
-
-            derivative, _ = extrapolated_derivative(along, 0.0, size, 6, _ENOUGH)
-            found.append(factor * float(derivative[0]))
+            found.append(factor * slope[free.index(p)])
         return np.array(found)
 
 

@@ -14,27 +14,19 @@ from functools import cached_property
 import numpy as np
 
 from ...case.schema import Case
-from ...device.coefficients import changing, extrapolated_derivative, field_derivatives
+from ...device.coefficients import changing, field_derivatives
 from ...device.observables.said import GROUPS
-from ...device.observables.stack import numbers_below, quantities_below
-from ...device.stack_problem import (
-    StackState,
-    moved,
-    require_distinct,
-    solved_state,
-    stack_problem,
-    stack_state,
-)
+from ...device.observables.stack import changes_in, numbers_below, quantities_below
+from ...device.stack_problem import StackState, require_distinct, solved_state, stack_problem, stack_state
 from ...errors import CaseError, SolverError, closest
 from ...materials.parameters import complete_case
-from ...units import E_CHARGE, Array, Progress
+from ...units import E_CHARGE, Progress
 from .elements import Sensitivities, choose_parameters
 
 __all__ = ["SolvedStack", "solved_stack", "stack_sensitivities"]
 
 
 _ROUND_OFF = 1e-10
-_ENOUGH = 1e-11  # relative error of the derivative of a number by the solution
 
 
 @dataclass(frozen=True)
@@ -125,24 +117,10 @@ def stack_sensitivities(
             slopes[j] = field_derivatives(solved.case, parameter.path, problem.m)
         if progress is not None:
             progress((j + 1) / len(chosen))
-    state = solved.state
-    if slopes:
-        state = solved_state(problem, changing(state.coefficients, list(slopes.values())))
     table, errors = np.full((len(outputs), len(chosen)), np.nan), np.full(len(chosen), np.inf)
-    for k, (j, slope) in enumerate(slopes.items()):
-        table[:, j], error = _column(state, k, slope.parameter.scale, outputs)
-        errors[j] = max(error, slope.error)
+    if slopes:
+        state = solved_state(problem, changing(solved.state.coefficients, list(slopes.values())))
+        table[:, list(slopes)] = changes_in(state, outputs, len(slopes))
+        errors[list(slopes)] = [slope.error for slope in slopes.values()]
     known = quantities_below(GROUPS, solved.state)
     return Sensitivities(tuple(known[name] for name in outputs), chosen, table, errors)
-
-
-def _column(state: StackState, k: int, scale: float, outputs: Sequence[str]) -> tuple[Array, float]:
-    """Return the derivatives of all outputs by one parameter, and their estimated error."""
-    groups = [g for g in GROUPS if any(name.startswith(f"{g}.") for name in outputs)]
-
-    def along(t: float) -> list[Array]:
-        found = _numbers(moved(state, k, t), groups)
-        return [np.array(found.get(name, np.nan)) for name in outputs]
-
-    derivatives, error = extrapolated_derivative(along, 0.0, scale, 7, _ENOUGH)
-    return np.array(derivatives, float), error

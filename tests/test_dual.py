@@ -56,7 +56,7 @@ FUNCTIONS = {
     "solve a vector": lambda a, b: np.linalg.solve(a[0], b[0, 0]),
     "inverse": lambda a, b: np.linalg.inv(a) @ b,
     "norm": lambda a, b: np.linalg.norm(a) + np.linalg.norm(b, axis=1),
-    "sums": lambda a, b: a.sum(axis=1) + np.sum(b, axis=(0, 1)) + a.mean() + np.mean(b, axis=-1),
+    "sums": lambda a, b: a.sum(axis=1) + np.sum(b, axis=(0, 1)) + np.mean(a) + np.mean(b, axis=-1),
     "cumulated": lambda a, b: np.cumsum(a, axis=0)[::-1] * np.cumsum(b, axis=-1),
     "cross": lambda a, b: np.cross(a, b[0]) + np.cross(b, P[0]) - np.cross(a[0, 0], b),
     "trace": lambda a, b: np.trace(a[0] @ b[0]),

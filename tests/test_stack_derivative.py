@@ -13,10 +13,11 @@ from femspin import case_from_table, load_case
 from femspin.case.load import dump_case
 from femspin.device.coefficients import (
     case_coefficients,
-    changing,
+    dual_coefficients,
     extrapolated_derivative,
     field_derivatives,
     find_parameter,
+    is_smooth,
     scalar_parameters,
     with_parameters,
 )
@@ -113,9 +114,8 @@ def test_tangent_is_the_derivative_of_the_whole_solve_for_every_parameter(name):
     """From the case file's scalars to potentials, fluxes, in-plane currents and parts."""
     case = completed(name)
     problem, parameters = stack_problem(case), scalar_parameters(case)
-    slopes = [field_derivatives(case, p.path) for p in parameters]
     n = len(problem.names)
-    found = arrays(solved_state(problem, changing(case_coefficients(case), slopes)).solution, n)
+    found = arrays(solved_state(problem, dual_coefficients(case, parameters)).solution, n)
     base = values(found)
 
     def solved(x, path):
@@ -152,8 +152,7 @@ def test_contacts_and_the_onsager_form_are_differentiated():
     assert {p.path.split(".")[-1] for p in names} >= {"G_r", "G_i", "contact_spin_conductance"}
     names.append(find_parameter(case, "regions.F.polarisation"))
     for p in names:
-        slope = field_derivatives(case, p.path)
-        found = arrays(solved_state(problem, changing(case_coefficients(case), [slope])).solution, 2)
+        found = arrays(solved_state(problem, dual_coefficients(case, [p])).solution, 2)
         compared, _ = extrapolated_derivative(
             lambda x, p=p: arrays(
                 solve_stack(stack_case(problem, case_coefficients(with_parameters(case, {p.path: x})))), 2
@@ -336,6 +335,51 @@ def test_the_mean_field_is_differentiated_to_round_off():
     assert found == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", STACKS)
+def test_all_parameters_at_once_are_each_of_them_alone(name):
+    """The product rule is linear in the changes: to the last bit but the order of sums."""
+    case = completed(name)
+    parameters = scalar_parameters(case)
+    every = dual_coefficients(case, parameters)
+    assert is_smooth(every).all()
+    for k, p in enumerate(parameters):
+        alone = field_derivatives(case, p.path)
+        for region, f in every.fields.items():
+            for key in ("dos", "gauge", "omega", "relaxation", "theta", "drift", "rotation", "moment_omega"):
+                one, of_all = getattr(alone.fields[region], key), getattr(f, key).change[k]
+                np.testing.assert_allclose(of_all, one, rtol=1e-14, atol=1e-14 * np.abs(one).max(initial=0))
+        assert np.array_equal(every.thickness.change[k], alone.thickness)
+
+
+@pytest.mark.parametrize("name", slow_unless(STACKS[:1], STACKS))
+def test_coefficients_change_as_differences_say(name):
+    """Through parsed parameters, mean field, Brillouin functions and rotations."""
+    case = completed(name)
+    for p in scalar_parameters(case):
+        found = field_derivatives(case, p.path)
+        for region, f in found.fields.items():
+            keys = ("dos", "diffusion", "gauge", "omega", "relaxation", "theta", "drift", "rotation")
+
+            def at(x, p=p, region=region, keys=keys):
+                own = case_coefficients(with_parameters(case, {p.path: x})).fields[region]
+                return [np.array(getattr(own, k)) for k in keys]
+
+            compared, _ = extrapolated_derivative(at, p.value, p.scale)
+            for k, b, v in zip(keys, compared, at(p.value), strict=True):
+                size = np.abs(b).max() + np.abs(v).max() / p.scale
+                assert np.abs(getattr(f, k) - b).max() <= 1e-12 * size, (p.path, region, k)
+
+
+def test_a_field_that_sets_in_turns_moments_above_their_ordering_temperature():
+    """They follow any field at once: a kink at zero, for the field alone."""
+    case = completed("scan_smr_ggg_pt")
+    drive = case.drive.model_copy(update={"magnetic_field": [0.0, 0.0, 0.0]})
+    case = case.model_copy(update={"drive": drive})
+    with pytest.raises(SolverError, match=r"drive\.magnetic_field\.0.*no smooth derivative"):
+        field_derivatives(case, "drive.magnetic_field.0")
+    assert np.isfinite(field_derivatives(case, "drive.temperature").fields["F"].omega).all()
+
+
 def test_a_kink_is_refused_by_name():
     """At the Curie temperature without a field the order vanishes like a square root."""
     case = completed("scan_conductance_eus_pt")
@@ -363,10 +407,11 @@ def test_parameters_are_listed_set_and_found():
         find_parameter(case, "regions.Pt.spin_hal_angle")
 
 
-def test_reduced_layers_have_derivatives_of_their_law():
+@pytest.mark.parametrize("form", ["exact", "layer", "thin", "corrected"])
+def test_reduced_layers_have_derivatives_of_their_law(form):
     case = completed("scan_smr_yig_pt")
     regions = dict(case.regions)
-    regions["F"] = regions["F"].model_copy(update={"model": "exact"})
+    regions["F"] = regions["F"].model_copy(update={"model": form})
     case = case.model_copy(update={"regions": regions})
     for path in ("regions.F.kondo.exchange_energy", "structure.layers.F.thickness"):
         p = find_parameter(case, path)

@@ -22,7 +22,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .units import AnyArray
 
-__all__ = ["Dual", "as_array", "change_of", "mapped", "stacked", "value_of"]
+__all__ = ["Dual", "as_array", "change_of", "dual_of", "mapped", "stacked", "value_of"]
 
 
 class Dual(NDArrayOperatorsMixin):
@@ -142,17 +142,13 @@ class Dual(NDArrayOperatorsMixin):
         """Return the sum over axes."""
         return _RULES[np.sum](self, axis)
 
-    def mean(self, axis: Any = None) -> Dual:
-        """Return the mean over axes."""
-        return _RULES[np.mean](self, axis)
-
     def max(self) -> Dual:
         """Return the largest entry."""
         flat = self.ravel()
         return flat[int(np.argmax(flat.value))]
 
     def __bool__(self) -> bool:
-        return bool(self.value)
+        return self.any()
 
     def any(self) -> bool:
         """Return whether any entry is or becomes different from zero."""
@@ -161,7 +157,12 @@ class Dual(NDArrayOperatorsMixin):
 
 def value_of(x: Any) -> Any:
     """Return the value of what may be dual: for choices, which have no derivative."""
-    return x.value if isinstance(x, Dual) else x
+    return x.value[()] if isinstance(x, Dual) else x
+
+
+def dual_of(*operands: Any) -> Any:
+    """Return one of some operands whose zeros can hold what they make: a dual one if there is."""
+    return next((x for x in operands if isinstance(x, Dual)), operands[0])
 
 
 def change_of(x: Any, count: int = 1) -> AnyArray:
@@ -178,7 +179,9 @@ def as_array(x: Any, dtype: Any = None) -> AnyArray:
 
 
 def stacked(parts: Sequence[Any]) -> AnyArray:
-    """Return real numbers or arrays as one array with a leading axis, faster than np.stack."""
+    """Return real numbers, arrays or lists of such as one array, faster than np.stack."""
+    if list in map(type, parts):
+        parts = [stacked(p) for p in parts]
     return np.stack(parts) if Dual in map(type, parts) else np.array(parts, float)
 
 
@@ -258,6 +261,10 @@ _PARTIALS: dict[Any, Callable[..., tuple[Any, ...]]] = {
     np.negative: lambda f, a: (-1.0,),
     np.sqrt: lambda f, a: (0.5 / f,),
     np.exp: lambda f, a: (f,),
+    np.sin: lambda f, a: (np.cos(a),),
+    np.cos: lambda f, a: (-np.sin(a),),
+    np.sinh: lambda f, a: (np.cosh(a),),
+    np.tanh: lambda f, a: (1.0 - f * f,),
     np.arccosh: lambda f, a: (1.0 / np.sqrt(a * a - 1.0),),
 }
 """Partial derivatives of f(a, b, ...), given f too."""
@@ -292,11 +299,8 @@ def _matmul(a: Any, b: Any) -> Dual:
 def _product(function: Callable[..., AnyArray], a: Any, b: Any) -> Dual:
     """Return the value of a bilinear function and its changes by the product rule."""
     value = function(value_of(a), value_of(b))
-    terms = []
-    if isinstance(a, Dual):
-        terms.append(function(_raised(a, value.ndim), value_of(b)))
-    if isinstance(b, Dual):
-        terms.append(function(value_of(a), _raised(b, value.ndim)))
+    terms = [function(_raised(a, value.ndim), value_of(b))] if isinstance(a, Dual) else []
+    terms += [function(value_of(a), _raised(b, value.ndim))] if isinstance(b, Dual) else []
     return _made(value, terms, _count((a, b)))
 
 
@@ -380,10 +384,6 @@ def _along(function: Callable[..., AnyArray]) -> Callable[..., Dual]:
     return rule
 
 
-def _trace(x: Dual) -> Dual:
-    return Dual(np.trace(x.value), np.trace(x.change, axis1=-2, axis2=-1))
-
-
 def _broadcast_to(x: Dual, shape: Any) -> Dual:
     value = np.broadcast_to(x.value, shape)
     return Dual(value, np.broadcast_to(_raised(x, value.ndim), (len(x.change), *value.shape)))
@@ -430,11 +430,12 @@ _RULES: dict[Any, Callable[..., Dual]] = {
     np.linalg.eigvals: _eigenvalues,
     np.linalg.eigvalsh: lambda x: _eigenvalues(x).real,
     np.cross: lambda a, b: _product(np.cross, a, b),
+    np.kron: lambda a, b: _product(np.kron, a, b),
     np.sum: _along(np.sum),
     np.mean: _along(np.mean),
     np.cumsum: _along(np.cumsum),
     np.moveaxis: _along(np.moveaxis),
-    np.trace: _trace,
+    np.trace: lambda x: Dual(np.trace(x.value), np.trace(x.change, axis1=1, axis2=2)),
     np.broadcast_to: _broadcast_to,
     np.concatenate: _joined(np.concatenate),
     np.stack: _joined(np.stack),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..dual import as_array, dual_of
 from ..units import E_CHARGE, Array
 from .kondo import MomentState
 
@@ -81,8 +82,8 @@ class RegionFields:
         References:
             Errata E24, E28.
         """
-        charge = -self.conductivity / E_CHARGE * np.asarray(electric_field, float)
-        drift = np.zeros((*polarisation.shape[:-1], 3, 4))
+        charge = -self.conductivity / E_CHARGE * as_array(electric_field, float)
+        drift = np.zeros_like(dual_of(charge, polarisation), shape=(*polarisation.shape[:-1], 3, 4))
         drift[..., 0] = charge
         drift[..., 1:] = charge[:, None] * polarisation[..., None, :]
         return replace(self, drift=drift)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...case.schema import Case
 from ...device.coefficients import (
-    FieldDerivatives,
+    Parameter,
     case_coefficients,
-    changing,
-    field_derivatives,
+    dual_coefficients,
+    require_smooth,
     with_parameters,
 )
 from ...device.observables.quantity import Quantity
@@ -77,14 +77,6 @@ class ModelSet:
     result: Quantity
 
 
-@dataclass
-class _Memory:
-    """Derivatives of coefficients that rows share: they do not depend on thicknesses."""
-
-    case: Case | None = None
-    derivatives: dict[str, FieldDerivatives] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class FitModel:
     """All data sets and parameters of a fit, in SI.
@@ -135,8 +127,7 @@ class FitModel:
     def jacobian(self, x: Sequence[float]) -> Array:
         """Return the derivatives of all rows by all parameters, per SI unit, shape (n, p).
 
-        The number is differentiated exactly; coefficients by parameters by extrapolated
-        differences (round-off times about a hundred).
+        Exact to round-off: every row is one solution in dual numbers.
 
         Raises:
             SolverError: See `values`.
@@ -146,11 +137,20 @@ class FitModel:
     def _paths(self, x: Sequence[float]) -> dict[str, float]:
         return {p.name: float(v) for p, v in zip(self.parameters, x, strict=True) if p.factor_of is None}
 
-    def _state(self, s: ModelSet, row: int, x: Sequence[float]) -> tuple[Case, StackState]:
+    def _state(self, s: ModelSet, row: int, x: Sequence[float], dual: bool = False) -> StackState:
+        """Return the solution of a row, with its changes by the free parameters if it is dual."""
         case = with_parameters(s.cases[row], self._paths(x))
-        problem = s.problems[row]
+        problem, c = s.problems[row], None
         try:
-            return case, solved_state(problem, case_coefficients(case, problem.m))
+            if dual and self._paths(x):
+                own = [
+                    Parameter(p.name, float(v), p.unit, "", p.size)
+                    for p, v in zip(self.parameters, x, strict=True)
+                    if p.factor_of is None
+                ]
+                c = dual_coefficients(case, own, problem.m)
+                require_smooth(c, own)
+            return solved_state(problem, c or case_coefficients(case, problem.m))
         except (SolverError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
             raise SolverError(self._where(s, row, x) + str(error)) from None
 
@@ -169,42 +169,22 @@ class FitModel:
 
     def _set_values(self, s: ModelSet, x: Sequence[float]) -> Array:
         factor = 1.0 if s.factor is None else x[s.factor]
-        found = [self._number(s, k, x, self._state(s, k, x)[1]) for k in range(len(s.cases))]
+        found = [self._number(s, k, x, self._state(s, k, x)) for k in range(len(s.cases))]
         return factor * np.array(found)
 
     def _set_jacobian(self, s: ModelSet, x: Sequence[float]) -> Array:
-        memory, rows = _Memory(), []
-        for k in range(len(s.cases)):
-            case, state = self._state(s, k, x)
-            rows.append(self._row(s, k, x, case, state, memory))
-        return np.array(rows)
+        return np.array([self._row(s, k, x) for k in range(len(s.cases))])
 
-    def _row(
-        self, s: ModelSet, row: int, x: Sequence[float], case: Case, state: StackState, memory: _Memory
-    ) -> Array:
-        factor = 1.0 if s.factor is None else x[s.factor]
-        value = self._number(s, row, x, state)
+    def _row(self, s: ModelSet, row: int, x: Sequence[float]) -> Array:
+        state = self._state(s, row, x, dual=True)
+        value, result = self._number(s, row, x, state), s.entry.y.result
         free = [p for p in self.parameters if p.factor_of is None]
-        slopes = [_derivative(case, p.name, state.problem.m, memory) for p in free]
-        if slopes:
-            state = solved_state(state.problem, changing(state.coefficients, slopes))
-        slope = changes_in(state, [s.entry.y.result], len(slopes))[0]
+        slopes = iter(changes_in(state, [result], len(free))[0])
+        factor = 1.0 if s.factor is None else x[s.factor]
         found = []
         for p in self.parameters:
-            if p.factor_of is not None:
+            if p.factor_of is None:
+                found.append(factor * next(slopes))
+            else:
                 found.append(value if self.sets[p.factor_of] is s else 0.0)
-                continue
-            found.append(factor * slope[free.index(p)])
         return np.array(found)
-
-
-def _derivative(case: Case, path: str, m: Array, memory: _Memory) -> FieldDerivatives:
-    """Return the derivative of the coefficients, from memory if only thicknesses differ."""
-    if path.startswith("structure."):
-        return field_derivatives(case, path, m)
-    bare = case.model_copy(update={"structure": None})
-    if memory.case is None or memory.case != bare:
-        memory.case, memory.derivatives = bare, {}
-    if path not in memory.derivatives:
-        memory.derivatives[path] = field_derivatives(case, path, m)
-    return memory.derivatives[path]

@@ -73,7 +73,6 @@ class Direction:
         faces: Whether conditions on faces change, too.
         residual: Of b - K mu of the unknowns, shape (n_free,).
         prescribed: Of the prescribed potentials [meV], shape (n_dofs, 4).
-        error: Estimated relative error of the coefficients.
     """
 
     parameter: Parameter
@@ -81,7 +80,6 @@ class Direction:
     faces: bool
     residual: Array
     prescribed: Array
-    error: float
 
     @property
     def inert(self) -> bool:
@@ -144,7 +142,7 @@ def direction(
     if faces:
         own, prescribed = _face_change(device, transport, parameter)
         free = free + own
-    return Direction(parameter, changed, faces, free, prescribed, found.error)
+    return Direction(parameter, changed, faces, free, prescribed)
 
 
 def _changes(slope: RegionFields) -> bool:

@@ -61,8 +61,8 @@ class Sensitivities:
         parameters: By which they are differentiated.
         derivatives: dQ/dp, shape (n_outputs, n_parameters); NaN where the coefficients have no
             smooth derivative.
-        errors: Estimated errors of the derivatives of the coefficients, relative to derivative
-            plus value over scale, shape (n_parameters,).
+        errors: Of the derivatives of the coefficients, shape (n_parameters,): none (0), or
+            infinite where there is no smooth derivative.
     """
 
     quantities: tuple[Quantity, ...]
@@ -129,7 +129,7 @@ def sensitivities(
             change = direction(device, transport, parameter, moments)
         except SolverError:  # a kink or a divergence: there is no derivative
             continue
-        table[:, j], errors[j] = rows.derivatives(change), change.error
+        table[:, j], errors[j] = rows.derivatives(change), 0.0
         if progress is not None:
             progress((j + 1) / len(chosen))
     return Sensitivities(chosen_outputs, chosen, table, errors)

@@ -7,17 +7,17 @@ solution by the chain rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ...case.schema import Case
-from ...device.coefficients import changing, field_derivatives
+from ...device.coefficients import dual_coefficients, is_smooth
 from ...device.observables.said import GROUPS
 from ...device.observables.stack import changes_in, numbers_below, quantities_below
 from ...device.stack_problem import StackState, require_distinct, solved_state, stack_problem, stack_state
+from ...dual import Dual, mapped
 from ...errors import CaseError, SolverError, closest
 from ...materials.parameters import complete_case
 from ...units import E_CHARGE, Progress
@@ -101,7 +101,7 @@ def stack_sensitivities(
         solved: From `solved_stack`.
         outputs: Names of `SolvedStack.values`.
         parameters: Dotted paths or patterns; default every scalar of the case.
-        progress: Called with the fraction of parameters that are done.
+        progress: Called with one when all is done, which takes one solution.
 
     Raises:
         CaseError: If a name is unknown.
@@ -111,16 +111,14 @@ def stack_sensitivities(
             raise CaseError(name, f"the result has no such number{closest(name, solved.values)}")
     chosen = choose_parameters(solved.case, parameters)
     problem = solved.state.problem
-    slopes = {}
-    for j, parameter in enumerate(chosen):
-        with suppress(SolverError):  # a kink or a divergence: there is no derivative
-            slopes[j] = field_derivatives(solved.case, parameter.path, problem.m)
-        if progress is not None:
-            progress((j + 1) / len(chosen))
+    every = dual_coefficients(solved.case, chosen, problem.m)
+    smooth = is_smooth(every)
     table, errors = np.full((len(outputs), len(chosen)), np.nan), np.full(len(chosen), np.inf)
-    if slopes:
-        state = solved_state(problem, changing(solved.state.coefficients, list(slopes.values())))
-        table[:, list(slopes)] = changes_in(state, outputs, len(slopes))
-        errors[list(slopes)] = [slope.error for slope in slopes.values()]
+    if smooth.any():
+        state = solved_state(problem, mapped(lambda x: Dual(x.value, x.change[smooth]), every))
+        table[:, smooth] = changes_in(state, outputs, smooth.sum())
+        errors[smooth] = 0.0
+    if progress is not None:
+        progress(1.0)
     known = quantities_below(GROUPS, solved.state)
     return Sensitivities(tuple(known[name] for name in outputs), chosen, table, errors)

@@ -50,6 +50,7 @@ __all__ = [
     "parameter_value",
     "require_smooth",
     "scalar_parameters",
+    "slope_of",
     "with_parameters",
 ]
 
@@ -265,5 +266,10 @@ def field_derivatives(case: Case, path: str, m: Array | None = None) -> FieldDer
     parameter = find_parameter(case, path)
     found = dual_coefficients(case, [parameter], m)
     require_smooth(found, [parameter])
-    slope: CaseCoefficients = mapped(lambda x: x.change[0], found)
-    return FieldDerivatives(**vars(slope), parameter=parameter)
+    return slope_of(found, parameter)
+
+
+def slope_of(c: CaseCoefficients, parameter: Parameter, position: int = 0) -> FieldDerivatives:
+    """Return the changes of dual coefficients by the parameter at a position among theirs."""
+    found: CaseCoefficients = mapped(lambda x: x.change[position], c)
+    return FieldDerivatives(**vars(found), parameter=parameter)

@@ -213,7 +213,10 @@ def mean_spin(temperature: float, S: float, exchange: float, field: ArrayLike, g
     x = (g * MU_B * as_array(field) + exchange * s) / (K_B * temperature)
     slope = brillouin_derivative(value_of(x), S)
     left = 1 - slope * value_of(exchange) / (K_B * value_of(temperature))
-    return Dual(s, slope * change_of(x) / np.where(left > _CRITICAL, left, np.nan))
+    change = slope * change_of(x) / np.where(left > _CRITICAL, left, np.inf)
+    counts = [change_of(v, len(change)).reshape(len(change), -1).any(axis=1) for v in given[:3]]
+    lost = np.multiply.outer(np.any(counts, axis=0), left <= _CRITICAL)
+    return Dual(s, np.where(lost, np.nan, change))
 
 
 _CRITICAL = 1e-8  # of 1 - ds/dx dx/ds: nearer to a critical point there is no derivative

@@ -22,7 +22,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .units import AnyArray
 
-__all__ = ["Dual", "as_array", "change_of", "dual_of", "mapped", "stacked", "value_of"]
+__all__ = ["Dual", "as_array", "change_of", "mapped", "stacked", "value_of", "zeros_for"]
 
 
 class Dual(NDArrayOperatorsMixin):
@@ -160,9 +160,10 @@ def value_of(x: Any) -> Any:
     return x.value[()] if isinstance(x, Dual) else x
 
 
-def dual_of(*operands: Any) -> Any:
-    """Return one of some operands whose zeros can hold what they make: a dual one if there is."""
-    return next((x for x in operands if isinstance(x, Dual)), operands[0])
+def zeros_for(shape: tuple[int, ...], *operands: Any) -> AnyArray:
+    """Return real zeros that can be filled from the operands, dual if one is."""
+    like = next((x for x in operands if isinstance(x, Dual)), None)
+    return np.zeros(shape) if like is None else np.zeros_like(like, shape=shape)
 
 
 def change_of(x: Any, count: int = 1) -> AnyArray:

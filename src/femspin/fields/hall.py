@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..dual import as_array, dual_of, value_of
+from ..dual import as_array, value_of, zeros_for
 from ..units import E_CHARGE, Array
 from .soc import LEVI_CIVITA, cross_matrix
 
@@ -63,7 +63,7 @@ def response_matrix(
     """
     precession = -cross_matrix(larmor)
     leading = precession.shape[:-2]
-    matrix: Array = np.empty_like(dual_of(precession, hall, spin_hall), shape=(*leading, 3, 4, 3, 4))
+    matrix: Array = zeros_for((*leading, 3, 4, 3, 4), precession, hall, spin_hall)
     matrix[...] = np.eye(12).reshape(3, 4, 3, 4)
     deflection = np.einsum("ikj,k->ij", LEVI_CIVITA, as_array(hall, float))
     for eta in range(4):

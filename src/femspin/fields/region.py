@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..dual import as_array, dual_of
+from ..dual import as_array, zeros_for
 from ..units import E_CHARGE, Array
 from .kondo import MomentState
 
@@ -83,7 +83,7 @@ class RegionFields:
             Errata E24, E28.
         """
         charge = -self.conductivity / E_CHARGE * as_array(electric_field, float)
-        drift = np.zeros_like(dual_of(charge, polarisation), shape=(*polarisation.shape[:-1], 3, 4))
+        drift = zeros_for((*polarisation.shape[:-1], 3, 4), charge, polarisation)
         drift[..., 0] = charge
         drift[..., 1:] = charge[:, None] * polarisation[..., None, :]
         return replace(self, drift=drift)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..dual import as_array, stacked
+from ..dual import as_array, stacked, zeros_for
 from ..units import E_CHARGE, HBAR, Array
 
 __all__ = [
@@ -127,6 +127,6 @@ def covariant_rotation(a: ArrayLike) -> Array:
         PRB 108, 125309 (2023), Eq. (7).
     """
     a = as_array(a, float)
-    rotation = np.zeros_like(a, shape=(*a.shape[:-1], 4, 4))
+    rotation = zeros_for((*a.shape[:-1], 4, 4), a)
     rotation[..., 1:, 1:] = cross_matrix(a)
     return rotation

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...dual import zeros_for
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation, cross_matrix
 from ...units import DIFFUSION, DOS, FLUX, LENGTH, RATE, Array
@@ -54,7 +55,7 @@ class Coefficients:
     def reaction(self) -> Array:
         """Gamma - omega x on the spin components [1/ps], (..., 4, 4); charge is conserved."""
         spin = self.relaxation - cross_matrix(self.omega)
-        matrix = np.zeros_like(spin, shape=(*spin.shape[:-2], 4, 4))
+        matrix = zeros_for((*spin.shape[:-2], 4, 4), spin)
         matrix[..., 1:, 1:] = spin
         return matrix
 

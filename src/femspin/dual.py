@@ -424,6 +424,7 @@ def _zeros(x: Dual, dtype: Any = None, shape: Any = None) -> Dual:
 _RULES: dict[Any, Callable[..., Dual]] = {
     np.absolute: _absolute,
     np.matmul: _matmul,
+    np.dot: _matmul,
     np.einsum: _einsum,
     np.linalg.solve: _solve,
     np.linalg.inv: _inverse,

@@ -21,7 +21,7 @@ def loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), Eq. (36); errata E10, E14.
     """
-    found: Array = -gauge_kernel(a, theta)[..., 1:].reshape(3, 9) @ cross_matrix(a).reshape(9, 3)
+    found: Array = -np.dot(gauge_kernel(a, theta)[..., 1:].reshape(3, 9), cross_matrix(a).reshape(9, 3))
     return found
 
 
@@ -34,7 +34,7 @@ def gauge_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
         PRB 108, 125309 (2023), Eq. (37).
     """
     rows = as_array(theta, float).reshape(3, 4, 3, 4)[:, 1:].reshape(9, 12)
-    found: Array = (np.moveaxis(cross_matrix(a), 1, 0).reshape(3, 9) @ rows).reshape(3, 3, 4)
+    found: Array = np.dot(np.moveaxis(cross_matrix(a), 1, 0).reshape(3, 9), rows).reshape(3, 3, 4)
     return found
 
 

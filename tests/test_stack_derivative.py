@@ -13,26 +13,21 @@ from femspin import case_from_table, load_case
 from femspin.case.load import dump_case
 from femspin.device.coefficients import (
     case_coefficients,
+    dual_coefficients,
     extrapolated_derivative,
     field_derivatives,
     find_parameter,
+    is_smooth,
     scalar_parameters,
     with_parameters,
 )
-from femspin.device.stack_problem import stack_case, stack_change, stack_problem
+from femspin.device.stack_problem import solved_state, stack_case, stack_problem
+from femspin.dual import Dual, change_of, value_of
 from femspin.errors import CaseError, SolverError
 from femspin.fields.hall import response_polarised
 from femspin.fields.kondo import curie_temperature
 from femspin.fields.region import RegionFields
 from femspin.materials.parameters import complete_case
-from femspin.transport.layers.derivative import (
-    ContactChange,
-    LayerChange,
-    StackChange,
-    admittance_derivatives,
-    constant_fields,
-    stack_derivatives,
-)
 from femspin.transport.layers.stack import (
     Conductance,
     Contact,
@@ -60,7 +55,7 @@ def completed(name, **changes):
 def arrays(found, layers):
     """Return everything a solution or its derivative offers, as a list of arrays."""
     split = [
-        np.array([v for face in ("top", "bottom") for v in found.split(k, face).parts().values()])
+        np.stack([v for face in ("top", "bottom") for v in found.split(k, face).parts().values()])
         for k in range(layers)
     ]
     return [
@@ -70,11 +65,20 @@ def arrays(found, layers):
         found.upper[:, 4:],
         found.integral[:, :4],
         found.integral[:, 4:],
-        np.array([found.in_plane_current(k) for k in range(layers)]),
+        np.stack([found.in_plane_current(k) for k in range(layers)]),
         *split,
-        np.array([found.interface_potential(k, -1) for k in range(layers + 1)]),
-        np.array([found.interface_flux(k) for k in range(layers + 1)]),
+        np.stack([found.interface_potential(k, -1) for k in range(layers + 1)]),
+        np.stack([found.interface_flux(k) for k in range(layers + 1)]),
     ]
+
+
+def values(found):
+    return [value_of(a) for a in found]
+
+
+def tangents(found, k=0):
+    """Return the changes of dual arrays by parameter k."""
+    return [change_of(a, k + 1)[k] for a in found]
 
 
 def real(found):
@@ -89,13 +93,15 @@ def deviation(exact, compared, base, scale):
     )
 
 
-def assert_derivative(make, change, scale=1.0):
+def assert_derivative(make, scale=1.0):
     """Compare the tangent along a curve of stacks make(x) at 0 with extrapolated differences."""
     case = make(0.0)
     n = len(case.layers)
-    solution, (tangent,) = stack_derivatives(case, [change])
     compared, _ = extrapolated_derivative(lambda x: real(arrays(solve_stack(make(x)), n)), 0.0, scale)
-    exact, base = real(arrays(tangent, n)), real(arrays(solution, n))
+    found = arrays(solve_stack(make(Dual(0.0, [1.0]))), n)
+    exact, base = real(tangents(found)), real(values(found))
+    for a, b in zip(values(found), arrays(solve_stack(case), n), strict=True):
+        assert np.array_equal(a, b)
     assert max(np.abs(x).max() for x in exact) > 0
     assert deviation(exact, compared, base, scale) < ROUND_OFF
 
@@ -108,11 +114,9 @@ def test_tangent_is_the_derivative_of_the_whole_solve_for_every_parameter(name):
     """From the case file's scalars to potentials, fluxes, in-plane currents and parts."""
     case = completed(name)
     problem, parameters = stack_problem(case), scalar_parameters(case)
-    slopes = [field_derivatives(case, p.path) for p in parameters]
-    stack = stack_case(problem, case_coefficients(case))
-    solution, tangents = stack_derivatives(stack, [stack_change(problem, d) for d in slopes])
-    n = len(stack.layers)
-    base = arrays(solution, n)
+    n = len(problem.names)
+    found = arrays(solved_state(problem, dual_coefficients(case, parameters)).solution, n)
+    base = values(found)
 
     def solved(x, path):
         changed = with_parameters(case, {path: x})
@@ -120,9 +124,9 @@ def test_tangent_is_the_derivative_of_the_whole_solve_for_every_parameter(name):
 
     kinds = {p.kind for p in parameters}
     assert {"material", "exchange", "thickness", "temperature", "field", "drive"} <= kinds
-    for p, tangent in zip(parameters, tangents, strict=True):
+    for k, p in enumerate(parameters):
         compared, _ = extrapolated_derivative(lambda x, path=p.path: solved(x, path), p.value, p.scale)
-        assert deviation(arrays(tangent, n), compared, base, p.scale) < ROUND_OFF, p.path
+        assert deviation(tangents(found, k), compared, base, p.scale) < ROUND_OFF, p.path
 
 
 def test_contacts_and_the_onsager_form_are_differentiated():
@@ -148,8 +152,7 @@ def test_contacts_and_the_onsager_form_are_differentiated():
     assert {p.path.split(".")[-1] for p in names} >= {"G_r", "G_i", "contact_spin_conductance"}
     names.append(find_parameter(case, "regions.F.polarisation"))
     for p in names:
-        slope = field_derivatives(case, p.path)
-        _, (tangent,) = stack_derivatives(stack, [stack_change(problem, slope)])
+        found = arrays(solved_state(problem, dual_coefficients(case, [p])).solution, 2)
         compared, _ = extrapolated_derivative(
             lambda x, p=p: arrays(
                 solve_stack(stack_case(problem, case_coefficients(with_parameters(case, {p.path: x})))), 2
@@ -157,8 +160,7 @@ def test_contacts_and_the_onsager_form_are_differentiated():
             p.value,
             p.scale,
         )
-        base = arrays(solve_stack(stack), 2)
-        assert deviation(arrays(tangent, 2), compared, base, p.scale) < ROUND_OFF, p.path
+        assert deviation(tangents(found), compared, values(found), p.scale) < ROUND_OFF, p.path
 
 
 # ---------------------------------------------------------------- raw stacks
@@ -206,31 +208,25 @@ def test_every_tensor_thickness_face_and_contact_at_once(frequency):
         layers = (StackLayer(shifted(a, direction, x), 3e-9 + 1e-9 * x), StackLayer(b, 2e-9))
         return StackCase(
             layers,
-            Conductance((4 + x) * turn, (1e27 * (1 + x), 0, 2e26)),
-            SpinPotential((1e-23, 2e-23 * (1 - x), 0)),
+            Conductance((4 + x) * turn, np.array([1e27, 0, 2e26]) + x * np.array([1e27, 0, 0])),
+            SpinPotential(np.array([1e-23, 2e-23, 0]) - x * np.array([0, 2e-23, 0])),
             {1: Contact(g * (1 + 0.5 * x), 1e15 * (1 + x))},
             frequency=frequency * (1 + 0.2 * x),
             charge_flux=1e29 * (1 + 0.3 * x),
         )
 
-    change = StackChange(
-        {0: LayerChange(direction, 1e-9)},
-        Conductance(turn, (1e27, 0, 0)),
-        SpinPotential((0, -2e-23, 0)),
-        {1: ContactChange(0.5 * g, 1e15)},
-        0.2 * frequency,
-        0.3e29,
-    )
-    assert_derivative(make, change)
+    assert_derivative(make)
 
 
 def test_a_prescribed_flux_is_differentiated():
     a, b, _ = tensors(2)
 
     def make(x):
-        return StackCase((StackLayer(a, 3e-9), StackLayer(b, 2e-9)), top=SpinFlux((1e27 * (1 + x), 0, 0)))
+        return StackCase(
+            (StackLayer(a, 3e-9), StackLayer(b, 2e-9)), top=SpinFlux((1 + x) * np.array([1e27, 0, 0]))
+        )
 
-    assert_derivative(make, StackChange(top=SpinFlux((1e27, 0, 0))))
+    assert_derivative(make)
 
 
 def test_thick_layers_keep_the_derivative_of_what_decays():
@@ -240,38 +236,58 @@ def test_thick_layers_keep_the_derivative_of_what_decays():
     def make(x):
         return StackCase((StackLayer(shifted(a, direction, x), 200e-9 * (1 + x)), StackLayer(b, 2e-9)))
 
-    assert_derivative(make, StackChange({0: LayerChange(direction, 200e-9)}))
+    assert_derivative(make)
 
 
 def test_admittance_is_differentiated():
     a, _, direction = tensors(4)
-    layer = StackLayer(a, 1e-9)
-    ((G, drift),) = admittance_derivatives([layer], [StackChange({0: LayerChange(direction, 1e-9)})])
-    (compared, flux), _ = extrapolated_derivative(
-        lambda x: list(admittance([StackLayer(shifted(a, direction, x), 1e-9 * (1 + x))])), 0.0, 1.0
-    )
+
+    def at(x):
+        return list(admittance([StackLayer(shifted(a, direction, x), 1e-9 * (1 + x))]))
+
+    G, drift = tangents(at(Dual(0.0, [1.0])))
+    (compared, flux), _ = extrapolated_derivative(at, 0.0, 1.0)
     assert np.abs(G - compared).max() < ROUND_OFF * np.abs(compared).max()
     assert np.abs(drift - flux).max() < ROUND_OFF * np.abs(flux).max()
 
 
 def test_what_does_not_change_has_no_derivative():
-    a, b, _ = tensors(5)
-    case = StackCase((StackLayer(a, 1e-9), StackLayer(b, 2e-9)))
-    _, (tangent,) = stack_derivatives(case, [StackChange({1: LayerChange(constant_fields())})])
-    assert not any(np.any(x) for x in arrays(tangent, 2))
-    assert stack_derivatives(case, [])[1] == ()
+    a, b, direction = tensors(5)
+    still = Dual(0.0, [0.0, 1.0])
+    case = StackCase((StackLayer(shifted(a, direction, still), 1e-9), StackLayer(b, 2e-9)))
+    found = arrays(solve_stack(case), 2)
+    assert not any(np.any(x) for x in tangents(found, 0))
+    assert any(np.any(x) for x in tangents(found, 1))
 
 
-def test_a_change_must_fit_the_stack():
-    a, _, _ = tensors()
-    case = StackCase((StackLayer(a, 1e-9),))
-    for change in (
-        StackChange({1: LayerChange()}),
-        StackChange(contacts={0: ContactChange()}),
-        StackChange(top=SpinFlux((0, 0, 0))),
-    ):
-        with pytest.raises(ValueError, match="change of"):
-            stack_derivatives(case, [change])
+@pytest.mark.parametrize("frequency", [0.0, 3e12], ids=["steady", "harmonic"])
+def test_every_input_alone_and_all_at_once_have_the_same_derivatives(frequency):
+    """Whatever else is dual: the product rule is linear in the changes."""
+    a, b, direction = tensors(6)
+    g = np.array([[3e14, 1e13, 0], [-1e13, 4e14, 0], [0, 2e13, 2e14]])
+    turn = 5e13 * np.array([[-1.0, 0.2, 0], [-0.2, -1, 0], [0, 0, -0.5]])
+
+    def solved(x):
+        keys = ("dos", "diffusion", "gauge", "omega", "relaxation", "theta", "drift")
+        parts = {k: getattr(a, k) + x[i] * getattr(direction, k) for i, k in enumerate(keys)}
+        x = x[len(keys) :]
+        case = StackCase(
+            (StackLayer(replace(a, **parts), 3e-9 + 1e-9 * x[0]), StackLayer(b, 2e-9)),
+            Conductance(turn * (1 + x[1]), np.array([1e27, 0, 0]) * (1 + x[2])),
+            SpinPotential(np.array([1e-23, 2e-23, 0]) * (1 + x[3])),
+            {1: Contact(g * (1 + x[4]), 1e15 * (1 + x[5]))},
+            frequency=frequency + 1e12 * x[6],
+            charge_flux=1e29 * (1 + x[7]),
+        )
+        return arrays(solve_stack(case), 2)
+
+    count = 15
+    every = solved([Dual(0.0, e) for e in np.eye(count)])
+    for k in range(count):
+        alone = solved([Dual(0.0, [1.0]) if j == k else 0.0 for j in range(count)])
+        for one, all_of_them, base in zip(tangents(alone), tangents(every, k), values(every), strict=True):
+            size = np.abs(all_of_them).max() + np.abs(base).max()
+            assert np.abs(one - all_of_them).max() <= 1e-13 * size
 
 
 # ---------------------------------------------------------------- parameters and chain rule
@@ -319,6 +335,51 @@ def test_the_mean_field_is_differentiated_to_round_off():
     assert found == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", STACKS)
+def test_all_parameters_at_once_are_each_of_them_alone(name):
+    """The product rule is linear in the changes: to the last bit but the order of sums."""
+    case = completed(name)
+    parameters = scalar_parameters(case)
+    every = dual_coefficients(case, parameters)
+    assert is_smooth(every).all()
+    for k, p in enumerate(parameters):
+        alone = field_derivatives(case, p.path)
+        for region, f in every.fields.items():
+            for key in ("dos", "gauge", "omega", "relaxation", "theta", "drift", "rotation", "moment_omega"):
+                one, of_all = getattr(alone.fields[region], key), getattr(f, key).change[k]
+                np.testing.assert_allclose(of_all, one, rtol=1e-14, atol=1e-14 * np.abs(one).max(initial=0))
+        assert np.array_equal(every.thickness.change[k], alone.thickness)
+
+
+@pytest.mark.parametrize("name", slow_unless(STACKS[:1], STACKS))
+def test_coefficients_change_as_differences_say(name):
+    """Through parsed parameters, mean field, Brillouin functions and rotations."""
+    case = completed(name)
+    for p in scalar_parameters(case):
+        found = field_derivatives(case, p.path)
+        for region, f in found.fields.items():
+            keys = ("dos", "diffusion", "gauge", "omega", "relaxation", "theta", "drift", "rotation")
+
+            def at(x, p=p, region=region, keys=keys):
+                own = case_coefficients(with_parameters(case, {p.path: x})).fields[region]
+                return [np.array(getattr(own, k)) for k in keys]
+
+            compared, _ = extrapolated_derivative(at, p.value, p.scale)
+            for k, b, v in zip(keys, compared, at(p.value), strict=True):
+                size = np.abs(b).max() + np.abs(v).max() / p.scale
+                assert np.abs(getattr(f, k) - b).max() <= 1e-12 * size, (p.path, region, k)
+
+
+def test_a_field_that_sets_in_turns_moments_above_their_ordering_temperature():
+    """They follow any field at once: a kink at zero, for the field alone."""
+    case = completed("scan_smr_ggg_pt")
+    drive = case.drive.model_copy(update={"magnetic_field": [0.0, 0.0, 0.0]})
+    case = case.model_copy(update={"drive": drive})
+    with pytest.raises(SolverError, match=r"drive\.magnetic_field\.0.*no smooth derivative"):
+        field_derivatives(case, "drive.magnetic_field.0")
+    assert np.isfinite(field_derivatives(case, "drive.temperature").fields["F"].omega).all()
+
+
 def test_a_kink_is_refused_by_name():
     """At the Curie temperature without a field the order vanishes like a square root."""
     case = completed("scan_conductance_eus_pt")
@@ -346,10 +407,11 @@ def test_parameters_are_listed_set_and_found():
         find_parameter(case, "regions.Pt.spin_hal_angle")
 
 
-def test_reduced_layers_have_derivatives_of_their_law():
+@pytest.mark.parametrize("form", ["exact", "layer", "thin", "corrected"])
+def test_reduced_layers_have_derivatives_of_their_law(form):
     case = completed("scan_smr_yig_pt")
     regions = dict(case.regions)
-    regions["F"] = regions["F"].model_copy(update={"model": "exact"})
+    regions["F"] = regions["F"].model_copy(update={"model": form})
     case = case.model_copy(update={"regions": regions})
     for path in ("regions.F.kondo.exchange_energy", "structure.layers.F.thickness"):
         p = find_parameter(case, path)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..dual import Dual
 from ..errors import CaseError, closest
 from .defaults import key_at, table_problem
 from .load import dump_case
@@ -220,7 +221,7 @@ def parameter_value(case: Case, path: str) -> float:
     return find_parameter(case, path).value
 
 
-def with_parameters(case: Case, values: Mapping[str, float]) -> Case:
+def with_parameters(case: Case, values: Mapping[str, Any]) -> Case:
     """Return a completed case with other values of some parameters, in SI.
 
     The values are not checked against the bounds of the case file; the symmetric partner of a
@@ -228,7 +229,7 @@ def with_parameters(case: Case, values: Mapping[str, float]) -> Case:
 
     Args:
         case: A completed case.
-        values: By path as in `Parameter.path`.
+        values: By path as in `Parameter.path`; dual numbers stay what they are.
 
     Raises:
         CaseError: If the case has no number there.
@@ -236,16 +237,17 @@ def with_parameters(case: Case, values: Mapping[str, float]) -> Case:
     for path, value in values.items():
         parts = path_parts(path)
         try:
-            case = _put(case, parts, float(value))
+            number = value if isinstance(value, Dual) else float(value)
+            case = _put(case, parts, number)
             if len(parts) == 6 and parts[3] == "strain":
-                case = _put(case, (*parts[:4], parts[5], parts[4]), float(value))
+                case = _put(case, (*parts[:4], parts[5], parts[4]), number)
         except (AttributeError, KeyError, ValueError, IndexError, TypeError):
             found = find_parameter(case, path).path  # says what is wrong, where all of it is
             raise CaseError(path, f"is called {found} here") from None
     return case
 
 
-def _put(node: Any, parts: Sequence[str], value: float) -> Any:
+def _put(node: Any, parts: Sequence[str], value: Any) -> Any:
     """Return a copy of nested tables with one number replaced; the rest is shared."""
     if not parts:
         if isinstance(node, list | Mapping | BaseModel):

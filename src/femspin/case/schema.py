@@ -159,7 +159,7 @@ class Interface(Table):
         """The kind: insulating, conductance, spin_potential, spin_flux or contact."""
         if self._is_contact:
             return "contact"
-        if self.conductance is not None or {self.G_s, self.G_r, self.G_i} != {None}:
+        if any(g is not None for g in (self.conductance, self.G_s, self.G_r, self.G_i)):
             return "conductance"
         if self.spin_potential is not None:
             return "spin_potential"

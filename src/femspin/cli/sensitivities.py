@@ -35,7 +35,6 @@ Progress = Callable[[float], None] | None
 
 _FILES = (".json", ".csv", ".png")
 _OTHER_FILES = (".txt", ".dat", ".tsv", ".md", ".pdf", ".svg", ".jpg", ".xlsx", ".html", ".toml")
-_DOUBTFUL = 1e-6
 _LEFT_OUT = {
     "dynamics": "the motion of the magnetization is left out",
     "frequency": "the response at its frequencies is left out",
@@ -146,13 +145,6 @@ def _print(report: SensitivityReport, targets: Sequence[_Target]) -> None:
     if zero:
         scales = ", ".join(f"{report.name(p.path)} {p.scale:.3g} {p.spelled}".rstrip() for p in zero)
         print(f"* is zero; the elasticity is for a change by {scales}")
-    rough = [
-        f"{report.name(p.path)} ({e:.0e})"
-        for p, e in zip(found.parameters, found.errors, strict=True)
-        if _DOUBTFUL < e < np.inf
-    ]
-    if rough:
-        print(f"warning: inaccurate derivatives (relative error): {', '.join(rough)}", file=sys.stderr)
     for target, _ in targets:
         print(f"-> {target}")
 

@@ -7,11 +7,12 @@ thicknesses.  This module lists the parameters, sets them, and differentiates th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..case.names import path_parts
 from ..case.parameters import (
@@ -23,14 +24,13 @@ from ..case.parameters import (
     without_repetition,
 )
 from ..case.schema import Case
-from ..case.values import INSULATORS
+from ..dual import Dual, change_of, mapped, stacked, value_of
 from ..errors import SolverError
 from ..fields.build import Conditions, case_conditions, region_fields
-from ..fields.kondo import MomentState
 from ..fields.region import RegionFields
 from ..interface.closed_forms import spin_orbit_constants
 from ..interface.reduced import LayerResponse, ReducedLayer, find_reduced, layer_response
-from ..materials.parameters import RegionParameters, region_parameters
+from ..materials.parameters import RegionParameters, conductor_parameters
 from ..transport.conditions import contact_conductances, table_response
 from ..units import Array
 from .extrapolation import extrapolated_derivative
@@ -41,18 +41,18 @@ __all__ = [
     "Parameter",
     "case_coefficients",
     "coefficients_under",
+    "dual_coefficients",
     "extrapolated_derivative",
     "field_derivatives",
     "find_parameter",
+    "is_smooth",
     "magnetization_direction",
     "parameter_value",
+    "require_smooth",
     "scalar_parameters",
+    "slope_of",
     "with_parameters",
 ]
-
-
-_ARRAYS = ("gauge", "omega", "relaxation", "theta", "drift", "rotation", "moment_relaxation", "moment_omega")
-_MOMENTS = tuple(f.name for f in fields(MomentState))
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,9 @@ class FieldDerivatives(CaseCoefficients):
 
     Args:
         parameter: By which parameter.
-        error: Estimated error, relative to derivative plus value over parameter scale, the
-            largest over all arrays.
     """
 
     parameter: Parameter
-    error: float
 
 
 def case_coefficients(case: Case, m: Array | None = None) -> CaseCoefficients:
@@ -105,7 +102,11 @@ def case_coefficients(case: Case, m: Array | None = None) -> CaseCoefficients:
     Raises:
         CaseError: If parameters are missing or inconsistent.
     """
-    return _coefficients(without_repetition(case), magnetization_direction(case, m), None)
+    return _coefficients(without_repetition(case), magnetization_direction(case, m))
+
+
+def _coefficients(case: Case, m: Array) -> CaseCoefficients:
+    return coefficients_under(case, conductor_parameters(case), case_conditions(case), m)
 
 
 def magnetization_direction(case: Case, m: Array | None = None) -> Array:
@@ -115,36 +116,20 @@ def magnetization_direction(case: Case, m: Array | None = None) -> Array:
     return found
 
 
-def _coefficients(case: Case, m: Array, only: str | None) -> CaseCoefficients:
-    """Return the coefficients; with `only`, those that a parameter of this region changes."""
-    parameters = {
-        name: region_parameters(name, region)
-        for name, region in case.regions.items()
-        if region.kind not in INSULATORS and only in (None, name)
-    }
-    return coefficients_under(case, parameters, case_conditions(case), m, only is None)
-
-
 def coefficients_under(
-    case: Case,
-    parameters: Mapping[str, RegionParameters],
-    conditions: Conditions,
-    m: Array,
-    whole: bool = True,
+    case: Case, parameters: Mapping[str, RegionParameters], conditions: Conditions, m: Array
 ) -> CaseCoefficients:
     """Return the coefficients of a completed case under other conditions than its own.
 
     Args:
         case: Completed.
-        parameters: Of its conducting regions, or of some.
+        parameters: Of its conducting regions.
         conditions: Temperature and fields.
         m: Unit vector, shape (3,).
-        whole: Whether those of faces and thicknesses are wanted, too.
     """
     found = {n: region_fields(p, conditions, m) for n, p in parameters.items()}
-    meshed, reduced = _reduced(case, parameters)
-    stack = case.structure
-    tables = meshed.interfaces if whole else {}
+    meshed, reduced = find_reduced(case, parameters)
+    stack, tables = case.structure, meshed.interfaces
     laws = {
         key: LayerResponse(*table_response(t, m))
         for key, t in tables.items()
@@ -156,22 +141,14 @@ def coefficients_under(
         found,
         laws,
         {key: _jumps(t) for key, t in tables.items() if t.condition == "contact"},
-        {key: np.array(t.spin_potential) for key, t in tables.items() if t.condition == "spin_potential"},
-        np.array([x.thickness for x in stack.layers] if stack and whole else []),
+        {
+            key: stacked(t.spin_potential or [])
+            for key, t in tables.items()
+            if t.condition == "spin_potential"
+        },
+        stacked([x.thickness for x in stack.layers] if stack else []),
         {k: (e.voltage or 0.0, e.current or 0.0) for k, e in case.drive.electrodes.items()},
     )
-
-
-def _reduced(case: Case, parameters: Mapping[str, RegionParameters]) -> tuple[Case, tuple[ReducedLayer, ...]]:
-    """Return the case without its reduced layers, and those of them that are known."""
-    gone = {n for n, r in case.regions.items() if r.model != "resolved"}
-    if gone <= set(parameters):
-        return find_reduced(case, parameters)
-    if not gone & set(parameters):
-        return case, ()
-    everything = {n: region_parameters(n, r) for n, r in case.regions.items() if r.kind not in INSULATORS}
-    meshed, layers = find_reduced(case, everything)
-    return meshed, tuple(layer for layer in layers if layer.name in parameters)
 
 
 def _jumps(table: Any) -> tuple[float, float]:
@@ -188,12 +165,94 @@ def _layer_law(layer: ReducedLayer, own: RegionFields, conditions: Conditions, m
     return layer_response(own, layer.thickness, layer.form, below, constants)
 
 
+def dual_coefficients(
+    case: Case, parameters: Sequence[Parameter], m: Array | None = None
+) -> CaseCoefficients:
+    """Return the coefficients of a case as dual numbers that change with some of its parameters.
+
+    Exact to round-off: the functions that make the coefficients, called with dual numbers, and the
+    implicit function theorem at the root of the mean field.  Only the laws of layers reduced by
+    approximate forms are differentiated by extrapolated differences.  A parameter without a
+    derivative there, such as the temperature at the Curie temperature, leaves NaN among its
+    changes; see `is_smooth`.
+
+    Args:
+        case: A completed case.
+        parameters: See `find_parameter`.
+        m: Magnetization direction, shape (3,); default that of the case.
+    """
+    base, direction, count = without_repetition(case), magnetization_direction(case, m), len(parameters)
+    own = np.eye(count)
+    varied = with_parameters(base, {p.path: Dual(p.value, own[k]) for k, p in enumerate(parameters)})
+    reduced = {
+        n: r.model_copy(update={"model": "exact"}) for n, r in varied.regions.items() if r.model != "resolved"
+    }
+    varied = varied.model_copy(update={"regions": {**varied.regions, **reduced}})
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = _coefficients(varied, direction)
+    laws = dict(found.laws)
+    for layer in find_reduced(base, conductor_parameters(base))[1]:
+        if layer.form != "exact":
+            laws[layer.face] = _law_by_differences(base, layer, parameters, direction)
+    full: CaseCoefficients = mapped(
+        lambda x: Dual(value_of(x), change_of(x, count)), replace(found, laws=laws)
+    )
+    return full
+
+
+def _law_by_differences(
+    case: Case, layer: ReducedLayer, parameters: Sequence[Parameter], m: Array
+) -> LayerResponse:
+    """Return the law of a reduced layer with changes by extrapolated differences."""
+
+    def law(values: Mapping[str, float]) -> list[Array]:
+        found = _coefficients(with_parameters(case, values), m).laws[layer.face]
+        return [found.conductance, found.drift]
+
+    value = law({})
+    changes = []
+    for p in parameters:
+        parts = path_parts(p.path)
+        if parts[0] == "regions" and parts[1] != layer.name:
+            changes.append([np.zeros_like(v) for v in value])
+            continue
+        slope, error = extrapolated_derivative(lambda x, p=p: law({p.path: x}), p.value, p.scale)  # type: ignore[misc]
+        changes.append(slope if error <= _WORST else [v * np.nan for v in slope])
+    found: Any = [Dual(v, np.stack(c)) for v, c in zip(value, zip(*changes, strict=True), strict=True)]
+    return LayerResponse(*found)
+
+
+_WORST = 1e-6  # a worse estimate means a kink or a divergence nearby, not round-off
+
+
+def is_smooth(c: CaseCoefficients) -> NDArray[np.bool_]:
+    """Return which parameters of dual coefficients have a derivative there, shape (P,)."""
+    found: list[Any] = []
+
+    def look(x: Dual) -> Dual:
+        found.append(np.isfinite(x.change.reshape(len(x.change), -1)).all(axis=1))
+        return x
+
+    mapped(look, c)
+    smooth: NDArray[np.bool_] = np.logical_and.reduce(np.array(found), axis=0)
+    return smooth
+
+
+def require_smooth(c: CaseCoefficients, parameters: Sequence[Parameter]) -> None:
+    """Refuse dual coefficients without a derivative by one of their parameters.
+
+    Raises:
+        SolverError: Naming the first.
+    """
+    for p, smooth in zip(parameters, is_smooth(c), strict=True):
+        if not smooth:
+            raise SolverError(
+                f"{p.path}: the coefficients have no smooth derivative at {p.value:g} {p.spelled}".rstrip()
+            )
+
+
 def field_derivatives(case: Case, path: str, m: Array | None = None) -> FieldDerivatives:
     """Return the derivative of all coefficients of a case by one of its parameters.
-
-    The chain runs through unit-aware parsing, root finders of the mean field and Brillouin
-    functions, so it is differentiated numerically: central differences extrapolated to step
-    zero (Ridders), with the error estimate that the extrapolation gives, typically 1e-12.
 
     Args:
         case: A completed case.
@@ -205,82 +264,12 @@ def field_derivatives(case: Case, path: str, m: Array | None = None) -> FieldDer
         SolverError: If the coefficients are not smooth there (e.g. T at the Curie temperature).
     """
     parameter = find_parameter(case, path)
-    base, direction = without_repetition(case), magnetization_direction(case, m)
-    parts = path_parts(parameter.path)
-    only = parts[1] if parts[0] == "regions" else None
-
-    def values(x: float) -> list[Array]:
-        changed = with_parameters(base, {parameter.path: x})
-        return _flat(_coefficients(changed, direction, only))
-
-    derivative, error = extrapolated_derivative(values, parameter.value, parameter.scale)
-    if not error <= _WORST:
-        raise SolverError(
-            f"{parameter.path}: the coefficients have no smooth derivative at"
-            f" {parameter.value:g} {parameter.spelled}".rstrip()
-            + f" (error {error:.1e})"
-        )
-    like = _coefficients(base, direction, None)
-    part = _coefficients(base, direction, only) if only else like
-    return _unflat(like, part, derivative, parameter, error)
+    found = dual_coefficients(case, [parameter], m)
+    require_smooth(found, [parameter])
+    return slope_of(found, parameter)
 
 
-_WORST = 1e-6  # a worse estimate means a kink or a divergence nearby, not round-off
-
-
-def _flat(c: CaseCoefficients) -> list[Array]:
-    """Return all numbers as a list of arrays in a fixed order."""
-    found: list[Array] = []
-    for f in c.fields.values():
-        found += [np.array(f.dos), np.array(f.diffusion), *(getattr(f, k) for k in _ARRAYS)]
-        if f.moments is not None:
-            found += [np.array(getattr(f.moments, k)) for k in _MOMENTS]
-        if f.m is not None:
-            found.append(f.m)
-    for law in c.laws.values():
-        found += [law.conductance, law.drift]
-    found += [np.array(x) for pair in c.contacts.values() for x in pair]
-    found += list(c.potentials.values())
-    found += [c.thickness, *(np.array(x) for pair in c.electrodes.values() for x in pair)]
-    return [np.asarray(x, float) for x in found]
-
-
-def _unflat(
-    like: CaseCoefficients, part: CaseCoefficients, values: list[Array], parameter: Parameter, error: float
-) -> FieldDerivatives:
-    """Return the derivatives in the form of `like`; zero what is not in `part`."""
-    queue = iter(values)
-
-    def one() -> float:
-        return float(next(queue))
-
-    def tangent(f: RegionFields) -> RegionFields:
-        dos, diffusion = one(), one()
-        arrays: dict[str, Any] = {k: next(queue) for k in _ARRAYS}
-        moments = None if f.moments is None else MomentState(**{k: one() for k in _MOMENTS})
-        m = None if f.m is None else next(queue)
-        return RegionFields(f.name, dos, diffusion, **arrays, moments=moments, m=m)
-
-    own = {name: tangent(f) for name, f in part.fields.items()}
-    laws = {k: LayerResponse(next(queue), next(queue)) for k in part.laws}
-    contacts = {k: (one(), one()) for k in part.contacts}
-    potentials = {k: next(queue) for k in part.potentials}
-    thickness = next(queue)
-    electrodes = {k: (one(), one()) for k in part.electrodes}
-    return FieldDerivatives(
-        {n: own[n] if n in own else _zero(f) for n, f in like.fields.items()},
-        {k: laws.get(k, LayerResponse(np.zeros((3, 3)), np.zeros(3))) for k in like.laws},
-        {k: contacts.get(k, (0.0, 0.0)) for k in like.contacts},
-        {k: potentials.get(k, np.zeros(3)) for k in like.potentials},
-        thickness if thickness.size else np.zeros_like(like.thickness),
-        electrodes,
-        parameter,
-        error,
-    )
-
-
-def _zero(f: RegionFields) -> RegionFields:
-    arrays: dict[str, Any] = {k: np.zeros_like(getattr(f, k)) for k in _ARRAYS}
-    moments = None if f.moments is None else MomentState(**dict.fromkeys(_MOMENTS, 0.0))
-    m = None if f.m is None else np.zeros(3)
-    return replace(f, dos=0.0, diffusion=0.0, **arrays, moments=moments, m=m)
+def slope_of(c: CaseCoefficients, parameter: Parameter, position: int = 0) -> FieldDerivatives:
+    """Return the changes of dual coefficients by the parameter at a position among theirs."""
+    found: CaseCoefficients = mapped(lambda x: x.change[position], c)
+    return FieldDerivatives(**vars(found), parameter=parameter)

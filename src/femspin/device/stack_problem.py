@@ -7,18 +7,16 @@ then put into this frame.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from ..case.parameters import without_repetition
 from ..case.schema import Case, Stack
 from ..case.values import INSULATORS
 from ..errors import CaseError
-from ..fields.kondo import MomentState
 from ..fields.region import RegionFields
 from ..interface.reduced import ReducedLayer, find_reduced
 from ..materials.parameters import conductor_parameters
-from ..transport.layers.derivative import ContactChange, LayerChange, StackChange, StackTangent
 from ..transport.layers.stack import (
     Conductance,
     Contact,
@@ -31,16 +29,15 @@ from ..transport.layers.stack import (
     solve_stack,
 )
 from ..units import Array
-from .coefficients import CaseCoefficients, FieldDerivatives, case_coefficients, magnetization_direction
+from .coefficients import CaseCoefficients, case_coefficients, magnetization_direction
 
 __all__ = [
     "StackInterface",
     "StackProblem",
     "StackState",
-    "moved",
     "require_distinct",
+    "solved_state",
     "stack_case",
-    "stack_change",
     "stack_problem",
     "stack_state",
 ]
@@ -247,7 +244,7 @@ def _contacts(case: Case, names: list[str]) -> dict[int, str]:
 def stack_case(problem: StackProblem, c: CaseCoefficients) -> StackCase:
     """Return the stack with these coefficients."""
     layers = tuple(
-        StackLayer(c.fields[name], float(c.thickness[list(own)].sum()))
+        StackLayer(c.fields[name], c.thickness[list(own)].sum())
         for name, own in zip(problem.names, problem.members, strict=True)
     )
     contacts = {k: Contact(c.contacts[key][1], c.contacts[key][0]) for k, key in problem.contacts.items()}
@@ -266,27 +263,16 @@ def stack_state(case: Case, m: Array | None = None) -> StackState:
         SolverError: If the spin potential is not determined.
     """
     problem = stack_problem(case, m)
-    coefficients = case_coefficients(case, problem.m)
-    return StackState(problem, solve_stack(stack_case(problem, coefficients)), coefficients)
+    return solved_state(problem, case_coefficients(case, problem.m))
 
 
-def stack_change(problem: StackProblem, d: FieldDerivatives) -> StackChange:
-    """Return the derivative of the stack."""
-    layers = {
-        k: LayerChange(d.fields[name], float(d.thickness[list(own)].sum()))
-        for k, (name, own) in enumerate(zip(problem.names, problem.members, strict=True))
-        if d.thickness[list(own)].any() or _changes(d.fields[name])
-    }
-    contacts = {
-        k: ContactChange(d.contacts[key][1], d.contacts[key][0]) for k, key in problem.contacts.items()
-    }
-    bottom, top = (None if key is None else _face(key, d) for key in (problem.bottom, problem.top))
-    return StackChange(layers, bottom, top, contacts)
+def solved_state(problem: StackProblem, c: CaseCoefficients) -> StackState:
+    """Return the exact solution of a stack with these coefficients, dual if they are.
 
-
-def _changes(f: RegionFields) -> bool:
-    arrays = ("gauge", "omega", "relaxation", "theta", "drift")
-    return bool(f.dos or f.diffusion or any(getattr(f, k).any() for k in arrays))
+    Raises:
+        SolverError: If the spin potential is not determined.
+    """
+    return StackState(problem, solve_stack(stack_case(problem, c)), c)
 
 
 def _face(key: str | None, c: CaseCoefficients) -> Face:
@@ -295,55 +281,3 @@ def _face(key: str | None, c: CaseCoefficients) -> Face:
     if key in c.potentials:
         return SpinPotential(c.potentials[key])
     return Conductance(c.laws[key].conductance, c.laws[key].drift)
-
-
-def moved(state: StackState, tangent: StackTangent, d: FieldDerivatives, step: float) -> StackState:
-    """Return the state moved along a tangent: everything plus step times its derivative.
-
-    A function of the state has the derivative of the function along a parameter; no equation is
-    solved again.
-    """
-    c, s, p = state.coefficients, state.solution, state.problem
-    changed = {n: _moved_fields(f, d.fields[n], step) for n, f in c.fields.items()}
-    new = CaseCoefficients(
-        changed, c.laws, c.contacts, c.potentials, c.thickness + step * d.thickness, c.electrodes
-    )
-    layers = tuple(
-        StackLayer(changed[name], float(new.thickness[list(own)].sum()))
-        for name, own in zip(p.names, p.members, strict=True)
-    )
-    solution = StackSolution(
-        replace(s.case, layers=layers),
-        s.lower + step * tangent.lower,
-        s.upper + step * tangent.upper,
-        s.integral + step * tangent.integral,
-        replace(s.operators, in_plane=s.operators.in_plane + step * tangent.in_plane),
-        s.mismatch,
-    )
-    return StackState(p, solution, new)
-
-
-def _moved_fields(f: RegionFields, d: RegionFields, step: float) -> RegionFields:
-    arrays = (
-        "dos",
-        "diffusion",
-        "gauge",
-        "omega",
-        "relaxation",
-        "theta",
-        "drift",
-        "rotation",
-        "moment_relaxation",
-        "moment_omega",
-    )
-    values: dict[str, Any] = {k: getattr(f, k) + step * getattr(d, k) for k in arrays}
-    moments = None
-    if f.moments is not None and d.moments is not None:
-        moments = MomentState(**_sum(f.moments, d.moments, step))
-    m = None if f.m is None or d.m is None else f.m + step * d.m
-    return RegionFields(f.name, **values, moments=moments, m=m, ordered=f.ordered)
-
-
-def _sum(a: MomentState, b: MomentState, step: float) -> dict[str, float]:
-    names: Iterable[str] = (x.name for x in fields(MomentState))
-    return {k: getattr(a, k) + step * getattr(b, k) for k in names}

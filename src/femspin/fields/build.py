@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..case.schema import Case, Kondo
+from ..dual import Dual, as_array, change_of, stacked
 from ..materials.parameters import RegionParameters
 from ..units import HBAR, MU_B, Array
 from .hall import hall_angle, isotropic_spin_hall, response, response_polarised
@@ -56,17 +57,17 @@ def _moments(parameters: RegionParameters, along: Any, temperature: float) -> Mo
     )
 
 
-def _coupling(k: Kondo) -> float:
+def _coupling(k: Kondo) -> Any:
     if k.coupling is not None:
-        return float(k.coupling)
+        return k.coupling
     assert k.exchange_energy is not None
     assert k.moment_density is not None
-    return float(k.exchange_energy / k.moment_density)
+    return k.exchange_energy / k.moment_density
 
 
-def _exchange(k: Kondo) -> float:
+def _exchange(k: Kondo) -> Any:
     if k.exchange is not None:
-        return float(k.exchange)
+        return k.exchange
     assert k.spin is not None
     return exchange_from_curie(k.curie_temperature, k.spin) if k.curie_temperature else 0.0
 
@@ -76,8 +77,8 @@ def case_conditions(case: Case) -> Conditions:
     drive, form = case.drive, case.solver.polarisation_form
     return Conditions(
         temperature=drive.temperature,
-        magnetic_field=np.array(drive.magnetic_field or [0.0, 0.0, 0.0]),
-        electric_field=np.array(drive.electric_field or [0.0, 0.0, 0.0]),
+        magnetic_field=stacked(drive.magnetic_field or [0.0, 0.0, 0.0]),
+        electric_field=stacked(drive.electric_field or [0.0, 0.0, 0.0]),
         onsager=form != "paper",
     )
 
@@ -88,9 +89,15 @@ def moment_direction(parameters: RegionParameters, conditions: Conditions, m: Ar
     Ordered moments follow the magnetization `m`; moments above their ordering temperature
     follow the magnetic field, whatever the magnetization of the neighbour does.
     """
-    b = np.asarray(conditions.magnetic_field, float)
-    size = float(np.linalg.norm(b))
-    return m if size == 0 or follows_magnetization(parameters, conditions) else b / size
+    b = as_array(conditions.magnetic_field, float)
+    size: Any = np.linalg.norm(b)
+    if follows_magnetization(parameters, conditions):
+        return m
+    if size > 0:
+        return as_array(b / size)
+    # A field that sets in turns them at once: a kink.
+    turns = np.where(change_of(b).any(axis=1), np.nan, 0.0)
+    return as_array(Dual(m, np.multiply.outer(turns, np.ones_like(m)))) if isinstance(b, Dual) else m
 
 
 def follows_magnetization(parameters: RegionParameters, conditions: Conditions) -> bool:
@@ -133,7 +140,7 @@ def region_fields(
     References:
         PRB 108, 125309 (2023), Eqs. (4)-(15), (26)-(31); errata E4, E9, E25, E28.
     """
-    region, b = parameters.region, np.asarray(conditions.magnetic_field, float)
+    region, b = parameters.region, as_array(conditions.magnetic_field, float)
     m = np.array([0.0, 0.0, 1.0]) if m is None else np.asarray(m, float)
     m = m / np.linalg.norm(m, axis=-1, keepdims=True)
     axis = moment_direction(parameters, conditions, m)
@@ -168,7 +175,7 @@ def region_fields(
     )
     override = region.override
     own = override.electric_field if override is not None else None
-    field_ = conditions.electric_field if own is None else np.array(own)
+    field_ = conditions.electric_field if own is None else stacked(own)
     return fields.with_drift(field_, drift_polarisation)
 
 
@@ -181,7 +188,7 @@ def _has_axis(parameters: RegionParameters) -> bool:
 def _gauge(parameters: RegionParameters) -> Array:
     region = parameters.region
     if region.override is not None and region.override.gauge is not None:
-        return np.array(region.override.gauge)
+        return stacked(region.override.gauge)
     if region.soc is None:
         return np.zeros((3, 3))
     assert region.mass is not None
@@ -198,10 +205,10 @@ def _omega(
     """Return the whole precession and its exchange part [rad/s], shape (..., 3) each."""
     region = parameters.region
     if region.override is not None and region.override.omega is not None:
-        omega = np.array(region.override.omega)
+        omega = stacked(region.override.omega)
         return omega, omega if region.kind == "F" else np.zeros(3)
     zeeman = region.g_factor * MU_B / HBAR * b
-    exchange = np.zeros(3) if moments is None else np.asarray(moments.precession)[..., None] * m
+    exchange = np.zeros(3) if moments is None else as_array(moments.precession)[..., None] * m
     return zeeman + exchange, exchange
 
 
@@ -212,7 +219,7 @@ def _relaxation(
     override = parameters.region.override
     background = parameters.background_rate(conditions.onsager)
     if override is not None and override.relaxation is not None:
-        whole = np.array(override.relaxation)
+        whole = stacked(override.relaxation)
         return whole, whole if parameters.region.kind == "F" else np.zeros((3, 3))
     if override is not None and override.tau_parallel and override.tau_perpendicular:
         given = relaxation_tensor(1 / override.tau_parallel, 1 / override.tau_perpendicular, m)
@@ -241,11 +248,11 @@ def _angles(parameters: RegionParameters, gauge: Array, omega: Array, b: Array) 
         spin_hall = spin_hall + curvature_spin_hall(gauge, tau, mass)
     if override is not None:
         if override.hall_angles is not None:
-            hall = np.array(override.hall_angles)
+            hall = stacked(override.hall_angles)
         if override.larmor_angles is not None:
-            larmor = np.array(override.larmor_angles)
+            larmor = stacked(override.larmor_angles)
         if override.spin_hall_angles is not None:
-            spin_hall = np.array(override.spin_hall_angles)
+            spin_hall = stacked(override.spin_hall_angles)
     return hall, larmor, spin_hall
 
 
@@ -259,5 +266,5 @@ def _polarisation(parameters: RegionParameters, m: Array) -> Array:
     p = parameters.region.polarisation if raw is None else raw
     if p is None:
         return np.zeros(3)
-    along_moments = np.array(p) if isinstance(p, list) else p * m
+    along_moments = stacked(p) if isinstance(p, list) else p * m
     return along_moments if raw is not None else -along_moments

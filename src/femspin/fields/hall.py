@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..dual import as_array, value_of, zeros_for
 from ..units import E_CHARGE, Array
 from .soc import LEVI_CIVITA, cross_matrix
 
@@ -34,7 +35,7 @@ def hall_angle(magnetic_field: ArrayLike, scattering_time: float, mass: float) -
     References:
         PRB 108, 125309 (2023), Eq. (29).
     """
-    return -E_CHARGE * scattering_time / mass * np.asarray(magnetic_field, float)
+    return -E_CHARGE * scattering_time / mass * as_array(magnetic_field, float)
 
 
 def isotropic_spin_hall(angle: float) -> Array:
@@ -62,14 +63,15 @@ def response_matrix(
     """
     precession = -cross_matrix(larmor)
     leading = precession.shape[:-2]
-    matrix = np.broadcast_to(np.eye(12).reshape(3, 4, 3, 4), (*leading, 3, 4, 3, 4)).copy()
-    deflection = np.einsum("ikj,k->ij", LEVI_CIVITA, np.asarray(hall, float))
+    matrix: Array = zeros_for((*leading, 3, 4, 3, 4), precession, hall, spin_hall)
+    matrix[...] = np.eye(12).reshape(3, 4, 3, 4)
+    deflection = np.einsum("ikj,k->ij", LEVI_CIVITA, as_array(hall, float))
     for eta in range(4):
         matrix[..., :, eta, :, eta] += deflection
     for i in range(3):
         matrix[..., i, 1:, i, 1:] += precession
     if spin_hall is not None:
-        mixing = np.einsum("ikj,ka->aij", LEVI_CIVITA, np.asarray(spin_hall, float))
+        mixing = np.einsum("ikj,ka->aij", LEVI_CIVITA, as_array(spin_hall, float))
         for a in range(3):
             matrix[..., :, 0, :, a + 1] += mixing[a]
             matrix[..., :, a + 1, :, 0] += mixing[a]
@@ -98,13 +100,13 @@ def response(
         PRB 108, 125309 (2023), Eqs. (31), (38); errata E8.
     """
     if mode == "exact":
-        return np.asarray(np.linalg.inv(response_matrix(hall, larmor, spin_hall)), float)
+        return as_array(np.linalg.inv(response_matrix(hall, larmor, spin_hall)), float)
     if mode == "first":
         return 2 * np.eye(12) - response_matrix(hall, larmor, spin_hall)
     if mode == "eq38":
         return 2 * np.eye(12) - response_matrix(hall)
     if mode == "hall":
-        return np.asarray(np.linalg.inv(response_matrix(hall)), float)
+        return as_array(np.linalg.inv(response_matrix(hall)), float)
     raise ValueError(f"Theta mode must be one of {', '.join(THETA_MODES)}, got {mode!r}")
 
 
@@ -139,13 +141,14 @@ def response_polarised(
     if mode in ("hall", "eq38"):
         larmor, spin_hall = (0.0, 0.0, 0.0), None
     matrix = response_matrix(hall, larmor, spin_hall)
-    p = np.asarray(polarisation, float)
-    if float(np.sum(p * p, axis=-1).max()) >= 1.0:
+    p = as_array(polarisation, float)
+    if np.sum(value_of(p) ** 2, axis=-1).max() >= 1.0:
         raise ValueError("the conductivity polarisation must satisfy |P| < 1")
-    pi = np.broadcast_to(np.eye(4), (*p.shape[:-1], 4, 4)).copy()
+    pi = np.empty_like(p, shape=(*p.shape[:-1], 4, 4))
+    pi[...] = np.eye(4)
     pi[..., 0, 1:] = pi[..., 1:, 0] = p
     if mode in ("exact", "hall"):
         inverse = np.kron(np.eye(3), np.linalg.inv(pi) - np.eye(4))
-        return np.asarray(np.linalg.inv(matrix + inverse), float)
+        return as_array(np.linalg.inv(matrix + inverse), float)
     spread, angles = np.kron(np.eye(3), pi), matrix - np.eye(12)
-    return np.asarray(spread - 0.5 * (angles @ spread + spread @ angles), float)
+    return spread - 0.5 * (angles @ spread + spread @ angles)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..dual import as_array
 from ..units import Array
 from .soc import LEVI_CIVITA, cross_matrix
 
@@ -20,7 +21,8 @@ def loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), Eq. (36); errata E10, E14.
     """
-    return -np.tensordot(gauge_kernel(a, theta)[..., 1:], cross_matrix(a), ((1, 2), (0, 1)))
+    found: Array = -np.dot(gauge_kernel(a, theta)[..., 1:].reshape(3, 9), cross_matrix(a).reshape(9, 3))
+    return found
 
 
 def gauge_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
@@ -31,13 +33,14 @@ def gauge_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), Eq. (37).
     """
-    rows = np.asarray(theta, float).reshape(3, 4, 3, 4)[:, 1:]
-    return np.tensordot(cross_matrix(a), rows, ((0, 2), (0, 1)))
+    rows = as_array(theta, float).reshape(3, 4, 3, 4)[:, 1:].reshape(9, 12)
+    found: Array = np.dot(np.moveaxis(cross_matrix(a), 1, 0).reshape(3, 9), rows).reshape(3, 3, 4)
+    return found
 
 
 def thin_response(theta: ArrayLike) -> Array:
     """Return the in-plane 8 x 8 response of a film with J^z = 0 (Schur complement of Theta)."""
-    theta = np.asarray(theta, float)
+    theta = as_array(theta, float)
     p, z = slice(0, 8), slice(8, 12)
     found: Array = theta[p, p] - theta[p, z] @ np.linalg.solve(theta[z, z], theta[z, p])
     return found
@@ -49,7 +52,7 @@ def thin_loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     References:
         Errata E20.
     """
-    a = np.asarray(a, float)[:2]
+    a = as_array(a, float)[:2]
     spin = thin_response(theta).reshape(2, 4, 2, 4)[:, 1:, :, 1:]
     found: Array = -np.einsum("abm,ib,imjn,ndc,jd->ac", LEVI_CIVITA, a, spin, LEVI_CIVITA, a)
     return found

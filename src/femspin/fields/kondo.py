@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..dual import Dual, as_array, change_of, stacked, value_of
 from ..errors import CaseError, SolverError
 from ..units import HBAR, K_B, MU_B, Array
 from .soc import cross_matrix
@@ -204,6 +205,24 @@ def mean_spin(temperature: float, S: float, exchange: float, field: ArrayLike, g
     References:
         PRB 108, 125309 (2023), mean field of Eq. (2); errata E31.
     """
+    given: tuple[Any, ...] = (temperature, exchange, field, g)
+    s = _mean_spin(S, *map(value_of, given))
+    if Dual not in map(type, given):
+        return s
+    # The implicit function theorem, from the change of x at fixed s.
+    x = (g * MU_B * as_array(field) + exchange * s) / (K_B * temperature)
+    slope = brillouin_derivative(value_of(x), S)
+    left = 1 - slope * value_of(exchange) / (K_B * value_of(temperature))
+    change = slope * change_of(x) / np.where(left > _CRITICAL, left, np.inf)
+    counts = [change_of(v, len(change)).reshape(len(change), -1).any(axis=1) for v in given[:3]]
+    lost = np.multiply.outer(np.any(counts, axis=0), left <= _CRITICAL)
+    return Dual(s, np.where(lost, np.nan, change))
+
+
+_CRITICAL = 1e-8  # of 1 - ds/dx dx/ds: nearer to a critical point there is no derivative
+
+
+def _mean_spin(S: float, temperature: float, exchange: float, field: ArrayLike, g: float) -> Any:
     kT = K_B * temperature
     y, weiss = g * MU_B * np.asarray(field, float) / kT, exchange / kT
     start, end = spinodal_point(weiss, S)
@@ -276,9 +295,9 @@ def kondo(
             " or a motion has left the range of numbers"
         )
     s = mean_spin(temperature, S, exchange, field, g)
-    if np.isnan(s).any():
+    if np.any(np.isnan(s)):
         raise moments_lost(temperature, S, exchange, float(np.min(field)), g, region)
-    splitting = np.where(s > 0, g * MU_B * field + exchange * s, 0.0)[()]
+    splitting = np.where(s > 0, g * MU_B * as_array(field) + exchange * s, 0.0)[()]
     prefactor = 2 * np.pi / HBAR * moment_density * dos * coupling**2
     flip, squared = _thermal_weights(splitting / (K_B * temperature), s, S)
     rate_parallel = prefactor * flip
@@ -323,7 +342,7 @@ def moments_lost(
 def _thermal_weights(x: Any, s: Any, S: float) -> tuple[Any, Any]:
     """Return x s / (4 sinh^2(x/2)) and <S_par^2> = S(S+1) - s coth(x/2)."""
     full, q = S * (S + 1), 2 * S * S + 2 * S + 1
-    y = np.clip(x, 1e-4, 600.0)  # beyond, sinh overflows; the moments are frozen
+    y = np.minimum(np.maximum(x, 1e-4), 600.0)  # beyond, sinh overflows; the moments are frozen
     flip = np.where(x > 600, 0.0, y * s / (4 * np.sinh(y / 2) ** 2))
     squared = full - s / np.tanh(y / 2)
     tiny = x < 1e-4
@@ -344,9 +363,9 @@ def relaxation_tensor(rate_parallel: ArrayLike, rate_perpendicular: ArrayLike, m
     Returns:
         Tensor of shape (..., 3, 3).
     """
-    m = np.asarray(m, float)
-    parallel = np.asarray(rate_parallel, float)[..., None, None]
-    perpendicular = np.asarray(rate_perpendicular, float)[..., None, None]
+    m = as_array(m, float)
+    parallel = as_array(rate_parallel, float)[..., None, None]
+    perpendicular = as_array(rate_perpendicular, float)[..., None, None]
     projector = m[..., :, None] * m[..., None, :]
     found: Array = perpendicular * np.eye(3) + (parallel - perpendicular) * projector
     return found
@@ -360,10 +379,10 @@ def rotation(phi: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), App. C; errata E27.
     """
-    phi = np.asarray(phi, float)
-    angle = float(np.linalg.norm(phi))
+    phi = stacked(phi) if isinstance(phi, list) else as_array(phi, float)
+    angle = np.linalg.norm(phi)
     if angle == 0.0:
-        return np.eye(3)
+        return np.eye(3) + cross_matrix(phi)  # which may change
     k = cross_matrix(phi / angle)
     found: Array = np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
     return found

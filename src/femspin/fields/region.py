@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..dual import as_array, zeros_for
 from ..units import E_CHARGE, Array
 from .kondo import MomentState
 
@@ -68,7 +69,8 @@ class RegionFields:
         Spin Hall deflections of the uniform current are in it, spin potentials are not.
         """
         charge = self.theta.reshape(3, 4, 3, 4)[:, 0, :, 0]
-        return 3 * self.conductivity / float(np.trace(np.linalg.inv(charge)))
+        found: float = 3 * self.conductivity / np.trace(np.linalg.inv(charge))
+        return found
 
     def with_drift(self, electric_field: Array, polarisation: Array) -> RegionFields:
         """Return a copy driven by a uniform field: s^{j0} = sigma_c E^j / q, s^{ja} = P^a s^{j0}.
@@ -80,8 +82,8 @@ class RegionFields:
         References:
             Errata E24, E28.
         """
-        charge = -self.conductivity / E_CHARGE * np.asarray(electric_field, float)
-        drift = np.zeros((*polarisation.shape[:-1], 3, 4))
+        charge = -self.conductivity / E_CHARGE * as_array(electric_field, float)
+        drift = zeros_for((*polarisation.shape[:-1], 3, 4), charge, polarisation)
         drift[..., 0] = charge
         drift[..., 1:] = charge[:, None] * polarisation[..., None, :]
         return replace(self, drift=drift)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..dual import as_array, stacked, zeros_for
 from ..units import E_CHARGE, HBAR, Array
 
 __all__ = [
@@ -33,7 +34,7 @@ LEVI_CIVITA.setflags(write=False)
 
 def cross_matrix(vector: ArrayLike) -> Array:
     """Return the matrix of v x (.), shape (..., 3, 3), for vectors of shape (..., 3)."""
-    found: Array = np.einsum("abc,...b->...ac", LEVI_CIVITA, np.asarray(vector, float))
+    found: Array = np.einsum("abc,...b->...ac", LEVI_CIVITA, as_array(vector, float))
     return found
 
 
@@ -54,10 +55,12 @@ def velocity_matrix(
     References:
         PRB 108, 125309 (2023), Eqs. (9)-(11); sign of (A3) corrected, errata E1.
     """
-    u = np.zeros((3, 3)) if strain is None else np.asarray(strain, float)
+    u = as_array(
+        stacked(strain) if isinstance(strain, list) else np.zeros((3, 3)) if strain is None else strain
+    )
     in_plane = rashba - u[0, 1] * strain_coupling
     v, w = u[1, 2] * strain_coupling, u[2, 0] * strain_coupling
-    return np.array([[-dresselhaus, in_plane, w], [-in_plane, dresselhaus, -v], [-w, v, 0.0]], float)
+    return stacked([[-dresselhaus, in_plane, w], [-in_plane, dresselhaus, -v], [-w, v, 0.0]])
 
 
 def gauge_field(velocity: ArrayLike, mass: float) -> Array:
@@ -66,12 +69,12 @@ def gauge_field(velocity: ArrayLike, mass: float) -> Array:
     References:
         PRB 108, 125309 (2023), Eqs. (7), (9)-(11).
     """
-    return 2.0 * mass / HBAR * np.asarray(velocity, float)
+    return 2.0 * mass / HBAR * as_array(velocity, float)
 
 
 def cofactor(a: ArrayLike) -> Array:
     """Return cof(a)^{ia} = (1/2) eps^{ijk} eps^{abc} a^{jb} a^{kc}, shape (3, 3)."""
-    a = np.asarray(a, float)
+    a = as_array(a, float)
     found: Array = 0.5 * np.einsum("ijk,abc,jb,kc->ia", LEVI_CIVITA, LEVI_CIVITA, a, a)
     return found
 
@@ -123,7 +126,7 @@ def covariant_rotation(a: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), Eq. (7).
     """
-    a = np.asarray(a, float)
-    rotation = np.zeros((*a.shape[:-1], 4, 4))
+    a = as_array(a, float)
+    rotation = zeros_for((*a.shape[:-1], 4, 4), a)
     rotation[..., 1:, 1:] = cross_matrix(a)
     return rotation

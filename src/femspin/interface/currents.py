@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
+from ..dual import value_of
 from ..errors import SolverError
 from ..structure.model import Interface
 from ..transport.assembly.boundary import ContactFace, contact_terms
@@ -339,8 +340,8 @@ def balanced(
         **{key: parts[key] for key in ("S", "A", "E", "T", "B", "moments")},
     }
     result = InterfaceCurrents(name, area, flux, source, full, 0.0)
-    largest = max(float(np.abs(v).max()) for v in (*full.values(), flux[1:]))
-    gap = float(np.abs(result.total - flux[1:]).max())
+    largest = max(float(np.abs(value_of(v)).max()) for v in (*full.values(), flux[1:]))
+    gap = float(np.abs(value_of(result.total - flux[1:])).max())
     scale = max(largest, noise, NOTHING)
     return replace(result, balance=gap / scale if scale > 0 else 0.0)
 

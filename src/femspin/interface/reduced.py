@@ -18,6 +18,7 @@ import numpy as np
 
 from ..case.schema import Case, Interface, Stack
 from ..case.values import INSULATORS
+from ..dual import as_array, stacked, value_of
 from ..errors import CaseError
 from ..fields.kernels import gauge_kernel, thin_response
 from ..fields.region import RegionFields
@@ -192,7 +193,7 @@ def _require_known_drive(case: Case, stack: Stack, name: str) -> None:
         )
     own = case.regions[name].override
     field = case.drive.electric_field if own is None else own.electric_field
-    field = np.array(field or case.drive.electric_field or [0.0, 0.0, 0.0])
+    field = value_of(stacked(field or case.drive.electric_field or [0.0, 0.0, 0.0]))
     closed = stack.dimension - 1 if stack.lateral == "insulating" else 0
     for axis, along in zip("xy"[:closed], field[:closed], strict=True):
         if abs(along) > _NO_FIELD * np.linalg.norm(field):
@@ -252,7 +253,7 @@ def layer_response(
     """
     if form == "exact":
         G, drift = admittance([StackLayer(fields, thickness)], _face(below))
-        return LayerResponse(np.asarray(G, float), np.asarray(drift, float))
+        return LayerResponse(as_array(G, float), as_array(drift, float))
     if form in ("corrected", "printed"):
         tensors, _ = _closed(fields, thickness, form, soc)
         G = np.sum(list(tensors.values()), axis=0)

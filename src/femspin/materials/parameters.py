@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..case.load import case_from_plain, dump_case
 from ..case.schema import Case, Region
 from ..case.values import INSULATORS
+from ..dual import as_array, stacked
 from ..errors import CaseError
 from ..units import E_CHARGE
 from .lookup import find_material
@@ -84,7 +83,8 @@ class RegionParameters:
         length, time = self.region.spin_diffusion_length, self.region.spin_relaxation_time
         if length is not None:
             share = 1 - polarisation_squared(self.region) if onsager else 1.0
-            return float(self.diffusion * share / length**2)
+            rate: float = self.diffusion * share / length**2
+            return rate
         return 0.0 if time is None else 1 / time
 
 
@@ -93,7 +93,10 @@ def polarisation_squared(region: Region) -> float:
     override = region.override
     raw = None if override is None else override.polarisation
     p = region.polarisation if raw is None else raw
-    return float(np.sum(np.square(p))) if p is not None else 0.0
+    if p is None:
+        return 0.0
+    full: Any = stacked(p) if isinstance(p, list) else as_array(p)
+    return full * full if full.ndim == 0 else (full * full).sum()  # type: ignore[no-any-return]
 
 
 def _resistance_ratio(region: Region) -> float:
@@ -229,7 +232,7 @@ def region_parameters(name: str, region: Region) -> RegionParameters:
     path = f"regions.{name}"
     sigma, dos, diffusion = region.conductivity, region.dos, region.diffusion_constant
     if sigma is not None:
-        sigma *= _resistance_ratio(region)
+        sigma = sigma * _resistance_ratio(region)  # not in place: it may be dual
     known = [key for key in _EINSTEIN if getattr(region, key) is not None]
     if len(known) < 2:
         raise CaseError(path, f"two of {', '.join(_EINSTEIN)} are needed (got {', '.join(known) or 'none'})")

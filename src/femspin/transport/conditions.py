@@ -9,6 +9,7 @@ import numpy as np
 
 from ..case.schema import Case, Electrode
 from ..case.schema import Interface as InterfaceTable
+from ..dual import stacked
 from ..errors import CaseError, MeshError, closest
 from ..structure.interfaces import find_interface
 from ..structure.model import Interface, Structure
@@ -43,12 +44,12 @@ def table_law(table: InterfaceTable, m: Array) -> FluxLaw:
 def table_response(table: InterfaceTable, m: Array) -> tuple[Array, Array]:
     """Return G [S/m^2] and J_E [1/(m^2 s)] of an [interfaces] table for `m`."""
     if table.condition == "spin_flux":
-        return np.zeros((3, 3)), np.array(table.spin_flux)
+        return np.zeros((3, 3)), stacked(table.spin_flux or [])
     if table.conductance is not None:
-        tensor = np.array(table.conductance)
+        tensor = stacked(table.conductance)
     else:
         tensor = mixing_conductance(table.G_s or 0.0, table.G_r or 0.0, table.G_i or 0.0, m)
-    return tensor, np.array(table.drift_flux or [0.0, 0.0, 0.0])
+    return tensor, stacked(table.drift_flux or [0.0, 0.0, 0.0])
 
 
 @dataclass(frozen=True)

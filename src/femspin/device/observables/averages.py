@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...dual import stacked
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation
 from ...interface.split import cell_integrals
@@ -176,8 +177,9 @@ def stack_averages(solution: StackSolution) -> tuple[RegionAverage, ...]:
         raise ValueError("averages are defined for a steady solution; the frequency must be 0")
     found = []
     for k, layer in enumerate(solution.case.layers):
-        gradient = np.zeros((3, 4))
-        gradient[2] = (solution.upper[k, :4] - solution.lower[k, :4]) / layer.thickness
+        slope = (solution.upper[k, :4] - solution.lower[k, :4]) / layer.thickness
+        gradient = np.zeros_like(slope, shape=(3, 4))
+        gradient[2] = slope
         mu = solution.integrals(k)[0] / layer.thickness
         found.append(RegionAverage(layer.fields.name, layer.thickness, layer.fields, mu, gradient))
     return tuple(found)
@@ -195,18 +197,18 @@ def field_response(averages: Iterable[RegionAverage], least: float = 0.0) -> Fie
             is none.
     """
     averages = tuple(averages)
-    thickness = np.array([a.thickness for a in averages])
+    thickness = stacked([a.thickness for a in averages])
     share = thickness / thickness.sum()
-    *field, normal = share @ np.array([a.electric_field for a in averages])
-    field = np.array(field)
-    current = share @ np.array([a.charge_current[:2] for a in averages])
-    square = float(field @ field)
+    mean = share @ stacked([a.electric_field for a in averages])
+    field, normal = mean[:2], mean[2]
+    current = share @ stacked([a.charge_current[:2] for a in averages])
+    square = field @ field
     conductivity = max(a.fields.conductivity for a in averages)
     if conductivity * square**0.5 <= E_CHARGE * least or square <= normal**2:
         return None
-    along = float(current @ field) / square
-    across = float(current[1] * field[0] - current[0] * field[1]) / square
-    return FieldResponse(field, along, across, along * float(thickness.sum()))
+    along = current @ field / square
+    across = (current[1] * field[0] - current[0] * field[1]) / square
+    return FieldResponse(field, along, across, along * thickness.sum())
 
 
 def spin_swapping(fields: RegionFields) -> SpinSwapping:
@@ -221,8 +223,8 @@ def spin_swapping(fields: RegionFields) -> SpinSwapping:
     forms.append(np.einsum("ia,jb->iajb", one, one))
     basis = np.stack([f.ravel() for f in forms], axis=1)
     fit = np.linalg.solve(basis.T @ basis, basis.T @ block.ravel())
-    rest = np.linalg.norm(block.ravel() - basis @ fit) / np.linalg.norm(block)
-    return SpinSwapping(float(fit[0]), float(fit[1]), float(fit[2]), float(rest))
+    rest: Any = np.linalg.norm(block.ravel() - basis @ fit) / np.linalg.norm(block)
+    return SpinSwapping(fit[0], fit[1], fit[2], rest)
 
 
 def response_table(response: FieldResponse | None) -> dict[str, Any]:

@@ -132,13 +132,13 @@ def efficiency(
 
 def _resolved(flux: Array, m: Array, crossed: Array, missing: str | None) -> Efficiency:
     """Return the efficiencies of a flux about a vector j_c sigma."""
-    size = float(np.linalg.norm(crossed))
+    size = np.linalg.norm(crossed)
     if missing is not None or size == 0:
         return Efficiency(None, None)
     sigma = crossed / size
     damping, field = np.cross(m, np.cross(sigma, m)), np.cross(m, sigma)
-    norm = float(damping @ damping)
+    norm = damping @ damping
     if norm < 1e-12:
         return Efficiency(None, None)
     scaled = E_CHARGE * flux / size / norm
-    return Efficiency(float(scaled @ damping), float(scaled @ field))
+    return Efficiency(scaled @ damping, scaled @ field)

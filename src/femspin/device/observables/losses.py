@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...dual import as_array
 from ...fields.region import RegionFields
 from ...interface.split import cell_integrals, flux_density
 from ...units import E_CHARGE, FLUX, SPIN_CURRENT, SPIN_CURRENT_UNIT, Array
@@ -88,14 +89,16 @@ def interface_loss(incoming: Array, absorbed: Array, least: float) -> InterfaceL
         absorbed: What moments absorb, shape (3,).
         least: Size below which a flux is round-off.
     """
-    size = float(np.linalg.norm(incoming))
-    lost = delta = missing = None
+    size = np.linalg.norm(incoming)
+    lost: Any = None
+    delta: Any = None
+    missing = None
     if size <= least:
         missing = "no spin current enters"
     else:
-        lost = 1 - float(absorbed @ incoming) / size**2
+        lost = 1 - absorbed @ incoming / size**2
         if 0 <= lost < 1:
-            delta = float(np.arccosh(1 / (1 - lost)))
+            delta = np.arccosh(1 / (1 - lost))
     return InterfaceLoss(incoming * E_CHARGE, absorbed * E_CHARGE, lost, delta, missing)
 
 
@@ -170,8 +173,8 @@ def transparency(
     along = current - normals * np.einsum("nd,nd->n", current, normals)[:, None]
     if np.linalg.norm(weights @ along) <= E_CHARGE * least:
         return None
-    bulk = float(np.linalg.norm(weights @ bulk_spin_current(fields, along, normals)))
-    return float(np.linalg.norm(arrived)) / bulk if bulk > 0 else None
+    bulk: Any = np.linalg.norm(weights @ bulk_spin_current(fields, along, normals))
+    return np.linalg.norm(arrived) / bulk if bulk > 0 else None
 
 
 def bulk_spin_current(
@@ -189,7 +192,7 @@ def bulk_spin_current(
     """
     theta = fields.theta.reshape(3, 4, 3, 4)
     inverse = np.linalg.inv(theta[:, 0, :, 0])
-    force = -np.einsum("jk,...k->...j", inverse, np.asarray(current, float))
+    force = -np.einsum("jk,...k->...j", inverse, as_array(current, float))
     found: Array = np.einsum("...i,iaj,...j->...a", normal, theta[:, 1:, :, 0], force)
     return found
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dual import Dual
 from ...units import AnyArray
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Quantity",
     "Unlisted",
     "Vector",
+    "changes_of",
     "flat_numbers",
     "measured",
     "numbers_of",
@@ -61,6 +63,8 @@ class Measure:
         """Return a value that knows it is this; None and text stay as they are."""
         if value is None or isinstance(value, str):
             return value
+        if isinstance(value, Dual):
+            return Changing(value, self)
         if isinstance(value, np.ndarray | complex):
             found = np.array(value).view(Vector)
             found.measure = self
@@ -123,6 +127,14 @@ class Vector(np.ndarray[Any, np.dtype[Any]]):
         return getattr(ufunc, method)(*plain, **options)
 
 
+class Changing(Dual):
+    """A dual number or array that knows what it is."""
+
+    def __init__(self, dual: Dual, measure: Measure) -> None:
+        super().__init__(dual.value, dual.change)
+        self.measure = measure
+
+
 def _vector(values: AnyArray, measure: Measure) -> Any:
     return measure(values)
 
@@ -183,7 +195,7 @@ def measured(table: Mapping[str, Any], measures: Mapping[str, Measure | str]) ->
 
 @dataclass(frozen=True)
 class _Leaf:
-    """One number in a table: keys to it, names among them, axis, value (None for no number)."""
+    """One number in a table: keys to it, names among them, axis, value (None for no number), change."""
 
     path: str
     names: tuple[str, ...]
@@ -191,6 +203,7 @@ class _Leaf:
     value: float | None
     measure: Measure
     listed: bool
+    change: AnyArray | None = None
 
 
 def _leaves(
@@ -206,7 +219,12 @@ def _leaves(
         return
     measure: Measure = getattr(entry, "measure", _PLAIN)
     shown = measure.listed if listed is None else listed
-    if isinstance(entry, np.ndarray):
+    if isinstance(entry, Dual):
+        if entry.shape in ((), (3,)):
+            for axis, one in zip(AXES, entry, strict=True) if entry.ndim else (("", entry),):
+                name = f"{path}.{axis}" if axis else path
+                yield _Leaf(name, names, axis, float(one.value), measure, shown, one.change)
+    elif isinstance(entry, np.ndarray):
         if entry.shape == (3,):
             for axis, value in zip(AXES, entry.tolist(), strict=True):
                 yield _Leaf(f"{path}.{axis}", names, axis, float(value), measure, shown)
@@ -225,6 +243,11 @@ def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:
 def flat_numbers(table: Mapping[str, Any]) -> dict[str, float]:
     """Return the single numbers of a nested table by dotted name; what is None is left out."""
     return {x.path: x.value for x in _leaves(table, "") if x.value is not None}
+
+
+def changes_of(table: Mapping[str, Any]) -> dict[str, AnyArray]:
+    """Return the changes (P,) of the dual numbers of a table by dotted name."""
+    return {x.path: x.change for x in _leaves(table, "") if x.change is not None}
 
 
 def units_of(table: Mapping[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dual import as_array
 from ...fields.region import RegionFields
 from ...fields.soc import LEVI_CIVITA
 from ...interface.currents import InterfaceCurrents
@@ -216,18 +217,18 @@ def _conductances(said: Said) -> dict[str, Any]:
         split, _ = admittance_parts(StackLayer(f, thickness))
         axis = np.array([0.0, 0.0, 1.0]) if f.m is None else f.m
         table[name] = {
-            "tensor": np.asarray(split.total, float),
-            **measured(resolved_about(np.asarray(split.total, float), axis), _CONDUCTANCE),
-            "M": measured(resolved_about(np.asarray(split.M, float), axis), _PART_M),
+            "tensor": as_array(split.total, float),
+            **measured(resolved_about(as_array(split.total, float), axis), _CONDUCTANCE),
+            "M": measured(resolved_about(as_array(split.M, float), axis), _PART_M),
         }
     return table
 
 
 def resolved_about(G: Array, m: Array) -> dict[str, float]:
     """Return G_s, G_r, G_i of a tensor about the direction m."""
-    along = float(m @ G @ m)
-    across = 0.5 * (float(np.trace(G)) - along)
-    turning = 0.5 * float(np.einsum("abc,a,cb->", LEVI_CIVITA, m, G))
+    along = m @ G @ m
+    across = 0.5 * (np.trace(G) - along)
+    turning = 0.5 * np.einsum("abc,a,cb->", LEVI_CIVITA, m, G)
     return {"G_s": along, "G_r": along - across, "G_i": turning}
 
 

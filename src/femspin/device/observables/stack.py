@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dual import value_of
 from ...fields.soc import cross_matrix
 from ...interface.currents import InterfaceCurrents, balanced, face_source
 from ...units import E_CHARGE, FLUX, Array
@@ -21,18 +22,28 @@ from .averages import RegionAverage, stack_averages
 from .drive import ROUND_OFF, Drive, directed, undirected
 from .fluxes import moment_axis
 from .losses import InterfaceLoss, interface_loss, transparency
-from .quantity import Quantity, numbers_of, quantities
+from .quantity import Quantity, changes_of, numbers_of, quantities
 from .said import GROUPS, Said, observables
 
-__all__ = ["StackSaid", "number", "numbers_below", "quantities_below"]
+__all__ = ["StackSaid", "changes_in", "groups_of", "number", "numbers_below", "quantities_below"]
 
 _PARTS = ("M_relax", "M_prec", "L_diag", "L_anti", "S", "A", "E", "T")
 
 
 def number(state: StackState, name: str) -> float:
     """Return one number by its dotted name; NaN where it does not exist in this state."""
-    group = next(key for key in GROUPS if name.startswith(f"{key}."))
-    return numbers_below([group], state).get(name, np.nan)
+    return numbers_below(groups_of([name]), state).get(name, np.nan)
+
+
+def groups_of(names: Collection[str]) -> list[str]:
+    """Return the groups that some numbers belong to."""
+    return [g for g in GROUPS if any(name.startswith(f"{g}.") for name in names)]
+
+
+def changes_in(state: StackState, names: Sequence[str], count: int) -> Array:
+    """Return the derivatives of numbers of a dual state by all its parameters, shape (n, count)."""
+    found = changes_of(observables(StackSaid(state), groups_of(names)))
+    return np.array([found.get(name, np.zeros(count)) for name in names])
 
 
 def numbers_below(groups: Collection[str], state: StackState) -> dict[str, float]:
@@ -75,8 +86,9 @@ class StackSaid(Said):
         sizes = [0.0]
         for a in self.averages.values():
             f = a.fields
-            sizes += [np.abs(f.drift).max(), f.dos * f.diffusion * np.abs(a.gradient[:, 0]).max()]
-        sizes += [np.abs(j).max() for j in self._through]
+            through = f.dos * f.diffusion * a.gradient[:, 0]
+            sizes += [np.abs(value_of(x)).max() for x in (f.drift, through)]
+        sizes += [np.abs(value_of(j)).max() for j in self._through]
         return ROUND_OFF * float(max(sizes))
 
     @property
@@ -112,7 +124,7 @@ class StackSaid(Said):
         found = {}
         for name, faces in self._named.items():
             source = faces[0].second if self._splits(faces[0]) else None
-            total = np.sum([self._into(face) for face in faces], axis=0)
+            total = np.sum(np.stack([self._into(face) for face in faces]), axis=0)
             found[name] = self._currents(name, total, float(len(faces)), source, 1)
         ends = (("bottom", self.problem.bottom, 0, 1), ("top", self.problem.top, -1, -1))
         for side, key, end, into in ends:
@@ -130,8 +142,8 @@ class StackSaid(Said):
             return InterfaceCurrents(name, area, flux / scale, None, {}, 0.0)
         layers = self.state.layers(source)
         splits = [self.solution.split(k) for k in layers]
-        parts = {key: sign * np.sum([getattr(x, key) for x in splits], axis=0) for key in _PARTS}
-        outflow = np.sum([self._through[k + 1] - self._through[k] for k in layers], axis=0)
+        parts = {key: sign * np.sum(np.stack([getattr(x, key) for x in splits]), axis=0) for key in _PARTS}
+        outflow = np.sum(np.stack([self._through[k + 1] - self._through[k] for k in layers]), axis=0)
         parts["B"] = flux[1:] - sign * outflow[1:]
         parts["moments"] = sign * self._moments(source)
         scaled = {key: value / scale for key, value in parts.items()}
@@ -139,18 +151,20 @@ class StackSaid(Said):
 
     def _into(self, interface: StackInterface) -> Array:
         """Return the flux of charge and spin into the first region [1/(m^2 s)], shape (4,)."""
-        return np.asarray(interface.sign * self._through[interface.position])
+        return interface.sign * self._through[interface.position]
 
     def _mean(self, faces: Sequence[StackInterface]) -> Array:
         """Return the flux into the first region per area of all faces [1/(m^2 s)], shape (4,)."""
-        return np.asarray(np.mean([self._into(face) for face in faces], axis=0), float)
+        found: Array = np.mean(np.stack([self._into(face) for face in faces]), axis=0)
+        return found
 
     def _moments(self, region: str) -> Array:
         """Return the integral of M on the moments of a region [1/(m^2 s)], shape (3,)."""
         f = self.fields[region]
         exchange = cross_matrix(f.moment_omega) - f.moment_relaxation
-        mu = np.sum([self.solution.integrals(k)[0][1:] for k in self.state.layers(region)], axis=0)
-        return np.asarray(exchange @ (f.dos * mu))
+        mu = np.sum(np.stack([self.solution.integrals(k)[0][1:] for k in self.state.layers(region)]), axis=0)
+        found: Array = exchange @ (f.dos * mu)
+        return found
 
     def _splits(self, interface: StackInterface) -> bool:
         return interface.second in self.problem.names and self.kinds[interface.second] == "F"
@@ -197,7 +211,7 @@ class StackSaid(Said):
                 if i.first == interface.first and self.kinds[i.second] == "FI"
             ]
             total = total + f.rotation @ self._moments(interface.first) / len(magnets)
-        return np.asarray(total, float)
+        return total
 
     def current(self, region: str) -> Array:
         """Return the mean conventional current density of a region [A/m^2], shape (3,)."""
@@ -251,7 +265,7 @@ class StackSaid(Said):
         faces = self._named[interface]
         behind = far_side((faces[0].first, faces[0].second), self.kinds, self.touching)
         handed = sum((self._moments(name) for name in behind), np.zeros(3))
-        handed += sum(
+        handed = handed + sum(
             (
                 self._into(i)[1:]
                 for i in self.problem.interfaces

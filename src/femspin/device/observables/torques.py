@@ -54,8 +54,8 @@ def torque_entry(flux: Array, m: Array) -> dict[str, Any]:
     """Return what a flux R J^M [1/(m^2 s)] does to moments along m."""
     numbers = {
         "torque": -HBAR / 2 * flux,
-        "transverse_spin_current": E_CHARGE * (flux - m * float(m @ flux)),
-        "longitudinal_spin_current": E_CHARGE * float(m @ flux),
+        "transverse_spin_current": E_CHARGE * (flux - m * (m @ flux)),
+        "longitudinal_spin_current": E_CHARGE * (m @ flux),
     }
     return measured(numbers, _TORQUE)
 

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...case.schema import Case
 from ...device.coefficients import (
-    FieldDerivatives,
+    Parameter,
     case_coefficients,
-    extrapolated_derivative,
-    field_derivatives,
+    dual_coefficients,
+    require_smooth,
     with_parameters,
 )
 from ...device.observables.quantity import Quantity
-from ...device.observables.stack import number
-from ...device.stack_problem import StackProblem, StackState, moved, stack_case, stack_change
+from ...device.observables.stack import changes_in, number
+from ...device.stack_problem import StackProblem, StackState, solved_state
 from ...errors import SolverError
-from ...transport.layers.derivative import stack_derivatives
-from ...transport.layers.stack import solve_stack
 from ...units import Array
 from ..points import Axis
 from .data import Measured
 from .schema import DataSet, Fit
 
 __all__ = ["FitModel", "FreeParameter", "ModelSet"]
-
-
-_ENOUGH = 1e-10  # relative error of the derivative of a number by the solution
 
 
 @dataclass(frozen=True)
@@ -83,14 +77,6 @@ class ModelSet:
     result: Quantity
 
 
-@dataclass
-class _Memory:
-    """Derivatives of coefficients that rows share: they do not depend on thicknesses."""
-
-    case: Case | None = None
-    derivatives: dict[str, FieldDerivatives] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class FitModel:
     """All data sets and parameters of a fit, in SI.
@@ -141,8 +127,7 @@ class FitModel:
     def jacobian(self, x: Sequence[float]) -> Array:
         """Return the derivatives of all rows by all parameters, per SI unit, shape (n, p).
 
-        The stack solution is differentiated exactly; coefficients by parameters, and the number
-        by the solution, by extrapolated differences (round-off times about a hundred).
+        Exact to round-off: every row is one solution in dual numbers.
 
         Raises:
             SolverError: See `values`.
@@ -152,13 +137,21 @@ class FitModel:
     def _paths(self, x: Sequence[float]) -> dict[str, float]:
         return {p.name: float(v) for p, v in zip(self.parameters, x, strict=True) if p.factor_of is None}
 
-    def _state(self, s: ModelSet, row: int, x: Sequence[float]) -> tuple[Case, StackState]:
+    def _state(self, s: ModelSet, row: int, x: Sequence[float], dual: bool = False) -> StackState:
+        """Return the solution of a row, with its changes by the free parameters if it is dual."""
         case = with_parameters(s.cases[row], self._paths(x))
-        problem = s.problems[row]
+        problem, c = s.problems[row], None
         try:
-            c = case_coefficients(case, problem.m)
-            return case, StackState(problem, solve_stack(stack_case(problem, c)), c)
-        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+            if dual and self._paths(x):
+                own = [
+                    Parameter(p.name, float(v), p.unit, "", p.size)
+                    for p, v in zip(self.parameters, x, strict=True)
+                    if p.factor_of is None
+                ]
+                c = dual_coefficients(case, own, problem.m)
+                require_smooth(c, own)
+            return solved_state(problem, c or case_coefficients(case, problem.m))
+        except (SolverError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
             raise SolverError(self._where(s, row, x) + str(error)) from None
 
     def _where(self, s: ModelSet, row: int, x: Sequence[float]) -> str:
@@ -176,49 +169,22 @@ class FitModel:
 
     def _set_values(self, s: ModelSet, x: Sequence[float]) -> Array:
         factor = 1.0 if s.factor is None else x[s.factor]
-        found = [self._number(s, k, x, self._state(s, k, x)[1]) for k in range(len(s.cases))]
+        found = [self._number(s, k, x, self._state(s, k, x)) for k in range(len(s.cases))]
         return factor * np.array(found)
 
     def _set_jacobian(self, s: ModelSet, x: Sequence[float]) -> Array:
-        memory, rows = _Memory(), []
-        for k in range(len(s.cases)):
-            case, state = self._state(s, k, x)
-            rows.append(self._row(s, k, x, case, state, memory))
-        return np.array(rows)
+        return np.array([self._row(s, k, x) for k in range(len(s.cases))])
 
-    def _row(
-        self, s: ModelSet, row: int, x: Sequence[float], case: Case, state: StackState, memory: _Memory
-    ) -> Array:
-        factor = 1.0 if s.factor is None else x[s.factor]
-        value = self._number(s, row, x, state)
+    def _row(self, s: ModelSet, row: int, x: Sequence[float]) -> Array:
+        state = self._state(s, row, x, dual=True)
+        value, result = self._number(s, row, x, state), s.entry.y.result
         free = [p for p in self.parameters if p.factor_of is None]
-        slopes = [_derivative(case, p.name, state.problem.m, memory) for p in free]
-        stack = stack_case(state.problem, state.coefficients)
-        changes = [stack_change(state.problem, d) for d in slopes]
-        _, tangents = stack_derivatives(stack, changes)
+        slopes = iter(changes_in(state, [result], len(free))[0])
+        factor = 1.0 if s.factor is None else x[s.factor]
         found = []
         for p in self.parameters:
-            if p.factor_of is not None:
+            if p.factor_of is None:
+                found.append(factor * next(slopes))
+            else:
                 found.append(value if self.sets[p.factor_of] is s else 0.0)
-                continue
-            k = free.index(p)
-            size = abs(x[self.parameters.index(p)]) or p.size
-
-            def along(step: float, t: Any = tangents[k], d: Any = slopes[k]) -> list[Array]:
-                return [np.array(number(moved(state, t, d, step), s.entry.y.result))]
-
-            derivative, _ = extrapolated_derivative(along, 0.0, size, 6, _ENOUGH)
-            found.append(factor * float(derivative[0]))
         return np.array(found)
-
-
-def _derivative(case: Case, path: str, m: Array, memory: _Memory) -> FieldDerivatives:
-    """Return the derivative of the coefficients, from memory if only thicknesses differ."""
-    if path.startswith("structure."):
-        return field_derivatives(case, path, m)
-    bare = case.model_copy(update={"structure": None})
-    if memory.case is None or memory.case != bare:
-        memory.case, memory.derivatives = bare, {}
-    if path not in memory.derivatives:
-        memory.derivatives[path] = field_derivatives(case, path, m)
-    return memory.derivatives[path]

@@ -4,7 +4,7 @@ The residual :math:`r = b - K\mu` of a region is linear in the small tensors of 
 With the element moments of mu summed up once, :math:`\partial r/\partial p` at fixed mu costs a
 few products of small matrices per parameter; on covariant elements, whose frames follow the
 gauge field, it is an extrapolated difference over the regions that change.  The coefficients
-themselves come from `femspin.device.coefficients.field_derivatives`.
+themselves come from `femspin.device.coefficients.dual_coefficients`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import numpy as np
 
 from ...case.parameters import without_repetition
 from ...device.build import changed_device
-from ...device.coefficients import Parameter, extrapolated_derivative, field_derivatives, with_parameters
+from ...device.coefficients import FieldDerivatives, Parameter, extrapolated_derivative, with_parameters
 from ...device.model import Device, Transport
 from ...device.observables.mesh import MeshSaid
 from ...device.observables.quantity import flat_numbers
 from ...device.observables.said import DISCRETISED, observables
 from ...device.steady import transport_of
+from ...dual import Dual, change_of, mapped
 from ...fields.region import RegionFields
 from ...transport.assembly.coefficients import Coefficients, block_tensors, coefficients
 from ...transport.assembly.regions import apply_region
@@ -73,7 +74,6 @@ class Direction:
         faces: Whether conditions on faces change, too.
         residual: Of b - K mu of the unknowns, shape (n_free,).
         prescribed: Of the prescribed potentials [meV], shape (n_dofs, 4).
-        error: Estimated relative error of the coefficients.
     """
 
     parameter: Parameter
@@ -81,7 +81,6 @@ class Direction:
     faces: bool
     residual: Array
     prescribed: Array
-    error: float
 
     @property
     def inert(self) -> bool:
@@ -120,20 +119,17 @@ def _moments(space: Space, name: str, mu: Array, mu_low: Array) -> WeakMoments:
 
 
 def direction(
-    device: Device, transport: Transport, parameter: Parameter, moments: Mapping[str, WeakMoments]
+    device: Device, transport: Transport, found: FieldDerivatives, moments: Mapping[str, WeakMoments]
 ) -> Direction:
     """Return what a parameter changes at fixed unknowns.
 
     Args:
         device: The problem.
         transport: Its solution.
-        parameter: Of its case.
+        found: Derivatives of the coefficients by the parameter.
         moments: From `weak_moments`.
-
-    Raises:
-        SolverError: If the coefficients are not smooth there.
     """
-    found = field_derivatives(device.case, parameter.path, transport.m)
+    parameter = found.parameter
     changed = {name: found.fields[name] for name in device.conductors if _changes(found.fields[name])}
     residual = np.zeros((device.space.n_dofs, 4))
     for name, slope in changed.items():
@@ -144,7 +140,7 @@ def direction(
     if faces:
         own, prescribed = _face_change(device, transport, parameter)
         free = free + own
-    return Direction(parameter, changed, faces, free, prescribed, found.error)
+    return Direction(parameter, changed, faces, free, prescribed)
 
 
 def _changes(slope: RegionFields) -> bool:
@@ -161,19 +157,14 @@ def _region_change(
 ) -> Array:
     """Return the derivative of K mu - b of a region at fixed mu, shape (n_dofs, 4)."""
     space, axes = device.space, device.space.structure.axes
-    at = _along(device, transport, name, slope)
-    if name in moments and at(scale).uniform:
-
-        def tensors(t: float) -> list[Array]:
-            found = block_tensors(at(t), axes)
-            return [found.matrix, found.vector]
-
-        (matrix, vector), _ = extrapolated_derivative(tensors, 0.0, scale, _LEVELS)
-        change: Array = np.einsum(
-            "kez,knz->ne", matrix.reshape(-1, 4, 4), moments[name].matrix, optimize=True
-        )
-        return change - moments[name].vector.T @ vector
-    state = transport.state
+    if name in moments:
+        changing = mapped(lambda v, d: Dual(v, d[None]), transport.fields[name], slope)
+        tensors = block_tensors(coefficients(changing), axes)
+        matrix, vector = change_of(tensors.matrix)[0], change_of(tensors.vector)[0]
+        own: Array = np.einsum("kez,knz->ne", matrix.reshape(-1, 4, 4), moments[name].matrix, optimize=True)
+        own -= moments[name].vector.T @ vector
+        return own
+    state, at = transport.state, _along(device, transport, name, slope)
     (change,), _ = extrapolated_derivative(
         lambda t: [apply_region(space, name, at(t), state.mu, state.mu_low)], 0.0, scale, _LEVELS
     )

@@ -23,13 +23,20 @@ import numpy as np
 
 from ...case.names import number_name
 from ...case.parameters import by_region
-from ...device.coefficients import Parameter, find_parameter, scalar_parameters
+from ...device.coefficients import (
+    Parameter,
+    dual_coefficients,
+    find_parameter,
+    is_smooth,
+    scalar_parameters,
+    slope_of,
+)
 from ...device.functionals import device_functionals
 from ...device.generic import generic_transport
 from ...device.model import Device, Transport
 from ...device.observables.mesh import discretised_numbers
 from ...device.observables.quantity import Quantity, flat_numbers, quantities
-from ...errors import CaseError, SolverError, closest
+from ...errors import CaseError, closest
 from ...transport.adjoint import adjoint_solutions, tangent_solutions
 from ...units import Array, Progress
 from .directions import Direction, direction, numbers_along, weak_moments
@@ -61,8 +68,8 @@ class Sensitivities:
         parameters: By which they are differentiated.
         derivatives: dQ/dp, shape (n_outputs, n_parameters); NaN where the coefficients have no
             smooth derivative.
-        errors: Estimated errors of the derivatives of the coefficients, relative to derivative
-            plus value over scale, shape (n_parameters,).
+        errors: Of the derivatives of the coefficients, shape (n_parameters,): none (0), or
+            infinite where there is no smooth derivative.
     """
 
     quantities: tuple[Quantity, ...]
@@ -124,12 +131,10 @@ def sensitivities(
     rows = _rows(device, transport, wanted, len(chosen), method)
     moments = weak_moments(device, transport)
     table, errors = np.full((len(wanted), len(chosen)), np.nan), np.full(len(chosen), np.inf)
-    for j, parameter in enumerate(chosen):
-        try:
-            change = direction(device, transport, parameter, moments)
-        except SolverError:  # a kink or a divergence: there is no derivative
-            continue
-        table[:, j], errors[j] = rows.derivatives(change), change.error
+    every = dual_coefficients(device.case, chosen, transport.m)
+    for j in np.flatnonzero(is_smooth(every)).tolist():
+        change = direction(device, transport, slope_of(every, chosen[j], j), moments)
+        table[:, j], errors[j] = rows.derivatives(change), 0.0
         if progress is not None:
             progress((j + 1) / len(chosen))
     return Sensitivities(chosen_outputs, chosen, table, errors)

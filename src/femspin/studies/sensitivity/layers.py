@@ -1,7 +1,7 @@
 """Sensitivities of a stack from its exact derivatives, layer thicknesses included.
 
-No mesh is made: `femspin.transport.layers.derivative.stack_derivatives` differentiates the solution, and
-the numbers follow from it by the chain rule.
+No mesh is made: the stack is solved in dual numbers, and the reported numbers follow from its
+solution by the chain rule.
 """
 
 from __future__ import annotations
@@ -13,30 +13,20 @@ from functools import cached_property
 import numpy as np
 
 from ...case.schema import Case
-from ...device.coefficients import FieldDerivatives, extrapolated_derivative, field_derivatives
+from ...device.coefficients import dual_coefficients, is_smooth
 from ...device.observables.said import GROUPS
-from ...device.observables.stack import numbers_below, quantities_below
-from ...device.stack_problem import (
-    StackState,
-    moved,
-    require_distinct,
-    stack_case,
-    stack_change,
-    stack_problem,
-    stack_state,
-)
+from ...device.observables.stack import changes_in, numbers_below, quantities_below
+from ...device.stack_problem import StackState, require_distinct, solved_state, stack_problem, stack_state
+from ...dual import Dual, mapped
 from ...errors import CaseError, SolverError, closest
 from ...materials.parameters import complete_case
-from ...transport.layers.derivative import StackTangent, stack_derivatives
-from ...transport.layers.stack import StackCase
-from ...units import E_CHARGE, Array, Progress
+from ...units import E_CHARGE, Progress
 from .elements import Sensitivities, choose_parameters
 
 __all__ = ["SolvedStack", "solved_stack", "stack_sensitivities"]
 
 
 _ROUND_OFF = 1e-10
-_ENOUGH = 1e-11  # relative error of the derivative of a number by the solution
 
 
 @dataclass(frozen=True)
@@ -111,7 +101,7 @@ def stack_sensitivities(
         solved: From `solved_stack`.
         outputs: Names of `SolvedStack.values`.
         parameters: Dotted paths or patterns; default every scalar of the case.
-        progress: Called with the fraction of parameters that are done.
+        progress: Called with one when all is done, which takes one solution.
 
     Raises:
         CaseError: If a name is unknown.
@@ -121,33 +111,14 @@ def stack_sensitivities(
             raise CaseError(name, f"the result has no such number{closest(name, solved.values)}")
     chosen = choose_parameters(solved.case, parameters)
     problem = solved.state.problem
-    stack = stack_case(problem, solved.state.coefficients)
+    every = dual_coefficients(solved.case, chosen, problem.m)
+    smooth = is_smooth(every)
     table, errors = np.full((len(outputs), len(chosen)), np.nan), np.full(len(chosen), np.inf)
-    for j, parameter in enumerate(chosen):
-        try:
-            slope = field_derivatives(solved.case, parameter.path, problem.m)
-        except SolverError:  # a kink or a divergence: there is no derivative
-            continue
-        table[:, j], error = _column(solved, stack, slope, outputs)
-        errors[j] = max(error, slope.error)
-        if progress is not None:
-            progress((j + 1) / len(chosen))
+    if smooth.any():
+        state = solved_state(problem, mapped(lambda x: Dual(x.value, x.change[smooth]), every))
+        table[:, smooth] = changes_in(state, outputs, smooth.sum())
+        errors[smooth] = 0.0
+    if progress is not None:
+        progress(1.0)
     known = quantities_below(GROUPS, solved.state)
     return Sensitivities(tuple(known[name] for name in outputs), chosen, table, errors)
-
-
-def _column(
-    solved: SolvedStack, stack: StackCase, slope: FieldDerivatives, outputs: Sequence[str]
-) -> tuple[Array, float]:
-    """Return the derivatives of all outputs by one parameter, and their estimated error."""
-    state = solved.state
-    _, tangents = stack_derivatives(stack, [stack_change(state.problem, slope)])
-    tangent: StackTangent = tangents[0]
-    groups = [g for g in GROUPS if any(name.startswith(f"{g}.") for name in outputs)]
-
-    def along(t: float) -> list[Array]:
-        found = _numbers(moved(state, tangent, slope, t), groups)
-        return [np.array(found.get(name, np.nan)) for name in outputs]
-
-    derivatives, error = extrapolated_derivative(along, 0.0, slope.parameter.scale, 7, _ENOUGH)
-    return np.array(derivatives, float), error

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...dual import zeros_for
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation, cross_matrix
 from ...units import DIFFUSION, DOS, FLUX, LENGTH, RATE, Array
@@ -54,7 +55,7 @@ class Coefficients:
     def reaction(self) -> Array:
         """Gamma - omega x on the spin components [1/ps], (..., 4, 4); charge is conserved."""
         spin = self.relaxation - cross_matrix(self.omega)
-        matrix = np.zeros((*spin.shape[:-2], 4, 4))
+        matrix = zeros_for((*spin.shape[:-2], 4, 4), spin)
         matrix[..., 1:, 1:] = spin
         return matrix
 
@@ -179,12 +180,12 @@ def _tensors(c: Coefficients, axes: tuple[int, ...], place: slice) -> BlockTenso
     both = np.einsum("jea,...jeb->...ab", c.rotation, right)
     rows = np.array(axes)
     d = len(rows)
-    inner = stiffness[..., rows, :, :, :][..., rows, :].swapaxes(-3, -2)
+    inner = np.moveaxis(stiffness[..., rows, :, :, :][..., rows, :], -3, -2)
     local = both + c.dos * reaction
     matrix = _joined(
         inner.reshape(*inner.shape[:-4], d * d, 16),
         right[..., rows, :, :].reshape(*right.shape[:-3], d, 16),
-        left[..., rows, :].swapaxes(-3, -2).reshape(*left.shape[:-3], d, 16),
+        np.moveaxis(left[..., rows, :], -3, -2).reshape(*left.shape[:-3], d, 16),
         local.reshape(*local.shape[:-2], 1, 16),
     )
     forced = np.einsum("...jekz,...kz->...je", theta, drift)

@@ -17,7 +17,7 @@ from ..elements.affine import reference_frame
 from ..elements.space import Space
 from ..kernels.threads import compiled_available
 from .coefficients import Coefficients
-from .covariant import jet_products, load_local, piece_of, turned_back
+from .covariant import jet_products, kept_pieces, load_local, piece_of, turned_back
 
 __all__ = ["SharedElements", "congruent_cells", "congruent_residuals", "shared_blocks", "shared_elements"]
 
@@ -128,7 +128,7 @@ def shared_elements(space: Space, name: str, c: Coefficients) -> SharedElements 
     cells, axes = space.in_region(name), space.structure.axes
     if 2 * len(first) > len(cells) or len(first) > _CHUNK:
         return None
-    piece = piece_of(space, c, cells[first])
+    (piece,) = kept_pieces(space, f"shapes of {name}", c, lambda: [piece_of(space, c, cells[first])])
     slopes, values = jet_products(piece, c, axes)
     flat = (len(first), 4 * space.dofs.shape[1], 4 * space.dofs.shape[1])
     return SharedElements(

@@ -15,7 +15,7 @@ fields that vary within a region; constants on standard elements take the faster
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +43,7 @@ __all__ = [
     "interpolation",
     "jet_products",
     "jets_of",
+    "kept_pieces",
     "load_local",
     "matrix_local",
     "node_links",
@@ -131,13 +132,19 @@ def pieces(space: Space, name: str, c: Coefficients) -> Iterator[Piece]:
         for start in starts:
             yield _piece(space, name, c, slice(start, start + step))
         return
+    yield from kept_pieces(
+        space, name, c, lambda: [_piece(space, name, c, slice(start, start + step)) for start in starts]
+    )
+
+
+def kept_pieces(space: Space, name: str, c: Coefficients, make: Callable[[], list[Piece]]) -> list[Piece]:
+    """Return what `make` returns, kept with the space under a name while the gauge field is the same."""
     kept: dict[str, tuple[bytes, GaugeFunction | None, list[Piece]]] = space.kept_pieces
     key = repr(c.along).encode() + np.ascontiguousarray(c.gauge).tobytes()
     known = kept.get(name)
     if known is None or known[0] != key or known[1] is not c.gauge_function:
-        found = [_piece(space, name, c, slice(start, start + step)) for start in starts]
-        kept[name] = known = (key, c.gauge_function, found)
-    yield from known[2]
+        kept[name] = known = (key, c.gauge_function, make())
+    return known[2]
 
 
 def _piece(space: Space, name: str, c: Coefficients, place: slice) -> Piece:

@@ -108,7 +108,7 @@ def layer_sources(
     density, jump = fields.dos * integral, fields.dos * rise
     loss, gauge = loss_kernel(fields.gauge, fields.theta), gauge_kernel(fields.gauge, fields.theta)
     symmetric, antisymmetric = 0.5 * (loss + loss.T), 0.5 * (loss - loss.T)
-    diagonal = np.diag(np.diag(symmetric))
+    diagonal = symmetric * np.eye(3)
     made = -thickness * np.einsum("ajn,jn->a", gauge, fields.drift)
     flow = fields.diffusion * gauge[:, 2]
     return FluxSplit(
@@ -119,6 +119,6 @@ def layer_sources(
         S=-fields.diffusion * (symmetric - diagonal) @ density,
         A=flow[:, 1:] @ jump[1:],
         E=np.multiply.outer(made, drive) + np.multiply.outer(flow[:, 0], jump[0]),
-        T=-1j * frequency * density if frequency else np.zeros_like(density),
+        T=-1j * frequency * density if np.any(frequency) else np.zeros_like(density),
         B=entering,
     )

@@ -17,8 +17,6 @@ __all__ = ["bad_numbers", "batch_operators", "batch_sources", "without_bad_numbe
 
 Good = NDArray[np.bool_]
 
-_SPIN = np.array([1, 2, 3])
-
 
 def bad_numbers(batch: StackBatch) -> dict[int, str]:
     """Return what is wrong with the numbers of a stack, by its place in the batch."""
@@ -141,11 +139,10 @@ def _layer_system(layer: LayerBatch, frequency: AnyArray, bad: Good) -> tuple[An
     conductance = np.broadcast_to(arrays["dos"], (count,)) * diffusion
     full = {n: np.broadcast_to(arrays[n], (count, *s)) for n, s in layer._SHAPES.items() if s}
     drift = full["drift"] / (conductance * ENERGY)[:, None, None]
-    loss = np.zeros((count, 4, 4), complex if np.any(frequency) else float)
-    loss[:, 1:, 1:] = full["relaxation"] - cross_matrix(full["omega"])
+    loss: AnyArray = full["relaxation"] - cross_matrix(full["omega"])
     if np.any(frequency):
-        loss[:, _SPIN, _SPIN] += 1j * np.broadcast_to(frequency, (count,))[:, None]
-    loss /= diffusion[:, None, None]
+        loss = loss + 1j * np.broadcast_to(frequency, (count,))[:, None, None] * np.eye(3)
+    loss = loss / diffusion[:, None, None]
     turn = covariant_rotation(full["gauge"])
     system, in_plane = local_system(full["theta"], turn, drift, loss)
     in_plane[:, :, :4] *= conductance[:, None, None]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...dual import as_array, stacked, value_of
 from ...fields.region import RegionFields
 from ...units import E_CHARGE, AnyArray
 
@@ -25,13 +26,13 @@ __all__ = [
 
 def _require_positive(name: str, value: float, limit: float = np.finfo(float).max) -> None:
     """Raise ValueError unless 0 < value <= limit."""
-    if not 0.0 < value <= limit:
+    if not 0.0 < value_of(value) <= limit:
         raise ValueError(f"{name} must be > 0 and finite, got {value!r}")
 
 
 def _require_shape(name: str, value: ArrayLike, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless value is a finite array of this shape."""
-    array = np.asarray(value)
+    array = np.asarray(value_of(value))
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
     if not np.all(np.isfinite(array)):
@@ -132,10 +133,10 @@ class Contact:
 
     def __post_init__(self) -> None:
         if np.ndim(self.spin) == 0:
-            _require_positive("contact spin conductance", float(np.asarray(self.spin)), np.inf)
+            _require_positive("contact spin conductance", float(value_of(self.spin)), np.inf)
         else:
             _require_shape("contact spin conductance", self.spin, (3, 3))
-            matrix = np.asarray(self.spin, float)
+            matrix = np.asarray(value_of(self.spin), float)
             if np.linalg.eigvalsh(matrix + matrix.T).min() <= 0:
                 raise ValueError("contact spin conductance: symmetric part must be positive")
         _require_positive("contact charge conductance", self.charge, np.inf)
@@ -144,8 +145,8 @@ class Contact:
     def resistance(self) -> AnyArray:
         """Drop of mu^a per flux J^{zb} [J m^2 s], shape (3, 3)."""
         if np.ndim(self.spin) == 0:
-            return E_CHARGE**2 / float(np.asarray(self.spin)) * np.eye(3)
-        return E_CHARGE**2 * np.linalg.inv(np.asarray(self.spin, float))
+            return E_CHARGE**2 / as_array(self.spin, float) * np.eye(3)
+        return E_CHARGE**2 * np.linalg.inv(as_array(self.spin, float))
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class StackCase:
     @property
     def thickness(self) -> AnyArray:
         """Thickness of each layer [m], shape (n,)."""
-        return np.array([layer.thickness for layer in self.layers], float)
+        return stacked([layer.thickness for layer in self.layers])
 
     @property
     def interfaces(self) -> AnyArray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
+from ...dual import Dual, as_array, change_of, value_of
 from ...errors import SolverError
 from ...units import AnyArray
 from .slab import DRIVE, FLUX_TOP, MU_BOTTOM
@@ -71,18 +72,17 @@ class ChainMatrix:
         return unknown.reshape(-1, 6, unknown.shape[1]), relative
 
 
-def factor_chain(elements: AnyArray, bottom: AnyArray, top: AnyArray) -> ChainMatrix:
+def factor_chain(blocks: AnyArray, bottom: AnyArray, top: AnyArray) -> ChainMatrix:
     """Return the factored matrix of a chain.
 
     Args:
-        elements: The first six rows of the two-port maps, bottom to top, shape (n, 6, 7).
+        blocks: Rows of the elements over the states at their two nodes, shape (n, 6, 12).
         bottom: Rows of the condition on the lowest node, shape (3, 6).
         top: Rows of the condition on the highest node, shape (3, 6).
 
     Raises:
         SolverError: If the potential is not determined.
     """
-    blocks = _block_rows(elements)
     band = _band_matrix(blocks, bottom, top)
     band = band.astype(np.result_type(band, float), copy=False)
     factor, solve = get_lapack_funcs(("gbtrf", "gbtrs"), (band,))
@@ -101,8 +101,10 @@ def factor_chain(elements: AnyArray, bottom: AnyArray, top: AnyArray) -> ChainMa
 
 def solve_chain(
     elements: AnyArray, bottom: tuple[AnyArray, AnyArray], top: tuple[AnyArray, AnyArray], drive: AnyArray
-) -> tuple[AnyArray, float, ChainMatrix]:
-    """Return (mu, J) at the nodes between elements, the relative mismatch and the matrix.
+) -> tuple[AnyArray, float]:
+    """Return (mu, J) at the nodes between elements, and the relative mismatch.
+
+    Changes of dual elements and faces ask for no new matrix K: K dx = db - dK x.
 
     Args:
         elements: The first six rows of the two-port maps, bottom to top, shape (n, 6, 7).
@@ -111,19 +113,27 @@ def solve_chain(
         drive: Scale of the drive in each of the m right-hand sides, shape (m,).
 
     Returns:
-        State at the n + 1 nodes, shape (n + 1, 6, m), the mismatch, and what solves for more.
+        State at the n + 1 nodes, shape (n + 1, 6, m), and the mismatch.
 
     Raises:
         SolverError: If the potential is not determined or continuity is missed.
     """
-    matrix = factor_chain(elements, bottom[0], top[0])
+    blocks = _block_rows(elements)
+    matrix = factor_chain(*(value_of(rows) for rows in (blocks, bottom[0], top[0])))
     values = np.concatenate([bottom[1], _drive_values(elements, drive), top[1]])
-    return (*matrix.solve(values), matrix)
+    nodes, mismatch = matrix.solve(value_of(values))
+    if not any(isinstance(x, Dual) for x in (values, blocks, bottom[0], top[0])):
+        return nodes, mismatch
+    missing = values - _times(blocks, bottom[0], top[0], np.concatenate([nodes[:-1], nodes[1:]], axis=1))
+    columns = np.moveaxis(change_of(missing), 0, 1)
+    found, _ = matrix.solve(columns.reshape(len(columns), -1))
+    change = np.moveaxis(found.reshape(*nodes.shape[:2], *columns.shape[1:]), 2, 0)
+    return as_array(Dual(nodes, change)), mismatch
 
 
 def _block_rows(elements: AnyArray) -> AnyArray:
     """Return the rows of J_bottom and mu_top over (mu, J)_below, (mu, J)_above: (n, 6, 12)."""
-    blocks = np.zeros((len(elements), 6, 12), elements.dtype)
+    blocks = np.zeros_like(elements, shape=(len(elements), 6, 12))
     blocks[:, :, 0:3] = -elements[:, :, MU_BOTTOM]
     blocks[:, :, 9:12] = -elements[:, :, FLUX_TOP]
     blocks[:, [0, 1, 2], [3, 4, 5]] += 1.0
@@ -152,15 +162,14 @@ def _mismatch(
     blocks: AnyArray, bottom: AnyArray, top: AnyArray, unknown: AnyArray, values: AnyArray
 ) -> tuple[AnyArray, AnyArray]:
     """Return values - matrix @ unknown, and the size of the terms summed in each row."""
-    pairs = np.concatenate(
-        [unknown[:-6].reshape(len(blocks), 6, -1), unknown[6:].reshape(len(blocks), 6, -1)], axis=1
-    )
-    m = values.shape[1]
-
-    def apply(rows: AnyArray, low: AnyArray, high: AnyArray, state: AnyArray) -> AnyArray:
-        ends = low @ state[0, :6], high @ state[-1, 6:]
-        return np.concatenate([ends[0], (rows @ state).reshape(-1, m), ends[1]])
-
-    result = values - apply(blocks, bottom, top, pairs)
-    sizes = apply(np.abs(blocks), np.abs(bottom), np.abs(top), np.abs(pairs)) + np.abs(values)
+    nodes = unknown.reshape(-1, 6, unknown.shape[1])
+    pairs = np.concatenate([nodes[:-1], nodes[1:]], axis=1)
+    result = values - _times(blocks, bottom, top, pairs)
+    sizes = _times(np.abs(blocks), np.abs(bottom), np.abs(top), np.abs(pairs)) + np.abs(values)
     return result, sizes
+
+
+def _times(blocks: AnyArray, bottom: AnyArray, top: AnyArray, pairs: AnyArray) -> AnyArray:
+    """Return matrix @ states, given at both nodes of every element (n, 12, m): (6 n + 6, m)."""
+    inner = (blocks @ pairs).reshape(-1, pairs.shape[2])
+    return np.concatenate([bottom @ pairs[0, :6], inner, top @ pairs[-1, 6:]])

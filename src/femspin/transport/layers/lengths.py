@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...case.schema import Case
+from ...dual import as_array, stacked
 from ...fields.kernels import loss_kernel
 from ...fields.region import RegionFields
 from ...units import E_CHARGE, LENGTH
@@ -51,24 +52,23 @@ def lengths(fields: RegionFields, rates: Sequence[float] = ()) -> Lengths:
         fields: Its coefficients.
         rates: Angular frequencies W of exp(+iWt) [rad/s] at which `shortest` counts too.
     """
-    decay = np.linalg.eigvalsh(0.5 * (fields.relaxation + fields.relaxation.T))
-    K = loss_kernel(fields.gauge, fields.theta)
-    loss = float(np.max(np.abs(np.linalg.eigvals(K))))
-    largest = max(float(np.abs(decay_exponents(fields, w)).max()) for w in (0.0, *rates))
-    inverse = np.array(
-        [
-            np.sqrt(max(float(decay.max()), 0.0) / fields.diffusion),
-            np.sqrt(np.linalg.norm(fields.omega) / fields.diffusion),
-            np.sqrt(loss),
-            np.linalg.norm(fields.gauge[2]),
-            largest if largest > 1 / _LONGEST else 0.0,
-        ]
-    )
-    with np.errstate(divide="ignore"):
+    decay = np.linalg.eigvalsh(0.5 * (fields.relaxation + fields.relaxation.T)).max()
+    loss = np.abs(np.linalg.eigvals(loss_kernel(fields.gauge, fields.theta))).max()
+    largest = max(np.abs(decay_exponents(fields, w)).max() for w in (0.0, *rates))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = stacked(
+            [
+                np.sqrt(np.maximum(decay, 0.0) / fields.diffusion),
+                np.sqrt(np.linalg.norm(fields.omega) / fields.diffusion),
+                np.sqrt(loss),
+                np.linalg.norm(fields.gauge[2]),
+                largest if largest > 1 / _LONGEST else 0.0,
+            ]
+        )
         values = np.where(inverse > 0, 1 / inverse, np.inf)
+    relaxation, precession, spin_orbit, rotation, shortest = values
     conductance = 2 * E_CHARGE**2 * fields.dos * fields.diffusion * inverse[-1]
-    relaxation, precession, spin_orbit, rotation, shortest = (float(v) for v in values)
-    return Lengths(relaxation, precession, spin_orbit, rotation, shortest, float(conductance))
+    return Lengths(relaxation, precession, spin_orbit, rotation, shortest, conductance)
 
 
 def decay_exponents(fields: RegionFields, rate: float = 0.0) -> NDArray[np.complex128]:
@@ -80,7 +80,7 @@ def decay_exponents(fields: RegionFields, rate: float = 0.0) -> NDArray[np.compl
     """
     laws = slab_operators([fields], np.array([_LONGEST]), rate)
     found = np.linalg.eigvals(laws.generator[0, :6, :6]) / laws.length[0]
-    return np.asarray(found, complex)
+    return as_array(found, complex)
 
 
 def mesh_lengths(fields: RegionFields, rates: Sequence[float] = ()) -> NDArray[np.complex128]:

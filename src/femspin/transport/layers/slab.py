@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...dual import stacked, value_of
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation, cross_matrix
 from ...units import ENERGY, AnyArray
@@ -39,7 +40,6 @@ MU_INTEGRAL, FLUX_INTEGRAL, CHARGE_INTEGRAL = slice(7, 10), slice(10, 13), 13
 MU_BOTTOM, FLUX_TOP, DRIVE = slice(0, 3), slice(3, 6), 6
 
 TAYLOR_DEGREE = 18  # 1/19! = 8e-18, for sub-slabs of unit norm
-_SPIN = np.array([1, 2, 3])
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SlabOperators:
 def slab_operators(
     fields: Sequence[RegionFields], thickness: AnyArray, frequency: float = 0.0, charge_flux: float = 0.0
 ) -> SlabOperators:
-    r"""Return the operators of uniform slabs.
+    r"""Return the operators of uniform slabs; the units of dual ones are a choice and do not change.
 
     With :math:`f = s - \nu D(\partial + T)\mu` and :math:`J = \Theta f`, elimination of
     :math:`f^z` leaves, with :math:`\Theta_{pz}` the block (in-plane, z) and
@@ -84,22 +84,20 @@ def slab_operators(
         frequency: Angular frequency W of exp(+iWt) [rad/s], felt by spins only.
         charge_flux: J^{z0} [1/(m^2 s)], the same everywhere.
     """
-    conductance = np.array([f.dos * f.diffusion for f in fields])
-    diffusion = np.array([f.diffusion for f in fields])
-    drift = np.stack([f.drift for f in fields]) / (conductance * ENERGY)[:, None, None]
-    loss = np.zeros((len(fields), 4, 4), complex if frequency else float)
-    loss[:, 1:, 1:] = np.stack([f.relaxation for f in fields])
-    loss[:, 1:, 1:] -= cross_matrix(np.stack([f.omega for f in fields]))
-    if frequency:
-        loss[:, _SPIN, _SPIN] += 1j * frequency
-    loss /= diffusion[:, None, None]
-    turn = covariant_rotation(np.stack([f.gauge for f in fields]))
-    response = np.stack([f.theta for f in fields])
+    diffusion = stacked([f.diffusion for f in fields])
+    conductance = stacked([f.dos for f in fields]) * diffusion
+    drift = stacked([f.drift for f in fields]) / (conductance * ENERGY)[:, None, None]
+    loss = stacked([f.relaxation for f in fields]) - cross_matrix(stacked([f.omega for f in fields]))
+    if np.any(frequency):
+        loss = loss + 1j * frequency * np.eye(3)
+    loss = loss / diffusion[:, None, None]
+    turn = covariant_rotation(stacked([f.gauge for f in fields]))
+    response = stacked([f.theta for f in fields])
     system, in_plane = local_system(response, turn, drift, loss)
-    length = natural_length(system, thickness)
+    length = natural_length(value_of(system), value_of(thickness))
     flux = conductance * ENERGY / length
     generator = scaled_generator(system, length, charge_flux / flux)
-    norm = np.abs(generator[:, :6, :6]).sum(axis=1).max(axis=1)
+    norm = np.abs(value_of(generator)[:, :6, :6]).sum(axis=1).max(axis=1)
     in_plane[:, :, :4] *= conductance[:, None, None]
     in_plane[:, :, 8] *= (conductance * ENERGY)[:, None]
     return SlabOperators(generator, norm, length, flux, in_plane)
@@ -110,7 +108,7 @@ def local_system(
 ) -> tuple[AnyArray, AnyArray]:
     """Return (mu, j)' = system @ (mu, j, 1) and j_p = in_plane @ (mu, j, 1), j = J / (nu D).
 
-    Shapes (n, 8, 9); unit of length m, of potential that of `drift` times m.
+    Shapes (n, 8, 9), `loss` (n, 3, 3); unit of length m, of potential that of `drift` times m.
     """
     n = len(response)
     planes, normal = slice(0, 8), slice(8, 12)
@@ -122,14 +120,12 @@ def local_system(
     carry = response[:, planes, normal] @ inverse
     schur = response[:, planes, planes] - carry @ response[:, normal, planes]
     in_plane = np.concatenate([-schur @ turn_p, carry, schur @ drift_p], axis=2)
-    system = np.zeros((n, 8, 9), loss.dtype)
-    system[:, :4, :4] = -turn_z - deflect @ turn_p
-    system[:, :4, 4:8] = -inverse
-    system[:, :4, 8:] = drift_z + deflect @ drift_p
-    system[:, 4:] = -gather @ in_plane
-    system[:, 4:, :4] -= loss
-    system[:, 4:, 4:8] -= turn_z
-    return system, in_plane
+    potential = [-turn_z - deflect @ turn_p, -inverse, drift_z + deflect @ drift_p]
+    lost = np.zeros_like(loss, shape=(n, 4, 9))
+    lost[:, 1:, 1:4] = loss
+    flux = -gather @ in_plane
+    flux[:, :, 4:8] -= turn_z
+    return np.concatenate([np.concatenate(potential, axis=2), flux - lost], axis=1), in_plane
 
 
 def natural_length(system: AnyArray, thickness: AnyArray) -> AnyArray:
@@ -148,10 +144,11 @@ def scaled_generator(system: AnyArray, length: AnyArray, charge_flux: AnyArray) 
     scaled[:, 4:, :4] *= unit**2
     scaled[:, 4:, 4:8] *= unit
     scaled[:, 4:, 8:] *= unit**2
-    scaled[:, :, 8] += scaled[:, :, 4] * charge_flux[:, None]
-    generator = np.zeros((len(system), 8, 8), system.dtype)
-    rows, columns = np.array([1, 2, 3, 5, 6, 7, 0]), np.array([1, 2, 3, 5, 6, 7, 8])
-    generator[:, :7, [0, 1, 2, 3, 4, 5, 7]] = scaled[:, rows[:, None], columns]
+    drive = scaled[:, :, 8] + scaled[:, :, 4] * charge_flux[:, None]
+    rows, spin = np.array([1, 2, 3, 5, 6, 7, 0]), np.array([1, 2, 3, 5, 6, 7])
+    generator = np.zeros_like(drive, shape=(len(system), 8, 8))
+    generator[:, :7, :6] = scaled[:, rows[:, None], spin]
+    generator[:, :7, 7] = drive[:, rows]
     return generator
 
 
@@ -163,7 +160,7 @@ def slab_maps(generator: AnyArray, norm: AnyArray, thickness: AnyArray) -> AnyAr
         norm: Their norms, shape (m,).
         thickness: Thickness in units of each slab, shape (m,); zero is allowed.
     """
-    doublings = np.ceil(np.log2(np.maximum(norm * thickness, 1.0))).astype(int)
+    doublings = np.ceil(np.log2(np.maximum(norm * value_of(thickness), 1.0))).astype(int)
     height = thickness / 2.0**doublings
     result = _short_map(generator, height)
     for done in range(doublings.max(initial=0)):
@@ -183,10 +180,10 @@ def _short_map(generator: AnyArray, height: AnyArray) -> AnyArray:
     for k in range(TAYLOR_DEGREE - 1, 1, -1):
         series = identity + (step @ series) / k
     transfer = identity + step @ series  # exp(step)
-    inputs = np.zeros((len(step), 8, 7), step.dtype)  # state at the bottom for each input
+    inputs = np.zeros_like(step, shape=(len(step), 8, 7))  # state at the bottom for each input
     inputs[:, 0:3, MU_BOTTOM] = np.eye(3)
     inputs[:, 7, DRIVE] = 1.0
-    right = np.zeros((len(step), 3, 7), step.dtype)
+    right = np.zeros_like(step, shape=(len(step), 3, 7))
     right[:, :, MU_BOTTOM] = -transfer[:, 3:6, 0:3]
     right[:, :, FLUX_TOP] = np.eye(3)
     right[:, :, DRIVE] = -transfer[:, 3:6, 7]

@@ -7,6 +7,9 @@ and fluxes are continuous from layer to layer, or jump at a contact conductance;
 
 Fluxes count particles and are positive along +z.  With an angular frequency all results are
 complex amplitudes of :math:`e^{iWt}`; the charge follows without delay.
+
+A case with dual numbers in it (`femspin.dual`) has a solution with dual numbers, exact to
+round-off: its changes are those at interfaces that move with the layers, not at a fixed z.
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...dual import as_array, value_of
 from ...units import E_CHARGE, ENERGY, AnyArray
 from .balance import FluxSplit, layer_sources
 from .case import Conductance, Contact, Face, Insulating, SpinFlux, SpinPotential, StackCase, StackLayer
-from .chain import ChainMatrix, solve_chain
+from .chain import solve_chain
 from .slab import (
     CHARGE_INTEGRAL,
     DRIVE,
@@ -238,13 +242,6 @@ class Columns:
         upper: State at the top.
         integral: Integral of the state.
         mismatch: Continuity error.
-        maps: Two-port maps of the layers, shape (n, 14, 7).
-        inputs: What enters each layer, in its units, shape (n, 7, m).
-        nodes: State at the nodes of the chain [meV, `unit`], shape (., 6, m).
-        node: Node at the bottom of each layer, shape (n,).
-        charge: mu^0 at the bottom and top of each layer [meV], shape (2, n, m).
-        unit: Common unit of flux [1/(m^2 s)].
-        matrix: The factored chain.
     """
 
     drive: AnyArray
@@ -253,13 +250,6 @@ class Columns:
     upper: AnyArray
     integral: AnyArray
     mismatch: float
-    maps: AnyArray
-    inputs: AnyArray
-    nodes: AnyArray
-    node: NDArray[np.int64]
-    charge: AnyArray
-    unit: float
-    matrix: ChainMatrix
 
     def solution(self, case: StackCase) -> StackSolution:
         """Return the first column as the solution of the case."""
@@ -275,7 +265,7 @@ def solve_columns(case: StackCase, probe: bool = False) -> Columns:
     operators = slab_operators(fields, thickness, case.frequency, case.charge_flux)
     height = thickness / operators.length
     maps = slab_maps(operators.generator, operators.norm, height)
-    unit = float(np.exp(np.mean(np.log(operators.flux))))
+    unit = float(np.exp(np.mean(np.log(value_of(operators.flux)))))
     ratio = operators.flux / unit
     bottom = face_condition(case.bottom, 1, unit)
     top = face_condition(case.top, -1, unit)
@@ -283,33 +273,32 @@ def solve_columns(case: StackCase, probe: bool = False) -> Columns:
     if probe:
         high[:, 1:] = np.eye(3)
     elements = _with_contacts(case, in_common_units(maps, ratio), unit)
-    nodes, mismatch, matrix = solve_chain(elements, (bottom[0], low), (top[0], high), drive)
+    nodes, mismatch = solve_chain(elements, (bottom[0], low), (top[0], high), drive)
 
     node = np.arange(len(thickness))
     for k in case.contacts:
         node[k:] += 1
-    inputs = np.empty((len(maps), 7, len(drive)), nodes.dtype)
-    inputs[:, MU_BOTTOM] = nodes[node, :3]
-    inputs[:, FLUX_TOP] = nodes[node + 1, 3:] / ratio[:, None, None]
-    inputs[:, DRIVE] = drive
-    out = maps @ inputs
+    driven = np.broadcast_to(drive, (len(maps), 1, len(drive)))
+    spins = [nodes[node, :3], nodes[node + 1, 3:] / ratio[:, None, None]]
+    out = maps @ np.concatenate([*spins, driven], axis=1)
     charge = charge_potential(out[:, RISE], _charge_jumps(case, drive))
 
     def state(mu0: AnyArray, spins: AnyArray) -> AnyArray:
-        flux0 = np.broadcast_to(case.charge_flux * drive, (len(maps), 1, len(drive)))
-        scaled = [ENERGY * mu0[:, None], ENERGY * spins[:, :3], flux0, unit * spins[:, 3:]]
+        scaled = [
+            ENERGY * mu0[:, None],
+            ENERGY * spins[:, :3],
+            case.charge_flux * driven,
+            unit * spins[:, 3:],
+        ]
         return np.concatenate(scaled, axis=1)
 
-    integral = np.empty((len(maps), 8, len(drive)), nodes.dtype)
-    integral[:, 0] = out[:, CHARGE_INTEGRAL] + height[:, None] * charge[0]
-    integral[:, 1:4], integral[:, 5:] = out[:, MU_INTEGRAL], out[:, FLUX_INTEGRAL]
-    integral[:, :4] *= (ENERGY * operators.length)[:, None, None]
-    integral[:, 5:] *= (operators.flux * operators.length)[:, None, None]
-    integral[:, 4] = case.charge_flux * np.multiply.outer(thickness, drive)
+    mu0 = out[:, CHARGE_INTEGRAL] + height[:, None] * charge[0]
+    mu = np.concatenate([mu0[:, None], out[:, MU_INTEGRAL]], axis=1)
+    flux = out[:, FLUX_INTEGRAL] * (operators.flux * operators.length)[:, None, None]
+    flux0 = case.charge_flux * np.multiply.outer(thickness, drive)
+    integral = np.concatenate([mu * (ENERGY * operators.length)[:, None, None], flux0[:, None], flux], axis=1)
     lower, upper = state(charge[0], nodes[node]), state(charge[1], nodes[node + 1])
-    return Columns(
-        drive, operators, lower, upper, integral, mismatch, maps, inputs, nodes, node, charge, unit, matrix
-    )
+    return Columns(drive, operators, lower, upper, integral, mismatch)
 
 
 def face_condition(face: Face, inward: int, unit: float) -> tuple[AnyArray, AnyArray]:
@@ -317,13 +306,13 @@ def face_condition(face: Face, inward: int, unit: float) -> tuple[AnyArray, AnyA
     rows = np.zeros((3, 6))
     if isinstance(face, SpinPotential):
         rows[:, :3] = np.eye(3)
-        return rows, np.asarray(face.mu) / ENERGY
+        return rows, as_array(face.mu) / ENERGY
     rows[:, 3:] = np.eye(3)
     if isinstance(face, SpinFlux):
-        return rows, np.asarray(face.flux) / unit
+        return rows, as_array(face.flux) / unit
     if isinstance(face, Conductance):
-        slope = -inward * np.asarray(face.G) * (ENERGY / E_CHARGE**2 / unit)
-        return np.concatenate([slope, np.eye(3)], axis=1), inward * np.asarray(face.drift) / unit
+        slope = -inward * as_array(face.G) * (ENERGY / E_CHARGE**2 / unit)
+        return np.concatenate([slope, np.eye(3)], axis=1), inward * as_array(face.drift) / unit
     return rows, np.zeros(3)
 
 
@@ -341,9 +330,9 @@ def _with_contacts(case: StackCase, elements: AnyArray, unit: float) -> AnyArray
     if not case.contacts:
         return elements
     where = sorted(case.contacts)
-    rows = np.zeros((len(where), 6, 7))
-    rows[:, :3, FLUX_TOP] = rows[:, 3:, MU_BOTTOM] = np.eye(3)
     drops = np.stack([case.contacts[k].resistance for k in where])
+    rows = np.zeros_like(drops, shape=(len(where), 6, 7))
+    rows[:, :3, FLUX_TOP] = rows[:, 3:, MU_BOTTOM] = np.eye(3)
     rows[:, 3:, FLUX_TOP] = -drops * (unit / ENERGY)
     return np.insert(elements, where, rows, axis=0)
 
@@ -352,7 +341,8 @@ def _charge_jumps(case: StackCase, drive: AnyArray) -> AnyArray:
     """Return the drop of mu^0 at the interface below each layer [meV], shape (n, m)."""
     jump = np.zeros((len(case.layers), len(drive)))
     for k, contact in case.contacts.items():
-        jump[k] = case.charge_flux * E_CHARGE**2 / contact.charge / ENERGY * drive
+        own = case.charge_flux * E_CHARGE**2 / contact.charge / ENERGY * drive
+        jump = jump + np.multiply.outer(np.arange(len(jump)) == k, own)
     return jump
 
 

@@ -33,9 +33,9 @@ Flux = Callable[[Array], Array]
 # Directions along the path at which the torque is compared with that of the next order.
 _COMPARED = 8
 # Orders of the polynomials of the torque and of its error.
-_TORQUE, _ERROR = 4, 1
+_TORQUE, _ERROR = 3, 1
 # Singular values of a fit below this share do not count: a path is a line on a sphere.
-_INDEPENDENT = 1e-7
+_INDEPENDENT = 1e-4
 # Tolerance of the finer steps over that of the run; error over what changes, and the reserve.
 _FINER, _SPARED = 0.01, 1.5
 

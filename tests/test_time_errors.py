@@ -94,7 +94,7 @@ def test_bars_at_the_end_of_a_transient_cover_the_truth(seeds):
 def motions_over_bars(seed: int) -> list[float]:
     """Of a shipped magnet from a random direction on few cells; order 3 with finer steps judges."""
     rng = np.random.default_rng(seed)
-    table = read_table(SHIPPED / f"{rng.choice(['eus_pt', 'yig_pt', 'fgt_pt'])}.toml")
+    table = read_table(SHIPPED / f"{rng.choice(['yig_pt', 'fgt_pt'])}.toml")
     del table["expected"]
     direction = rng.standard_normal(3)
     table["magnetization"] = {"direction": direction.tolist()}
@@ -115,6 +115,6 @@ def motions_over_bars(seed: int) -> list[float]:
     return errors_over_bars(solution.table, solution.errors, truth.table)
 
 
-@pytest.mark.parametrize("seeds", [(1, 6), slow(range(20))])
+@pytest.mark.parametrize("seeds", [range(2), slow(range(20))])
 def test_bars_of_a_motion_cover_the_truth(seeds):
     covers([ratio for seed in seeds for ratio in motions_over_bars(seed)])

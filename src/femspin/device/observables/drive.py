@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...fields.soc import cross_matrix
 from ...units import E_CHARGE, Array
 
 __all__ = ["Drive", "Efficiency", "directed", "efficiency", "undirected"]
@@ -62,7 +64,7 @@ class Drive:
         """Return why a magnet along m has no efficiencies, or None if it has."""
         if self.missing is not None:
             return self.missing
-        nothing = _resolved(np.zeros(3), m, self.crossed_current, None).damping_like is None
+        nothing = _resolved(self.current, m, self.crossed_current, None).damping_like is None
         return "m is along sigma = j x n" if nothing else None
 
 
@@ -135,8 +137,9 @@ def _resolved(flux: Array, m: Array, crossed: Array, missing: str | None) -> Eff
     size = np.linalg.norm(crossed)
     if missing is not None or size == 0:
         return Efficiency(None, None)
-    sigma = crossed / size
-    damping, field = np.cross(m, np.cross(sigma, m)), np.cross(m, sigma)
+    turn: Any = cross_matrix(m)
+    field = turn @ (crossed / size)
+    damping = -turn @ field
     norm = damping @ damping
     if norm < 1e-12:
         return Efficiency(None, None)

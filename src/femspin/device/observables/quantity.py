@@ -27,6 +27,7 @@ __all__ = [
     "changes_of",
     "flat_numbers",
     "measured",
+    "numbers_and_units",
     "numbers_of",
     "quantities",
     "units_of",
@@ -238,6 +239,13 @@ def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:
     """Return the numbers of a result table by dotted name; what is None becomes NaN."""
     found = {k: v for k, v in table.items() if k not in _NO_NUMBERS}
     return {x.path: math.nan if x.value is None else x.value for x in _leaves(found, "")}
+
+
+def numbers_and_units(table: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return what `numbers_of` does, and the unit of each number in the same order."""
+    leaves = list(_leaves({k: v for k, v in table.items() if k not in _NO_NUMBERS}, ""))
+    numbers = {x.path: math.nan if x.value is None else x.value for x in leaves}
+    return numbers, tuple(x.measure.unit for x in leaves)
 
 
 def flat_numbers(table: Mapping[str, Any]) -> dict[str, float]:

@@ -71,6 +71,7 @@ class StackSaid(Said):
     def __init__(self, state: StackState, interfaces: Mapping[str, InterfaceCurrents] | None = None) -> None:
         self.state, self.problem, self.solution = state, state.problem, state.solution
         self.kinds = self.problem.kinds
+        self._drives: dict[str, tuple[Drive, ...]] = {}
         self.fields = {name: state.fields(name) for name in dict.fromkeys(self.problem.names)}
         if interfaces is not None:
             self.interfaces = dict(interfaces)
@@ -223,6 +224,11 @@ class StackSaid(Said):
 
     def drives(self, magnet: str) -> tuple[Drive, ...]:
         """Return what drives a magnet from every metal beside it."""
+        if magnet not in self._drives:
+            self._drives[magnet] = self._found_drives(magnet)
+        return self._drives[magnet]
+
+    def _found_drives(self, magnet: str) -> tuple[Drive, ...]:
         open_ones = [(i.first, i.second) for i in self.problem.interfaces if self._passes_spin(i)]
         metals = driving_metals(magnet, self.kinds, open_ones)
         metals = metals or driving_metals(magnet, self.kinds, self.touching)
@@ -235,7 +241,8 @@ class StackSaid(Said):
                 if metal in (i.first, i.second) and {i.first, i.second} - {metal} <= set(ends)
             ]
             n = np.array([0.0, 0.0, np.mean(heights)])
-            crossed, field = np.cross(a.charge_current, n), np.cross(a.electric_field, n)
+            turn = -cross_matrix(n)
+            crossed, field = turn @ a.charge_current, turn @ a.electric_field
             normal = n if n.any() else None
             found.append(
                 directed(metal, a.charge_current, crossed, field, normal, a.fields.conductivity, self.least)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +58,8 @@ class PointStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._about: dict[str, dict[str, About]] = {}
+        self._made: dict[tuple[str, ...], dict[str, About]] = {}
+        self._names: dict[int, str] = {}  # of what is in _made, by identity
 
     def read(self, key: str) -> Record | None:
         """Return a finished point, or None if there is no readable one."""
@@ -85,13 +87,28 @@ class PointStore:
         }
         _write(self.folder / f"{key}.json", json.dumps(table, ensure_ascii=False, allow_nan=False))
 
-    def _keep(self, about: Mapping[str, About]) -> str:
+    def about(self, numbers: tuple[str, ...], make: Callable[[], dict[str, About]]) -> dict[str, About]:
+        """Return what is known of numbers, made once for those of one name and unit.
+
+        Args:
+            numbers: Names and units.
+            make: Makes the table.
+        """
+        if numbers not in self._made:
+            self._made[numbers] = make()
+        return self._made[numbers]
+
+    def _keep(self, about: dict[str, About]) -> str:
         """Return the name under which a table on numbers is kept; write it if it is new."""
+        if id(about) in self._names:
+            return self._names[id(about)]
         text = json.dumps(about, ensure_ascii=False, sort_keys=True)
         name = _digest(text)
         if name not in self._about:
             _write(self._about_file(name), text)
-            self._about[name] = dict(about)
+            self._about[name] = about
+        if any(about is made for made in self._made.values()):
+            self._names[id(about)] = name
         return name
 
     def _known(self, name: str) -> dict[str, About]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from ...case.messages import one_line
 from ...case.schema import Case
-from ...device.observables.quantity import quantities
+from ...device.observables.quantity import numbers_and_units, quantities
 from ...errors import FemspinError
 from .stacks import Solve, stack_tables
 from .store import About, PointStore, Record
@@ -269,14 +269,19 @@ def _solved_as_stacks(
         yield key, error, each + time.perf_counter() - began
 
 
+def _about(table: Mapping[str, Any]) -> dict[str, About]:
+    """Return what is known of the numbers of a table."""
+    found = quantities(table)
+    bare = not any(q.listed for q in found.values())  # of a solver that says nothing of its numbers
+    return {n: About(q.unit, q.label, q.listed or bare) for n, q in found.items()}
+
+
 def _solved(key: str, solve: Callable[[], Mapping[str, Any]], store: PointStore) -> str | None:
     """Solve one point and keep what it finds; return what went wrong."""
     try:
         table = solve()
-        found = quantities(table)
-        bare = not any(q.listed for q in found.values())  # of a solver that says nothing of its numbers
-        about = {n: About(q.unit, q.label, q.listed or bare) for n, q in found.items()}
-        numbers = {name: q.value for name, q in found.items()}
+        numbers, units = numbers_and_units(table)
+        about = store.about((*numbers, *units), partial(_about, table))
         store.write(key, Record(numbers, tuple(table.get("warnings", ())), about))
     except FemspinError as error:
         return one_line(str(error))

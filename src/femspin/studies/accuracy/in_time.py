@@ -25,8 +25,9 @@ __all__ = ["response_error_bars"]
 
 Response = FrequencyResponse | TransientResponse
 
-# Error over what half steps change: 8/7 and a reserve.
-_SPARED = 1.5
+# Error over what half steps change: 8/7 where the order is the full one, 2 where stiffness takes two
+# orders away.
+_SPARED = 2.0
 
 
 def response_error_bars(device: Device, transport: Transport, response: Response) -> ErrorBars | None:

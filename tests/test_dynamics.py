@@ -244,7 +244,7 @@ def test_motion_is_written_as_history_and_series(moving, tmp_path):
     np.testing.assert_allclose(np.linalg.norm(history[:, 1:4], axis=1), 1, atol=1e-12)
     assert (folder / "fields.pvd").read_text().count("DataSet") == 2
     table = json.loads((folder / "result.json").read_text())
-    np.testing.assert_allclose(table["dynamics"]["final"], history[-1, 1:4])
+    np.testing.assert_allclose(table["dynamics"]["final"]["value"], history[-1, 1:4])
 
 
 def test_torque_between_solutions_turns_with_the_magnetization():

@@ -7,7 +7,7 @@ import pytest
 from test_default_mesh import table
 
 from femspin import case_from_table, simulate
-from femspin.device import layered as stack_method
+from femspin.device.observables import stack as stack_method
 from femspin.errors import MeshError, SolverError
 from femspin.interface import currents as report
 from femspin.simulation import solve_point

@@ -391,7 +391,7 @@ def hall_bar() -> None:
     case = load_case(CASES / "hall_bar.toml")
     device = build_device(case, CASES)
     with mock.patch.object(adaptive, "_FRACTION", 0.25):
-        levels = adaptive_levels(device, 2.5e-3)
+        levels = adaptive_levels(device, 4e-3)
     last, transport, _ = levels[-1]
     finer = enriched(last)
     truth = discretised_numbers(finer, solve_transport(finer, transport.m))

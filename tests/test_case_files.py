@@ -396,7 +396,7 @@ BROKEN = {
         'structure.layers = [{ region = "Pt", thickness = "4 nm" }]\n'
         'regions.F = "-"\nregions.YIG = "-"\ndynamics = {}',
         "dynamics.region",
-        "name the FI region that moves; FI regions: none",
+        "name the FI region that moves; FI regions: none (a magnetic metal",
     ),
     "dynamics of a metal": (
         'dynamics.region = "Pt"',

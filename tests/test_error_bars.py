@@ -528,7 +528,7 @@ def test_adaptive_hall_bar_needs_a_fifth_of_the_unknowns_of_a_uniform_mesh(monke
     monkeypatch.setattr(adaptive, "_FRACTION", 0.25)
     case = load_case(SHIPPED / "hall_bar.toml")
     device = build_device(case, SHIPPED)
-    found = adapt(device, device.direction, 2.5e-3, 200_000)
+    found = adapt(device, device.direction, 4e-3, 200_000)
     finer = enriched(found.device)
     table = discretised_numbers(finer, solve_transport(finer, device.direction))
     truth, scales = flat_numbers(table), goal_scales(table)

@@ -655,3 +655,66 @@ def test_a_fit_that_does_not_converge_writes_nothing(case, tmp_path, monkeypatch
     monkeypatch.setattr("femspin.studies.fit.solve._STEPS", 1)
     with pytest.raises(SolverError, match="did not converge in 1 steps"):
         fit_model(model_of(small(case, tmp_path), tmp_path))
+
+
+def garnet(folder):
+    """Return the table of a fit of Pt/YIG: Hall-like resistivity and torque against the thickness."""
+    rows = "".join(f"{t},1.0,1.0\n" for t in (1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0))
+    (folder / "d.csv").write_text("d [nm],rho [ohm*m],xi\n" + rows)
+    x = {"column": "d", "path": "structure.layers.Pt.thickness"}
+    results = {
+        "rho": "observables.charge.transverse_resistivity",
+        "xi": "torques.YIG.efficiency_damping_like",
+    }
+    metal = {"kind": "HM", "conductivity": "2.4e6 S/m", "dos": "2e47 1/(J*m^3)"}
+    layers = [{"region": "YIG", "thickness": "20 nm"}, {"region": "Pt", "thickness": "5 nm"}]
+    return {
+        "case": {
+            "structure": {"layers": layers},
+            "regions": {
+                "YIG": {"kind": "FI"},
+                "Pt": metal | {"spin_diffusion_length": "1.5 nm", "spin_hall_angle": 0.1},
+            },
+            "interfaces": {"Pt|YIG": {"G_r": "4e14 S/m^2", "G_i": "1e13 S/m^2"}},
+            "drive": {"electric_field": ["1e5 V/m", "0 V/m", "0 V/m"]},
+            "magnetization": {"direction": [1, 1, 0]},
+            "solver": {"method": "stack"},
+        },
+        "parameters": {
+            ANGLE: {"start": 0.05},
+            LENGTH: {"start": "1 nm"},
+            "interfaces.Pt|YIG.G_r": {"start": "1e14 S/m^2", "log": True},
+        },
+        "data": [
+            {
+                "name": column,
+                "file": "d.csv",
+                "x": x,
+                "y": {"column": column, "result": result},
+                "sigma": {"relative": 0.02},
+            }
+            for column, result in results.items()
+        ],
+    }
+
+
+def test_a_logarithm_far_from_its_best_value_does_not_run_to_its_bound(tmp_path):
+    """First steps are of the order of the start, also in ln G, whose number in SI is large."""
+    model = model_of(garnet(tmp_path), tmp_path)
+    truth = np.array([0.1, 1.8e-9, 5e14])
+    sets = [
+        replace(s, measured=replace(s.measured, y=y, sigma=0.02 * np.abs(y)))
+        for s, y in zip(model.sets, np.split(model.values(truth), 2), strict=True)
+    ]
+    result = fit_model(replace(model, sets=tuple(sets)))
+    np.testing.assert_allclose(result.values, truth, rtol=1e-5)
+    assert result.warnings == ()
+
+
+def test_a_fit_that_does_not_describe_the_data_is_doubted(case, tmp_path):
+    parameters = {ANGLE: {"start": 0.115, "min": 0.11}, LENGTH: {"start": "1.12 nm"}}
+    model = model_of(small(case, tmp_path, parameters), tmp_path)
+    exact = model.values([0.1, 1.1e-9])
+    result = fit_model(with_data(model, exact * np.array([1, 2, 1, 2, 1, 2, 1]), 0.01 * np.abs(exact).max()))
+    assert "does not describe the data within sigma" in result.warnings[0]
+    assert fit_summary(result)["warnings"] == list(result.warnings)

@@ -347,7 +347,10 @@ class Case(ReadTable):
         name = self.dynamics.region
         known = ", ".join(magnets) or "none"
         if name is None and len(magnets) != 1:
-            words = "name the FI region that moves; FI regions: {m}"
+            words = (
+                "name the FI region that moves; FI regions: {m} (a magnetic metal moves by [texture],"
+                ' as a macrospin with texture.mesh.shape = "point")'
+            )
             raise refuse("dynamics.region", words, m=known)
         if name is not None and name not in magnets:
             raise refuse(

@@ -41,6 +41,8 @@ def fit(args: argparse.Namespace) -> int:
         sys.stdout.write(to_json(fit_summary(result)))
     elif not args.quiet:
         _summary(result, folder, time.perf_counter() - began)
+    for text in result.warnings:
+        print(f"  warning: {text}", file=sys.stderr)
     return 0
 
 

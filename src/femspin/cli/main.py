@@ -40,7 +40,9 @@ class _Parser(argparse.ArgumentParser):
             message = f"unknown command '{unknown[1]}'{hint} (commands: {', '.join(_COMMANDS)})"
         elif message.startswith("unrecognized arguments: -"):
             word = message.split()[2].split("=")[0]
-            message += closest(word, _options(self))
+            known = _options(self)
+            other = f"; {word} belongs to other commands, see --help of this one"
+            message += other if word in known else closest(word, known)
         raise SystemExit(_fail(message, 2))
 
 

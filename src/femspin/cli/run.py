@@ -21,7 +21,7 @@ from ..results.inputs import case_digest
 from ..simulation import simulate_transport
 from .progress import judged, progress_bar, with_file
 
-__all__ = ["output_folder", "refuse_to_replace_inputs", "run", "say_what_is_left_out"]
+__all__ = ["left_out", "output_folder", "refuse_to_replace_inputs", "run", "say_what_is_left_out"]
 
 
 def output_folder(case: Case, file: Path, given: str | None) -> Path:
@@ -132,10 +132,23 @@ def refuse_to_replace_inputs(folder: Path, case: Case, file: Path) -> None:
             raise CaseError("output.directory", f"{str(folder)!r} would replace {what}")
 
 
+_LEFT_OUT = {
+    "dynamics": "the motion of the magnetization is left out",
+    "frequency": "the response at its frequencies is left out",
+    "transient": "the response in time is left out",
+    "scan": "the case stands for itself, not for the points of its scan",
+}
+
+
+def left_out(case: Case) -> list[str]:
+    """Return the tables that a command on the steady state of a case passes over, in words."""
+    return [f"[{key}]: {text}" for key, text in _LEFT_OUT.items() if getattr(case, key) is not None]
+
+
 def say_what_is_left_out(case: Case) -> None:
-    """Say that a command looks at the case itself and not at the points of its scan."""
-    if case.scan is not None:
-        print("note: the case stands for itself, not for the points of its scan", file=sys.stderr)
+    """Say which tables a command on the steady state of a case passes over."""
+    for note in left_out(case):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _summary(table: dict[str, Any], errors: Mapping[str, Any] | None, folder: Path, seconds: float) -> None:

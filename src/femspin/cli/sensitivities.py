@@ -28,6 +28,7 @@ from ..studies.sensitivity.report import (
 )
 from .files import check_file, new_file
 from .progress import progress_bar, with_file
+from .run import left_out
 
 __all__ = ["sensitivities"]
 
@@ -35,12 +36,6 @@ Progress = Callable[[float], None] | None
 
 _FILES = (".json", ".csv", ".png")
 _OTHER_FILES = (".txt", ".dat", ".tsv", ".md", ".pdf", ".svg", ".jpg", ".xlsx", ".html", ".toml")
-_LEFT_OUT = {
-    "dynamics": "the motion of the magnetization is left out",
-    "frequency": "the response at its frequencies is left out",
-    "transient": "the response in time is left out",
-    "scan": "the case stands for itself, not for the points of its scan",
-}
 
 
 def sensitivities(args: argparse.Namespace) -> int:
@@ -101,11 +96,7 @@ def _check_target(path: Path, kind: str, file: Path, force: bool) -> None:
 def _report(case: Case, folder: Path, args: argparse.Namespace) -> SensitivityReport:
     complete, _ = complete_case(case)
     choose_parameters(complete, args.parameters)
-    notes = tuple(
-        f"steady state at the magnetization of the case; [{key}]: {text}"
-        for key, text in _LEFT_OUT.items()
-        if getattr(case, key) is not None
-    )
+    notes = tuple(f"steady state at the magnetization of the case; {note}" for note in left_out(case))
     with progress_bar(not (args.quiet or args.json)) as progress:
         completed, found, left = case_sensitivities(complete, folder, args.outputs, args.parameters, progress)
     if left:

@@ -47,16 +47,19 @@ def plot_transient(response: TransientResponse) -> tuple[Any, Any]:
     """Plot the total currents against time, and the parts of the largest component."""
     time = np.array(response.times) * 1e12
     names = _names(response)
-    figure, axes = _rows(len(names), 2)
-    for name, (left, right) in zip(names, axes, strict=True):
+    split = any(response.interfaces[0][name].source is not None for name in names)
+    figure, axes = _rows(len(names), 2 if split else 1)
+    for name, (left, *others) in zip(names, axes, strict=True):
         currents = [i[name] for i in response.interfaces]
         flux = np.stack([c.flux[1:] for c in currents]) * SPIN_CURRENT
         for a, component in enumerate("xyz"):
             left.plot(time, flux[:, a], color=COLOURS[a], label=f"$J^{component}$")
         _finish(left, f"spin current at {name}\n(A/m$^2$, $\\hbar/2e$)")
         if currents[0].source is None:
-            right.set_axis_off()
+            for right in others:
+                right.set_axis_off()
             continue
+        (right,) = others
         largest = int(np.argmax(np.abs(flux).max(axis=0)))
         for key, colour in COLOURS_OF_PARTS.items():
             part = np.array([c.parts[key][largest] for c in currents]) * SPIN_CURRENT

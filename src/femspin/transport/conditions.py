@@ -234,7 +234,8 @@ def _face(
                     path,
                     f"{face.name} joins two conductors, and a {condition} is only possible towards an"
                     " FI region; leave it out for continuous potentials, or give contact_conductance"
-                    ' (of charge) and contact_spin_conductance (of spin), like "1e15 S/m^2"',
+                    ' (of charge) and contact_spin_conductance (of spin), like "1e15 S/m^2";'
+                    " what a magnetic metal absorbs across m is override.tau_perpendicular of its region",
                 )
             return face.name, face.facets, face.cells_second
         if condition == "contact":

@@ -51,6 +51,7 @@ def fit_summary(result: FitResult) -> dict[str, Any]:
         "title": model.fit.title,
         "status": "converged",
         "message": result.message,
+        "warnings": list(result.warnings),
         "evaluations": result.steps,
         "parameters": table,
         "correlation": {"order": names, "matrix": result.correlation},

@@ -32,6 +32,7 @@ _AS_WELL = 4.0  # chi2 above the best, in units of its scatter: two standard err
 _HOPELESS = 4.0  # chi2 that a linear step cannot reach, in units of what is enough
 _MOST_SIGNS = 3  # parameters of which all combinations of signs are tried
 _ROUND_OFF = 1e-18  # of a squared residual over sigma
+_IMPROBABLE = 1e-6  # probability of chi2 below which a fit is doubted
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,23 @@ class FitResult:
         return float(chi2_distribution.sf(self.chi2, self.dof))
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why the best values may not be the ones that are sought, as sentences."""
+        found = []
+        if self.probability is not None and self.probability < _IMPROBABLE:
+            found.append(
+                f"chi2 of {self.chi2:.4g} with {self.dof} degrees of freedom has a probability of"
+                f" {self.probability:.1g}: the model does not describe the data within sigma, or the"
+                " search ended in a minimum beside the best one; try other start values"
+            )
+        for name in self.at_bound:
+            found.append(
+                f"{name} is at its bound: nothing is known of it but the side; give it another start,"
+                " other bounds, or leave it out"
+            )
+        return tuple(found)
+
+    @property
     def residuals(self) -> Array:
         """(data - model) / sigma, shape (n,)."""
         return (self.model.y - self.predicted) / self.model.sigma
@@ -115,7 +133,11 @@ class FitResult:
 
 @dataclass(frozen=True)
 class _Scaled:
-    """The fit in dimensionless unknowns: x / size, or ln x."""
+    """The fit in dimensionless unknowns: x / size, or its logarithm.
+
+    All are of order one at the start, so that the first steps are: the radius in which a step may
+    end begins with their size.
+    """
 
     model: FitModel
 
@@ -127,7 +149,7 @@ class _Scaled:
     def outside(self, u: Array) -> Array:
         """Return the parameter values of unknowns."""
         pairs = zip(self.model.parameters, u, strict=True)
-        found = [float(np.exp(v)) if p.log else v * p.size for p, v in pairs]
+        found = [(float(np.exp(v)) if p.log else v) * p.size for p, v in pairs]
         low, high = ([getattr(p, k) for p in self.model.parameters] for k in ("low", "high"))
         return np.clip(found, low, high)
 
@@ -148,7 +170,7 @@ class _Scaled:
 
 def _forward(p: FreeParameter, x: float) -> float:
     if p.log:
-        return float(np.log(x)) if x > 0 else -np.inf
+        return float(np.log(x / p.size)) if x > 0 else -np.inf
     return x / p.size
 
 

@@ -13,7 +13,7 @@ from layers import magnetic_layer
 from marks import slow
 
 from femspin import CaseError, build_device, case_from_table, load_case
-from femspin.case.load import dump_case
+from femspin.case.load import dump_case, read_table
 from femspin.case.parameters import without_repetition
 from femspin.cli.main import main
 from femspin.device.build import changed_device
@@ -377,6 +377,30 @@ def test_a_stack_with_a_replaced_layer_is_refused():
     case, _ = complete_case(case_from_table({**REPLACED, "solver": {"method": "stack"}}))
     with pytest.raises(CaseError, match=r"regions\.F\.model: an exact derivative"):
         solved_stack(case)
+
+
+@pytest.mark.parametrize("form", ["exact", "thin", "corrected"])
+def test_a_replaced_layer_with_hall_and_spin_hall_angles_has_derivatives(form):
+    """Of mass, scattering time and field, by central differences of whole runs."""
+    table = read_table(CASES / "ggg_pt.toml")
+    del table["expected"]
+    table["regions"]["F"]["model"] = form
+    case = complete_case(case_from_table(table))[0]
+    device = build_device(case)
+    names = ["regions.F.mass", "regions.F.scattering_time", "drive.magnetic_field.2"]
+    output = "interfaces.Pt|F.spin_current.y"
+    found = sensitivities(device, solve_transport(device, device.direction), [output], names)
+    for parameter, slope in zip(found.parameters, found.derivatives[0], strict=True):
+        step = 1e-3 * (parameter.value or 1.0)
+        ends = []
+        for sign in (1, -1, 2, -2):
+            moved = build_device(with_parameters(case, {parameter.path: parameter.value + sign * step}))
+            ends.append(
+                flat_numbers(discretised_numbers(moved, solve_transport(moved, moved.direction)))[output]
+            )
+        expected = (8 * (ends[0] - ends[1]) - (ends[2] - ends[3])) / (12 * step)
+        size = abs(found.values[0] / (parameter.value or 1.0))
+        assert slope == pytest.approx(expected, rel=1e-6, abs=1e-9 * size)
 
 
 # ---------------------------------------------------------------- identities

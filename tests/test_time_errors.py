@@ -12,7 +12,7 @@ from random_stacks import random_stack
 from reference import CASES, PAPER, case_table
 
 from femspin import build_device, case_from_table, simulate
-from femspin.case.load import read_table
+from femspin.case.load import load_case, read_table
 from femspin.device.observables.quantity import flat_numbers
 from femspin.device.observables.stack import StackSaid
 from femspin.device.response_tables import FrequencyResponse
@@ -99,6 +99,22 @@ def test_bars_of_a_switched_stack_cover_the_truth_of_finer_cells_and_steps():
     judge = case_from_table(table | {"transient": transient | {"tolerance": 1e-5}})
     truth = solve(build_device(judge, order=3)).response.table
     covers(errors_over_bars(solution.response.table, solution.errors["transient"], truth))
+
+
+def test_the_end_of_a_pulse_and_the_output_at_it_are_one_time():
+    """40 fs and a fifth of 200 fs differ in the last digit; no step lies between them."""
+    solution = simulate(load_case(SHIPPED / "pulse_ggg_pt.toml"))
+    assert solution.device.case.transient.pulse_length in solution.response.times
+    assert np.diff((0.0, *solution.response.ends)).min() > 1e-20
+    assert flat_numbers(solution.errors["transient"])
+
+
+def test_an_adaptive_run_has_the_bars_of_its_response():
+    table = read_table(SHIPPED / "ggg_pt.toml") | {"frequency": {"frequency": ["1 THz"]}}
+    del table["expected"]
+    solution = simulate(case_from_table(table | {"solver": {"target_error": 1e-3}}))
+    assert solution.levels
+    assert flat_numbers(solution.errors["frequency"])
 
 
 # ------------------------------------------------------------------ motion

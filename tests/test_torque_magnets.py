@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from femspin import build_device, case_from_table, simulate
+from femspin import build_device, case_from_table, load_case, simulate
+from femspin.device.observables.losses import interface_loss
 from femspin.errors import CaseError
 from femspin.simulation import solve
 from femspin.studies.sensitivity.layers import solved_stack
 from femspin.units import E_CHARGE, HBAR
 
+SHIPPED = Path(__file__).parents[1] / "cases"
 PT = {
     "kind": "HM",
     "conductivity": "5e6 S/m",
@@ -175,3 +178,17 @@ def test_a_face_that_ends_on_a_spin_sink_is_warned_of_where_bars_do_not_cover_it
     warnings = simulate(case_from_table(given)).table["warnings"]
     expected = "interfaces.Pt|YIG: left fixes the spin potential at its edge"
     assert any(w.startswith(expected) for w in warnings) == (sink and dimension == 3)
+
+
+@pytest.mark.parametrize("method", ["auto", "stack"])
+def test_a_paramagnet_hands_an_insulator_no_torque_not_even_round_off(method):
+    case = load_case(SHIPPED / "ggg_pt.toml", [f"solver.method={method}"])
+    assert list(simulate(case, errors=False).table["torques"]) == ["F"]
+
+
+def test_a_loss_of_round_off_is_none_and_has_no_layer_that_would_lose_as_much():
+    spin = np.array([3.0, -1.0, 2.0])
+    for lost in (1e-16, 0.0, -1e-16):
+        assert interface_loss(spin, (1 - lost) * spin, 0.0).delta == 0.0
+    loss = interface_loss(spin, (1 - 1e-6) * spin, 0.0)
+    assert loss.delta == pytest.approx(np.arccosh(1 / (1 - 1e-6)), rel=1e-9)

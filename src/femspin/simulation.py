@@ -154,6 +154,8 @@ def simulate_transport(
         device, levels = refined.device, tuple(level_table(refined.levels))
         bars = refined.bars if case.dynamics is None else None
     solution = replace(solve(device, progress), levels=levels)
+    if solution.response is not None:
+        bars = None  # those of the refinement are of the steady numbers alone
     if not (case.solver.error_bars if errors is None else errors):
         return solution
     if bars is None:

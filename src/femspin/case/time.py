@@ -83,6 +83,9 @@ class Frequency(Table):
         return [2 * math.pi * f for f in self.frequency or ()]
 
 
+_ONE_TIME = 1e-12
+
+
 class Transient(Table):
     """Transport in time after the sources (all of them) are switched."""
 
@@ -115,7 +118,12 @@ class Transient(Table):
         """Initial time 0 and the output times [s]; the last one is the duration."""
         interval = self.output_interval or self.duration / _DEFAULT_OUTPUTS
         count = max(1, round(self.duration / interval))
-        return [self.duration * k / count for k in range(count + 1)]
+        times = [self.duration * k / count for k in range(count + 1)]
+        end = self.pulse_length
+        if end is None:
+            return times
+        # The end of a pulse and the output at it are one time, whatever the last digit.
+        return [end if abs(t - end) <= _ONE_TIME * self.duration else t for t in times]
 
     @property
     def shortest(self) -> float:

@@ -16,7 +16,7 @@ from ..errors import CaseError
 from ..fields.build import Conditions, case_conditions, region_fields
 from ..fields.region import RegionFields
 from ..interface.currents import shares
-from ..interface.reduced import find_reduced
+from ..interface.reduced import CLOSED_FORMS, find_reduced
 from ..materials.parameters import RegionParameters, complete_case, conductor_parameters, polarisation_squared
 from ..structure import Structure, build_stack, load_mesh
 from ..transport.assembly.covariant import carried_directions
@@ -145,7 +145,7 @@ def _require_solvable(device: Device) -> None:
     if device.case.solver.method == "stack":
         stack_problem(device.case)  # says what it cannot do
     for layer in device.reduced:
-        if layer.form in ("corrected", "printed") and device.spin_orbit(layer) is None:
+        if layer.form in CLOSED_FORMS and device.spin_orbit(layer) is None:
             raise CaseError(
                 f"regions.{layer.name}.model",
                 "the closed forms need spin-orbit coupling of the form (9)-(11) with u_yz = u_zx"

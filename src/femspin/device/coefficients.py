@@ -29,7 +29,7 @@ from ..errors import SolverError
 from ..fields.build import Conditions, case_conditions, region_fields
 from ..fields.region import RegionFields
 from ..interface.closed_forms import spin_orbit_constants
-from ..interface.reduced import LayerResponse, ReducedLayer, find_reduced, layer_response
+from ..interface.reduced import CLOSED_FORMS, LayerResponse, ReducedLayer, find_reduced, layer_response
 from ..materials.parameters import RegionParameters, conductor_parameters
 from ..transport.conditions import contact_conductances, table_response
 from ..units import Array
@@ -161,7 +161,9 @@ def _layer_law(layer: ReducedLayer, own: RegionFields, conditions: Conditions, m
     below = None
     if table is not None and table.condition != "insulating":
         below = LayerResponse(*table_response(table, m))
-    constants = spin_orbit_constants(layer.parameters, conditions.magnetic_field)
+    constants = None
+    if layer.form in CLOSED_FORMS:
+        constants = spin_orbit_constants(layer.parameters, conditions.magnetic_field)
     return layer_response(own, layer.thickness, layer.form, below, constants)
 
 

@@ -47,6 +47,7 @@ from .conductance import layer_conductance, thin_conductance
 from .contraction import decay_tensor
 
 __all__ = [
+    "CLOSED_FORMS",
     "REDUCTIONS",
     "LayerResponse",
     "ReducedLayer",
@@ -60,6 +61,8 @@ __all__ = [
 
 Reduction = Literal["exact", "layer", "thin", "corrected", "printed"]
 REDUCTIONS: tuple[Reduction, ...] = ("exact", "layer", "thin", "corrected", "printed")
+CLOSED_FORMS = REDUCTIONS[3:]
+"""Those that know spin-orbit coupling of the form (9)-(11) only."""
 
 # A component of the electric field that is this share of it is round-off, as of cos(90 deg).
 _NO_FIELD = 1e-12

@@ -37,6 +37,9 @@ _FATE = {
 }
 
 
+_NO_LOSS = 1e-12  # share of a current that is round-off of it
+
+
 @dataclass(frozen=True)
 class InterfaceLoss:
     r"""Fate of the spin current that enters an F region through an interface.
@@ -97,7 +100,9 @@ def interface_loss(incoming: Array, absorbed: Array, least: float) -> InterfaceL
         missing = "no spin current enters"
     else:
         lost = 1 - absorbed @ incoming / size**2
-        if 0 <= lost < 1:
+        if abs(lost) <= _NO_LOSS:
+            delta = 0.0  # the root of round-off is none
+        elif 0 <= lost < 1:
             delta = np.arccosh(1 / (1 - lost))
     return InterfaceLoss(incoming * E_CHARGE, absorbed * E_CHARGE, lost, delta, missing)
 

@@ -186,7 +186,7 @@ class StackSaid(Said):
             touching = [i for i in self.problem.interfaces if i.second == name]
             if kind == "FI" and touching:
                 flux = sum((self._driving(i) for i in touching), np.zeros(3))
-                if np.any(flux) or any(self._acts(i) for i in touching):
+                if np.linalg.norm(flux) > self.least or any(self._acts(i) for i in touching):
                     found[name] = flux, self.problem.m
         return found
 

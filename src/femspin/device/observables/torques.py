@@ -10,7 +10,7 @@ import numpy as np
 
 from ...units import E_CHARGE, HBAR, SPIN_CURRENT_UNIT, Array
 from .drive import Drive, Efficiency
-from .fluxes import acted_upon, drives, driving_flux, moment_axis, moment_fluxes
+from .fluxes import acted_upon, drives, driving_flux, moment_axis, moment_fluxes, round_off
 from .quantity import Measure, measured
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ _TORQUE = {
 def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array, Array]]:
     """Return R J^M [1/(m^2 s)] and the direction of the moments of every magnet, (3,) each."""
     seen = transport.all_fields
+    least = round_off(device, transport)
     found = {
         name: (flux, moment_axis(seen[name], transport.m))
         for name, flux in moment_fluxes(device, transport).items()
@@ -45,7 +46,7 @@ def torque_fluxes(device: Device, transport: Transport) -> dict[str, tuple[Array
         if kind != "FI" or not touching:
             continue
         flux = driving_flux(device, transport, name)
-        if np.any(flux) or acted_upon(device, transport, name):
+        if np.linalg.norm(flux) > least or acted_upon(device, transport, name):
             found[name] = (flux, transport.m)
     return found
 

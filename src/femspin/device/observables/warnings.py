@@ -51,7 +51,7 @@ def stack_validity(said: StackSaid, parameters: Mapping[str, RegionParameters]) 
         said: What its solution says.
         parameters: Conducting regions by name.
     """
-    each = (validity(parameters[n], f, said.layers.get(n)) for n, f in said.fields.items())
+    each = (validity(p, said.fields[n], said.layers.get(n)) for n, p in parameters.items())
     return [warning for found in each for warning in found]
 
 

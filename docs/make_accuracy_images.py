@@ -397,7 +397,7 @@ def hall_bar() -> None:
     truth = discretised_numbers(finer, solve_transport(finer, transport.m))
     rows = []
     for level in levels:
-        size, estimate, _ = goal(level, truth)
+        size, estimate, _ = goal(level, flat_numbers(truth))
         rows.append((size, estimate, true_error(level[0], level[1], truth)))
     elements = device.problem.options.elements
     halved = build_device(case, CASES, refine(device.structure), None, elements)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from ...errors import SolverError
 from ...units import E_CHARGE, ENERGY, AnyArray
-from .balance import FluxSplit
+from .balance import FluxSplit, layer_sources
 from .batched_case import (
     ContactBatch,
     FaceBatch,
@@ -31,7 +31,7 @@ from .batched_case import (
     stack_batch,
 )
 from .batched_chain import solve_chains, solve_windows
-from .batched_laws import bad_numbers, batch_operators, batch_sources, without_bad_numbers
+from .batched_laws import bad_numbers, batch_operators, without_bad_numbers
 from .case import StackCase
 from .slab import (
     CHARGE_INTEGRAL,
@@ -121,13 +121,8 @@ class BatchSolution:
         entering = self.lower[:, k, 5:] if face == "top" else -self.upper[:, k, 5:]
         rise = self.upper[:, k, :4] - self.lower[:, k, :4]
         with np.errstate(all="ignore"):  # stacks without a solution: NaN
-            return batch_sources(
-                self.batch.layers[k],
-                self.integral[:, k, 1:4],
-                rise,
-                entering,
-                np.asarray(self.batch.frequency),
-            )
+            layer, integral = self.batch.layers[k], self.integral[:, k, 1:4]
+            return layer_sources(layer, layer.thickness, integral, rise, entering, self.batch.frequency)
 
     def solution(self, index: int, case: StackCase | None = None) -> StackSolution:
         """Return the solution of one stack.

@@ -1,4 +1,4 @@
-"""Local laws and flux splits of many layers at once: arrays with leading axes (stack, layer)."""
+"""Local laws of many layers at once: arrays with leading axes (stack, layer)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...fields.soc import LEVI_CIVITA, covariant_rotation, cross_matrix
+from ...fields.soc import covariant_rotation, cross_matrix
 from ...units import ENERGY, AnyArray
-from .balance import FluxSplit
 from .batched_case import LayerBatch, StackBatch
 from .slab import SlabOperators, local_system, natural_length, scaled_generator
 
-__all__ = ["bad_numbers", "batch_operators", "batch_sources", "without_bad_numbers"]
+__all__ = ["bad_numbers", "batch_operators", "without_bad_numbers"]
 
 Good = NDArray[np.bool_]
 
@@ -148,48 +147,3 @@ def _layer_system(layer: LayerBatch, frequency: AnyArray, bad: Good) -> tuple[An
     in_plane[:, :, :4] *= conductance[:, None, None]
     in_plane[:, :, 8] *= (conductance * ENERGY)[:, None]
     return system, in_plane, conductance
-
-
-def batch_sources(
-    layer: LayerBatch, integral: AnyArray, rise: AnyArray, entering: AnyArray, frequency: AnyArray
-) -> FluxSplit:
-    """Return the split of the flux that leaves one layer of B stacks, parts of shape (B, 3).
-
-    Args:
-        layer: The layer.
-        integral: Integral of mu^a over it [J m], shape (B, 3).
-        rise: mu^eta at the top minus mu^eta at the bottom [J], shape (B, 4).
-        entering: Flux in through the other face [1/(m^2 s)], shape (B, 3).
-        frequency: Angular frequency W [rad/s], shape () or (B,).
-
-    References:
-        PRB 108, 125309 (2023), Eqs. (33), (35)-(37); errata E7, E14, E19, E28.
-    """
-    given: Any = layer
-    dos, diffusion = (np.asarray(x)[..., None] for x in (given.dos, given.diffusion))
-    density, jump = dos * integral, dos * rise
-    # -eps^{abm} a^{ib} as one matrix per direction i turns the response into both kernels.
-    turn = np.einsum("abm,...ib->...aim", LEVI_CIVITA, given.gauge)
-    response = given.theta.reshape(*given.theta.shape[:-2], 3, 4, 3, 4)[..., 1:, :, :]
-    gauge = np.einsum("...aim,...imjn->...ajn", turn, response)
-    loss = np.einsum("...ajn,...cjn->...ac", gauge[..., 1:], turn)
-    symmetric = 0.5 * (loss + np.swapaxes(loss, -1, -2))
-    diagonal = symmetric * np.eye(3)
-    made = -np.asarray(given.thickness)[..., None] * np.einsum("...ajn,...jn->...a", gauge, given.drift)
-    flow = diffusion[..., None] * gauge[..., 2, :]
-
-    def times(matrix: AnyArray, vector: AnyArray) -> AnyArray:
-        return np.asarray((matrix @ vector[..., None])[..., 0])
-
-    storage = -1j * np.asarray(frequency)[..., None] * density if np.any(frequency) else None
-    return FluxSplit(
-        M_relax=-times(given.relaxation, density),
-        M_prec=times(cross_matrix(given.omega), density),
-        L_diag=-diffusion * times(diagonal, density),
-        L_anti=-diffusion * times(loss - symmetric, density),
-        S=-diffusion * times(symmetric - diagonal, density),
-        A=times(flow[..., 1:], jump[..., 1:]),
-        E=made + flow[..., 0] * jump[..., :1],
-        T=0.0 * density if storage is None else storage,
-        B=entering,
-    )

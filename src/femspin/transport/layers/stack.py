@@ -126,12 +126,7 @@ class StackSolution:
         layer = self.case.layers[k]
         rise = self.upper[k, :4] - self.lower[k, :4]
         return layer_sources(
-            layer.fields,
-            layer.thickness,
-            self.integral[k, 1:4],
-            rise,
-            entering,
-            frequency=self.case.frequency,
+            layer.fields, layer.thickness, self.integral[k, 1:4], rise, entering, self.case.frequency
         )
 
     def _interface(self, k: int, side: int) -> AnyArray:
@@ -213,19 +208,20 @@ def admittance_parts(
     """
     case = StackCase((layer,), bottom, SpinPotential((0, 0, 0)), frequency=frequency)
     found = solve_columns(case, probe=True)
+    lower, upper, integral = (x[0].T for x in (found.lower, found.upper, found.integral))
     parts = layer_sources(
         layer.fields,
         layer.thickness,
-        found.integral[0, 1:4],
-        found.upper[0, :4] - found.lower[0, :4],
-        found.lower[0, 5:],
-        found.drive,
+        integral[:, 1:4],
+        upper[:, :4] - lower[:, :4],
+        lower[:, 5:],
         frequency,
+        found.drive,
     ).parts()
     scale = E_CHARGE**2 / ENERGY
     return (
-        FluxSplit(**{name: scale * part[:, 1:] for name, part in parts.items()}),
-        FluxSplit(**{name: part[:, 0] for name, part in parts.items()}),
+        FluxSplit(**{name: scale * part[1:].T for name, part in parts.items()}),
+        FluxSplit(**{name: part[0] for name, part in parts.items()}),
     )
 
 

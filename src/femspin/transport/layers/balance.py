@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,7 +31,6 @@ from ...fields.kernels import gauge_kernel, loss_kernel
 from ...fields.region import RegionFields
 from ...fields.soc import cross_matrix
 from ...units import AnyArray
-from .batched_case import LayerBatch
 
 __all__ = ["FluxSplit", "layer_sources"]
 
@@ -87,7 +85,7 @@ class FluxSplit:
 
 
 def layer_sources(
-    fields: RegionFields | LayerBatch,
+    fields: RegionFields,
     thickness: ArrayLike,
     integral: AnyArray,
     rise: AnyArray,
@@ -109,13 +107,12 @@ def layer_sources(
     References:
         PRB 108, 125309 (2023), Eqs. (33), (35)-(37); errata E7, E14, E19, E28.
     """
-    given: Any = fields
-    dos, diffusion = (as_array(x)[..., None] for x in (given.dos, given.diffusion))
+    dos, diffusion = (as_array(x)[..., None] for x in (fields.dos, fields.diffusion))
     density, jump = dos * integral, dos * rise
-    loss, gauge = loss_kernel(given.gauge, given.theta), gauge_kernel(given.gauge, given.theta)
+    loss, gauge = loss_kernel(fields.gauge, fields.theta), gauge_kernel(fields.gauge, fields.theta)
     symmetric = 0.5 * (loss + np.moveaxis(loss, -1, -2))
     diagonal = symmetric * np.eye(3)
-    made = np.einsum("...ajn,...jn->...a", gauge, given.drift)
+    made = np.einsum("...ajn,...jn->...a", gauge, fields.drift)
     flow = diffusion[..., None] * gauge[..., 2, :]
 
     def times(matrix: AnyArray, vector: AnyArray) -> AnyArray:
@@ -123,8 +120,8 @@ def layer_sources(
         return found
 
     return FluxSplit(
-        M_relax=-times(given.relaxation, density),
-        M_prec=times(cross_matrix(given.omega), density),
+        M_relax=-times(fields.relaxation, density),
+        M_prec=times(cross_matrix(fields.omega), density),
         L_diag=-diffusion * times(diagonal, density),
         L_anti=-diffusion * times(loss - symmetric, density),
         S=-diffusion * times(symmetric - diagonal, density),

@@ -31,7 +31,7 @@ from .batched_case import (
     stack_batch,
 )
 from .batched_chain import solve_chains, solve_windows
-from .batched_laws import bad_numbers, batch_operators, without_bad_numbers
+from .batched_laws import bad_numbers, batch_laws, harmless
 from .case import StackCase
 from .slab import (
     CHARGE_INTEGRAL,
@@ -44,6 +44,7 @@ from .slab import (
     SlabOperators,
     middle_state,
     slab_maps,
+    slab_operators,
 )
 from .stack import StackSolution
 
@@ -122,7 +123,9 @@ class BatchSolution:
         rise = self.upper[:, k, :4] - self.lower[:, k, :4]
         with np.errstate(all="ignore"):  # stacks without a solution: NaN
             layer, integral = self.batch.layers[k], self.integral[:, k, 1:4]
-            return layer_sources(layer, layer.thickness, integral, rise, entering, self.batch.frequency)
+            return layer_sources(
+                layer.fields, layer.thickness, integral, rise, entering, self.batch.frequency
+            )
 
     def solution(self, index: int, case: StackCase | None = None) -> StackSolution:
         """Return the solution of one stack.
@@ -267,12 +270,12 @@ def _solve_or_divide(batch: StackBatch, compiled: bool) -> BatchSolution:
         return _joined(batch, [_solve_or_divide(batch.part(h), compiled) for h in halves])
 
 
-def _solve(batch: StackBatch, compiled: bool, wrong: Mapping[int, str]) -> BatchSolution:
+def _solve(given: StackBatch, compiled: bool, wrong: Mapping[int, str]) -> BatchSolution:
     """Solve stacks, leaving out those that are `wrong`."""
-    shape = (batch.size, len(batch.layers))
-    bad = np.isin(np.arange(shape[0]), list(wrong))
-    operators = batch_operators(batch, bad)
-    thickness = without_bad_numbers(batch.thickness, 1, bad, 1.0)
+    batch = harmless(given, wrong)
+    shape, thickness = (batch.size, len(batch.layers)), batch.thickness
+    flux0 = np.asarray(batch.charge_flux)
+    operators = slab_operators(batch_laws(batch), thickness, flux0[..., None])
     height = thickness / operators.length
     if compiled:
         from .kernels import compiled_maps, compiled_windows
@@ -285,11 +288,9 @@ def _solve(batch: StackBatch, compiled: bool, wrong: Mapping[int, str]) -> Batch
     )
     unit = np.exp(np.mean(np.log(operators.flux), axis=1))
     ratio = operators.flux / unit[:, None]
-    contacts, jump = _contacts(batch, bad, unit)
+    contacts, jump = _contacts(batch, unit)
     elements = _with_contacts(in_common_units(maps, ratio), contacts)
-    chain = solve_chains(
-        elements, _face(batch.bottom, 1, unit, bad), _face(batch.top, -1, unit, bad), find_nodes
-    )
+    chain = solve_chains(elements, _face(batch.bottom, 1, unit), _face(batch.top, -1, unit), find_nodes)
     node = np.arange(shape[1])
     for k in contacts:
         node[k:] += 1
@@ -299,7 +300,7 @@ def _solve(batch: StackBatch, compiled: bool, wrong: Mapping[int, str]) -> Batch
     inputs[:, :, FLUX_TOP, 0] = high[..., 3:] / ratio[..., None]
     out = (maps @ inputs)[..., 0]
     errors = {**chain.errors, **wrong}
-    return _solution(batch, operators, out, (low, high), jump, unit, errors, chain.mismatch)
+    return _solution(given, operators, out, (low, high), jump, unit, errors, chain.mismatch)
 
 
 def _solution(
@@ -341,14 +342,13 @@ def _solution(
     return BatchSolution(batch, lower, upper, integral, operators, mismatch, errors)
 
 
-def _face(face: Any, inward: int, unit: AnyArray, bad: AnyArray) -> tuple[AnyArray, AnyArray]:
+def _face(face: Any, inward: int, unit: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Return rows (B, 3, 6) and values (B, 3) of ``rows @ (mu, J) = values``; meV and `unit`."""
     count = len(unit)
     fixed = np.broadcast_to(face.fixed, (count,))[:, None]
-    value = np.broadcast_to(without_bad_numbers(face.value, 1, bad, 0.0), (count, 3))
-    conductance = without_bad_numbers(face.conductance, 2, bad, 0.0)
+    value = np.broadcast_to(face.value, (count, 3))
     rows = np.zeros((count, 3, 6))
-    slope = -inward * conductance * (ENERGY / E_CHARGE**2 / unit)[:, None, None]
+    slope = -inward * face.conductance * (ENERGY / E_CHARGE**2 / unit)[:, None, None]
     rows[:, :, :3] = np.where(fixed[..., None], np.eye(3), slope)
     rows[:, :, 3:] = np.where(fixed[..., None], 0.0, np.eye(3))
     return rows, np.where(fixed, value / ENERGY, inward * value / unit[:, None])
@@ -363,14 +363,13 @@ def in_common_units(maps: AnyArray, ratio: AnyArray) -> AnyArray:
     return rows
 
 
-def _contacts(batch: StackBatch, bad: AnyArray, unit: AnyArray) -> tuple[dict[int, AnyArray], AnyArray]:
+def _contacts(batch: StackBatch, unit: AnyArray) -> tuple[dict[int, AnyArray], AnyArray]:
     """Return drops of mu^a per flux by interface, and drops of mu^0 below each layer [meV]."""
     drops: dict[int, AnyArray] = {}
     jump = np.zeros((batch.size, len(batch.layers)))
     for k, contact in batch.contacts.items():
         given: Any = contact
-        resistance = without_bad_numbers(given.resistance, 2, bad, 0.0)
-        drops[k] = np.broadcast_to(resistance, (batch.size, 3, 3)) * (unit / ENERGY)[:, None, None]
+        drops[k] = np.broadcast_to(given.resistance, (batch.size, 3, 3)) * (unit / ENERGY)[:, None, None]
         jump[:, k] = np.asarray(batch.charge_flux) * given.charge / ENERGY
     return drops, jump
 

@@ -12,7 +12,17 @@ from numpy.typing import ArrayLike
 
 from ...fields.region import RegionFields
 from ...units import E_CHARGE, AnyArray
-from .case import Conductance, Contact, Face, Insulating, SpinFlux, SpinPotential, StackCase, StackLayer
+from .case import (
+    FIELD_SHAPES,
+    Conductance,
+    Contact,
+    Face,
+    Insulating,
+    SpinFlux,
+    SpinPotential,
+    StackCase,
+    StackLayer,
+)
 
 __all__ = [
     "ContactBatch",
@@ -81,16 +91,12 @@ class LayerBatch(_Shaped):
     drift: ArrayLike = field(default_factory=lambda: np.zeros((3, 4)))
     name: str = ""
 
-    _SHAPES: ClassVar[_Shapes] = {
-        "thickness": (),
-        "dos": (),
-        "diffusion": (),
-        "gauge": (3, 3),
-        "omega": (3,),
-        "relaxation": (3, 3),
-        "theta": (12, 12),
-        "drift": (3, 4),
-    }
+    _SHAPES: ClassVar[_Shapes] = {"thickness": (), **FIELD_SHAPES}
+
+    @property
+    def fields(self) -> RegionFields:
+        """All but the thickness, every array with a leading axis or without."""
+        return RegionFields(self.name, **{k: getattr(self, k) for k in FIELD_SHAPES})
 
     def case(self, index: int) -> StackLayer:
         """Return the layer of one stack; ValueError if a number is not allowed."""
@@ -264,11 +270,7 @@ class StackBatch(_Shaped):
 def layer_batch(layers: Sequence[StackLayer]) -> LayerBatch:
     """Return one layer of as many stacks as there are layers; what is equal has no axis."""
     fields = [layer.fields for layer in layers]
-    arrays = {
-        name: _merged([getattr(f, name) for f in fields])
-        for name in LayerBatch._SHAPES
-        if name != "thickness"
-    }
+    arrays = {name: _merged([getattr(f, name) for f in fields]) for name in FIELD_SHAPES}
     return LayerBatch(_merged([layer.thickness for layer in layers]), **arrays, name=fields[0].name)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...fields.soc import covariant_rotation, cross_matrix
-from ...units import ENERGY, AnyArray
-from .batched_case import LayerBatch, StackBatch
-from .slab import SlabOperators, local_system, natural_length, scaled_generator
+from ...units import AnyArray
+from .batched_case import StackBatch
+from .slab import LocalLaws, local_laws
 
-__all__ = ["bad_numbers", "batch_operators", "without_bad_numbers"]
+__all__ = ["bad_numbers", "batch_laws", "harmless"]
 
 Good = NDArray[np.bool_]
 
@@ -76,74 +77,42 @@ def _allowed(array: AnyArray, inner: int, limit: float) -> tuple[Good, str]:
     return np.asarray(np.isfinite(array).all(axis=axes)), "finite"
 
 
-def without_bad_numbers(array: AnyArray, inner: int, bad: Good, neutral: Any) -> AnyArray:
-    """Return an array with something harmless where a stack has bad numbers.
+def harmless(batch: StackBatch, bad: Iterable[int]) -> StackBatch:
+    """Return the batch with harmless numbers in place of all those of the stacks `bad`."""
+    rows = list(bad)
+    if not rows:
+        return batch
 
-    Args:
-        array: With or without leading axis.
-        inner: Number of its other axes.
-        bad: By stack, shape (B,).
-        neutral: What takes their place.
+    def cleaned(part: Any) -> Any:
+        changes = {}
+        for name, shape in part._SHAPES.items():
+            array = getattr(part, name)
+            changes[name] = np.array(np.broadcast_to(array, (batch.size, *shape)))
+            changes[name][rows] = _HARMLESS.get(name, 0)
+        return replace(part, **changes)
+
+    faces = {name: cleaned(getattr(batch, name)) for name in ("bottom", "top")}
+    layers, contacts = [cleaned(x) for x in batch.layers], {k: cleaned(c) for k, c in batch.contacts.items()}
+    found: StackBatch = replace(cleaned(batch), layers=layers, contacts=contacts, **faces)
+    return found
+
+
+_HARMLESS: Mapping[str, Any] = {"thickness": 1.0, "dos": 1.0, "diffusion": 1.0, "theta": np.eye(12)}
+
+
+def batch_laws(batch: StackBatch) -> LocalLaws:
+    """Return the local laws of all layers of all stacks, leading axes (B, n).
+
+    The laws of a layer that is the same in all of them are found once.
     """
-    if not bad.any():
-        return array
-    full = np.array(np.broadcast_to(array, (len(bad), *array.shape[array.ndim - inner :])))
-    full[bad] = neutral
-    return full
+    parts = [local_laws(layer.fields, batch.frequency) for layer in batch.layers]
 
+    def whole(arrays: Sequence[AnyArray], inner: int) -> AnyArray:
+        full = [np.broadcast_to(x, (batch.size, *x.shape[x.ndim - inner :])) for x in arrays]
+        return np.stack(full, axis=1)
 
-def batch_operators(batch: StackBatch, bad: Good) -> SlabOperators:
-    """Return the local laws of all layers of all stacks, leading axes (B, n); see `SlabOperators`.
-
-    Args:
-        batch: The stacks.
-        bad: Which of them have bad numbers and get those of a harmless layer, shape (B,).
-    """
-    frequency = without_bad_numbers(np.asarray(batch.frequency), 0, bad, 0.0)
-    flux0 = without_bad_numbers(np.asarray(batch.charge_flux), 0, bad, 0.0)
-    shape = (batch.size, len(batch.layers))
-    parts = [_layer_system(layer, frequency, bad) for layer in batch.layers]
-    system, in_plane, conductance = (
-        np.stack([np.broadcast_to(p[j], (shape[0], *p[j].shape[1:])) for p in parts], axis=1)
-        for j in range(3)
+    return LocalLaws(
+        whole([p.system for p in parts], 2),
+        whole([p.in_plane for p in parts], 2),
+        whole([p.conductance for p in parts], 0),
     )
-    thickness = without_bad_numbers(batch.thickness, 1, bad, 1.0).ravel()
-    system = system.reshape(-1, 8, 9)
-    length = natural_length(system, thickness)
-    flux = conductance.ravel() * ENERGY / length
-    through = np.repeat(np.broadcast_to(flux0, shape[:1]), shape[1])
-    generator = scaled_generator(system, length, through / flux)
-    norm = np.abs(generator[:, :6, :6]).sum(axis=1).max(axis=1)
-    return SlabOperators(
-        generator.reshape(*shape, 8, 8),
-        norm.reshape(shape),
-        length.reshape(shape),
-        flux.reshape(shape),
-        in_plane,
-    )
-
-
-def _layer_system(layer: LayerBatch, frequency: AnyArray, bad: Good) -> tuple[AnyArray, AnyArray, AnyArray]:
-    """Return system and in-plane laws of `slab._local_system` and nu D; leading axis B or 1."""
-    neutral = {"dos": 1.0, "diffusion": 1.0, "theta": np.eye(12)}
-    arrays = {
-        name: without_bad_numbers(getattr(layer, name), len(s), bad, neutral.get(name, 0.0))
-        for name, s in layer._SHAPES.items()
-        if name != "thickness"
-    }
-    count = max((a.shape[0] for n, a in arrays.items() if a.ndim > len(layer._SHAPES[n])), default=1)
-    if np.any(frequency):
-        count = max(count, frequency.size)
-    diffusion = np.broadcast_to(arrays["diffusion"], (count,))
-    conductance = np.broadcast_to(arrays["dos"], (count,)) * diffusion
-    full = {n: np.broadcast_to(arrays[n], (count, *s)) for n, s in layer._SHAPES.items() if s}
-    drift = full["drift"] / (conductance * ENERGY)[:, None, None]
-    loss: AnyArray = full["relaxation"] - cross_matrix(full["omega"])
-    if np.any(frequency):
-        loss = loss + 1j * np.broadcast_to(frequency, (count,))[:, None, None] * np.eye(3)
-    loss = loss / diffusion[:, None, None]
-    turn = covariant_rotation(full["gauge"])
-    system, in_plane = local_system(full["theta"], turn, drift, loss)
-    in_plane[:, :, :4] *= conductance[:, None, None]
-    in_plane[:, :, 8] *= (conductance * ENERGY)[:, None]
-    return system, in_plane, conductance

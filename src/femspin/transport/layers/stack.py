@@ -35,6 +35,7 @@ from .slab import (
     MU_INTEGRAL,
     RISE,
     SlabOperators,
+    local_laws,
     middle_state,
     slab_maps,
     slab_operators,
@@ -257,8 +258,8 @@ class Columns:
 def solve_columns(case: StackCase, probe: bool = False) -> Columns:
     """Solve a case, and with `probe` also for mu^a(top) = 1 meV along x, y, z undriven."""
     drive = np.array([1.0, 0.0, 0.0, 0.0]) if probe else np.ones(1)
-    fields, thickness = [layer.fields for layer in case.layers], case.thickness
-    operators = slab_operators(fields, thickness, case.frequency, case.charge_flux)
+    thickness, laws = case.thickness, local_laws(case.fields, case.frequency)
+    operators = slab_operators(laws, thickness, case.charge_flux)
     height = thickness / operators.length
     maps = slab_maps(operators.generator, operators.norm, height)
     unit = float(np.exp(np.mean(np.log(value_of(operators.flux)))))

@@ -40,6 +40,9 @@ FLUX_BOTTOM, MU_TOP, RISE = slice(0, 3), slice(3, 6), 6
 MU_INTEGRAL, FLUX_INTEGRAL, CHARGE_INTEGRAL = slice(7, 10), slice(10, 13), 13
 MU_BOTTOM, FLUX_TOP, DRIVE = slice(0, 3), slice(3, 6), 6
 
+UNITY = np.eye(3)
+UNITY.setflags(write=False)
+
 TAYLOR_DEGREE = 18  # 1/19! = 8e-18, for sub-slabs of unit norm
 
 
@@ -99,16 +102,16 @@ def local_laws(fields: RegionFields, frequency: ArrayLike = 0.0) -> LocalLaws:
     """
     arrays = [as_array(getattr(fields, name)) for name in FIELD_SHAPES]
     rate = as_array(frequency if np.any(frequency) else 0.0)
-    inner = [len(shape) for shape in FIELD_SHAPES.values()]
-    leading = [x.shape[: x.ndim - k] for x, k in zip([*arrays, rate], [*inner, 0], strict=True)]
-    lead = np.broadcast_shapes(*leading)
-    dos, diffusion, gauge, omega, relaxation, theta, drift = (
-        np.broadcast_to(x, (*lead, *shape)) for x, shape in zip(arrays, FIELD_SHAPES.values(), strict=True)
-    )
+    inner = FIELD_SHAPES.values()
+    leading = [x.shape[: x.ndim - len(shape)] for x, shape in zip(arrays, inner, strict=True)]
+    lead = np.broadcast_shapes(*set(leading), rate.shape)
+    if set(leading) != {lead}:
+        arrays = [np.broadcast_to(x, (*lead, *shape)) for x, shape in zip(arrays, inner, strict=True)]
+    dos, diffusion, gauge, omega, relaxation, theta, drift = arrays
     conductance = dos * diffusion
     loss: AnyArray = relaxation - cross_matrix(omega)
     if rate.any():
-        loss = loss + 1j * rate[..., None, None] * np.eye(3)
+        loss = loss + 1j * rate[..., None, None] * UNITY
     loss = loss / diffusion[..., None, None]
     drift = drift / (conductance * ENERGY)[..., None, None]
     system, in_plane = _scaled_laws(theta, covariant_rotation(gauge), drift, loss)
@@ -209,14 +212,16 @@ def _short_map(generator: AnyArray, height: AnyArray) -> AnyArray:
     identity = np.eye(8)
     series = identity + step / TAYLOR_DEGREE
     for k in range(TAYLOR_DEGREE - 1, 1, -1):
-        series = identity + (step @ series) / k
+        series = step @ series
+        series /= k
+        series += identity
     transfer = identity + step @ series  # exp(step)
     inputs = np.zeros_like(step, shape=(len(step), 8, 7))  # state at the bottom for each input
-    inputs[:, 0:3, MU_BOTTOM] = np.eye(3)
+    inputs[:, 0:3, MU_BOTTOM] = UNITY
     inputs[:, 7, DRIVE] = 1.0
     right = np.zeros_like(step, shape=(len(step), 3, 7))
     right[:, :, MU_BOTTOM] = -transfer[:, 3:6, 0:3]
-    right[:, :, FLUX_TOP] = np.eye(3)
+    right[:, :, FLUX_TOP] = UNITY
     right[:, :, DRIVE] = -transfer[:, 3:6, 7]
     inputs[:, 3:6] = np.linalg.solve(transfer[:, 3:6, 3:6], right)
     outputs = np.concatenate([transfer[:, [0, 1, 2, 6]], series[:, :7] * height[:, None, None]], axis=1)
@@ -255,7 +260,7 @@ def middle_state(lower: AnyArray, upper: AnyArray) -> AnyArray:
     """
     impedance, admittance = lower[:, MU_TOP, FLUX_TOP], upper[:, FLUX_BOTTOM, MU_BOTTOM]
     right = impedance @ upper[:, FLUX_BOTTOM]
-    matrix = np.eye(3) - right[:, :, MU_BOTTOM]
+    matrix = UNITY - right[:, :, MU_BOTTOM]
     right[:, :, MU_BOTTOM] = lower[:, MU_TOP, MU_BOTTOM]
     right[:, :, DRIVE] += lower[:, MU_TOP, DRIVE]
     mu = np.linalg.solve(matrix, right)

@@ -20,19 +20,11 @@ from numpy.typing import ArrayLike
 
 from ...errors import SolverError
 from ...units import AnyArray
-from .batched_case import (
-    ContactBatch,
-    FaceBatch,
-    LayerBatch,
-    StackBatch,
-    face_batch,
-    layer_batch,
-    stack_batch,
-)
-from .batched_laws import bad_numbers, batch_laws, harmless
+from .batch import ContactBatch, FaceBatch, LayerBatch, StackBatch, face_batch, layer_batch, stack_batch
 from .case import StackCase
+from .checks import bad_numbers, harmless
 from .columns import LayerSystem, solve_columns
-from .slab import SlabOperators, slab_maps
+from .slab import LocalLaws, SlabOperators, local_laws, slab_maps
 from .stack import StackSolution
 from .states import LayerStates
 from .windows import factor_by, solve_windows
@@ -177,7 +169,7 @@ def _solve(given: StackBatch, compiled: bool, wrong: Mapping[int, str]) -> Batch
     else:
         find_maps, solve_rows = slab_maps, solve_windows
     system = LayerSystem(
-        batch_laws(batch), batch.thickness, batch.charge_flux, batch.bottom, batch.top, batch.contacts
+        _batch_laws(batch), batch.thickness, batch.charge_flux, batch.bottom, batch.top, batch.contacts
     )
     found = solve_columns(system, False, find_maps, factor_by(solve_rows))
     lower, upper, integral = (x[..., 0] for x in (found.lower, found.upper, found.integral))
@@ -185,6 +177,24 @@ def _solve(given: StackBatch, compiled: bool, wrong: Mapping[int, str]) -> Batch
     for array in (lower, upper, integral, found.mismatch):
         array[list(errors)] = np.nan
     return BatchSolution(lower, upper, integral, found.operators, found.mismatch, given, errors)
+
+
+def _batch_laws(batch: StackBatch) -> LocalLaws:
+    """Return the local laws of all layers of all stacks, leading axes (B, n).
+
+    The laws of a layer that is the same in all of them are found once.
+    """
+    parts = [local_laws(layer.fields, batch.frequency) for layer in batch.layers]
+
+    def whole(arrays: Sequence[AnyArray], inner: int) -> AnyArray:
+        full = [np.broadcast_to(x, (batch.size, *x.shape[x.ndim - inner :])) for x in arrays]
+        return np.stack(full, axis=1)
+
+    return LocalLaws(
+        whole([p.system for p in parts], 2),
+        whole([p.in_plane for p in parts], 2),
+        whole([p.conductance for p in parts], 0),
+    )
 
 
 def _joined(batch: StackBatch, parts: Sequence[BatchSolution]) -> BatchSolution:

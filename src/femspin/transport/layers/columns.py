@@ -12,7 +12,7 @@ import numpy as np
 
 from ...dual import as_array, value_of
 from ...units import E_CHARGE, ENERGY, AnyArray
-from .batched_case import ContactBatch, FaceBatch
+from .batch import ContactBatch, FaceBatch
 from .chain import Factor, factor_chain, solve_chain
 from .slab import (
     CHARGE_INTEGRAL,

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from ...errors import SolverError
 from ...units import E_CHARGE, ENERGY, AnyArray
 from .balance import FluxSplit, layer_sources
-from .batched_case import contact_batch, face_batch
+from .batch import contact_batch, face_batch
 from .case import Conductance, Contact, Face, Insulating, SpinFlux, SpinPotential, StackCase, StackLayer
 from .columns import Columns, LayerSystem, solve_columns
 from .slab import local_laws

@@ -10,7 +10,7 @@ import numpy as np
 from ...dual import as_array
 from ...units import ENERGY, AnyArray
 from .balance import FluxSplit, layer_sources
-from .batched_case import StackBatch
+from .batch import StackBatch
 from .case import StackCase
 from .slab import FLUX_TOP, MU_BOTTOM, RISE, SlabOperators, middle_state, slab_maps
 

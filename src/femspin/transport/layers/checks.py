@@ -1,8 +1,8 @@
-"""Local laws of many layers at once: arrays with leading axes (stack, layer)."""
+"""What is wrong with the numbers of many stacks, and harmless ones in their place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...units import AnyArray
-from .batched_case import StackBatch
-from .slab import LocalLaws, local_laws
+from .batch import StackBatch
 
-__all__ = ["bad_numbers", "batch_laws", "harmless"]
+__all__ = ["bad_numbers", "harmless"]
 
 Good = NDArray[np.bool_]
 
@@ -98,21 +97,3 @@ def harmless(batch: StackBatch, bad: Iterable[int]) -> StackBatch:
 
 
 _HARMLESS: Mapping[str, Any] = {"thickness": 1.0, "dos": 1.0, "diffusion": 1.0, "theta": np.eye(12)}
-
-
-def batch_laws(batch: StackBatch) -> LocalLaws:
-    """Return the local laws of all layers of all stacks, leading axes (B, n).
-
-    The laws of a layer that is the same in all of them are found once.
-    """
-    parts = [local_laws(layer.fields, batch.frequency) for layer in batch.layers]
-
-    def whole(arrays: Sequence[AnyArray], inner: int) -> AnyArray:
-        full = [np.broadcast_to(x, (batch.size, *x.shape[x.ndim - inner :])) for x in arrays]
-        return np.stack(full, axis=1)
-
-    return LocalLaws(
-        whole([p.system for p in parts], 2),
-        whole([p.in_plane for p in parts], 2),
-        whole([p.conductance for p in parts], 0),
-    )

@@ -17,7 +17,7 @@ from femspin.fields.soc import curvature_spin_hall, gauge_field, velocity_matrix
 from femspin.studies import limits
 from femspin.studies.magnetoresistance import charge_tensors, fit_amplitudes
 from femspin.transport.assembly.boundary import mixing_conductance
-from femspin.transport.layers.slab import slab_operators
+from femspin.transport.layers.slab import local_laws, slab_operators
 from femspin.transport.layers.stack import (
     Conductance,
     SpinFlux,
@@ -348,8 +348,8 @@ def test_rashba_gas_has_an_oscillating_evanescent_mode():
     expected = complex(*REFS["R09"]["values"]["Rashba_evanescent_kappa"])
     assert_allclose(kappa, expected, rtol=CONSTANTS)
     turned = RegionFields("gas", 1e46, diffusion, gauge=gauge[[2, 1, 0]])
-    laws = slab_operators([turned], np.array([1e-5]))
-    modes = np.linalg.eigvals(laws.generator[0][:6, :6]) / laws.length[0]
+    laws = slab_operators(local_laws(turned), np.array(1e-5))
+    modes = np.linalg.eigvals(laws.generator[:6, :6]) / laws.length
     for mode in (kappa, kappa.conjugate(), -kappa):
         assert np.abs(modes - mode).min() < EXACT * abs(kappa)
 

@@ -12,8 +12,11 @@ from .soc import LEVI_CIVITA, cross_matrix
 __all__ = ["gauge_kernel", "loss_kernel", "thin_loss_kernel", "thin_response"]
 
 
+_SPIN = [1, 2, 3, 5, 6, 7, 9, 10, 11]  # the spin components of 4 i + eta
+
+
 def loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
-    """Return K^{ac} [unit of a^2], shape (3, 3).
+    """Return K^{ac} [unit of a^2], shape (..., 3, 3), of a (..., 3, 3) and Theta (..., 12, 12).
 
     K^{ac} = -eps^{abm} a^{ib} Theta^{im}_{jn} eps^{ndc} a^{jd}; the paper's Omega^{ac} is
     D ell^c K^{ac}.
@@ -21,21 +24,23 @@ def loss_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
     References:
         PRB 108, 125309 (2023), Eq. (36); errata E10, E14.
     """
-    found: Array = -np.dot(gauge_kernel(a, theta)[..., 1:].reshape(3, 9), cross_matrix(a).reshape(9, 3))
+    gauge, turn = gauge_kernel(a, theta)[..., 1:], cross_matrix(a)
+    found: Array = -gauge.reshape(*gauge.shape[:-2], 9) @ turn.reshape(*turn.shape[:-3], 9, 3)
     return found
 
 
 def gauge_kernel(a: ArrayLike, theta: ArrayLike) -> Array:
-    """Return C^{a nu}_j [unit of a], shape (3, 3, 4) = (a, j, nu).
+    """Return C^{a nu}_j [unit of a], shape (..., 3, 3, 4) = (..., a, j, nu).
 
     C^{a nu}_j = eps^{abm} a^{ib} Theta^{im}_{j nu}; the paper's Gamma^{ac} is -D C^{ac}_z.
 
     References:
         PRB 108, 125309 (2023), Eq. (37).
     """
-    rows = as_array(theta, float).reshape(3, 4, 3, 4)[:, 1:].reshape(9, 12)
-    found: Array = np.dot(np.moveaxis(cross_matrix(a), 1, 0).reshape(3, 9), rows).reshape(3, 3, 4)
-    return found
+    theta = as_array(theta, float)
+    turn, rows = np.moveaxis(cross_matrix(a), -2, -3), theta[..., _SPIN, :]
+    found: Array = turn.reshape(*turn.shape[:-2], 9) @ rows
+    return found.reshape(*found.shape[:-1], 3, 4)
 
 
 def thin_response(theta: ArrayLike) -> Array:

@@ -24,7 +24,9 @@ from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ...dual import as_array
 from ...fields.kernels import gauge_kernel, loss_kernel
 from ...fields.region import RegionFields
 from ...fields.soc import cross_matrix
@@ -37,7 +39,7 @@ __all__ = ["FluxSplit", "layer_sources"]
 class FluxSplit:
     """Contributions to the spin flux that leaves a layer through one of its faces.
 
-    All parts have the same shape, (3,) for fluxes [1/(m^2 s)] and for the drift part of an
+    All parts have the same shape, (..., 3) for fluxes [1/(m^2 s)] and for the drift part of an
     admittance, (3, 3) for conductances [S/m^2].
 
     Args:
@@ -84,41 +86,47 @@ class FluxSplit:
 
 def layer_sources(
     fields: RegionFields,
-    thickness: float,
+    thickness: ArrayLike,
     integral: AnyArray,
     rise: AnyArray,
     entering: AnyArray,
-    drive: AnyArray | float = 1.0,
-    frequency: float = 0.0,
+    frequency: ArrayLike = 0.0,
+    drive: ArrayLike = 1.0,
 ) -> FluxSplit:
-    """Return the split of the flux leaving a layer; trailing axes are carried along.
+    """Return the split of the flux leaving a layer; all arrays may have leading axes, as of stacks.
 
     Args:
         fields: Coefficients of the layer.
         thickness: Its thickness [m].
-        integral: Integral of mu^a over the layer [J m], shape (3, ...).
-        rise: mu^eta at the top minus mu^eta at the bottom [J], shape (4, ...).
-        entering: Flux in through the other face [1/(m^2 s)], shape (3, ...).
-        drive: Scale of the drift forces, shape (...).
+        integral: Integral of mu^a over the layer [J m], shape (..., 3).
+        rise: mu^eta at the top minus mu^eta at the bottom [J], shape (..., 4).
+        entering: Flux in through the other face [1/(m^2 s)], shape (..., 3).
         frequency: Angular frequency W [rad/s].
+        drive: Scale of the drift forces.
 
     References:
         PRB 108, 125309 (2023), Eqs. (33), (35)-(37); errata E7, E14, E19, E28.
     """
-    density, jump = fields.dos * integral, fields.dos * rise
+    dos, diffusion = (as_array(x)[..., None] for x in (fields.dos, fields.diffusion))
+    density, jump = dos * integral, dos * rise
     loss, gauge = loss_kernel(fields.gauge, fields.theta), gauge_kernel(fields.gauge, fields.theta)
-    symmetric, antisymmetric = 0.5 * (loss + loss.T), 0.5 * (loss - loss.T)
+    symmetric = 0.5 * (loss + np.moveaxis(loss, -1, -2))
     diagonal = symmetric * np.eye(3)
-    made = -thickness * np.einsum("ajn,jn->a", gauge, fields.drift)
-    flow = fields.diffusion * gauge[:, 2]
+    made = np.einsum("...ajn,...jn->...a", gauge, fields.drift)
+    flow = diffusion[..., None] * gauge[..., 2, :]
+
+    def times(matrix: AnyArray, vector: AnyArray) -> AnyArray:
+        found: AnyArray = (matrix @ vector[..., None])[..., 0]
+        return found
+
     return FluxSplit(
-        M_relax=-fields.relaxation @ density,
-        M_prec=cross_matrix(fields.omega) @ density,
-        L_diag=-fields.diffusion * diagonal @ density,
-        L_anti=-fields.diffusion * antisymmetric @ density,
-        S=-fields.diffusion * (symmetric - diagonal) @ density,
-        A=flow[:, 1:] @ jump[1:],
-        E=np.multiply.outer(made, drive) + np.multiply.outer(flow[:, 0], jump[0]),
-        T=-1j * frequency * density if np.any(frequency) else np.zeros_like(density),
+        M_relax=-times(fields.relaxation, density),
+        M_prec=times(cross_matrix(fields.omega), density),
+        L_diag=-diffusion * times(diagonal, density),
+        L_anti=-diffusion * times(loss - symmetric, density),
+        S=-diffusion * times(symmetric - diagonal, density),
+        A=times(flow[..., 1:], jump[..., 1:]),
+        E=flow[..., 0] * jump[..., :1] - (as_array(drive) * as_array(thickness))[..., None] * made,
+        T=-1j * as_array(frequency)[..., None] * density if np.any(frequency) else 0.0 * density,
         B=entering,
     )

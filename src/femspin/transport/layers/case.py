@@ -13,6 +13,7 @@ from ...fields.region import RegionFields
 from ...units import E_CHARGE, AnyArray
 
 __all__ = [
+    "FIELD_SHAPES",
     "Conductance",
     "Contact",
     "Face",
@@ -56,11 +57,21 @@ class StackLayer:
         _require_positive(f"{where}: thickness", self.thickness)
         _require_positive(f"{where}: density of states", f.dos)
         _require_positive(f"{where}: diffusion constant", f.diffusion)
-        for name, shape in _FIELD_SHAPES.items():
-            _require_shape(f"{where}: {name}", getattr(f, name), shape)
+        for name, shape in FIELD_SHAPES.items():
+            if shape:
+                _require_shape(f"{where}: {name}", getattr(f, name), shape)
 
 
-_FIELD_SHAPES = {"gauge": (3, 3), "omega": (3,), "relaxation": (3, 3), "theta": (12, 12), "drift": (3, 4)}
+FIELD_SHAPES: Mapping[str, tuple[int, ...]] = {
+    "dos": (),
+    "diffusion": (),
+    "gauge": (3, 3),
+    "omega": (3,),
+    "relaxation": (3, 3),
+    "theta": (12, 12),
+    "drift": (3, 4),
+}
+"""The coefficients of `RegionFields` that the transport equation takes, and their shapes."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +198,12 @@ class StackCase:
         for name in ("frequency", "charge_flux"):
             if not np.isfinite(getattr(self, name)):
                 raise ValueError(f"stack: {name} must be finite, got {getattr(self, name)}")
+
+    @property
+    def fields(self) -> RegionFields:
+        """Coefficients of all layers, with a leading axis (n,)."""
+        arrays = {k: stacked([getattr(layer.fields, k) for layer in self.layers]) for k in FIELD_SHAPES}
+        return RegionFields("", **arrays)  # type: ignore[arg-type]
 
     @property
     def thickness(self) -> AnyArray:

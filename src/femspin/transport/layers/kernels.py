@@ -1,4 +1,4 @@
-"""Compiled twins of `slab.slab_maps` and `batched_chain.solve_windows`, for large batches.
+"""Compiled twins of `slab.slab_maps` and `windows.solve_windows`, for large batches.
 
 They are compiled on first use and cached; without numba they are plain Python, correct and slow.
 Products run over rows, so that the inner loop is one of a fixed number of neighbours.
@@ -38,7 +38,7 @@ def compiled_maps(generator: AnyArray, norm: AnyArray, thickness: AnyArray) -> A
 
 
 def compiled_windows(bottom: AnyArray, blocks: AnyArray, top: AnyArray, values: AnyArray) -> AnyArray:
-    """Return the unknowns of block rows, shape (B, 6 n + 6); see `batched_chain.solve_windows`."""
+    """Return the unknowns of block rows, shape (B, 6 n + 6); see `windows.solve_windows`."""
     dtype = np.result_type(blocks, values)
     unknown = np.zeros(values.shape, dtype)
     given = (np.ascontiguousarray(x, dtype) for x in (bottom, blocks, top, values))

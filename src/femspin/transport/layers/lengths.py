@@ -13,7 +13,7 @@ from ...dual import as_array, stacked
 from ...fields.kernels import loss_kernel
 from ...fields.region import RegionFields
 from ...units import E_CHARGE, LENGTH
-from .slab import slab_operators
+from .slab import local_laws, slab_operators
 
 __all__ = ["Lengths", "decay_exponents", "lengths", "mesh_lengths", "resolved_rates"]
 
@@ -78,8 +78,8 @@ def decay_exponents(fields: RegionFields, rate: float = 0.0) -> NDArray[np.compl
         fields: Coefficients of the region.
         rate: Angular frequency W of exp(+iWt) [rad/s].
     """
-    laws = slab_operators([fields], np.array([_LONGEST]), rate)
-    found = np.linalg.eigvals(laws.generator[0, :6, :6]) / laws.length[0]
+    laws = slab_operators(local_laws(fields, rate), np.asarray(_LONGEST))
+    found = np.linalg.eigvals(laws.generator[:6, :6]) / laws.length
     return as_array(found, complex)
 
 

@@ -22,37 +22,57 @@ All maps are in units of the slab: potential meV, length ``length``, flux ``flux
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ...dual import stacked, value_of
+from ...dual import as_array, value_of
 from ...fields.region import RegionFields
 from ...fields.soc import covariant_rotation, cross_matrix
 from ...units import ENERGY, AnyArray
+from .case import FIELD_SHAPES
 
-__all__ = ["SlabOperators", "join", "middle_state", "slab_maps", "slab_operators"]
+__all__ = ["LocalLaws", "SlabOperators", "join", "local_laws", "middle_state", "slab_maps", "slab_operators"]
 
 
 FLUX_BOTTOM, MU_TOP, RISE = slice(0, 3), slice(3, 6), 6
 MU_INTEGRAL, FLUX_INTEGRAL, CHARGE_INTEGRAL = slice(7, 10), slice(10, 13), 13
 MU_BOTTOM, FLUX_TOP, DRIVE = slice(0, 3), slice(3, 6), 6
 
+UNITY = np.eye(3)
+UNITY.setflags(write=False)
+
 TAYLOR_DEGREE = 18  # 1/19! = 8e-18, for sub-slabs of unit norm
 
 
 @dataclass(frozen=True)
-class SlabOperators:
-    """The local laws of n slabs, each in its own units.
+class LocalLaws:
+    """What holds at a point of uniform layers; all may have leading axes.
 
     Args:
-        generator: d/dz of (mu^a, J^{za}, mu^0, 1), shape (n, 8, 8) [1/length].
-        norm: Size of the generator's spin block, shape (n,) [1/length].
-        length: Unit of length, about the shortest decay length, shape (n,) [m].
-        flux: Unit of flux nu D meV / length, shape (n,) [1/(m^2 s)].
+        system: (mu, j)' = system @ (mu, j, 1) with j = J^z / (nu D), mu in meV and length in m,
+            shape (..., 8, 9).
         in_plane: In-plane flux J^{p eta} = in_plane @ (mu^eta, J^{z eta}, 1) in SI,
-            shape (n, 8, 9), rows x0, x1, .. y3.
+            shape (..., 8, 9), rows x0, x1, .. y3.
+        conductance: nu D [1/(J m s)], shape (...).
+    """
+
+    system: AnyArray
+    in_plane: AnyArray
+    conductance: AnyArray
+
+
+@dataclass(frozen=True)
+class SlabOperators:
+    """The local laws of slabs, each in its own units; leading axes as of the laws, such as (n,).
+
+    Args:
+        generator: d/dz of (mu^a, J^{za}, mu^0, 1), shape (..., 8, 8) [1/length].
+        norm: Size of the generator's spin block, shape (...) [1/length].
+        length: Unit of length, about the shortest decay length, shape (...) [m].
+        flux: Unit of flux nu D meV / length, shape (...) [1/(m^2 s)].
+        in_plane: See `LocalLaws`.
     """
 
     generator: AnyArray
@@ -62,10 +82,8 @@ class SlabOperators:
     in_plane: AnyArray
 
 
-def slab_operators(
-    fields: Sequence[RegionFields], thickness: AnyArray, frequency: float = 0.0, charge_flux: float = 0.0
-) -> SlabOperators:
-    r"""Return the operators of uniform slabs; the units of dual ones are a choice and do not change.
+def local_laws(fields: RegionFields, frequency: ArrayLike = 0.0) -> LocalLaws:
+    r"""Return the laws of uniform layers, whose coefficients may have leading axes.
 
     With :math:`f = s - \nu D(\partial + T)\mu` and :math:`J = \Theta f`, elimination of
     :math:`f^z` leaves, with :math:`\Theta_{pz}` the block (in-plane, z) and
@@ -79,76 +97,92 @@ def slab_operators(
         J^p = S (s_p - \nu D T_p\mu) + \Theta_{pz}\Theta_{zz}^{-1} J^z .
 
     Args:
-        fields: Coefficients of the n slabs.
-        thickness: Thickness of each slab [m], shape (n,).
+        fields: Coefficients of the layers.
         frequency: Angular frequency W of exp(+iWt) [rad/s], felt by spins only.
-        charge_flux: J^{z0} [1/(m^2 s)], the same everywhere.
     """
-    diffusion = stacked([f.diffusion for f in fields])
-    conductance = stacked([f.dos for f in fields]) * diffusion
-    drift = stacked([f.drift for f in fields]) / (conductance * ENERGY)[:, None, None]
-    loss = stacked([f.relaxation for f in fields]) - cross_matrix(stacked([f.omega for f in fields]))
-    if np.any(frequency):
-        loss = loss + 1j * frequency * np.eye(3)
-    loss = loss / diffusion[:, None, None]
-    turn = covariant_rotation(stacked([f.gauge for f in fields]))
-    response = stacked([f.theta for f in fields])
-    system, in_plane = local_system(response, turn, drift, loss)
-    length = natural_length(value_of(system), value_of(thickness))
-    flux = conductance * ENERGY / length
-    generator = scaled_generator(system, length, charge_flux / flux)
-    norm = np.abs(value_of(generator)[:, :6, :6]).sum(axis=1).max(axis=1)
-    in_plane[:, :, :4] *= conductance[:, None, None]
-    in_plane[:, :, 8] *= (conductance * ENERGY)[:, None]
-    return SlabOperators(generator, norm, length, flux, in_plane)
+    arrays = [as_array(getattr(fields, name)) for name in FIELD_SHAPES]
+    rate = as_array(frequency if np.any(frequency) else 0.0)
+    inner = FIELD_SHAPES.values()
+    leading = [x.shape[: x.ndim - len(shape)] for x, shape in zip(arrays, inner, strict=True)]
+    lead = np.broadcast_shapes(*set(leading), rate.shape)
+    if set(leading) != {lead}:
+        arrays = [np.broadcast_to(x, (*lead, *shape)) for x, shape in zip(arrays, inner, strict=True)]
+    dos, diffusion, gauge, omega, relaxation, theta, drift = arrays
+    conductance = dos * diffusion
+    loss: AnyArray = relaxation - cross_matrix(omega)
+    if rate.any():
+        loss = loss + 1j * rate[..., None, None] * UNITY
+    loss = loss / diffusion[..., None, None]
+    drift = drift / (conductance * ENERGY)[..., None, None]
+    system, in_plane = _scaled_laws(theta, covariant_rotation(gauge), drift, loss)
+    in_plane[..., :4] *= conductance[..., None, None]
+    in_plane[..., 8] *= (conductance * ENERGY)[..., None]
+    return LocalLaws(system, in_plane, conductance)
 
 
-def local_system(
+def _scaled_laws(
     response: AnyArray, turn: AnyArray, drift: AnyArray, loss: AnyArray
 ) -> tuple[AnyArray, AnyArray]:
-    """Return (mu, j)' = system @ (mu, j, 1) and j_p = in_plane @ (mu, j, 1), j = J / (nu D).
+    """Return `LocalLaws` of j = J / (nu D); arrays have one shape (..., 4 or 12, ...) of leading axes.
 
-    Shapes (n, 8, 9), `loss` (n, 3, 3); unit of length m, of potential that of `drift` times m.
+    Unit of length m, of potential that of `drift` times m; `loss` has shape (..., 3, 3).
     """
-    n = len(response)
+    lead = response.shape[:-2]
     planes, normal = slice(0, 8), slice(8, 12)
-    turn_p, turn_z = turn[:, :2].reshape(n, 8, 4), turn[:, 2]
-    gather = np.concatenate([turn[:, 0], turn[:, 1]], axis=2)
-    drift_p, drift_z = drift[:, :2].reshape(n, 8, 1), drift[:, 2, :, None]
-    inverse = np.linalg.inv(response[:, normal, normal])
-    deflect = inverse @ response[:, normal, planes]
-    carry = response[:, planes, normal] @ inverse
-    schur = response[:, planes, planes] - carry @ response[:, normal, planes]
-    in_plane = np.concatenate([-schur @ turn_p, carry, schur @ drift_p], axis=2)
+    turn_p, turn_z = turn[..., :2, :, :].reshape(*lead, 8, 4), turn[..., 2, :, :]
+    gather = np.concatenate([turn[..., 0, :, :], turn[..., 1, :, :]], axis=-1)
+    drift_p, drift_z = drift[..., :2, :].reshape(*lead, 8, 1), drift[..., 2, :, None]
+    inverse = np.linalg.inv(response[..., normal, normal])
+    deflect = inverse @ response[..., normal, planes]
+    carry = response[..., planes, normal] @ inverse
+    schur = response[..., planes, planes] - carry @ response[..., normal, planes]
+    in_plane = np.concatenate([-schur @ turn_p, carry, schur @ drift_p], axis=-1)
     potential = [-turn_z - deflect @ turn_p, -inverse, drift_z + deflect @ drift_p]
-    lost = np.zeros_like(loss, shape=(n, 4, 9))
-    lost[:, 1:, 1:4] = loss
+    lost = np.zeros_like(loss, shape=(*lead, 4, 9))
+    lost[..., 1:, 1:4] = loss
     flux = -gather @ in_plane
-    flux[:, :, 4:8] -= turn_z
-    return np.concatenate([np.concatenate(potential, axis=2), flux - lost], axis=1), in_plane
+    flux[..., 4:8] -= turn_z
+    return np.concatenate([np.concatenate(potential, axis=-1), flux - lost], axis=-2), in_plane
 
 
-def natural_length(system: AnyArray, thickness: AnyArray) -> AnyArray:
+def slab_operators(
+    laws: LocalLaws, thickness: AnyArray, charge_flux: AnyArray | float = 0.0
+) -> SlabOperators:
+    """Return the operators of slabs in their own units; those of dual laws are a choice and stay.
+
+    Args:
+        laws: Of the slabs.
+        thickness: Their thickness [m], shape (...).
+        charge_flux: J^{z0} [1/(m^2 s)], the same in all slabs of a stack.
+    """
+    length = _natural_length(value_of(laws.system), value_of(thickness))
+    flux = laws.conductance * ENERGY / length
+    generator = _scaled_generator(laws.system, length, charge_flux / flux)
+    norm = np.abs(value_of(generator)[..., :6, :6]).sum(axis=-2).max(axis=-1)
+    return SlabOperators(generator, norm, length, flux, laws.in_plane)
+
+
+def _natural_length(system: AnyArray, thickness: AnyArray) -> AnyArray:
     """Return the length in which the spin block is balanced, at most the thickness [m]."""
-    decay = np.sqrt(np.abs(system[:, 5:8, 1:4]).max(axis=(1, 2)))
+    decay = np.sqrt(np.abs(system[..., 5:8, 1:4]).max(axis=(-1, -2)))
     found: AnyArray = 1.0 / np.maximum(decay, 1.0 / thickness)
     return found
 
 
-def scaled_generator(system: AnyArray, length: AnyArray, charge_flux: AnyArray) -> AnyArray:
-    """Return d/dz of (mu^a, J^{za}, mu^0, 1) in slab units, shape (n, 8, 8)."""
-    unit = length[:, None, None]
+def _scaled_generator(system: AnyArray, length: AnyArray, charge_flux: AnyArray) -> AnyArray:
+    """Return d/dz of (mu^a, J^{za}, mu^0, 1) in slab units, shape (..., 8, 8)."""
+    unit = length[..., None, None]
     scaled = system.copy()
-    scaled[:, :4, :4] *= unit
-    scaled[:, :4, 8:] *= unit
-    scaled[:, 4:, :4] *= unit**2
-    scaled[:, 4:, 4:8] *= unit
-    scaled[:, 4:, 8:] *= unit**2
-    drive = scaled[:, :, 8] + scaled[:, :, 4] * charge_flux[:, None]
+    scaled[..., :4, :4] *= unit
+    scaled[..., :4, 8:] *= unit
+    scaled[..., 4:, :4] *= unit**2
+    scaled[..., 4:, 4:8] *= unit
+    scaled[..., 4:, 8:] *= unit**2
+    drive = scaled[..., 8] + scaled[..., 4] * charge_flux[..., None]
     rows, spin = np.array([1, 2, 3, 5, 6, 7, 0]), np.array([1, 2, 3, 5, 6, 7])
-    generator = np.zeros_like(drive, shape=(len(system), 8, 8))
-    generator[:, :7, :6] = scaled[:, rows[:, None], spin]
-    generator[:, :7, 7] = drive[:, rows]
+    generator = np.zeros_like(drive, shape=(*drive.shape[:-1], 8, 8))
+    generator[..., :7, :6] = scaled[..., rows[:, None], spin]
+    generator[..., :7, 7] = drive[..., rows]
     return generator
 
 
@@ -178,14 +212,16 @@ def _short_map(generator: AnyArray, height: AnyArray) -> AnyArray:
     identity = np.eye(8)
     series = identity + step / TAYLOR_DEGREE
     for k in range(TAYLOR_DEGREE - 1, 1, -1):
-        series = identity + (step @ series) / k
+        series = step @ series
+        series /= k
+        series += identity
     transfer = identity + step @ series  # exp(step)
     inputs = np.zeros_like(step, shape=(len(step), 8, 7))  # state at the bottom for each input
-    inputs[:, 0:3, MU_BOTTOM] = np.eye(3)
+    inputs[:, 0:3, MU_BOTTOM] = UNITY
     inputs[:, 7, DRIVE] = 1.0
     right = np.zeros_like(step, shape=(len(step), 3, 7))
     right[:, :, MU_BOTTOM] = -transfer[:, 3:6, 0:3]
-    right[:, :, FLUX_TOP] = np.eye(3)
+    right[:, :, FLUX_TOP] = UNITY
     right[:, :, DRIVE] = -transfer[:, 3:6, 7]
     inputs[:, 3:6] = np.linalg.solve(transfer[:, 3:6, 3:6], right)
     outputs = np.concatenate([transfer[:, [0, 1, 2, 6]], series[:, :7] * height[:, None, None]], axis=1)
@@ -224,7 +260,7 @@ def middle_state(lower: AnyArray, upper: AnyArray) -> AnyArray:
     """
     impedance, admittance = lower[:, MU_TOP, FLUX_TOP], upper[:, FLUX_BOTTOM, MU_BOTTOM]
     right = impedance @ upper[:, FLUX_BOTTOM]
-    matrix = np.eye(3) - right[:, :, MU_BOTTOM]
+    matrix = UNITY - right[:, :, MU_BOTTOM]
     right[:, :, MU_BOTTOM] = lower[:, MU_TOP, MU_BOTTOM]
     right[:, :, DRIVE] += lower[:, MU_TOP, DRIVE]
     mu = np.linalg.solve(matrix, right)

@@ -10,15 +10,27 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...dual import as_array
 from ...fields.region import RegionFields
 from ...units import E_CHARGE, AnyArray
-from .case import Conductance, Contact, Face, Insulating, SpinFlux, SpinPotential, StackCase, StackLayer
+from .case import (
+    FIELD_SHAPES,
+    Conductance,
+    Contact,
+    Face,
+    Insulating,
+    SpinFlux,
+    SpinPotential,
+    StackCase,
+    StackLayer,
+)
 
 __all__ = [
     "ContactBatch",
     "FaceBatch",
     "LayerBatch",
     "StackBatch",
+    "contact_batch",
     "face_batch",
     "layer_batch",
     "stack_batch",
@@ -37,7 +49,7 @@ class _Shaped:
 
     def __post_init__(self) -> None:
         for name, shape in self._SHAPES.items():
-            array = np.asarray(getattr(self, name))
+            array = as_array(getattr(self, name))
             where = getattr(self, "name", "") or type(self).__name__
             if array.shape[array.ndim - len(shape) :] != shape or array.ndim > len(shape) + 1:
                 raise ValueError(
@@ -81,16 +93,12 @@ class LayerBatch(_Shaped):
     drift: ArrayLike = field(default_factory=lambda: np.zeros((3, 4)))
     name: str = ""
 
-    _SHAPES: ClassVar[_Shapes] = {
-        "thickness": (),
-        "dos": (),
-        "diffusion": (),
-        "gauge": (3, 3),
-        "omega": (3,),
-        "relaxation": (3, 3),
-        "theta": (12, 12),
-        "drift": (3, 4),
-    }
+    _SHAPES: ClassVar[_Shapes] = {"thickness": (), **FIELD_SHAPES}
+
+    @property
+    def fields(self) -> RegionFields:
+        """All but the thickness, every array with a leading axis or without."""
+        return RegionFields(self.name, **{k: getattr(self, k) for k in FIELD_SHAPES})
 
     def case(self, index: int) -> StackLayer:
         """Return the layer of one stack; ValueError if a number is not allowed."""
@@ -199,7 +207,7 @@ class StackBatch(_Shaped):
             if not isinstance(face, FaceBatch):
                 object.__setattr__(self, name, face_batch([face], inward))
         made = {
-            k: c if isinstance(c, ContactBatch) else ContactBatch(c.resistance, _drop(c))
+            k: c if isinstance(c, ContactBatch) else contact_batch([c])
             for k, c in sorted(self.contacts.items())
         }
         object.__setattr__(self, "contacts", made)
@@ -264,31 +272,36 @@ class StackBatch(_Shaped):
 def layer_batch(layers: Sequence[StackLayer]) -> LayerBatch:
     """Return one layer of as many stacks as there are layers; what is equal has no axis."""
     fields = [layer.fields for layer in layers]
-    arrays = {
-        name: _merged([getattr(f, name) for f in fields])
-        for name in LayerBatch._SHAPES
-        if name != "thickness"
-    }
+    arrays = {name: _merged([getattr(f, name) for f in fields]) for name in FIELD_SHAPES}
     return LayerBatch(_merged([layer.thickness for layer in layers]), **arrays, name=fields[0].name)
 
 
 def face_batch(faces: Sequence[Face], inward: int) -> FaceBatch:
-    """Return the faces of as many stacks.
+    """Return the faces of as many stacks, without leading axis where they are equal.
 
     Args:
         faces: Conditions, which may be of different kinds.
         inward: 1 for bottom faces, -1 for top faces.
     """
-    value, conductance = np.zeros((len(faces), 3)), np.zeros((len(faces), 3, 3))
-    for k, face in enumerate(faces):
-        if isinstance(face, SpinPotential):
-            value[k] = face.mu
-        elif isinstance(face, SpinFlux):
-            value[k] = inward * np.asarray(face.flux)
-        elif isinstance(face, Conductance):
-            value[k], conductance[k] = face.drift, face.G
-    fixed = [isinstance(face, SpinPotential) for face in faces]
-    return FaceBatch(_merged(fixed), _merged(list(value)), _merged(list(conductance)))
+    numbers = zip(*(_face_numbers(face, inward) for face in faces), strict=True)
+    return FaceBatch(*(_merged(x) for x in numbers))
+
+
+def _face_numbers(face: Face, inward: int) -> tuple[bool, AnyArray, AnyArray]:
+    """Return what `FaceBatch` has of one face."""
+    if isinstance(face, SpinPotential):
+        return True, as_array(face.mu), np.zeros((3, 3))
+    if isinstance(face, SpinFlux):
+        return False, inward * as_array(face.flux), np.zeros((3, 3))
+    if isinstance(face, Conductance):
+        return False, as_array(face.drift), as_array(face.G)
+    return False, np.zeros(3), np.zeros((3, 3))
+
+
+def contact_batch(contacts: Sequence[Contact]) -> ContactBatch:
+    """Return the contacts at one interface of as many stacks, likewise."""
+    charges = [E_CHARGE**2 / c.charge for c in contacts]
+    return ContactBatch(_merged([c.resistance for c in contacts]), _merged(charges))
 
 
 def stack_batch(cases: Sequence[StackCase]) -> StackBatch:
@@ -304,7 +317,7 @@ def stack_batch(cases: Sequence[StackCase]) -> StackBatch:
     contacts = {}
     for k in sorted({k for case in cases for k in case.contacts}):
         found = [case.contacts.get(k, Contact(np.inf)) for case in cases]
-        contacts[k] = ContactBatch(_merged([c.resistance for c in found]), _merged([_drop(c) for c in found]))
+        contacts[k] = contact_batch(found)
     return StackBatch(
         tuple(layer_batch([case.layers[k] for case in cases]) for k in range(counts.pop())),
         face_batch([case.bottom for case in cases], 1),
@@ -316,13 +329,10 @@ def stack_batch(cases: Sequence[StackCase]) -> StackBatch:
     )
 
 
-def _drop(contact: Contact) -> float:
-    """Return the drop of mu^0 per charge flux [J m^2 s]."""
-    return E_CHARGE**2 / contact.charge
-
-
 def _merged(values: Sequence[Any]) -> AnyArray:
     """Return arrays with a leading axis, or one of them if all are equal."""
+    if len(values) == 1:
+        return as_array(values[0])
     array = np.array(values)
     return np.asarray(array[0] if np.all(array == array[0]) else array)
 

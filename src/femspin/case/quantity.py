@@ -189,6 +189,8 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
     number, rest = float(match[1]), match[2].strip()
     if number != number or abs(number) == float("inf"):
         raise PydanticCustomError("not_finite", 'must be finite, like "{example}"', needed)
+    if re.match(r",\d", rest):
+        raise _no_quantity(example, "; decimals begin with a point")
     if not rest:
         raise PydanticCustomError(
             "needs_unit", 'lacks its unit: {unit} or a multiple, like "{example}"', needed
@@ -208,10 +210,9 @@ def parse_quantity(text: Any, unit: str, example: str, velocity_of_energy: bool 
     return value
 
 
-def _no_quantity(example: str) -> PydanticCustomError:
-    return PydanticCustomError(
-        "not_a_quantity", 'must be a number followed by a unit, like "{example}"', {"example": example}
-    )
+def _no_quantity(example: str, hint: str = "") -> PydanticCustomError:
+    words = 'must be a number followed by a unit, like "{example}"{hint}'
+    return PydanticCustomError("not_a_quantity", words, {"example": example, "hint": hint})
 
 
 def _convert(number: float, text: str, needed: dict[str, Any], velocity_of_energy: bool) -> float:

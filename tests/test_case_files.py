@@ -135,8 +135,8 @@ BROKEN = {
         'lacks its unit: S/m or a multiple, like "7e6 S/m" (got "5e6")',
     ),
     "decimal comma": (
-        'structure.layers.0.thickness = "1,5 nm"',
-        "structure.layers.0.thickness",
+        'regions.Pt.spin_diffusion_length = "1,5 nm"',
+        "regions.Pt.spin_diffusion_length",
         "decimals begin with a point",
     ),
     "no number": ('drive.temperature = "cold"', "drive.temperature", "must be a number followed by a unit"),

@@ -531,6 +531,49 @@ def test_tables_of_a_scan_are_those_of_single_runs(points):
         same_numbers(numbers_of(table()), numbers_of(simulate(case, errors=False).table))
 
 
+MOMENTS = {
+    "spin": 1,
+    "moment_density": "5e28 m^-3",
+    "exchange_energy": "1e-20 J",
+    "curie_temperature": "1000 K",
+}
+CHANGES = {
+    "drive.temperature": "400 K",
+    "drive.electric_field": ["2e5 V/m", "0 V/m", "0 V/m"],
+    "drive.magnetic_field": ["0.5 T", "0 T", "0.4 T"],
+    "magnetization.direction": [1, 0.2, 0.5],
+    "solver.polarisation_form": "paper",
+    "regions.F.kondo.exchange_energy": "2e-20 J",
+    "regions.Pt.spin_hall_angle": 0.05,
+    "regions.F.polarisation": 0.2,
+}
+
+
+def changed(names):
+    """Return the case of the scan with moments and some of the changes."""
+    table = tomllib.loads(SCAN)
+    del table["scan"]
+    table["regions"]["F"] |= {"kondo": dict(MOMENTS), "polarisation": 0.4}
+    for name in names:
+        *heads, last = name.split(".")
+        inner = table
+        for head in heads:
+            inner = inner.setdefault(head, {})
+        inner[last] = CHANGES[name]
+    return case_from_table(table)
+
+
+def test_a_region_is_remembered_from_the_point_before_only_if_nothing_it_depends_on_changed():
+    cases = [changed(names) for name in CHANGES for names in ([], [name])]
+    together = [numbers_of(table()) for table in stack_tables(cases, solve_point)]
+    for case, found in zip(cases, together, strict=True):
+        same_numbers(found, numbers_of(stack_tables([case], solve_point)[0]()))
+    for k, name in enumerate(CHANGES):
+        before, after = together[2 * k], together[2 * k + 1]
+        moved = [n for n in before if before[n] != pytest.approx(after[n], rel=1e-6, nan_ok=True)]
+        assert moved, name
+
+
 def solve_alone(case, folder):
     """Return the result table of a point that is not solved together with others."""
     return simulate(case, folder, errors=False).table

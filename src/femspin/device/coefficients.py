@@ -7,7 +7,7 @@ thicknesses.  This module lists the parameters, sets them, and differentiates th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,6 +55,9 @@ __all__ = [
 ]
 
 
+FindFields = Callable[[RegionParameters, Conditions, Array], RegionFields]
+
+
 @dataclass(frozen=True)
 class CaseCoefficients:
     """What the solvers see of a case, in SI; also the type of its derivatives.
@@ -92,21 +95,24 @@ class FieldDerivatives(CaseCoefficients):
     parameter: Parameter
 
 
-def case_coefficients(case: Case, m: Array | None = None) -> CaseCoefficients:
+def case_coefficients(
+    case: Case, m: Array | None = None, find_fields: FindFields = region_fields
+) -> CaseCoefficients:
     """Return the coefficients of a completed case.
 
     Args:
         case: A completed case; no mesh is made.
         m: Magnetization direction, shape (3,); default that of the case.
+        find_fields: `region_fields` or what remembers them.
 
     Raises:
         CaseError: If parameters are missing or inconsistent.
     """
-    return _coefficients(without_repetition(case), magnetization_direction(case, m))
+    return _coefficients(without_repetition(case), magnetization_direction(case, m), find_fields)
 
 
-def _coefficients(case: Case, m: Array) -> CaseCoefficients:
-    return coefficients_under(case, conductor_parameters(case), case_conditions(case), m)
+def _coefficients(case: Case, m: Array, find_fields: FindFields = region_fields) -> CaseCoefficients:
+    return coefficients_under(case, conductor_parameters(case), case_conditions(case), m, find_fields)
 
 
 def magnetization_direction(case: Case, m: Array | None = None) -> Array:
@@ -117,7 +123,11 @@ def magnetization_direction(case: Case, m: Array | None = None) -> Array:
 
 
 def coefficients_under(
-    case: Case, parameters: Mapping[str, RegionParameters], conditions: Conditions, m: Array
+    case: Case,
+    parameters: Mapping[str, RegionParameters],
+    conditions: Conditions,
+    m: Array,
+    find_fields: FindFields = region_fields,
 ) -> CaseCoefficients:
     """Return the coefficients of a completed case under other conditions than its own.
 
@@ -126,8 +136,9 @@ def coefficients_under(
         parameters: Of its conducting regions.
         conditions: Temperature and fields.
         m: Unit vector, shape (3,).
+        find_fields: `region_fields` or what remembers them.
     """
-    found = {n: region_fields(p, conditions, m) for n, p in parameters.items()}
+    found = {n: find_fields(p, conditions, m) for n, p in parameters.items()}
     meshed, reduced = find_reduced(case, parameters)
     stack, tables = case.structure, meshed.interfaces
     laws = {

@@ -13,11 +13,12 @@ from .kondo import MomentState
 __all__ = ["RegionFields"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RegionFields:
     """Everything W1 needs to know about one conducting region, in SI.
 
-    Constant there; what follows a texture has leading axes, such as (cells, points).
+    Constant there; what follows a texture has leading axes, such as (cells, points).  Equal only
+    to itself: what follows from it alone can be remembered.
 
     Args:
         name: Region name.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,12 +58,12 @@ class RegionAverage:
     mu: Array
     gradient: Array
 
-    @property
+    @cached_property
     def flux(self) -> Array:
         r"""Mean flux :math:`J = \Theta[s - \nu D(\partial + T)\mu]` [1/(m^2 s)], (3, 4)."""
         return self._response(self.fields.drift + self._diffusive)
 
-    @property
+    @cached_property
     def charge_current(self) -> Array:
         """Mean conventional current density [A/m^2], shape (3,)."""
         return -E_CHARGE * self.flux[:, 0]

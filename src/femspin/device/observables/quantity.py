@@ -7,9 +7,9 @@ are floats and arrays as any others, and arithmetic gives plain ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -194,8 +194,7 @@ def measured(table: Mapping[str, Any], measures: Mapping[str, Measure | str]) ->
     return found
 
 
-@dataclass(frozen=True)
-class _Leaf:
+class _Leaf(NamedTuple):
     """One number in a table: keys to it, names among them, axis, value (None for no number), change."""
 
     path: str
@@ -207,16 +206,22 @@ class _Leaf:
     change: AnyArray | None = None
 
 
-def _leaves(
-    entry: Any, path: str, names: tuple[str, ...] = (), listed: bool | None = None
-) -> Iterator[_Leaf]:
-    """Yield the numbers in a table; `listed` says so of all of them, None leaves it to each."""
+def _leaves(table: Mapping[str, Any]) -> list[_Leaf]:
+    """Return the numbers in a table."""
+    found: list[_Leaf] = []
+    _gather(found, table, "", (), None)
+    return found
+
+
+def _gather(found: list[_Leaf], entry: Any, path: str, names: tuple[str, ...], listed: bool | None) -> None:
+    """Append the numbers in an entry; `listed` says so of all of them, None leaves it to each."""
     if isinstance(entry, Mapping):
         if isinstance(entry, Listed | Unlisted):
             listed = isinstance(entry, Listed)
+        named = isinstance(entry, ByName)
         for key, value in entry.items():
-            below = (*names, str(key)) if isinstance(entry, ByName) else names
-            yield from _leaves(value, f"{path}.{key}" if path else str(key), below, listed)
+            below = (*names, str(key)) if named else names
+            _gather(found, value, f"{path}.{key}" if path else str(key), below, listed)
         return
     measure: Measure = getattr(entry, "measure", _PLAIN)
     shown = measure.listed if listed is None else listed
@@ -224,43 +229,43 @@ def _leaves(
         if entry.shape in ((), (3,)):
             for axis, one in zip(AXES, entry, strict=True) if entry.ndim else (("", entry),):
                 name = f"{path}.{axis}" if axis else path
-                yield _Leaf(name, names, axis, float(one.value), measure, shown, one.change)
+                found.append(_Leaf(name, names, axis, float(one.value), measure, shown, one.change))
     elif isinstance(entry, np.ndarray):
         if entry.shape == (3,):
             for axis, value in zip(AXES, entry.tolist(), strict=True):
-                yield _Leaf(f"{path}.{axis}", names, axis, float(value), measure, shown)
+                found.append(_Leaf(f"{path}.{axis}", names, axis, float(value), measure, shown))
     elif entry is None:
-        yield _Leaf(path, names, "", None, measure, shown)
+        found.append(_Leaf(path, names, "", None, measure, shown))
     elif isinstance(entry, int | float | np.floating) and not isinstance(entry, bool):
-        yield _Leaf(path, names, "", float(entry), measure, shown)
+        found.append(_Leaf(path, names, "", float(entry), measure, shown))
 
 
 def numbers_of(table: Mapping[str, Any]) -> dict[str, float]:
     """Return the numbers of a result table by dotted name; what is None becomes NaN."""
     found = {k: v for k, v in table.items() if k not in _NO_NUMBERS}
-    return {x.path: math.nan if x.value is None else x.value for x in _leaves(found, "")}
+    return {x.path: math.nan if x.value is None else x.value for x in _leaves(found)}
 
 
 def numbers_and_units(table: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, ...]]:
     """Return what `numbers_of` does, and the unit of each number in the same order."""
-    leaves = list(_leaves({k: v for k, v in table.items() if k not in _NO_NUMBERS}, ""))
+    leaves = _leaves({k: v for k, v in table.items() if k not in _NO_NUMBERS})
     numbers = {x.path: math.nan if x.value is None else x.value for x in leaves}
     return numbers, tuple(x.measure.unit for x in leaves)
 
 
 def flat_numbers(table: Mapping[str, Any]) -> dict[str, float]:
     """Return the single numbers of a nested table by dotted name; what is None is left out."""
-    return {x.path: x.value for x in _leaves(table, "") if x.value is not None}
+    return {x.path: x.value for x in _leaves(table) if x.value is not None}
 
 
 def changes_of(table: Mapping[str, Any]) -> dict[str, AnyArray]:
     """Return the changes (P,) of the dual numbers of a table by dotted name."""
-    return {x.path: x.change for x in _leaves(table, "") if x.change is not None}
+    return {x.path: x.change for x in _leaves(table) if x.change is not None}
 
 
 def units_of(table: Mapping[str, Any]) -> dict[str, str]:
     """Return the units of all numbers of a nested table that have one, by dotted name."""
-    return {x.path: x.measure.unit for x in _leaves(table, "") if x.measure.unit}
+    return {x.path: x.measure.unit for x in _leaves(table) if x.measure.unit}
 
 
 def quantities(table: Mapping[str, Any], errors: Mapping[str, Any] | None = None) -> dict[str, Quantity]:
@@ -270,7 +275,7 @@ def quantities(table: Mapping[str, Any], errors: Mapping[str, Any] | None = None
         table: Nested; its inputs and facts are passed over.
         errors: Of some of its numbers, in the same nested form.
     """
-    leaves = list(_leaves({k: v for k, v in table.items() if k not in _NO_NUMBERS}, ""))
+    leaves = _leaves({k: v for k, v in table.items() if k not in _NO_NUMBERS})
     bars = {} if errors is None else flat_numbers(errors)
     largest: dict[str, float] = {}
     for x in leaves:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ...dual import as_array
 from ...fields.region import RegionFields
 from ...fields.soc import LEVI_CIVITA
 from ...interface.currents import InterfaceCurrents
+from ...transport.layers.balance import FluxSplit
 from ...transport.layers.lengths import lengths
 from ...transport.layers.stack import StackLayer, admittance_parts
 from ...units import ENERGY, SPIN_CURRENT, SPIN_CURRENT_UNIT, Array
@@ -214,7 +215,8 @@ def _conductances(said: Said) -> dict[str, Any]:
     table = ByName()
     for name, thickness in said.layers.items():
         f = said.fields[name]
-        split, _ = admittance_parts(StackLayer(f, thickness))
+        known = isinstance(thickness, float)  # what is dual cannot be looked up
+        split = (_known_admittance if known else _admittance)(f, thickness)
         axis = np.array([0.0, 0.0, 1.0]) if f.m is None else f.m
         table[name] = {
             "tensor": as_array(split.total, float),
@@ -222,6 +224,14 @@ def _conductances(said: Said) -> dict[str, Any]:
             "M": measured(resolved_about(as_array(split.M, float), axis), _PART_M),
         }
     return table
+
+
+def _admittance(fields: RegionFields, thickness: float) -> FluxSplit:
+    """Return the admittance of an insulated layer by its parts."""
+    return admittance_parts(StackLayer(fields, thickness))[0]
+
+
+_known_admittance = lru_cache(maxsize=100)(_admittance)
 
 
 def resolved_about(G: Array, m: Array) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,15 +55,21 @@ def stack_validity(said: StackSaid, parameters: Mapping[str, RegionParameters]) 
     return [warning for found in each for warning in found]
 
 
-def stack_warnings(case: Case, said: StackSaid, parameters: Mapping[str, RegionParameters]) -> list[str]:
+def stack_warnings(
+    case: Case,
+    said: StackSaid,
+    parameters: Mapping[str, RegionParameters],
+    invalid: Sequence[ValidityWarning],
+) -> list[str]:
     """Return what `warnings_of` finds, of an exact stack that has no mesh.
 
     Args:
         case: Completed.
         said: What its solution says.
         parameters: Conducting regions by name.
+        invalid: What `stack_validity` finds.
     """
-    found = [w.sentence for w in stack_validity(said, parameters)]
+    found = [w.sentence for w in invalid]
     found += _drive_warnings(case, case_conditions(case), {2})
     names = {frozenset(i.name.split("|")): i.name for i in said.problem.interfaces}
     laws = said.state.coefficients.laws

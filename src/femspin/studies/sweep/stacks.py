@@ -7,22 +7,27 @@ numbers are those of `femspin.simulate` but for what that says of its mesh.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...case.schema import Case
 from ...case.values import INSULATORS
-from ...device.coefficients import CaseCoefficients, case_coefficients
+from ...device.coefficients import CaseCoefficients, FindFields, case_coefficients
 from ...device.observables.said import GROUPS, LARGEST_BALANCE, observables
 from ...device.observables.stack import StackSaid
 from ...device.observables.warnings import stack_validity, stack_warnings
 from ...device.stack_problem import StackProblem, StackState, stack_case, stack_problem
+from ...fields.build import Conditions, region_fields
+from ...fields.region import RegionFields
 from ...interface.currents import require_balanced
-from ...materials.parameters import complete_case, conductor_parameters
+from ...materials.parameters import RegionParameters, complete_case, conductor_parameters
 from ...transport.layers.batched import BatchSolution, solve_stacks
 from ...transport.layers.case import StackCase
+from ...units import Array
 
 __all__ = ["Solve", "stack_tables"]
 
@@ -50,7 +55,8 @@ def stack_tables(cases: Sequence[Case], solve: Solve, folder: Path | None = None
         folder: Where relative paths start.
     """
     alone: list[Table] = [partial(solve, case, folder) for case in cases]
-    points = [_point(case) for case in cases]
+    find_fields = _remembered()
+    points = [_point(case, find_fields) for case in cases]
     by_size: dict[int, list[int]] = {}
     for k, point in enumerate(points):
         if point is not None:
@@ -68,14 +74,31 @@ def stack_tables(cases: Sequence[Case], solve: Solve, folder: Path | None = None
     return found
 
 
-def _point(case: Case) -> _Point | None:
+def _remembered() -> FindFields:
+    """Return `region_fields` that finds a region no anew where it is as at the point before.
+
+    What follows from its coefficients alone is then found once, too.
+    """
+    known: dict[str, tuple[Any, RegionFields]] = {}
+
+    def find(parameters: RegionParameters, conditions: Conditions, m: Array) -> RegionFields:
+        outer = [np.ravel(getattr(conditions, f.name)) for f in fields(conditions)]
+        key = parameters, np.concatenate([*outer, m]).tolist()
+        if known.get(parameters.name, ("", None))[0] != key:
+            known[parameters.name] = key, region_fields(parameters, conditions, m)
+        return known[parameters.name][1]
+
+    return find
+
+
+def _point(case: Case, find_fields: FindFields) -> _Point | None:
     """Return a point, or None for one that needs a mesh or is wrong: solved alone it tells why."""
     try:
         case, _ = complete_case(case)
         problem = stack_problem(case)
         if not problem.distinct or not _fits(case, problem):
             return None
-        coefficients = case_coefficients(case, problem.m)
+        coefficients = case_coefficients(case, problem.m, find_fields)
         return _Point(case, problem, coefficients, stack_case(problem, coefficients))
     except Exception:  # raised again where the table of this point is asked for
         return None
@@ -101,6 +124,7 @@ def _table(point: _Point, batch: BatchSolution, row: int) -> Mapping[str, Any]:
     said = StackSaid(StackState(point.problem, solution, point.coefficients))
     require_balanced(said.interfaces, said.largest_drivable)
     parameters = conductor_parameters(point.case)
+    invalid = stack_validity(said, parameters)
     balance = max((i.balance for i in said.interfaces.values()), default=0.0)
     return {
         "magnetization": point.problem.m,
@@ -114,6 +138,6 @@ def _table(point: _Point, batch: BatchSolution, row: int) -> Mapping[str, Any]:
             "residual": solution.mismatch,
             "transport_solutions": 1,
         },
-        "warnings": stack_warnings(point.case, said, parameters),
-        "validity": [asdict(w) for w in stack_validity(said, parameters)],
+        "warnings": stack_warnings(point.case, said, parameters, invalid),
+        "validity": [asdict(w) for w in invalid],
     }

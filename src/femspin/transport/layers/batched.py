@@ -80,22 +80,10 @@ class BatchSolution(LayerStates):
         mismatch = float(self.mismatch[index])
         return StackSolution(lower, upper, integral, operators, mismatch, case or self.batch.case(index))
 
-    def potential(self, z: ArrayLike, side: int = 1) -> AnyArray:
-        """Return mu^eta [J] at z [m], shape (B, m, 4).
-
-        Args:
-            z: Positions within the stacks, shape (m,) for all or (B, m).
-            side: At an interface, +1 takes the layer above and -1 the layer below.
-        """
+    def _state(self, z: ArrayLike, side: int) -> AnyArray:
         points = np.broadcast_to(np.asarray(z, float), (self.batch.size, np.shape(z)[-1]))
         which = np.repeat(np.arange(len(points)), points.shape[1])
-        return self.sample(which, points.ravel(), side).reshape(*points.shape, 8)[..., :4]
-
-    def flux(self, z: ArrayLike) -> AnyArray:
-        """Return J^{z eta} [1/(m^2 s)] at z [m], shape (B, m, 4); z as in `potential`."""
-        points = np.broadcast_to(np.asarray(z, float), (self.batch.size, np.shape(z)[-1]))
-        which = np.repeat(np.arange(len(points)), points.shape[1])
-        return self.sample(which, points.ravel(), 1).reshape(*points.shape, 8)[..., 4:]
+        return self.sample(which, points.ravel(), side).reshape(*points.shape, 8)
 
     def sample(self, which: ArrayLike, z: ArrayLike, side: ArrayLike = 1) -> AnyArray:
         """Return the state (mu, J) of chosen stacks at chosen points, shape (M, 8).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,12 +47,17 @@ class Lengths:
 
 
 def lengths(fields: RegionFields, rates: Sequence[float] = ()) -> Lengths:
-    """Return the characteristic lengths of a region.
+    """Return the characteristic lengths of a region, found once.
 
     Args:
         fields: Its coefficients.
         rates: Angular frequencies W of exp(+iWt) [rad/s] at which `shortest` counts too.
     """
+    return _lengths(fields, tuple(rates))
+
+
+@lru_cache(maxsize=100)
+def _lengths(fields: RegionFields, rates: tuple[float, ...]) -> Lengths:
     decay = np.linalg.eigvalsh(0.5 * (fields.relaxation + fields.relaxation.T)).max()
     loss = np.abs(np.linalg.eigvals(loss_kernel(fields.gauge, fields.theta))).max()
     largest = max(np.abs(decay_exponents(fields, w)).max() for w in (0.0, *rates))

@@ -61,22 +61,7 @@ class StackSolution(LayerStates):
     def _given(self) -> StackCase:
         return self.case
 
-    def potential(self, z: ArrayLike, side: int = 1) -> AnyArray:
-        """Return mu^eta [J] at z [m], shape (..., 4) for z of shape (...).
-
-        Args:
-            z: Positions within the stack.
-            side: At an interface, +1 takes the layer above and -1 the layer below; they
-                differ only at a contact.
-        """
-        return self._state(z, side)[..., :4]
-
-    def flux(self, z: ArrayLike) -> AnyArray:
-        """Return J^{z eta} [1/(m^2 s)] at z [m], shape (..., 4)."""
-        return self._state(z, 1)[..., 4:]
-
     def _state(self, z: ArrayLike, side: int) -> AnyArray:
-        """Return (mu, J) at z, shape (..., 8)."""
         z, edges = np.asarray(z, float), self.case.interfaces
         found = self._between((), z.ravel(), side, np.broadcast_to(edges, (z.size, len(edges))))
         return found.reshape(*z.shape, 8)

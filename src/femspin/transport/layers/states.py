@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...dual import as_array
 from ...units import ENERGY, AnyArray
@@ -42,6 +43,25 @@ class LayerStates:
     def _given(self) -> StackCase | StackBatch:
         """What was solved."""
         raise NotImplementedError
+
+    def _state(self, z: ArrayLike, side: int) -> AnyArray:
+        """Return (mu, J) at z, shape (..., 8)."""
+        raise NotImplementedError
+
+    def potential(self, z: ArrayLike, side: int = 1) -> AnyArray:
+        """Return mu^eta [J] at z [m], shape (..., 4).
+
+        Args:
+            z: Positions within the stack, of any shape; within many stacks (m,) for all of them
+                or (..., m).
+            side: At an interface, +1 takes the layer above and -1 the layer below; they
+                differ only at a contact.
+        """
+        return self._state(z, side)[..., :4]
+
+    def flux(self, z: ArrayLike) -> AnyArray:
+        """Return J^{z eta} [1/(m^2 s)] at z [m], shape (..., 4); z as in `potential`."""
+        return self._state(z, 1)[..., 4:]
 
     def interface_potential(self, k: int, side: int = 1) -> AnyArray:
         """Return mu^eta [J] at interface k, in the layer above (+1) or below (-1), shape (..., 4)."""

@@ -45,7 +45,6 @@ from .order_tail import tail_factor
 from .round_off import ROUND_OFF, SHAKES, shaken_solutions
 
 __all__ = [
-    "ACCIDENT",
     "ErrorBars",
     "Reading",
     "bars_are_affordable",
@@ -54,6 +53,7 @@ __all__ = [
     "enriched_solution",
     "error_bars",
     "tail_factor",
+    "without_accidents",
 ]
 
 
@@ -90,7 +90,7 @@ _FEW = 20_000
 # Of an integral by Simpson's rule, over its distance to that by the 3/8 rule: 9/5 and a reserve.
 _SAMPLED = 2.0
 # Of the largest change of a vector: a component whose change is smaller has it by accident.
-ACCIDENT = 0.1
+_ACCIDENT = 0.1
 _ESTIMATE_TOLERANCE = 1e-8
 
 
@@ -401,7 +401,7 @@ def _discretisation(value: Array, tables: _Tables) -> Array:
 
     step = change(tables.better, value)
     assert step is not None
-    step = np.maximum(step, ACCIDENT * step.max())
+    step = without_accidents(step)
     if tables.sampled:
         return np.asarray(_SAMPLED * step)
     before, after = change(value, tables.coarse), change(tables.best, tables.better)
@@ -419,8 +419,13 @@ def _discretisation(value: Array, tables: _Tables) -> Array:
         return np.asarray(np.maximum(factor * step, step + beyond) + lacking * step.max())
     moved = change(tables.graded, tables.better)
     assert moved is not None
-    graded = np.maximum(graded, ACCIDENT * graded.max())
+    graded = without_accidents(graded)
     return np.asarray(graded + _LEFT * moved.max() + lacking * step.max())
+
+
+def without_accidents(change: Array) -> Array:
+    """Return the changes of a vector, where a component that is small has it by accident."""
+    return np.asarray(np.maximum(change, _ACCIDENT * change.max()))
 
 
 def _lacking(after: float, before: float) -> float:

@@ -18,7 +18,7 @@ from ...device.observables.mesh import discretised_numbers
 from ...device.observables.quantity import numbers_of
 from ...device.response import time_response, with_half_steps
 from ...device.response_tables import FrequencyResponse, TransientResponse
-from .error_bars import ACCIDENT, ErrorBars, Reading, error_bars
+from .error_bars import ErrorBars, Reading, error_bars, without_accidents
 from .round_off import ROUND_OFF, SHAKES
 
 __all__ = ["response_error_bars"]
@@ -84,8 +84,7 @@ def _changes(value: Any, other: Any) -> Any:
         return {k: _changes(v, other[k]) for k, v in value.items()}
     if not isinstance(value, float | np.ndarray):
         return 0.0
-    change = _SPARED * np.abs(np.asarray(value) - np.asarray(other))
-    return np.maximum(change, ACCIDENT * change.max())
+    return without_accidents(_SPARED * np.abs(np.asarray(value) - np.asarray(other)))
 
 
 def _sum(errors: Any, more: Any) -> Any:

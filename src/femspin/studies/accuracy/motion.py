@@ -24,7 +24,7 @@ from ...device.observables.mesh import discretised_numbers
 from ...device.steady import solve_transport
 from ...magnets.macrospin import Macrospin, Trajectory
 from ...units import HBAR, LENGTH, Array
-from .error_bars import ACCIDENT, ErrorBars, enriched
+from .error_bars import ErrorBars, enriched, without_accidents
 
 __all__ = ["motion_error_bars"]
 
@@ -66,14 +66,14 @@ def motion_error_bars(
     end = trajectory.m[-1]
     moved = end + _SPARED * sum(shifts, np.zeros(3))
     moved /= np.linalg.norm(moved)
-    error = _of_vector(_SPARED * np.abs(shifts).sum(axis=0))
+    error = without_accidents(_SPARED * np.abs(shifts).sum(axis=0))
     turned = solve_transport(device, moved, rough=True)
     other = discretised_numbers(device, turned)
     table = _added(bars.table, bars.values, other)
     torque = per_flux * (driving_flux(device, turned, magnet) - driving_flux(device, transport, magnet))
     table["dynamics"] = {
         "final": error,
-        "final_torque": _of_vector(np.abs(torque) + _SPARED * per_flux * np.abs(missing[-1])),
+        "final_torque": without_accidents(np.abs(torque) + _SPARED * per_flux * np.abs(missing[-1])),
         "final_energy": float(np.abs(_slope(spin, end)) @ error),
     }
     return replace(bars, table=table)
@@ -119,16 +119,11 @@ def _slope(spin: Macrospin, m: Array) -> Array:
     return np.asarray(-spin.saturation * spin.effective_field(m))
 
 
-def _of_vector(error: Array) -> Array:
-    """Return the error of a vector; a component whose change is small has it by accident."""
-    return np.asarray(np.maximum(error, ACCIDENT * error.max()))
-
-
 def _added(errors: Any, values: Any, other: Any) -> Any:
     """Return nested errors with the changes from values to others added."""
     if isinstance(errors, Mapping):
         return {k: _added(v, values[k], other.get(k)) for k, v in errors.items()}
     if errors is None or other is None:
         return errors
-    total = np.asarray(errors) + _of_vector(np.abs(np.asarray(other) - np.asarray(values)))
+    total = np.asarray(errors) + without_accidents(np.abs(np.asarray(other) - np.asarray(values)))
     return total if total.shape else float(total)

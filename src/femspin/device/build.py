@@ -25,6 +25,7 @@ from ..transport.elements.space import build_space
 from ..transport.layers.lengths import mesh_lengths, resolved_rates
 from ..transport.system import SolverOptions, TransportProblem
 from ..units import Array
+from .coefficients import magnetization_direction
 from .model import Device
 from .response import require_resolved
 from .stack_problem import stack_problem
@@ -58,8 +59,7 @@ def build_device(
     case, used = complete_case(case)
     parameters = conductor_parameters(case)
     conditions = case_conditions(case)
-    direction = np.array(case.magnetization.direction, float)
-    direction /= np.linalg.norm(direction)
+    direction = magnetization_direction(case)
     fields = _fields(parameters, conditions, direction)
     meshed, reduced = find_reduced(case, parameters)
     conductors = tuple(n for n in parameters if n not in {layer.name for layer in reduced})

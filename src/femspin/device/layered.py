@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..transport.assembly.coefficients import coefficients
-from ..transport.layers.stack import StackSolution, solve_stack
+from ..transport.layers.stack import StackSolution
 from ..transport.linear.solve import LinearReport
 from ..transport.system import TransportState
 from ..units import ENERGY, LENGTH, Array
 from .coefficients import coefficients_under
 from .model import Transport
 from .observables.stack import StackSaid
-from .stack_problem import StackState, stack_case, stack_problem
+from .stack_problem import solved_state, stack_problem
 
 if TYPE_CHECKING:
     from .model import Device
@@ -37,7 +37,7 @@ def exact_transport(device: Device, m: Array) -> Transport:
     began = time.perf_counter()
     problem = stack_problem(device.case, m)
     c = coefficients_under(device.case, device.parameters, device.conditions, m)
-    exact = StackState(problem, solve_stack(stack_case(problem, c)), c)
+    exact = solved_state(problem, c)
     z, above = _places(device, exact.solution)
     mu = np.empty((len(z), 4))
     for side, here in ((1, above), (-1, ~above)):

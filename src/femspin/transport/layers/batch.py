@@ -23,6 +23,7 @@ from .case import (
     SpinPotential,
     StackCase,
     StackLayer,
+    require_layers,
 )
 
 __all__ = [
@@ -193,13 +194,7 @@ class StackBatch(_Shaped):
     def __post_init__(self) -> None:
         super().__post_init__()
         count = len(self.layers)
-        if count == 0:
-            raise ValueError("stack: at least one layer is needed")
-        for k in self.contacts:
-            if not 1 <= k < count:
-                raise ValueError(
-                    f"stack: contact at interface {k}, but interfaces between layers are 1 to {count - 1}"
-                )
+        require_layers(count, self.contacts)
         if np.any(np.asarray(self.z_zero) < 0) or np.any(np.asarray(self.z_zero) > count):
             raise ValueError(f"stack: z_zero must be 0 to {count}")
         for name, inward in (("bottom", 1), ("top", -1)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = [
     "SpinPotential",
     "StackCase",
     "StackLayer",
+    "require_layers",
 ]
 
 
@@ -126,6 +127,17 @@ class Conductance:
         _require_shape("face drift flux J_E", self.drift, (3,))
 
 
+def require_layers(count: int, contacts: Iterable[int]) -> None:
+    """Raise ValueError unless there is a layer, and contacts lie between two of them."""
+    if count == 0:
+        raise ValueError("stack: at least one layer is needed")
+    for k in contacts:
+        if not 1 <= k < count:
+            raise ValueError(
+                f"stack: contact at interface {k}, but interfaces between layers are 1 to {count - 1}"
+            )
+
+
 Face = Insulating | SpinPotential | SpinFlux | Conductance
 
 
@@ -186,13 +198,7 @@ class StackCase:
 
     def __post_init__(self) -> None:
         count = len(self.layers)
-        if count == 0:
-            raise ValueError("stack: at least one layer is needed")
-        for k in self.contacts:
-            if not 1 <= k < count:
-                raise ValueError(
-                    f"stack: contact at interface {k}, but interfaces between layers are 1 to {count - 1}"
-                )
+        require_layers(count, self.contacts)
         if not 0 <= self.z_zero <= count:
             raise ValueError(f"stack: z_zero must be 0 to {count}, got {self.z_zero}")
         for name in ("frequency", "charge_flux"):

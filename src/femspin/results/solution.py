@@ -82,6 +82,7 @@ class Solution:
         """What `result.json` holds, as nested dictionaries in SI, without errors, units and digest."""
         device, transport = self.device, self.transport
         quality, linear = device.structure.quality, transport.state.report
+        invalid = validity_of(device, transport)
         result: dict[str, Any] = {
             "title": device.case.title,
             "conventions": CONVENTIONS,
@@ -112,8 +113,8 @@ class Solution:
                 for u in device.used
                 if u.value.status == "estimate"
             ],
-            "warnings": warnings_of(device, transport),
-            "validity": [asdict(w) for w in validity_of(device, transport)],
+            "warnings": warnings_of(device, transport, invalid),
+            "validity": [asdict(w) for w in invalid],
             "inputs": dump_case(device.case),
             "versions": versions(),
         }

@@ -31,11 +31,19 @@ def validity_of(device: Device, transport: Transport) -> tuple[ValidityWarning, 
     return tuple(found)
 
 
-def warnings_of(device: Device, transport: Transport) -> list[str]:
-    """Return where the theory's own conditions fail, as sentences; see `validity_of`."""
+def warnings_of(
+    device: Device, transport: Transport, invalid: Sequence[ValidityWarning] | None = None
+) -> list[str]:
+    """Return where the theory's own conditions fail, as sentences, and what else makes one doubt.
+
+    Args:
+        device: The problem.
+        transport: Its solution.
+        invalid: From `validity_of`, if it is at hand.
+    """
     structure, given = device.structure, device_input(device)
     found = [f"mesh.file: {note}" for note in structure.notes]
-    found += [w.sentence for w in validity_of(device, transport)]
+    found += [w.sentence for w in (validity_of(device, transport) if invalid is None else invalid)]
     insulated = set(structure.axes) - {structure.axes[row] for row, _ in structure.periods}
     laws = {name: transport.state.laws[name].conductance for name in device.flux_tables}
     found += _drive_warnings(device.case, device.conditions, insulated)
